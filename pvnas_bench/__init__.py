@@ -1,0 +1,1 @@
+"""A benchmark of neural-architecture-search strategies for video recognition."""
