@@ -21,6 +21,7 @@ MAX_BYTES = 64 * 2**20
 """A larger file is not a record: it is left out unread."""
 
 Status = Literal["ok", "interrupted", "failed", "timeout"]
+Role = Literal["search", "random_control", "expert_control"]
 
 
 class _Model(BaseModel):
@@ -35,8 +36,8 @@ class StrategyEntry(_Model):
     """The leaderboard row: the name, plus the hyper-parameters that differ from their defaults."""
     title: str
     levels: tuple[str, ...]
-    control: bool = False
-    """A control (random sampling, hand-designed networks) rather than a search method."""
+    role: Role = "search"
+    """A search method, or one of the controls: randomly sampled architectures, hand-designed networks."""
     config: dict[str, Any]
 
 
