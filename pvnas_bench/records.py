@@ -2,20 +2,30 @@
 
 A record is data: reading one never executes anything. `Record` is the schema; `load` reads one file,
 `load_folder` reads a results folder and says which files it left out and why; `save` writes atomically.
+`Summary` is the part of a record that a leaderboard needs: the same files read without trajectories,
+confusion matrices and layer tables, several times faster and in a tenth of the memory.
+
+A measurement that is not a number (a diverged loss, a score of a broken network) is `nan` in memory and
+`null` in the file, so that every record is standard JSON. A run with such a test score counts as a failure.
 """
 
-import json
+import gc
+import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar, overload
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
-SCHEMA_VERSION = 1
+from pvnas_bench.errors import UsageError
+
+SCHEMA_VERSION: Final = 1
 FILE_NAME = "record.json"
 MAX_BYTES = 64 * 2**20
 """A larger file is not a record: it is left out unread."""
@@ -24,8 +34,24 @@ Status = Literal["ok", "interrupted", "failed", "timeout"]
 Role = Literal["search", "random_control", "expert_control"]
 
 
+def _number(value: object) -> object:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return math.nan
+    return value
+
+
+Measured = Annotated[float, Field(allow_inf_nan=True), BeforeValidator(_number)]
+"""A float that a run measured: what is not finite, or `null` in the file, is `nan`."""
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Excerpt(BaseModel):
+    """A part of a model: the fields that it does not name are skipped while parsing."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class StrategyEntry(_Model):
@@ -79,7 +105,7 @@ class Step(_Model):
     """Seconds of search so far."""
     incumbent: str
     macs: int
-    metrics: dict[str, float] = Field(default_factory=dict)
+    metrics: dict[str, Measured] = Field(default_factory=dict)
     """What the strategy logged, `val_top1` (fraction on search-val) among it where it measured that."""
 
 
@@ -104,13 +130,13 @@ class Trained(_Model):
     """One retraining of the architecture found, and its one test."""
 
     seed: int
-    test_top1: float
-    test_top5: float
-    test_mean_class: float
-    test_loss: float
+    test_top1: Measured
+    test_top5: Measured
+    test_mean_class: Measured
+    test_loss: Measured
     confusion: tuple[tuple[int, ...], ...]
     """Rows: true class, columns: predicted class, counts of test clips."""
-    curve: tuple[dict[str, float], ...]
+    curve: tuple[dict[str, Measured], ...]
     """Per epoch: epoch, train_loss, and val_top1 where the data set has a val split."""
 
 
@@ -118,13 +144,27 @@ class Outcome(_Model):
     architecture: str
     macs: int
     parameters: int
-    latency_ms: float
+    latency_ms: Measured
     """Median wall milliseconds of one clip's forward pass, batch of one, after warm-up, on the run's device."""
     front: tuple[str, ...] = ()
     network: tuple[dict[str, Any], ...] = ()
-    """The network as a table of layers for drawing: name, operator, shapes, macs, parameters."""
+    """The network as a table of layers for drawing. Of each: name, operator, shape_in and shape_out
+    ([frames, height, width, channels]), macs, parameters."""
     trained: tuple[Trained, ...]
     cost: Cost
+
+
+class Speed(_Model):
+    """How fast the code was, on a scale that machines share: seconds beside those of a reference workload.
+
+    All of it is timed in the run's own process, each the least of several repetitions that take turns, so
+    that a busy or slower machine slows both sides of the ratio.
+    """
+
+    reference_seconds: float = Field(gt=0)
+    """One pass of the reference workload."""
+    seconds: dict[str, float]
+    """One pass of each piece of work that `check` guards (an operator, a supernet step), by its name."""
 
 
 class Provenance(_Model):
@@ -155,12 +195,89 @@ class Record(_Model):
     diagnostics: dict[str, Any] = Field(default_factory=dict)
     """What the strategy chose to report about its search, JSON values."""
     outcome: Outcome | None
+    speed: Speed | None = None
     provenance: Provenance
 
     @property
     def board(self) -> tuple[str, str, str]:
         """Records compare only when these three fingerprints agree."""
         return self.space.fingerprint, self.data.fingerprint, self.protocol.fingerprint
+
+
+class StrategySummary(_Excerpt):
+    name: str
+    entry: str
+    role: Role = "search"
+
+
+class SpaceSummary(_Excerpt):
+    name: str
+    version: int
+    fingerprint: str
+    cap: str
+    cap_macs: int
+
+
+class DataSummary(_Excerpt):
+    name: str
+    fingerprint: str
+    classes: tuple[str, ...]
+
+
+class ProtocolSummary(_Excerpt):
+    name: str
+    version: int
+    fingerprint: str
+    budget: float
+
+
+class CostSummary(_Excerpt):
+    reference_trainings: float
+    wall_seconds: float
+    cpu_seconds: float
+    peak_memory_bytes: int
+    architectures_evaluated: int = 0
+    overshoot: float = 0.0
+
+
+class TrainedSummary(_Excerpt):
+    seed: int
+    test_top1: Measured
+    test_top5: Measured
+    test_mean_class: Measured
+
+
+class OutcomeSummary(_Excerpt):
+    architecture: str
+    macs: int
+    parameters: int
+    latency_ms: Measured
+    trained: tuple[TrainedSummary, ...]
+
+
+class ProvenanceSummary(_Excerpt):
+    created: datetime
+    pvnas_bench: str
+    commit: str | None
+    hardware: dict[str, Any]
+
+
+class Summary(_Excerpt):
+    """What a leaderboard needs of a record. Every attribute has the record's own name and meaning."""
+
+    schema_version: Literal[1]
+    id: str
+    status: Status
+    error: str | None = None
+    strategy: StrategySummary
+    space: SpaceSummary
+    data: DataSummary
+    protocol: ProtocolSummary
+    seed: int
+    device: str
+    search: CostSummary
+    outcome: OutcomeSummary | None
+    provenance: ProvenanceSummary
 
 
 @dataclass(frozen=True)
@@ -171,22 +288,69 @@ class Unreadable:
     reason: str
 
 
-def load(path: Path) -> Record:
-    """Read one record.
+_MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""From a schema version to the next: what turns a record's JSON of that version into the next one's."""
+
+_Read = TypeVar("_Read", Record, Summary)
+
+
+@overload
+def load(path: Path) -> Record: ...
+@overload
+def load(path: Path, kind: type[_Read]) -> _Read: ...
+def load(path: Path, kind: Any = Record) -> Any:
+    """Read one record, or the summary of one.
 
     Raises:
         ValueError: the file is too large, not JSON, not a record, or of an unknown schema version.
         OSError: the file cannot be read.
     """
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"larger than {MAX_BYTES // 2**20} MiB, so not a record")
-    text = path.read_bytes()
+    with open(path, "rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size > MAX_BYTES:
+            raise ValueError(f"larger than {MAX_BYTES // 2**20} MiB, so not a record")
+        text = file.read()
     try:
-        return Record.model_validate_json(text)
+        return kind.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"not a record of schema {SCHEMA_VERSION}: {where or 'file'}: {first['msg']}") from None
+        current = _migrated(text)
+        if current is None:
+            raise ValueError(_reason(error)) from None
+    try:
+        return kind.model_validate(current)
+    except ValidationError as error:
+        raise ValueError(_reason(error)) from None
+
+
+def _migrated(text: bytes) -> dict[str, Any] | None:
+    """The JSON of an older schema version in today's form; None if it is not of an older version."""
+    try:
+        found = from_json(text)
+    except ValueError:
+        return None
+    if not isinstance(found, dict):
+        return None
+    version = found.get("schema_version")
+    if type(version) is not int or version == SCHEMA_VERSION:
+        return None
+    if version > SCHEMA_VERSION:
+        raise ValueError(
+            f"a record of schema {version}, newer than this program's {SCHEMA_VERSION}: upgrade pvnas-bench"
+        )
+    while version < SCHEMA_VERSION:
+        if version not in _MIGRATIONS:
+            raise ValueError(f"a record of schema {version}, which this program cannot read")
+        found = dict(_MIGRATIONS[version](found))
+        version += 1
+    return dict(found)
+
+
+def _reason(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return f"not JSON, or cut short: {first['ctx']['error']}"
+    where = ".".join(str(part) for part in first["loc"]) or "file"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"not a record of schema {SCHEMA_VERSION}: {where}: {first['msg']}{more}"
 
 
 def find(folder: Path) -> Iterator[Path]:
@@ -198,22 +362,55 @@ def find(folder: Path) -> Iterator[Path]:
                 yield Path(directory, name)
 
 
-def load_folder(folder: Path) -> tuple[list[Record], list[Unreadable]]:
-    """Every record under a folder, and every file that claims to be one but cannot be read."""
-    records: list[Record] = []
+@overload
+def load_folder(folder: Path) -> tuple[list[Record], list[Unreadable]]: ...
+@overload
+def load_folder(folder: Path, kind: type[_Read]) -> tuple[list[_Read], list[Unreadable]]: ...
+def load_folder(folder: Path, kind: Any = Record) -> tuple[list[Any], list[Unreadable]]:
+    """Every record under a folder (or its summary), and every file that claims to be one but cannot be read."""
+    records: list[Any] = []
     unreadable: list[Unreadable] = []
-    for path in find(folder):
-        try:
-            records.append(load(path))
-        except (ValueError, OSError) as error:
-            unreadable.append(Unreadable(path, str(error)))
+    with _no_cycle_collection():
+        for path in find(folder):
+            try:
+                records.append(load(path, kind))
+            except (ValueError, OSError) as error:
+                unreadable.append(Unreadable(path, str(error)))
     return records, unreadable
 
 
+def require_records(folder: Path, kind: type[_Read]) -> tuple[list[_Read], list[Unreadable]]:
+    """`load_folder` for a command that cannot go on without records.
+
+    Raises:
+        UsageError: there is no such folder, or no readable record in it.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"no results folder {folder}: run a search first, or name the folder with --results")
+    records, unreadable = load_folder(folder, kind)
+    if not records:
+        left_out = f" ({len(unreadable)} unreadable, the first {unreadable[0].path}: {unreadable[0].reason})"
+        raise UsageError(
+            f"no records in {folder}{left_out if unreadable else ''}: run a search first, or name another folder"
+        )
+    return records, unreadable
+
+
+@contextmanager
+def _no_cycle_collection() -> Iterator[None]:
+    """Records hold no reference cycles: the collector would only walk them again and again while they load."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def save(record: Record, path: Path) -> None:
-    """Write a record so that a reader sees either nothing or all of it."""
-    text = json.dumps(record.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomically(path, text.encode())
+    """Write a record so that a reader sees either nothing or all of it. What is not finite becomes `null`."""
+    write_atomically(path, record.model_dump_json(indent=1).encode() + b"\n")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
