@@ -1,0 +1,73 @@
+"""The ledger: the only meter of search cost."""
+
+from dataclasses import dataclass
+
+BACKWARD = 2
+"""A backward pass costs twice its forward pass: gradients of the inputs and of the weights."""
+
+
+class BudgetExhausted(Exception):
+    """The work asked for does not fit into what is left of the budget; nothing of it was done."""
+
+
+@dataclass
+class Ledger:
+    """Counts the MACs of every forward and backward pass; refuses the work that would pass the budget.
+
+    Attributes:
+        reference: MACs of one reference training, the unit of `budget` and `spent`.
+        budget: in reference trainings.
+        macs: spent so far.
+        samples: clips that went through a forward pass.
+        evaluations: architectures whose accuracy was measured.
+    """
+
+    reference: int
+    budget: float = float("inf")
+    macs: int = 0
+    samples: int = 0
+    evaluations: int = 0
+
+    @property
+    def spent(self) -> float:
+        """Reference trainings spent."""
+        return self.macs / self.reference
+
+    @property
+    def left(self) -> float:
+        """Reference trainings left, never negative."""
+        return max(self.budget - self.spent, 0.0)
+
+    @property
+    def overshoot(self) -> float:
+        """Reference trainings spent beyond the budget."""
+        return max(self.spent - self.budget, 0.0)
+
+    def require(self, macs: int) -> None:
+        """Make sure that work of this size fits.
+
+        Raises:
+            BudgetExhausted: it does not.
+        """
+        if self.macs + macs > self.budget * self.reference:
+            raise BudgetExhausted(
+                f"{macs / self.reference:.3g} reference trainings asked for, {self.left:.3g} of {self.budget:g} left"
+            )
+
+    def forward(self, macs: int, samples: int, backward: bool) -> None:
+        """Charge a forward pass over a batch that is about to run.
+
+        Args:
+            macs: of the whole batch.
+            backward: a backward pass will follow: it is required to fit as well, and charged when it runs.
+
+        Raises:
+            BudgetExhausted: the work does not fit; nothing is charged.
+        """
+        self.require(macs * (1 + BACKWARD) if backward else macs)
+        self.macs += macs
+        self.samples += samples
+
+    def backward(self, macs: int) -> None:
+        """Charge the backward pass that belongs to a forward pass of this many MACs."""
+        self.macs += BACKWARD * macs

@@ -1,0 +1,61 @@
+"""The inverted bottleneck and its squeeze-excitation, on folded clips (see `operators`)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pvnas_bench.network.operators import Operator, temporal_shift
+from pvnas_bench.space import Block, hidden_channels
+
+
+def pointwise(cin: int, cout: int) -> nn.Conv2d:
+    """A 1x1 convolution without bias, initialised for the ReLU that follows (He et al. 2015)."""
+    convolution = nn.Conv2d(cin, cout, 1, bias=False)
+    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+    return convolution
+
+
+class SqueezeExcitation(nn.Module):
+    """Channel attention pooled over time and space (Hu et al. 2018); `channels` may be a slice at run time."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Linear(channels, hidden)
+        self.excite = nn.Linear(hidden, channels)
+
+    def scale(self, x: Tensor, frames: int) -> Tensor:
+        """(N·T, c, H, W) → the factor of each clip and channel, (N·T, c, 1, 1)."""
+        c = x.shape[1]
+        pooled = x.mean((2, 3)).unflatten(0, (-1, frames)).mean(1)  # (N, c)
+        hidden = F.relu(F.linear(pooled, self.squeeze.weight[:, :c], self.squeeze.bias))
+        factor = torch.sigmoid(F.linear(hidden, self.excite.weight[:c], self.excite.bias[:c]))
+        return factor.repeat_interleave(frames, 0)[:, :, None, None]
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        return x * self.scale(x, frames)
+
+
+class InvertedBottleneck(nn.Module):
+    """expand → operator → squeeze-excitation → project, with a residual where shapes allow."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__()
+        self.block = block
+        channels = block.cin * block.expansion
+        self.expand = pointwise(block.cin, channels)
+        self.expand_norm = nn.BatchNorm2d(channels)
+        self.operator = Operator(block.operator, channels, block.stride)
+        self.operator_norm = nn.BatchNorm2d(channels)
+        self.attention = SqueezeExcitation(channels, hidden_channels(block.cin)) if block.se else None
+        self.project = pointwise(channels, block.cout)
+        self.project_norm = nn.BatchNorm2d(block.cout)
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        """(N·T, cin, H, W) → (N·T, cout, H/stride, W/stride)."""
+        y = temporal_shift(x, frames) if self.block.operator == "tsm" else x
+        y = F.relu(self.expand_norm(self.expand(y)), inplace=True)
+        y = F.relu(self.operator_norm(self.operator(y, frames)), inplace=True)
+        if self.attention is not None:
+            y = self.attention(y, frames)
+        y = self.project_norm(self.project(y))
+        return x + y if self.block.residual else y

@@ -1,0 +1,162 @@
+"""The exact cost model: MACs and parameters of any architecture from a table of its candidates.
+
+A MAC is one multiplication of a convolution or linear layer (what torch's FlopCounterMode counts, halved); padding
+counts like data; batch-norm, activations, pooling, shifts and additions count nothing.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pvnas_bench.space import INACTIVE, KERNELS, Architecture, Block, BlockSpace, NetworkSpec, Slot, hidden_channels
+
+RGB, STEM_TAPS = 3, 9
+
+
+@dataclass(frozen=True)
+class Cost:
+    """MACs of one clip's forward pass, and trainable parameters."""
+
+    macs: int
+    parameters: int
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.macs + other.macs, self.parameters + other.parameters)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One row of a network's table: shapes are (frames, height, width, channels)."""
+
+    name: str
+    operator: str
+    shape_in: tuple[int, int, int, int]
+    shape_out: tuple[int, int, int, int]
+    macs: int
+    parameters: int
+
+
+def stem_cost(channels: int, frames: int, size: int) -> Cost:
+    """A 3x3 convolution of stride 2 on RGB frames of size x size pixels, and its batch-norm."""
+    weights = RGB * STEM_TAPS * channels
+    return Cost(weights * frames * math.ceil(size / 2) ** 2, weights + 2 * channels)
+
+
+def block_cost(block: Block, frames: int, size: int) -> Cost:
+    """An inverted bottleneck on maps of size x size."""
+    channels = block.cin * block.expansion
+    hidden = hidden_channels(block.cin)
+    area_in, area_out = size**2, math.ceil(size / block.stride) ** 2
+    taps = sum(math.prod(kernel) for kernel in KERNELS[block.operator])
+    expand, project, squeeze = block.cin * channels, channels * block.cout, 2 * channels * hidden if block.se else 0
+    macs = frames * (expand * area_in + (taps * channels + project) * area_out) + squeeze
+    biases = channels + hidden if block.se else 0
+    return Cost(macs, expand + taps * channels + project + squeeze + biases + 4 * channels + 2 * block.cout)
+
+
+def head_cost(cin: int, channels: int, classes: int, frames: int, size: int) -> Cost:
+    """Point-wise convolution with batch-norm, and the classifier with its bias."""
+    weights = cin * channels
+    macs = weights * frames * size**2 + channels * classes
+    return Cost(macs, weights + 2 * channels + channels * classes + classes)
+
+
+def network_layers(spec: NetworkSpec, classes: int) -> Iterator[Layer]:
+    """The network, layer by layer, from input to logits."""
+    t, size = spec.frames, math.ceil(spec.size / 2)
+    shape = (t, size, size, spec.stem)
+    cost = stem_cost(spec.stem, t, spec.size)
+    yield Layer("stem", "conv 1x3x3", (t, spec.size, spec.size, RGB), shape, cost.macs, cost.parameters)
+    for block in spec.blocks:
+        cost = block_cost(block, t, size)
+        size = math.ceil(size / block.stride)
+        out = (t, size, size, block.cout)
+        label = f"{block.operator} e{block.expansion}{' se' if block.se else ''}"
+        yield Layer(block.name, label, shape, out, cost.macs, cost.parameters)
+        shape = out
+    cost = head_cost(shape[3], spec.head, classes, t, size)
+    yield Layer("head", "conv 1x1, pool, linear", shape, (1, 1, 1, classes), cost.macs, cost.parameters)
+
+
+def network_cost(spec: NetworkSpec, classes: int) -> Cost:
+    """The sum over a network's layers."""
+    layers = list(network_layers(spec, classes))
+    return Cost(sum(layer.macs for layer in layers), sum(layer.parameters for layer in layers))
+
+
+Candidate = tuple[int, int, int]
+"""Option indices of a slot's operator, expansion and squeeze-excitation; INACTIVE where a decision does not exist."""
+
+
+def candidates(space: BlockSpace, slot: Slot) -> Iterator[tuple[Candidate, Block | None]]:
+    """Every choice of a slot with the block that it puts there; None: no block (skipped, or the stage is shallower)."""
+    yield (INACTIVE, INACTIVE, INACTIVE), None
+    for o, operator in enumerate(slot.operators):
+        if operator == "skip":
+            yield (o, INACTIVE, INACTIVE), None
+            continue
+        for e, expansion in enumerate(space.expansions):
+            for a, se in enumerate(space.se):
+                yield (o, e, a), slot.block(operator, f"e{expansion}", se)
+
+
+@dataclass(frozen=True)
+class InputTable:
+    """Costs at one (frames, size): stem and head together, and each slot's candidates."""
+
+    fixed: Cost
+    slots: tuple[dict[Candidate, Cost], ...]
+
+
+class CostModel:
+    """Costs of a block space's architectures, by look-up: a query is one sum over its slots.
+
+    `tables[f][s]` holds the costs under the space's f-th number of frames and s-th size.
+    """
+
+    def __init__(self, space: BlockSpace, classes: int) -> None:
+        self.space, self.classes = space, classes
+        self.tables = [[self._table(frames, size) for size in space.sizes] for frames in space.frames]
+        self._members = [tuple(space.groups[slot.name]) for slot in space.slots]
+        self._flat = [
+            [(t.fixed, [{c: (k.macs, k.parameters) for c, k in slot.items()} for slot in t.slots]) for t in row]
+            for row in self.tables
+        ]
+
+    def _table(self, frames: int, size: int) -> InputTable:
+        stem = stem_cost(self.space.stem, frames, size)
+        size = math.ceil(size / 2)
+        slots = []
+        for slot in self.space.slots:
+            slots.append(
+                {
+                    choice: Cost(0, 0) if block is None else block_cost(block, frames, size)
+                    for choice, block in candidates(self.space, slot)
+                }
+            )
+            size = math.ceil(size / slot.stride)
+        head = head_cost(self.space.stages[-1].channels, self.space.head, self.classes, frames, size)
+        return InputTable(stem + head, tuple(slots))
+
+    def __call__(self, architecture: Architecture) -> Cost:
+        """The exact cost of an architecture of this space."""
+        choices = architecture.choices
+        fixed, slots = self._flat[choices[0]][choices[1]]
+        macs, parameters = fixed.macs, fixed.parameters
+        for table, (operator, expansion, se) in zip(slots, self._members, strict=True):
+            block = table[choices[operator], choices[expansion], choices[se]]
+            macs += block[0]
+            parameters += block[1]
+        return Cost(macs, parameters)
+
+    def cheapest(self) -> Cost:
+        """The least MACs that an architecture of the space can have (and the parameters that go with them)."""
+        return min((self._cheapest(table) for row in self.tables for table in row), key=lambda cost: cost.macs)
+
+    def _cheapest(self, table: InputTable) -> Cost:
+        total = table.fixed
+        for slot, costs in zip(self.space.slots, table.slots, strict=True):
+            if slot.index <= min(self.space.stages[slot.stage - 1].depths):
+                real = (cost for choice, cost in costs.items() if choice[0] != INACTIVE)
+                total = total + min(real, key=lambda cost: cost.macs)
+        return total

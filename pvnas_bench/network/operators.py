@@ -1,0 +1,107 @@
+"""Spatial-temporal operators on clips with time folded into the batch.
+
+A clip batch is (N·T, C, H, W) in channels-last memory, that is N, T, H, W, C: a 2-D convolution sees frames, and a
+temporal convolution sees the free view (N, C, T, H·W) with a (k, 1) kernel. Every operator is depth-wise and keeps C
+and T; `stride` is spatial.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pvnas_bench.space import KERNELS
+
+SHIFT_FRACTION = 8
+"""TSM (Lin et al. 2019) shifts 1/8 of the channels forward in time and 1/8 backward."""
+
+
+def as_time_by_space(x: Tensor, frames: int) -> Tensor:
+    """(N·T, C, H, W) channels-last → the view (N, C, T, H·W), channels-last as well."""
+    nt, c, h, w = x.shape
+    return x.permute(0, 2, 3, 1).reshape(nt // frames, frames, h * w, c).permute(0, 3, 1, 2)
+
+
+def temporal_convolution(x: Tensor, weight: Tensor, frames: int) -> Tensor:
+    """Depth-wise convolution over time, zero-padded; weight (C, 1, k, 1)."""
+    nt, c, h, w = x.shape
+    y = F.conv2d(as_time_by_space(x, frames), weight, padding=(weight.shape[2] // 2, 0), groups=c)
+    return y.permute(0, 2, 3, 1).reshape(nt, h, w, c).permute(0, 3, 1, 2)
+
+
+def spatial_convolution(x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """Depth-wise convolution of each frame, zero-padded; weight (C, 1, k, k)."""
+    return F.conv2d(x, weight, stride=stride, padding=weight.shape[-1] // 2, groups=weight.shape[0])
+
+
+def full_convolution(x: Tensor, weight: Tensor, frames: int, stride: int) -> Tensor:
+    """Depth-wise 3-D convolution, zero-padded; weight (C, 1, 3, k, k).
+
+    The sum over its temporal taps of a spatial convolution of the frames before, at and after.
+    """
+    before, now, after = (spatial_convolution(x, weight[:, :, tap], stride) for tap in range(3))
+    out = now.unflatten(0, (-1, frames)).clone()
+    out[:, 1:] += before.unflatten(0, (-1, frames))[:, :-1]
+    out[:, :-1] += after.unflatten(0, (-1, frames))[:, 1:]
+    return out.flatten(0, 1)
+
+
+class _Shift(torch.autograd.Function):
+    """Channels [0, fold) take the frame after, [fold, 2·fold) the frame before, the rest stays; zeros at the ends."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, frames: int) -> Tensor:
+        ctx.frames = frames  # type: ignore[attr-defined]
+        return _shifted(x, frames, backward=False)
+
+    @staticmethod
+    def backward(  # type: ignore[override]
+        ctx: torch.autograd.function.FunctionCtx, gradient: Tensor
+    ) -> tuple[Tensor, None]:
+        return _shifted(gradient, ctx.frames, backward=True), None  # type: ignore[attr-defined]
+
+
+def _shifted(x: Tensor, frames: int, backward: bool) -> Tensor:
+    clips = x.unflatten(0, (-1, frames))
+    fold = max(x.shape[1] // SHIFT_FRACTION, 1)
+    earlier, later = slice(0, fold), slice(fold, 2 * fold)
+    if backward:  # the transpose of a shift is the opposite shift
+        earlier, later = later, earlier
+    out = clips.clone()
+    out[:, :-1, earlier] = clips[:, 1:, earlier]
+    out[:, -1, earlier] = 0
+    out[:, 1:, later] = clips[:, :-1, later]
+    out[:, 0, later] = 0
+    return out.flatten(0, 1)
+
+
+def temporal_shift(x: Tensor, frames: int) -> Tensor:
+    """The temporal shift of TSM (Lin et al. 2019, bi-directional): no multiplications."""
+    shifted: Tensor = _Shift.apply(x, frames)
+    return shifted
+
+
+class Operator(nn.Module):
+    """The depth-wise operator of a block, by its token; `channels` may be a slice of those it was made for.
+
+    ``tsm`` is a spatial convolution here: its shift comes before the expansion, where it moves fewer channels.
+    """
+
+    def __init__(self, token: str, channels: int, stride: int) -> None:
+        super().__init__()
+        self.token, self.stride = token, stride
+        shapes = KERNELS[token]
+        self.weights = nn.ParameterList(nn.Parameter(torch.empty(channels, 1, *shape)) for shape in shapes)
+        for weight in self.weights:
+            nn.init.kaiming_normal_(weight, mode="fan_in", nonlinearity="linear" if len(shapes) > 1 else "relu")
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        """(N·T, c, H, W) → (N·T, c, H/stride, W/stride), c ≤ channels."""
+        weights = [weight[: x.shape[1]] for weight in self.weights]
+        if self.token == "st3":
+            return full_convolution(x, weights[0], frames, self.stride)
+        if self.token == "t5":
+            pooled = F.avg_pool2d(x, self.stride, ceil_mode=True) if self.stride > 1 else x
+            return temporal_convolution(pooled, weights[0], frames)
+        y = spatial_convolution(x, weights[0], self.stride)
+        return temporal_convolution(y, weights[1], frames) if self.token == "f3" else y
+

@@ -1,0 +1,283 @@
+"""The supernet of a block space: every candidate of every slot with shared weights.
+
+Sharing: within a slot the candidates of one operator share its weights over expansions and squeeze-excitation, a
+smaller expansion being the first channels of a larger one (Cai et al. 2020); the point-wise expansion is shared by
+all operators of a slot, the projection and all that follows belongs to an operator. Each candidate (operator,
+expansion, SE) has its own affine parameters in its last batch-norm, so that candidates can be told apart by them.
+
+Batch-norm uses the statistics of the batch, in training and evaluation, as weights serve many paths (DARTS,
+ProxylessNAS); `recalibrate` estimates running statistics for one path (SPOS), which `extract` carries into the
+stand-alone network.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pvnas_bench.network.blocks import InvertedBottleneck, SqueezeExcitation, pointwise
+from pvnas_bench.network.operators import Operator, temporal_shift
+from pvnas_bench.network.standalone import Head, Network, Stem
+from pvnas_bench.space import INACTIVE, SE, Architecture, BlockSpace, Slot, hidden_channels
+
+Candidate = tuple[int, int, int]
+"""Option indices of a slot's operator, expansion and squeeze-excitation."""
+
+Gated = Sequence[tuple[Candidate, Tensor | None]]
+"""Candidates of a slot that run, each with the scalar that multiplies its output (None: 1)."""
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Weights of a slot's operators, expansions and SE options: the slot computes all of them."""
+
+    operator: Tensor
+    expansion: Tensor
+    se: Tensor
+
+
+def _copy(target: Tensor, source: Tensor) -> None:
+    """Fill target from the leading entries of source in each dimension."""
+    target.copy_(source[tuple(slice(0, length) for length in target.shape)])
+
+
+def _copy_norm(target: nn.BatchNorm2d, source: "ElasticNorm") -> None:
+    if source.weight is not None and source.bias is not None:
+        _copy(target.weight, source.weight)
+        _copy(target.bias, source.bias)
+    assert target.running_mean is not None and target.running_var is not None
+    _copy(target.running_mean, source.running_mean)  # type: ignore[arg-type]
+    _copy(target.running_var, source.running_var)  # type: ignore[arg-type]
+
+
+class ElasticNorm(nn.Module):
+    """Batch-norm over the first c channels, on batch statistics; running ones once `recalibrate` has set them."""
+
+    EPSILON = 1e-5
+
+    def __init__(self, channels: int, affine: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
+        self.register_buffer("running_mean", torch.zeros(channels), persistent=False)
+        self.register_buffer("running_var", torch.ones(channels), persistent=False)
+        self.batches = 0
+        self.mode = "batch"
+
+    def forward(self, x: Tensor) -> Tensor:
+        c = x.shape[1]
+        weight = None if self.weight is None else self.weight[:c]
+        bias = None if self.bias is None else self.bias[:c]
+        mean, var = self.running_mean[:c], self.running_var[:c]  # type: ignore[index]
+        if self.mode == "running":
+            return F.batch_norm(x, mean, var, weight, bias, False, 0.0, self.EPSILON)
+        if self.mode == "batch":
+            return F.batch_norm(x, None, None, weight, bias, True, 0.0, self.EPSILON)
+        self.batches += 1  # the cumulative mean of all batches so far
+        return F.batch_norm(x, mean, var, weight, bias, True, 1.0 / self.batches, self.EPSILON)
+
+
+class SuperBlock(nn.Module):
+    """All candidates of one slot."""
+
+    def __init__(self, slot: Slot, expansions: Sequence[int], se: Sequence[str]) -> None:
+        super().__init__()
+        self.slot, self.expansions, self.se = slot, tuple(expansions), tuple(SE[token] for token in se)
+        self.residual = slot.stride == 1 and slot.cin == slot.cout
+        channels = slot.cin * max(expansions)
+        self.tokens = slot.operators
+        real = [token for token in slot.operators if token != "skip"]
+        self.expand = pointwise(slot.cin, channels)
+        self.expand_norm = ElasticNorm(channels)
+        self.operators = nn.ModuleDict({token: Operator(token, channels, slot.stride) for token in real})
+        self.operator_norms = nn.ModuleDict({token: ElasticNorm(channels) for token in real})
+        self.attentions = nn.ModuleDict(
+            {token: SqueezeExcitation(channels, hidden_channels(slot.cin)) for token in real if any(self.se)}
+        )
+        self.projects = nn.ModuleDict({token: pointwise(channels, slot.cout) for token in real})
+        self.project_norms = nn.ModuleDict({token: ElasticNorm(slot.cout, affine=False) for token in real})
+        shape = (len(self.tokens), len(expansions), len(se), slot.cout)
+        self.scale = nn.Parameter(torch.ones(shape))
+        """γ of the last batch-norm of each candidate (operator, expansion, SE); unused where operator is skip."""
+        self.shift = nn.Parameter(torch.zeros(shape))
+
+    def candidate(self, x: Tensor, frames: int, choice: Candidate) -> Tensor | None:
+        """One candidate's branch, (N·T, cout, H', W'); None for skip."""
+        o, e, a = choice
+        token = self.tokens[o]
+        if token == "skip":
+            return None
+        c = self.slot.cin * self.expansions[e]
+        y = temporal_shift(x, frames) if token == "tsm" else x
+        y = F.relu(self.expand_norm(F.conv2d(y, self.expand.weight[:c])), inplace=True)
+        y = F.relu(self.operator_norms[token](self.operators[token](y, frames)), inplace=True)
+        if self.se[a]:
+            y = self.attentions[token](y, frames)
+        y = self.project_norms[token](F.conv2d(y, self.projects[token].weight[:, :c]))
+        return y * self.scale[choice][:, None, None] + self.shift[choice][:, None, None]
+
+    def mixture(self, x: Tensor, frames: int, weights: Mixture) -> Tensor:
+        """The weighted sum of all candidates: operators in parallel, expansions by channel masks (Wan et al. 2020).
+
+        A one-hot mixture equals that candidate.
+        """
+        channels = self.slot.cin * max(self.expansions)
+        mask = x.new_zeros(channels)
+        for e, expansion in enumerate(self.expansions):
+            inside = (torch.arange(channels, device=x.device) < self.slot.cin * expansion).to(x.dtype)
+            mask = mask + weights.expansion[e] * inside
+        attended = sum((weights.se[a] for a, on in enumerate(self.se) if on), start=x.new_zeros(()))
+        affine = weights.expansion[:, None, None] * weights.se[None, :, None]
+        expanded = F.relu(self.expand_norm(self.expand(x)), inplace=True)
+        out = None
+        for o, token in enumerate(self.tokens):
+            if token == "skip":
+                continue
+            y = expanded
+            if token == "tsm":
+                y = F.relu(self.expand_norm(self.expand(temporal_shift(x, frames))), inplace=True)
+            y = F.relu(self.operator_norms[token](self.operators[token](y, frames)), inplace=True)
+            y = y * mask[:, None, None]
+            if any(self.se):
+                y = y * (1 - attended + attended * self.attentions[token].scale(y, frames))
+            y = self.project_norms[token](self.projects[token](y))
+            scale = weights.operator[o] * (affine * self.scale[o]).sum((0, 1))
+            shift = weights.operator[o] * (affine * self.shift[o]).sum((0, 1))
+            y = y * scale[:, None, None] + shift[:, None, None]
+            out = y if out is None else out + y
+        assert out is not None
+        return x + out if self.residual else out
+
+    def copy_into(self, target: InvertedBottleneck, choice: Candidate) -> None:
+        """Copy one candidate's slice of the shared weights into a stand-alone block."""
+        token = self.tokens[choice[0]]
+        _copy(target.expand.weight, self.expand.weight)
+        _copy_norm(target.expand_norm, self.expand_norm)
+        for mine, theirs in zip(self.operators[token].weights, target.operator.weights, strict=True):
+            _copy(theirs, mine)
+        _copy_norm(target.operator_norm, self.operator_norms[token])
+        if target.attention is not None:
+            for name, parameter in target.attention.named_parameters():
+                _copy(parameter, self.attentions[token].get_parameter(name))
+        _copy(target.project.weight, self.projects[token].weight)
+        _copy_norm(target.project_norm, self.project_norms[token])
+        _copy(target.project_norm.weight, self.scale[choice])
+        _copy(target.project_norm.bias, self.shift[choice])
+
+    def forward(self, x: Tensor, frames: int, choice: Candidate | Gated | Mixture) -> Tensor:
+        """The slot's output for one candidate, for several gated ones, or for the mixture of all."""
+        if isinstance(choice, Mixture):
+            return self.mixture(x, frames, choice)
+        gated: Gated = [(choice, None)] if isinstance(choice[0], int) else choice  # type: ignore[list-item,assignment]
+        out = x if self.residual else None
+        for candidate, gate in gated:
+            branch = self.candidate(x, frames, candidate)
+            if branch is not None:
+                branch = branch if gate is None else gate * branch
+                out = branch if out is None else out + branch
+        assert out is not None
+        return out
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a supernet forward computes.
+
+    Attributes:
+        frames, size: of the clips.
+        slots: per slot its candidate, gated candidates or mixture; None where no path reaches the slot.
+        depths: per stage the (depth, weight) of the block outputs that are summed to the stage's output; a weight of
+            None is 1.
+    """
+
+    frames: int
+    size: int
+    slots: tuple[Candidate | Gated | Mixture | None, ...]
+    depths: tuple[tuple[tuple[int, Tensor | None], ...], ...]
+
+
+def path_plan(space: BlockSpace, architecture: Architecture) -> Plan:
+    """The plan that runs one architecture."""
+    slots: list[Candidate | None] = []
+    for slot in space.slots:
+        o, e, a = (architecture.choices[i] for i in space.groups[slot.name])
+        slots.append(None if o == INACTIVE else (o, max(e, 0), max(a, 0)))
+    options = space.options(architecture)
+    depths = tuple(((int(options[f"depth.{s}"]), None),) for s in range(1, len(space.stages) + 1))
+    return Plan(int(options["frames"]), int(options["size"]), tuple(slots), depths)
+
+
+class Supernet(nn.Module):
+    """Every network of a block space; `forward` runs a plan."""
+
+    def __init__(self, space: BlockSpace, classes: int) -> None:
+        super().__init__()
+        self.space, self.classes = space, classes
+        self.stem = Stem(space.stem)
+        self.blocks = nn.ModuleList(SuperBlock(slot, space.expansions, space.se) for slot in space.slots)
+        self.head = Head(space.stages[-1].channels, space.head, classes)
+        self.stem.norm = ElasticNorm(space.stem)  # type: ignore[assignment]
+        self.head.norm = ElasticNorm(space.head)  # type: ignore[assignment]
+        self.head.dropout = nn.Identity()  # type: ignore[assignment]
+
+    def forward(self, clips: Tensor, plan: Plan) -> Tensor:
+        """(N, T, 3, S, S) with the plan's T and S → logits (N, classes)."""
+        frames = clips.shape[1]
+        x = self.stem(clips.flatten(0, 1))
+        depths = [dict(stage) for stage in plan.depths]
+        out: Tensor | None = None
+        for slot, block, choice in zip(self.space.slots, self.blocks, plan.slots, strict=True):
+            if slot.index == 1:
+                x, out = (x if out is None else out), None
+            if choice is None:
+                continue
+            x = block(x, frames, choice)
+            if slot.index in depths[slot.stage - 1]:
+                weight = depths[slot.stage - 1][slot.index]
+                weighted = x if weight is None else weight * x
+                out = weighted if out is None else out + weighted
+        assert out is not None
+        logits: Tensor = self.head(out, frames)
+        return logits
+
+    # --- one path ---------------------------------------------------------------------------------------------------
+
+    def norms(self) -> Iterator[ElasticNorm]:
+        """Every batch-norm."""
+        return (module for module in self.modules() if isinstance(module, ElasticNorm))
+
+    @contextmanager
+    def recalibrated(self, architecture: Architecture, batches: Iterable[Tensor]) -> Iterator[None]:
+        """Within the context batch-norm uses running statistics of one path, estimated on these clips (SPOS)."""
+        plan = path_plan(self.space, architecture)
+        norms = list(self.norms())
+        for norm in norms:
+            norm.mode, norm.batches = "calibrate", 0
+        try:
+            with torch.no_grad():
+                for clips in batches:
+                    self(clips, plan)
+            for norm in norms:
+                norm.mode = "running"
+            yield
+        finally:
+            for norm in norms:
+                norm.mode = "batch"
+
+    @torch.no_grad()
+    def extract(self, architecture: Architecture) -> Network:
+        """The stand-alone network of a path with a copy of its weights (and its last running statistics)."""
+        network = Network(self.space.spec(architecture), self.classes)
+        _copy(network.stem.convolution.weight, self.stem.convolution.weight)
+        _copy_norm(network.stem.norm, self.stem.norm)
+        targets = iter(network.blocks)
+        for block, choice in zip(self.blocks, path_plan(self.space, architecture).slots, strict=True):
+            if choice is not None and block.tokens[choice[0]] != "skip":  # type: ignore[index,operator,union-attr]
+                block.copy_into(next(targets), choice)  # type: ignore[operator]
+        _copy(network.head.convolution.weight, self.head.convolution.weight)
+        _copy_norm(network.head.norm, self.head.norm)
+        network.head.classifier.load_state_dict(self.head.classifier.state_dict())
+        return network

@@ -1,0 +1,309 @@
+"""The problem: all that a strategy may touch."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pvnas_bench import seeding
+from pvnas_bench.network.cost import Cost, CostModel
+from pvnas_bench.network.metering import ExpectedMacs, plan_macs
+from pvnas_bench.network.standalone import Network
+from pvnas_bench.network.supernet import Plan, Supernet, path_plan
+from pvnas_bench.space import Architecture, BlockSpace
+from pvnas_bench.strategy import Evaluation
+from pvnas_bench.training import TrainingDiverged, Workbench, test, train, training_macs
+from pvnas_bench.video import ClipBatch
+
+SearchSplit = Literal["train", "val"]
+TRIES = 10_000
+
+
+class Problem:
+    """A search problem: a space, clips to search on, a budget.
+
+    Attributes:
+        space: the search space.
+        classes: number of classes.
+        cap: most MACs of one clip's forward pass that an architecture may have.
+        ledger: the budget and what is spent of it; read it to plan, the problem charges it.
+        seed: of this run.
+    """
+
+    def __init__(
+        self,
+        space: BlockSpace,
+        costs: CostModel,
+        bench: Workbench,
+        splits: Mapping[SearchSplit, npt.NDArray[np.int64]],
+        cap: int,
+        seed: int,
+    ) -> None:
+        self.space, self.cap, self.seed = space, cap, seed
+        self.classes = costs.classes
+        self.ledger = bench.ledger
+        self._costs, self._bench, self._splits = costs, bench, splits
+        self._rngs: dict[str, np.random.Generator] = {}
+        self._torch_rngs: dict[str, torch.Generator] = {}
+        self._epochs: dict[str, int] = {}
+        self._evaluations: dict[tuple[Architecture, int], Evaluation] = {}
+        self.metrics: dict[str, float] = {}
+        """What was logged since the last step; the harness takes it."""
+
+    # --- chance -----------------------------------------------------------------------------------------------------
+
+    def rng(self, name: str) -> np.random.Generator:
+        """The numpy generator of this name: one stream per name, the same in every run of the seed."""
+        return self._rngs.setdefault(name, seeding.generator(self.seed, "strategy", name))
+
+    def torch_rng(self, name: str) -> torch.Generator:
+        """The torch generator (CPU) of this name."""
+        return self._torch_rngs.setdefault(name, seeding.torch_generator(self.seed, "strategy", name))
+
+    # --- architectures ------------------------------------------------------------------------------------------------
+
+    @property
+    def costs(self) -> CostModel:
+        """The cost model, with its per-candidate tables."""
+        return self._costs
+
+    def cost(self, architecture: Architecture) -> Cost:
+        """MACs and parameters; free of charge."""
+        return self._costs(architecture)
+
+    def expected_macs(self) -> ExpectedMacs:
+        """E[MACs] as a differentiable function of the probabilities of all options."""
+        return ExpectedMacs(self._costs, self.device)
+
+    def feasible(self, architecture: Architecture) -> bool:
+        """Whether an architecture is under the cap."""
+        return self._costs(architecture).macs <= self.cap
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """A random architecture under the cap: `space.sample`, again until it fits."""
+        for _ in range(TRIES):
+            if self.feasible(architecture := self.space.sample(rng)):
+                return architecture
+        raise RuntimeError(f"no architecture under {self.cap} MACs in {TRIES} samples of {self.space.name}")
+
+    # --- search data ----------------------------------------------------------------------------------------------------
+
+    @property
+    def device(self) -> torch.device:
+        return self._bench.device
+
+    @property
+    def batch_size(self) -> int:
+        """Clips per training batch."""
+        return self._bench.protocol.batch_size
+
+    def clips_in(self, split: SearchSplit) -> int:
+        """The number of clips of a search split."""
+        return len(self._splits[split])
+
+    def labels_in(self, split: SearchSplit) -> npt.NDArray[np.int64]:
+        """The class of each clip of a search split, in the order of its clips."""
+        return self._bench.store.labels[self._splits[split]].astype(np.int64)
+
+    def search_batches(
+        self, split: SearchSplit, *, subset: npt.NDArray[np.int64] | None = None
+    ) -> Iterator[ClipBatch]:
+        """One epoch of shuffled, augmented batches of a search split; each call is another epoch.
+
+        Args:
+            subset: positions within the split to draw from; None: all.
+        """
+        epoch = self._epochs[split] = self._epochs.get(split, 0) + 1
+        indices = self._splits[split] if subset is None else self._splits[split][subset]
+        return self._bench.batches(indices, train=True, seed=seeding.derive(self.seed, "search", split, epoch))
+
+    def validation_batches(self) -> Iterator[ClipBatch]:
+        """All of search-val in order, not augmented, in large batches."""
+        return self._bench.batches(self._splits["val"], train=False, seed=0)
+
+    # --- work, metered ----------------------------------------------------------------------------------------------------
+
+    def supernet(self, name: str = "supernet") -> "SearchSupernet":
+        """A new supernet of the space, initialised from the stream of this name."""
+        with seeding.torch_seeded(self.seed, "init", name):
+            return SearchSupernet(Supernet(self.space, self.classes).to(self.device), self._costs, self._bench)
+
+    def backward(self, loss: Tensor) -> None:
+        """`loss.backward()`, with its time on the clock."""
+        with self._bench.clock("backward"):
+            loss.backward()
+
+    def update(self, *optimisers: torch.optim.Optimizer, clip: float | None = None) -> None:
+        """Step these optimisers, after clipping the norm of their gradients, and clear the gradients."""
+        with self._bench.clock("optimiser"):
+            for optimiser in optimisers:
+                if clip is not None:
+                    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+                    nn.utils.clip_grad_norm_(parameters, clip, foreach=True)
+                optimiser.step()
+                optimiser.zero_grad(set_to_none=True)
+
+    @property
+    def full_epochs(self) -> int:
+        """Epochs of a full training."""
+        return self._bench.protocol.epochs
+
+    @property
+    def proxy_epochs(self) -> int:
+        """Epochs of `evaluate` when none are named."""
+        return self._bench.protocol.proxy_epochs
+
+    def evaluation_cost(self, architecture: Architecture, epochs: int | None = None) -> float:
+        """What `evaluate` will charge, in reference trainings."""
+        return self._evaluation_macs(architecture, epochs or self.proxy_epochs) / self.ledger.reference
+
+    def _evaluation_macs(self, architecture: Architecture, epochs: int) -> int:
+        macs, protocol = self._costs(architecture).macs, self._bench.protocol
+        views = math.prod(protocol.views)
+        return training_macs(macs, self.clips_in("train"), epochs, protocol) + macs * views * self.clips_in("val")
+
+    def evaluate(self, architecture: Architecture, epochs: int | None = None) -> Evaluation:
+        """Train an architecture on search-train, stand-alone, and measure it on search-val.
+
+        The same architecture at the same number of epochs gives the same result within a run; it is charged again.
+        A training that diverges has a top-1 of 0 and an infinite loss.
+
+        Args:
+            epochs: the fidelity; None: the protocol's proxy.
+
+        Raises:
+            BudgetExhausted: the whole evaluation does not fit; nothing was done.
+            ValueError: the architecture is above the cap.
+        """
+        epochs = epochs or self.proxy_epochs
+        if not self.feasible(architecture):
+            raise ValueError(f"{architecture} has {self.cost(architecture).macs} MACs, above the cap of {self.cap}")
+        macs = self._evaluation_macs(architecture, epochs)
+        self.ledger.require(macs)
+        key = (architecture, epochs)
+        if key in self._evaluations:
+            self.ledger.macs += macs
+        else:
+            self._evaluations[key] = self._evaluate(architecture, epochs)
+        self.ledger.evaluations += 1
+        return self._evaluations[key]
+
+    def _evaluate(self, architecture: Architecture, epochs: int) -> Evaluation:
+        cost, bench = self._costs(architecture), self._bench
+        seed = seeding.derive(self.seed, "evaluate", str(architecture), epochs)
+        with seeding.torch_seeded(seed, "init"):
+            network = Network(self.space.spec(architecture), self.classes).to(self.device)
+        try:
+            curve = train(network, cost.macs, bench, self._splits["train"], epochs=epochs, seed=seed)
+        except TrainingDiverged:
+            return Evaluation(architecture, 0.0, math.inf, epochs, cost.macs, cost.parameters)
+        scores = test(network, cost.macs, bench, self._splits["val"])
+        return Evaluation(
+            architecture, scores.top1, scores.loss, epochs, cost.macs, cost.parameters, tuple(curve)
+        )
+
+    def evaluate_many(self, architectures: Sequence[Architecture], epochs: int | None = None) -> list[Evaluation]:
+        """`evaluate` each, in order.
+
+        Raises:
+            BudgetExhausted: not all of them fit; nothing was done.
+        """
+        self.ledger.require(sum(self._evaluation_macs(a, epochs or self.proxy_epochs) for a in architectures))
+        return [self.evaluate(architecture, epochs) for architecture in architectures]
+
+    def log(self, **metrics: float) -> None:
+        """Attach numbers to this step of the trajectory, ``val_top1`` for the incumbent's accuracy on search-val."""
+        self.metrics.update({name: float(value) for name, value in metrics.items()})
+
+    # --- going on -----------------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of chance and of the ledger."""
+        return {
+            "rngs": {name: rng.bit_generator.state for name, rng in self._rngs.items()},
+            "torch_rngs": {name: rng.get_state() for name, rng in self._torch_rngs.items()},
+            "epochs": dict(self._epochs),
+            "ledger": [self.ledger.macs, self.ledger.samples, self.ledger.evaluations],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        for name, rng_state in state["rngs"].items():
+            self.rng(name).bit_generator.state = rng_state
+        for name, rng_state in state["torch_rngs"].items():
+            self.torch_rng(name).set_state(rng_state)
+        self._epochs = dict(state["epochs"])
+        self.ledger.macs, self.ledger.samples, self.ledger.evaluations = state["ledger"]
+
+
+class SearchSupernet(nn.Module):
+    """A supernet whose every pass is charged."""
+
+    def __init__(self, network: Supernet, costs: CostModel, bench: Workbench) -> None:
+        super().__init__()
+        self.network = network
+        self._costs, self._bench = costs, bench
+        self._ledger, self._clock = bench.ledger, bench.clock
+
+    def forward(self, batch: ClipBatch, path: Architecture | Plan) -> Tensor:
+        """Logits (N, classes) of a batch through one path or a plan.
+
+        Raises:
+            BudgetExhausted: the pass, or the backward pass that will follow it, does not fit.
+        """
+        plan = path_plan(self.network.space, path) if isinstance(path, Architecture) else path
+        macs = plan_macs(self._costs, plan) * len(batch)
+        self._ledger.forward(macs, len(batch), backward=torch.is_grad_enabled())
+        clips = self._bench.clips(batch, plan.frames, plan.size)
+        with self._clock("forward"):
+            logits: Tensor = self.network(clips, plan)
+        if logits.requires_grad:
+            logits.register_hook(lambda _: self._ledger.backward(macs))
+        return logits
+
+    def labels(self, batch: ClipBatch) -> Tensor:
+        """The batch's labels (N,) on the device."""
+        return batch.labels.to(self._bench.device)
+
+    def loss(self, batch: ClipBatch, path: Architecture | Plan, label_smoothing: float = 0.0) -> Tensor:
+        """Mean cross-entropy of a batch through one path or a plan."""
+        return F.cross_entropy(self(batch, path), self.labels(batch), label_smoothing=label_smoothing)
+
+    @torch.no_grad()
+    def validate(
+        self, architecture: Architecture, batches: Iterable[ClipBatch], recalibration: Iterable[ClipBatch] | None = None
+    ) -> tuple[float, float]:
+        """Top-1 and mean cross-entropy of one path over these batches; counts as one architecture evaluated.
+
+        Args:
+            recalibration: batches to estimate the path's batch-norm statistics on (SPOS), charged as well; None:
+                the statistics of each batch serve.
+
+        Raises:
+            BudgetExhausted: the next batch does not fit.
+        """
+        self._ledger.evaluations += 1
+        if recalibration is None:
+            return self._measure(architecture, batches)
+        with self.network.recalibrated(architecture, self._charged_clips(architecture, recalibration)):
+            return self._measure(architecture, batches)
+
+    def _charged_clips(self, architecture: Architecture, batches: Iterable[ClipBatch]) -> Iterator[Tensor]:
+        spec, macs = self.network.space.spec(architecture), self._costs(architecture).macs
+        for batch in batches:
+            self._ledger.forward(macs * len(batch), len(batch), backward=False)
+            yield self._bench.clips(batch, spec.frames, spec.size)
+
+    def _measure(self, architecture: Architecture, batches: Iterable[ClipBatch]) -> tuple[float, float]:
+        hits, loss, count = 0, 0.0, 0
+        for batch in batches:
+            logits, labels = self(batch, architecture), self.labels(batch)
+            hits += int((logits.argmax(1) == labels).sum())
+            loss += float(F.cross_entropy(logits, labels, reduction="sum"))
+            count += len(batch)
+        return hits / count, loss / count

@@ -1,0 +1,99 @@
+"""Protocols: everything that must be equal for results to be comparable."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+from pvnas_bench.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Splits, clip sampling, training recipe, budget and test views.
+
+    Attributes:
+        budget: of the search, in reference trainings.
+        epochs: of a full training (retraining, and the reference training).
+        proxy_epochs: of `problem.evaluate` where a strategy names no fidelity.
+        learning_rate: peak, of AdamW (Loshchilov & Hutter 2019); linear warm-up over `warmup` of the steps, then cosine.
+        gradient_clip: largest norm of the gradient.
+        search_val_fraction: of the train split's clips that a search validates on.
+        cache_size: side in pixels of the square frames kept in the cache.
+        cache_frames: most frames kept of a clip.
+        fit: ``squash`` keeps everything in view; ``crop`` keeps the aspect ratio.
+        crop_scale: range of the side of a random training crop, as a fraction of the frame.
+        sampling: ``uniform`` segments (TSN) or ``dense`` with `stride`.
+        retrainings: of the architecture found, with different seeds; all are reported.
+        views: temporal clips and spatial crops averaged per test clip.
+    """
+
+    name: str
+    version: int
+    description: str
+    budget: float
+    epochs: int
+    proxy_epochs: int
+    batch_size: int = 32
+    learning_rate: float = 4e-3
+    weight_decay: float = 0.05
+    warmup: float = 0.1
+    label_smoothing: float = 0.1
+    gradient_clip: float = 5.0
+    search_val_fraction: float = 0.3
+    cache_size: int = 44
+    cache_frames: int = 32
+    fit: Literal["squash", "crop"] = "squash"
+    crop_scale: tuple[float, float] = (0.8, 1.0)
+    sampling: Literal["uniform", "dense"] = "uniform"
+    stride: int = 1
+    retrainings: int = 1
+    views: tuple[int, int] = (1, 1)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of every setting."""
+        settings = {key: value for key, value in asdict(self).items() if key != "description"}
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+        return f"{self.name}@{self.version}:{digest}"
+
+    def with_budget(self, budget: float) -> "Protocol":
+        """The same protocol under another search budget: a board of its own."""
+        if not budget > 0:
+            raise UsageError(f"a budget is a positive number of reference trainings, got {budget:g}")
+        return replace(self, budget=budget)
+
+
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(
+            "quick",
+            1,
+            "a first answer in minutes: 3 reference trainings of search, 8 epochs of final training",
+            budget=3.0,
+            epochs=8,
+            proxy_epochs=2,
+        ),
+        Protocol(
+            "standard",
+            1,
+            "for tables: 10 reference trainings of search, 3 final trainings of 30 epochs",
+            budget=10.0,
+            epochs=30,
+            proxy_epochs=5,
+            retrainings=3,
+        ),
+    )
+}
+
+
+def get_protocol(name: str) -> Protocol:
+    """The protocol of this name.
+
+    Raises:
+        UsageError: there is none; the message lists them.
+    """
+    if name not in PROTOCOLS:
+        raise UsageError(f"unknown protocol {name!r}: choose one of {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]

@@ -1,0 +1,110 @@
+"""Finding strategies and spaces: those of the package, of installed plug-ins, and of a user's own file.
+
+A plug-in is code and is loaded only when it is named: by its path, or by an entry point in the group
+``pvnas_bench.strategies`` or ``pvnas_bench.spaces``. A strategy's file defines subclasses of `Strategy`; a space's file
+defines `SPACE`.
+"""
+
+import difflib
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+
+from pvnas_bench.errors import UsageError
+from pvnas_bench.space import BlockSpace, SearchSpace
+from pvnas_bench.strategy import Strategy
+
+STRATEGIES, SPACES = "pvnas_bench.strategies", "pvnas_bench.spaces"
+
+
+def _module_names(package: str) -> list[str]:
+    folder = importlib.import_module(package).__path__
+    return sorted(module.name for module in pkgutil.iter_modules(folder) if not module.name.startswith("_"))
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Import a user's file under a name of its own."""
+    if not path.is_file():
+        raise UsageError(f"no such file: {path}")
+    name = f"pvnas_bench_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} is not a Python file: a plug-in's name ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise UsageError(f"{path} does not import: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _named(kind: str, group: str, name: str) -> ModuleType:
+    """The module that a name or a path stands for."""
+    if name.endswith(".py") or "/" in name:
+        return _import_file(Path(name))
+    known = _module_names(group)
+    if name in known:
+        return importlib.import_module(f"{group}.{name}")
+    plugins = {point.name: point for point in entry_points(group=group)}
+    if name in plugins:
+        module: ModuleType = importlib.import_module(plugins[name].module)
+        return module
+    near = difflib.get_close_matches(name, [*known, *plugins], n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join([*known, *plugins])}"
+    raise UsageError(f"unknown {kind} {name!r}: {hint}")
+
+
+def _strategies_of(module: ModuleType) -> list[type[Strategy]]:
+    return [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, Strategy)
+        and value.__module__ == module.__name__
+        and "info" in vars(value)
+    ]
+
+
+def get_strategy(name: str) -> type[Strategy]:
+    """The strategy of a name, or of a file of one's own.
+
+    Raises:
+        UsageError: there is none, with the nearest name; or the file does not import or holds not exactly one.
+    """
+    found = _strategies_of(_named("strategy", STRATEGIES, name))
+    if len(found) != 1:
+        raise UsageError(f"{name} defines {len(found)} strategies: it needs exactly one subclass of Strategy with an info")
+    return found[0]
+
+
+def get_space(name: str) -> BlockSpace:
+    """The space of a name, or of a file of one's own.
+
+    Raises:
+        UsageError: there is none, with the nearest name; or the file does not import or has no `SPACE`.
+    """
+    space = getattr(_named("space", SPACES, name), "SPACE", None)
+    if not isinstance(space, SearchSpace):
+        raise UsageError(f"{name} defines no space: it needs SPACE = BlockSpace(...)")
+    if not isinstance(space, BlockSpace):
+        raise UsageError(f"space {name} is a {type(space).__name__}, which has no supernet: use a BlockSpace")
+    return space
+
+
+def all_strategies() -> Iterator[type[Strategy]]:
+    """Every strategy of the package and of installed plug-ins."""
+    for name in [*_module_names(STRATEGIES), *(point.name for point in entry_points(group=STRATEGIES))]:
+        yield get_strategy(name)
+
+
+def all_spaces() -> Iterator[BlockSpace]:
+    """Every space of the package and of installed plug-ins."""
+    for name in [*_module_names(SPACES), *(point.name for point in entry_points(group=SPACES))]:
+        yield get_space(name)

@@ -1,0 +1,37 @@
+"""Random streams by name: derived from a run's seed, independent of each other and of the order of their use."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+
+def derive(seed: int, *names: str | int) -> int:
+    """A 63-bit seed for the stream of this name."""
+    key = "\x1f".join(map(str, (seed, *names)))
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def generator(seed: int, *names: str | int) -> np.random.Generator:
+    """A counter-based (Philox) numpy generator for the stream of this name."""
+    return np.random.Generator(np.random.Philox(derive(seed, *names)))
+
+
+def torch_generator(seed: int, *names: str | int) -> torch.Generator:
+    """A torch generator on the CPU for the stream of this name."""
+    return torch.Generator().manual_seed(derive(seed, *names))
+
+
+@contextmanager
+def torch_seeded(seed: int, *names: str | int) -> Iterator[None]:
+    """Within the context torch's own generator is the stream of this name; it is put back afterwards.
+
+    For code that knows no other, such as the initialisation of layers, and dropout.
+    """
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.random.default_generator.manual_seed(derive(seed, *names))
+        if torch.cuda.is_available():
+            torch.cuda.manual_seed_all(derive(seed, *names))
+        yield

@@ -1,0 +1,201 @@
+"""Spaces of inverted-bottleneck (MBConv) networks: a chain of stages, each a chain of blocks.
+
+The family of MobileNetV2 (Sandler et al. 2018), X3D (Feichtenhofer 2020) and MoViNet (Kondratyuk et al. 2021): a
+point-wise expansion, a depth-wise spatial-temporal operator, squeeze-excitation, a point-wise projection.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from pvnas_bench.space._decisions import Architecture, Decision, SearchSpace
+
+OPERATORS: dict[str, str] = {
+    "s3": "spatial 1x3x3",
+    "s5": "spatial 1x5x5",
+    "st3": "full 3x3x3",
+    "f3": "factorised 1x3x3 then 3x1x1",
+    "t5": "temporal 5x1x1",
+    "tsm": "temporal shift, then spatial 1x3x3",
+    "skip": "identity",
+}
+"""Operator tokens and what they mean. Every convolution among them is depth-wise."""
+
+KERNELS: dict[str, tuple[tuple[int, ...], ...]] = {
+    "s3": ((3, 3),),
+    "s5": ((5, 5),),
+    "st3": ((3, 3, 3),),
+    "f3": ((3, 3), (3, 1)),
+    "t5": ((5, 1),),
+    "tsm": ((3, 3),),
+}
+"""Kernel shapes of each operator in the order in which they are applied: (height, width), (time, height, width),
+or (time, 1) for a temporal one on the view that flattens space."""
+
+SE = {"se": True, "no": False}
+"""Squeeze-excitation tokens."""
+
+
+def hidden_channels(cin: int) -> int:
+    """Hidden units of a block's squeeze-excitation: a quarter of its input channels (Howard et al. 2019)."""
+    return max(cin // 4, 4)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One inverted bottleneck: channels in and out, spatial stride, depth-wise operator, expansion, SE."""
+
+    name: str
+    cin: int
+    cout: int
+    stride: int
+    operator: str
+    expansion: int
+    se: bool
+
+    @property
+    def residual(self) -> bool:
+        return self.stride == 1 and self.cin == self.cout
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A stand-alone network: all that is needed to build it but the number of classes."""
+
+    frames: int
+    size: int
+    stem: int
+    """Channels after the stem, a 1x3x3 convolution of stride 2 over RGB."""
+    blocks: tuple[Block, ...]
+    head: int
+    """Channels of the point-wise convolution before global average pooling."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Output channels, spatial stride of the first block, and the depths to choose from."""
+
+    channels: int
+    stride: int
+    depths: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The place of one block: stage and index count from 1; `operators` are those offered there."""
+
+    stage: int
+    index: int
+    cin: int
+    cout: int
+    stride: int
+    operators: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.stage}.{self.index}"
+
+    def block(self, operator: str, expansion: str, se: str) -> Block:
+        """The block that these options (tokens) put here; the operator is not ``skip``."""
+        return Block(self.name, self.cin, self.cout, self.stride, operator, int(expansion.removeprefix("e")), SE[se])
+
+
+def _slots(stem: int, stages: Sequence[Stage], operators: tuple[str, ...]) -> Iterator[Slot]:
+    cin = stem
+    for s, stage in enumerate(stages, 1):
+        for b in range(1, max(stage.depths) + 1):
+            stride = stage.stride if b == 1 else 1
+            same_shape = stride == 1 and cin == stage.channels
+            offered = tuple(o for o in operators if same_shape or o != "skip")
+            yield Slot(s, b, cin, stage.channels, stride, offered)
+            cin = stage.channels
+
+
+class BlockSpace(SearchSpace):
+    """Decisions: ``frames``, ``size``, ``depth.S`` (structural); ``operator.S.B``, ``expansion.S.B``, ``se.S.B``.
+
+    Block B of stage S exists when the stage is deep enough; a block whose operator is ``skip`` has neither expansion
+    nor squeeze-excitation. ``skip`` is offered where input and output have one shape.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: int,
+        *,
+        description: str,
+        frames: Sequence[int],
+        sizes: Sequence[int],
+        stem: int,
+        stages: Sequence[Stage],
+        head: int,
+        operators: Sequence[str],
+        expansions: Sequence[int],
+        se: Sequence[str],
+        caps: Mapping[str, int],
+        reference: Mapping[str, str],
+        experts: Mapping[str, Mapping[str, str]],
+    ) -> None:
+        self.frames, self.sizes, self.stem = tuple(frames), tuple(sizes), stem
+        self.stages, self.head = tuple(stages), head
+        self.expansions, self.se = tuple(expansions), tuple(se)
+        self.slots = tuple(_slots(stem, self.stages, tuple(operators)))
+        decisions = [
+            Decision("frames", tuple(map(str, frames)), "structural", "input"),
+            Decision("size", tuple(map(str, sizes)), "structural", "input"),
+        ]
+        decisions += [
+            Decision(f"depth.{s}", tuple(map(str, stage.depths)), "structural", "input")
+            for s, stage in enumerate(self.stages, 1)
+        ]
+        for slot in self.slots:
+            deep = frozenset(str(depth) for depth in self.stages[slot.stage - 1].depths if depth >= slot.index)
+            real = (f"operator.{slot.name}", frozenset(slot.operators) - {"skip"})
+            decisions += [
+                Decision(real[0], slot.operators, "modular", slot.name, (f"depth.{slot.stage}", deep)),
+                Decision(f"expansion.{slot.name}", tuple(f"e{e}" for e in expansions), "modular", slot.name, real),
+                Decision(f"se.{slot.name}", self.se, "modular", slot.name, real),
+            ]
+        super().__init__(
+            name, version, decisions, description=description, caps=caps, reference=reference, experts=experts
+        )
+
+    def describe(self) -> dict[str, object]:
+        layout = {"stem": self.stem, "stages": [asdict(stage) for stage in self.stages], "head": self.head}
+        return super().describe() | {"family": "mbconv", "layout": layout, "caps": self.caps}
+
+    def spec(self, architecture: Architecture) -> NetworkSpec:
+        """The network of an architecture."""
+        options = self.options(architecture)
+        blocks = []
+        for slot in self.slots:
+            operator = options.get(f"operator.{slot.name}", "skip")
+            if operator != "skip":
+                expansion, se = options[f"expansion.{slot.name}"], options[f"se.{slot.name}"]
+                blocks.append(slot.block(operator, expansion, se))
+        return NetworkSpec(int(options["frames"]), int(options["size"]), self.stem, tuple(blocks), self.head)
+
+
+def uniform_options(
+    stages: Sequence[Stage],
+    *,
+    frames: int,
+    size: int,
+    depths: Sequence[int],
+    operators: Sequence[str],
+    expansion: int,
+    se: str,
+) -> dict[str, str]:
+    """Options of a hand-designed network: one depth and one operator per stage, one expansion throughout.
+
+    An operator written ``a+b`` alternates: a in the odd blocks of its stage, b in the even ones.
+    """
+    options = {"frames": str(frames), "size": str(size)}
+    for s, (stage, depth, operator) in enumerate(zip(stages, depths, operators, strict=True), 1):
+        cycle = operator.split("+")
+        options[f"depth.{s}"] = str(depth)
+        for b in range(1, max(stage.depths) + 1):
+            if b <= depth:
+                options[f"operator.{s}.{b}"] = cycle[(b - 1) % len(cycle)]
+                options[f"expansion.{s}.{b}"] = f"e{expansion}"
+                options[f"se.{s}.{b}"] = se
+    return options

@@ -1,0 +1,370 @@
+"""Decisions, architectures and the tree of conditions between them."""
+
+import difflib
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from pvnas_bench.errors import UsageError
+
+Level = Literal["structural", "modular"]
+INACTIVE = -1
+INACTIVE_TOKEN = "_"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One categorical choice of a search space.
+
+    Attributes:
+        name: unique in the space, for example ``operator.2.1``.
+        options: the tokens to choose from, unique within the decision, without ``-``, ``/`` or ``_``.
+        level: ``structural`` (frames, resolution, depth) or ``modular`` (what one block does).
+        group: decisions of one group belong to one block; the canonical string writes them together.
+        when: the earlier decision, and its options, under which this one exists; None: always.
+    """
+
+    name: str
+    options: tuple[str, ...]
+    level: Level
+    group: str
+    when: tuple[str, frozenset[str]] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.options or len(set(self.options)) != len(self.options):
+            raise ValueError(f"decision {self.name}: options must be unique and not empty, got {self.options}")
+        if any(not option or set(option) & set("-/_") for option in self.options):
+            raise ValueError(f"decision {self.name}: an option is a token without '-', '/' and '_': {self.options}")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One option per decision of a space, `INACTIVE` where the decision does not exist under the others.
+
+    Two architectures of a space are equal exactly when they build the same network.
+    """
+
+    choices: tuple[int, ...]
+    string: str
+
+    def __str__(self) -> str:
+        return self.string
+
+    def __hash__(self) -> int:
+        return hash(self.choices)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Architecture) and self.choices == other.choices
+
+
+class SearchSpace:
+    """Named decisions in a fixed order; an earlier decision may switch later ones on and off.
+
+    Each decision depends on at most one earlier decision, so that conditions form a forest: counting and
+    uniform sampling are exact.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: int,
+        decisions: Sequence[Decision],
+        *,
+        description: str,
+        caps: Mapping[str, int],
+        reference: Mapping[str, str],
+        experts: Mapping[str, Mapping[str, str]],
+    ) -> None:
+        """Declare a space.
+
+        Args:
+            description: one line for ``list spaces``.
+            caps: named MACs caps per clip, the default one first.
+            reference: options of the architecture whose full training is the unit of search budget.
+            experts: options of hand-designed networks by name, the controls of the benchmark.
+        """
+        self.description = description
+        self.caps = dict(caps)
+        self.name = name
+        self.version = version
+        self.decisions = tuple(decisions)
+        self._index = {decision.name: i for i, decision in enumerate(self.decisions)}
+        if len(self._index) != len(self.decisions):
+            raise ValueError(f"space {name}: two decisions share a name")
+        self._sizes = np.array([len(decision.options) for decision in self.decisions])
+        self._parent: list[int] = []
+        self._enabled_by: list[frozenset[int]] = []
+        for i, decision in enumerate(self.decisions):
+            parent, enabled = INACTIVE, frozenset[int]()
+            if decision.when is not None:
+                parent = self._index.get(decision.when[0], i)
+                if parent >= i:
+                    raise ValueError(f"space {name}: {decision.name} depends on {decision.when[0]}, not an earlier one")
+                enabled = frozenset(self.decisions[parent].options.index(option) for option in decision.when[1])
+            self._parent.append(parent)
+            self._enabled_by.append(enabled)
+        self.reference = self.from_options(reference)
+        self.experts = {expert: self.from_options(options) for expert, options in experts.items()}
+
+    # --- identity -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of everything that decides which networks the space holds."""
+        content = json.dumps(self.describe(), sort_keys=True)
+        return f"{self.name}@{self.version}:{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+
+    def describe(self) -> dict[str, object]:
+        """The space as JSON values; subclasses add how a network is built."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "decisions": [
+                [d.name, d.options, d.level, d.group, [d.when[0], sorted(d.when[1])] if d.when else None]
+                for d in self.decisions
+            ],
+        }
+
+    @cached_property
+    def size(self) -> int:
+        """The number of distinct architectures."""
+        return math.prod(self._counts[i][INACTIVE] for i in range(len(self.decisions)) if self._parent[i] == INACTIVE)
+
+    @cached_property
+    def _counts(self) -> list[dict[int, int]]:
+        """Per decision: distinct sub-assignments of its subtree under each option, and in all (key INACTIVE)."""
+        children: list[list[int]] = [[] for _ in self.decisions]
+        for i, parent in enumerate(self._parent):
+            if parent != INACTIVE:
+                children[parent].append(i)
+        counts: list[dict[int, int]] = [{} for _ in self.decisions]
+        for i in reversed(range(len(self.decisions))):
+            for option in range(len(self.decisions[i].options)):
+                active = (c for c in children[i] if option in self._enabled_by[c])
+                counts[i][option] = math.prod(counts[c][INACTIVE] for c in active)
+            counts[i][INACTIVE] = sum(counts[i].values())
+        return counts
+
+    # --- making architectures ---------------------------------------------------------------------------------------
+
+    def architecture(self, choices: Sequence[int]) -> Architecture:
+        """The architecture with these option indices; entries of decisions that do not exist are ignored.
+
+        Raises:
+            ValueError: a wrong number of entries, or an index outside its decision's options.
+        """
+        if len(choices) != len(self.decisions):
+            raise ValueError(f"space {self.name} has {len(self.decisions)} decisions, got {len(choices)} choices")
+        canonical: list[int] = []
+        for i, choice in enumerate(choices):
+            if not self._is_active(i, canonical):
+                canonical.append(INACTIVE)
+            elif 0 <= choice < len(self.decisions[i].options):
+                canonical.append(int(choice))
+            else:
+                raise ValueError(f"decision {self.decisions[i].name} has no option number {choice}")
+        return Architecture(tuple(canonical), self._write(canonical))
+
+    def _is_active(self, i: int, earlier: Sequence[int]) -> bool:
+        parent = self._parent[i]
+        return parent == INACTIVE or earlier[parent] in self._enabled_by[i]
+
+    def from_options(self, options: Mapping[str, str]) -> Architecture:
+        """The architecture with these options by decision name; decisions that do not exist may be left out.
+
+        Raises:
+            UsageError: an unknown decision, an unknown option, or a decision that exists and has no option.
+        """
+        if unknown := set(options) - set(self._index):
+            raise UsageError(f"space {self.name} has no decision {sorted(unknown)[0]!r}: it has {', '.join(self._index)}")
+        choices: list[int] = []
+        for i, decision in enumerate(self.decisions):
+            if not self._is_active(i, choices):
+                choices.append(INACTIVE)
+            elif decision.name in options:
+                choices.append(self._option_index(decision, options[decision.name]))
+            else:
+                raise UsageError(f"decision {decision.name} needs one of: {', '.join(decision.options)}")
+        return self.architecture(choices)
+
+    def parse(self, string: str) -> Architecture:
+        """The architecture of a canonical string.
+
+        Raises:
+            UsageError: it is not one; the message lists the options that are valid there.
+        """
+        groups = list(self._groups.items())
+        parts = string.strip().split("/")
+        if len(parts) != len(groups):
+            raise UsageError(
+                f"architecture {string!r} has {len(parts)} groups, but space {self.name} has {len(groups)}: "
+                + "/".join(name for name, _ in groups)
+            )
+        choices: list[int] = []
+        for (group, members), part in zip(groups, parts, strict=True):
+            tokens = [INACTIVE_TOKEN] * len(members) if part == INACTIVE_TOKEN else part.split("-")
+            if len(tokens) != len(members):
+                expected = "-".join(self.decisions[i].name for i in members)
+                raise UsageError(f"group {group}: {part!r} must have {len(members)} options: {expected}")
+            for i, token in zip(members, tokens, strict=True):
+                active = self._is_active(i, choices)
+                if active == (token == INACTIVE_TOKEN):
+                    state = "exists here: choose one of " if active else f"does not exist here: write {INACTIVE_TOKEN}"
+                    valid = ", ".join(self.decisions[i].options) if active else ""
+                    raise UsageError(f"decision {self.decisions[i].name} {state}{valid}, got {token!r}")
+                choices.append(self._option_index(self.decisions[i], token) if active else INACTIVE)
+        return self.architecture(choices)
+
+    @staticmethod
+    def _option_index(decision: Decision, token: str) -> int:
+        if token not in decision.options:
+            near = difflib.get_close_matches(token, decision.options, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            valid = ", ".join(decision.options)
+            raise UsageError(f"decision {decision.name} has no option {token!r}{hint}: choose one of {valid}")
+        return decision.options.index(token)
+
+    @cached_property
+    def _groups(self) -> dict[str, list[int]]:
+        groups: dict[str, list[int]] = {}
+        for i, decision in enumerate(self.decisions):
+            groups.setdefault(decision.group, []).append(i)
+        if [i for members in groups.values() for i in members] != list(range(len(self.decisions))):
+            raise ValueError(f"space {self.name}: the decisions of a group must stand together")
+        return groups
+
+    @property
+    def groups(self) -> Mapping[str, Sequence[int]]:
+        """The indices of the decisions of each group, in order."""
+        return self._groups
+
+    def _write(self, choices: Sequence[int]) -> str:
+        parts = []
+        for members in self._groups.values():
+            tokens = [
+                INACTIVE_TOKEN if choices[i] == INACTIVE else self.decisions[i].options[choices[i]] for i in members
+            ]
+            parts.append(INACTIVE_TOKEN if set(tokens) == {INACTIVE_TOKEN} else "-".join(tokens))
+        return "/".join(parts)
+
+    # --- reading architectures ----------------------------------------------------------------------------------------
+
+    def option(self, architecture: Architecture, decision: str) -> str | None:
+        """The option chosen for a decision; None where the decision does not exist."""
+        i = self._index[decision]
+        choice = architecture.choices[i]
+        return None if choice == INACTIVE else self.decisions[i].options[choice]
+
+    def options(self, architecture: Architecture) -> dict[str, str]:
+        """The options chosen, by decision name, of the decisions that exist."""
+        return {
+            decision.name: decision.options[choice]
+            for decision, choice in zip(self.decisions, architecture.choices, strict=True)
+            if choice != INACTIVE
+        }
+
+    def encode(self, architecture: Architecture) -> npt.NDArray[np.float32]:
+        """One-hot encoding, (sum of the numbers of options,); a decision that does not exist is all zeros."""
+        code = np.zeros(int(self._sizes.sum()), dtype=np.float32)
+        start = 0
+        for decision, choice in zip(self.decisions, architecture.choices, strict=True):
+            if choice != INACTIVE:
+                code[start + choice] = 1.0
+            start += len(decision.options)
+        return code
+
+    def hamming(self, one: Architecture, other: Architecture) -> int:
+        """The number of decisions in which two architectures differ."""
+        return sum(a != b for a, b in zip(one.choices, other.choices, strict=True))
+
+    # --- sampling and moving --------------------------------------------------------------------------------------------
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """A random architecture: each decision that exists takes each of its options with equal probability."""
+        return self.architecture(self._draw(rng))
+
+    def _draw(self, rng: np.random.Generator) -> list[int]:
+        """An option index for every decision, drawn uniformly, whether the decision will exist or not."""
+        drawn: list[int] = rng.integers(self._sizes).tolist()
+        return drawn
+
+    def sample_uniform(self, rng: np.random.Generator) -> Architecture:
+        """A random architecture, each of the space with equal probability (deeper ones are more numerous)."""
+        choices: list[int] = []
+        for i, decision in enumerate(self.decisions):
+            if not self._is_active(i, choices):
+                choices.append(INACTIVE)
+                continue
+            weights = np.array([float(self._counts[i][o]) for o in range(len(decision.options))])
+            choices.append(int(rng.choice(len(weights), p=weights / weights.sum())))
+        return self.architecture(choices)
+
+    def mutate(self, architecture: Architecture, rng: np.random.Generator, rate: float | None = None) -> Architecture:
+        """A different architecture near this one.
+
+        Args:
+            rate: the probability with which each decision that exists is drawn anew among its other options;
+                None: exactly one decision changes. Decisions that a change switches on are drawn uniformly.
+        """
+        movable = [
+            i for i, c in enumerate(architecture.choices) if c != INACTIVE and len(self.decisions[i].options) > 1
+        ]
+        if not movable:
+            raise ValueError(f"space {self.name}: {architecture} has no decision with another option")
+        while True:
+            if rate is None:
+                changed = {movable[int(rng.integers(len(movable)))]}
+            else:
+                changed = {i for i in movable if rng.random() < rate}
+            choices = self._draw(rng)
+            for i, choice in enumerate(architecture.choices):
+                if choice == INACTIVE:
+                    continue
+                choices[i] = choice
+                if i in changed:
+                    shift = 1 + int(rng.integers(len(self.decisions[i].options) - 1))
+                    choices[i] = (choice + shift) % len(self.decisions[i].options)
+            if changed:
+                return self.architecture(choices)
+
+    def crossover(self, one: Architecture, other: Architecture, rng: np.random.Generator) -> Architecture:
+        """Each decision from either parent with equal probability (from the one that has it where only one has)."""
+        choices = self._draw(rng)
+        from_one = rng.random(len(choices)) < 0.5
+        for i, (a, b) in enumerate(zip(one.choices, other.choices, strict=True)):
+            first, second = (a, b) if from_one[i] else (b, a)
+            if first != INACTIVE or second != INACTIVE:
+                choices[i] = second if first == INACTIVE else first
+        return self.architecture(choices)
+
+    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
+        """Every architecture that differs in one decision; decisions switched on take their first option."""
+        for i, choice in enumerate(architecture.choices):
+            if choice == INACTIVE:
+                continue
+            for option in range(len(self.decisions[i].options)):
+                if option != choice:
+                    choices = [max(c, 0) for c in architecture.choices]
+                    choices[i] = option
+                    yield self.architecture(choices)
+
+    def enumerate(self) -> Iterator[Architecture]:
+        """Every architecture, in lexicographic order of its choices. Sensible for small spaces only."""
+        yield from (self.architecture(choices) for choices in self._assignments([]))
+
+    def _assignments(self, choices: list[int]) -> Iterator[list[int]]:
+        i = len(choices)
+        if i == len(self.decisions):
+            yield choices
+        elif not self._is_active(i, choices):
+            yield from self._assignments([*choices, INACTIVE])
+        else:
+            for option in range(len(self.decisions[i].options)):
+                yield from self._assignments([*choices, option])
