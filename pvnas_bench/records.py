@@ -370,7 +370,7 @@ def load_folder(folder: Path, kind: Any = Record) -> tuple[list[Any], list[Unrea
     """Every record under a folder (or its summary), and every file that claims to be one but cannot be read."""
     records: list[Any] = []
     unreadable: list[Unreadable] = []
-    with _no_cycle_collection():
+    with without_cycle_collection():
         for path in find(folder):
             try:
                 records.append(load(path, kind))
@@ -397,8 +397,8 @@ def require_records(folder: Path, kind: type[_Read]) -> tuple[list[_Read], list[
 
 
 @contextmanager
-def _no_cycle_collection() -> Iterator[None]:
-    """Records hold no reference cycles: the collector would only walk them again and again while they load."""
+def without_cycle_collection() -> Iterator[None]:
+    """Pause the cycle collector: records hold no cycles, and it would walk all of them again and again."""
     enabled = gc.isenabled()
     gc.disable()
     try:
