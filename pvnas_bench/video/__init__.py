@@ -1,1 +1,43 @@
+"""Video: from files on disk to batches of clips.
 
+The data flow, one module each: `_registry` opens a data set by name, `_folder` reads a class folder or a manifest
+into the table of `_dataset`, `_splits` divides it by subject, `_decode` reads one clip, `_pool` and `_worker` do
+that in processes that can be killed, `_store` decodes every clip once into a memory-mapped cache, `_sampling` picks
+frames and `_batches` cuts, resizes and normalises them. `_synthetic`, `_scenes` and `_encode` make the embedded data
+set.
+
+Only the batches need torch and only the workers need the decoders; both are imported when first used, so that
+listing data sets loads neither.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from pvnas_bench.video._dataset import Dataset
+from pvnas_bench.video._registry import list_datasets, open_dataset
+from pvnas_bench.video._spec import CacheSpec
+from pvnas_bench.video._splits import split_by_subject
+from pvnas_bench.video._store import ClipStore, prepare
+
+if TYPE_CHECKING:
+    from pvnas_bench.video._batches import ClipBatch, Views, clip_batches
+
+__all__ = [
+    "CacheSpec",
+    "ClipBatch",
+    "ClipStore",
+    "Dataset",
+    "Views",
+    "clip_batches",
+    "list_datasets",
+    "open_dataset",
+    "prepare",
+    "split_by_subject",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("ClipBatch", "Views", "clip_batches"):
+        from pvnas_bench.video import _batches
+
+        return getattr(_batches, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,189 @@
+"""Batches of clips: which clips, cut how, at whatever number of frames and size the network asks for."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from pvnas_bench.video._sampling import Sampling, dense, segment_centres, segment_jitter
+from pvnas_bench.video._store import ClipStore
+
+# One value for the three channels: PySlowFast's DATA.MEAN and DATA.STD.
+_MEAN = 0.45
+_STD = 0.225
+
+_SIDE_OF_THREE = 0.875
+"""Side of each of three crops relative to the view: 224 of 256, as on Kinetics."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """Test views of a clip: temporal samples × spatial crops; the softmax outputs of all views are averaged.
+
+    The field's conventions in these words: 1 × 1 is one centre view; 2 × 1 is Something-Something V2's two clips;
+    10 × 3 with dense sampling is Kinetics' (Non-local networks, arXiv:1711.07971).
+
+    Attributes:
+        temporal: samples along time. Uniform sampling interleaves them (see `segment_centres`); dense sampling
+            spreads their windows evenly from the first to the last that fits, a single one in the middle.
+        spatial: 1, the full view at `crop` of its side, in the centre; or 3, left, centre and right.
+        crop: side of a crop relative to the stored square. None: all of it for one, 0.875 for three.
+    """
+
+    temporal: int = 1
+    spatial: int = 1
+    crop: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.temporal < 1 or self.spatial not in (1, 3):
+            raise ValueError(f"views must be at least 1 × 1, with 1 or 3 crops, not {self.temporal} × {self.spatial}")
+        if self.crop is not None and not 0 < self.crop <= 1:
+            raise ValueError(f"crop must lie in (0, 1], not {self.crop}")
+
+    def __len__(self) -> int:
+        return self.temporal * self.spatial
+
+
+@dataclass(frozen=True, eq=False)
+class ClipBatch:
+    """Clips chosen but not yet cut: the same batch serves paths that differ in frames and size.
+
+    In training all chance comes from `seed`, so the same batch at the same frames and size is the same tensor.
+    """
+
+    store: ClipStore
+    indices: NDArray[np.int64]
+    """(N,) positions in the store."""
+    labels: torch.Tensor
+    """(N,) int64."""
+    seed: int | None
+    """None at test."""
+    sampling: Sampling
+    stride: int
+    crop_scale: tuple[float, float]
+    views: Views
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def clips(self, frames: int, size: int) -> torch.Tensor:
+        """Sample, crop, resize (bilinear, antialiased), perhaps mirror, and normalise.
+
+        Returns:
+            float32 (N V, frames, 3, size, size), where V is the number of views (1 in training) and the views of a
+            clip are neighbours: `logits.softmax(-1).unflatten(0, (N, V)).mean(1)`. The memory order is clip, frame,
+            row, column, channel, so `.flatten(0, 1)` is a channels-last image batch without a copy.
+        """
+        train = self.seed is not None
+        rng = np.random.Generator(np.random.PCG64(self.seed if self.seed is not None else 0))
+        boxes = self._random_boxes(rng) if train else None
+        mirrored = rng.random(len(self)) < 0.5 if train and self.store.dataset.flip_safe else np.zeros(len(self), bool)
+        count = 1 if train else len(self.views)
+        pixels = torch.empty((len(self), count, frames, size, size, 3), dtype=torch.uint8)
+        for n, clip in enumerate(self.indices):
+            source = self.store.frames(int(clip))
+            for v in range(count):
+                if boxes is not None:
+                    picked, (top, left, side) = self._random_frames(len(source), frames, rng), boxes[n]
+                else:
+                    picked, (top, left, side) = self._view(len(source), frames, v)
+                cut = source[picked, top : top + side, left : left + side]
+                if mirrored[n]:
+                    cut = np.ascontiguousarray(cut[:, :, ::-1])
+                pixels[n, v] = _resize(torch.from_numpy(cut), size)
+        normal = pixels.flatten(0, 1).to(torch.float32).sub_(255 * _MEAN).mul_(1 / (255 * _STD))
+        return normal.permute(0, 1, 4, 2, 3)
+
+    def _random_boxes(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """(N, 3) top, left and side of a random square within the stored one."""
+        stored = self.store.spec.size
+        low, high = self.crop_scale
+        side = np.rint(stored * (low + (high - low) * rng.random(len(self)))).astype(np.int64).clip(1, stored)
+        corner = (rng.random((2, len(self))) * (stored - side + 1)).astype(np.int64)
+        return np.stack([corner[0], corner[1], side], axis=1)
+
+    def _random_frames(self, length: int, frames: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        if self.sampling == "dense":
+            return dense(length, frames, self.stride, float(rng.random()))
+        return segment_jitter(length, frames, rng)
+
+    def _view(self, length: int, frames: int, view: int) -> tuple[NDArray[np.int64], tuple[int, int, int]]:
+        time, place = divmod(view, self.views.spatial)
+        if self.sampling == "dense":
+            last = self.views.temporal - 1
+            picked = dense(length, frames, self.stride, time / last if last else 0.5)
+        else:
+            picked = segment_centres(length, frames, time, self.views.temporal)
+        stored = self.store.spec.size
+        crop = self.views.crop or (1.0 if self.views.spatial == 1 else _SIDE_OF_THREE)
+        side = max(1, round(stored * crop))
+        left = (stored - side) // 2 if self.views.spatial == 1 else (stored - side) * place // 2
+        return picked, ((stored - side) // 2, left, side)
+
+
+def _resize(frames: torch.Tensor, size: int) -> torch.Tensor:
+    """(T, h, w, 3) uint8 to (T, size, size, 3)."""
+    if frames.shape[1:3] == (size, size):
+        return frames
+    planes = frames.permute(0, 3, 1, 2)
+    return F.interpolate(planes, (size, size), mode="bilinear", antialias=True).permute(0, 2, 3, 1)
+
+
+def clip_batches(
+    store: ClipStore,
+    indices: NDArray[np.int64],
+    *,
+    batch_size: int,
+    train: bool,
+    rng: np.random.Generator | int | None = None,
+    sampling: Sampling = "uniform",
+    stride: int = 1,
+    crop_scale: tuple[float, float] = (0.8, 1.0),
+    views: Views = Views(),
+    drop_last: bool = False,
+) -> Iterator[ClipBatch]:
+    """One epoch of lazy batches.
+
+    Training shuffles, takes a random frame of each segment (uniform) or a window at random (dense), cuts a random
+    square, and mirrors half the clips where the data set is `flip_safe`. Testing keeps the order of `indices` and
+    takes the fixed `views`. Clips shorter than the sample: uniform sampling repeats frames in order, dense sampling
+    repeats the last frame.
+
+    Args:
+        indices: (M,) positions in the store.
+        rng: source of the shuffling and of the batches' seeds, drawn in full by this call; an int is its seed.
+            Needed in training, unused otherwise.
+        stride: distance of dense frames, in stored frames.
+        crop_scale: least and greatest side of a training crop relative to the stored square.
+        views: test views; training ignores them.
+        drop_last: leave out a last batch that is not full.
+
+    Raises:
+        ValueError: training without `rng`, or an argument out of its range.
+    """
+    if batch_size < 1 or stride < 1:
+        raise ValueError(f"batch_size {batch_size} and stride {stride} must be at least 1")
+    if not 0 < crop_scale[0] <= crop_scale[1] <= 1:
+        raise ValueError(f"crop_scale must satisfy 0 < least <= greatest <= 1, not {crop_scale}")
+    if sampling not in ("uniform", "dense"):
+        raise ValueError(f"sampling must be 'uniform' or 'dense', not {sampling!r}")
+    order = np.asarray(indices, dtype=np.int64)
+    starts = range(0, len(order) - batch_size + 1 if drop_last else len(order), batch_size)
+    seeds: list[int] | list[None] = [None] * len(starts)
+    if train:
+        if rng is None:
+            raise ValueError("training batches need rng, a generator or a seed")
+        generator = np.random.default_rng(rng)
+        order = generator.permutation(order)
+        seeds = generator.integers(2**63, size=len(starts)).tolist()
+    labels = torch.from_numpy(store.labels.astype(np.int64))
+
+    def batches() -> Iterator[ClipBatch]:
+        for start, seed in zip(starts, seeds, strict=True):
+            chosen = order[start : start + batch_size]
+            yield ClipBatch(store, chosen, labels[chosen], seed, sampling, stride, crop_scale, views)
+
+    return batches()

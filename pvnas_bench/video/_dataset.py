@@ -1,0 +1,139 @@
+"""The data set: a table of labelled clips, without their pixels."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvnas_bench.errors import UsageError
+
+SPLITS = ("train", "val", "test")
+
+_SAMPLED_FILES = 4096
+_SAMPLED_BYTES = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled clips in splits, as columns of equal length N, in the order of their paths.
+
+    The columns hold no Python object per clip, so that a table of a million rows stays small.
+    """
+
+    name: str
+    root: Path
+    """The folder that `paths` are relative to."""
+    classes: tuple[str, ...]
+    """Class names, sorted; a label is a position in it."""
+    paths: NDArray[Any]
+    """(N,) relative POSIX paths, sorted, as numpy's variable-width strings."""
+    labels: NDArray[np.int32]
+    """(N,) positions in `classes`."""
+    subjects: NDArray[np.int32]
+    """(N,) positions in `subject_names`; -1 where the data names no subject."""
+    subject_names: tuple[str, ...]
+    """Whoever or whatever a clip shows (person, source video); whole subjects stay on one side of a split."""
+    splits: NDArray[np.str_]
+    """(N,) 'train', 'val' or 'test'."""
+    flip_safe: bool
+    """Whether mirroring a clip left to right keeps its label. False unless the data set says so."""
+    fingerprint: str
+    """Identifies the data; the same on any machine."""
+
+    def __post_init__(self) -> None:
+        for column in (self.paths, self.labels, self.subjects, self.splits):
+            column.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def path(self, index: int) -> Path:
+        """Where clip `index` lies."""
+        return self.root / str(self.paths[index])
+
+    def counts(self) -> dict[str, int]:
+        """Clips per split, for the splits that have any."""
+        return {split: n for split in SPLITS if (n := int(np.count_nonzero(self.splits == split)))}
+
+
+def check(dataset: Dataset) -> None:
+    """Refuse a table from which nothing can be learned or nothing tested.
+
+    Raises:
+        UsageError: fewer than two classes, a class with one clip, no train or test clip, a class absent from train.
+    """
+    if len(dataset.classes) < 2:
+        raise UsageError(
+            f"data set {dataset.name!r} has the single class {dataset.classes[0]!r}: add clips of a second class"
+        )
+    per_class = np.bincount(dataset.labels, minlength=len(dataset.classes))
+    if (per_class < 2).any():
+        name = dataset.classes[int(per_class.argmin())]
+        raise UsageError(
+            f"class {name!r} of data set {dataset.name!r} has one clip, so it cannot be both learned and tested: "
+            "add clips of it or remove the class"
+        )
+    for split in ("train", "test"):
+        if not (dataset.splits == split).any():
+            raise UsageError(
+                f"data set {dataset.name!r} has no clip in split {split!r}: mark some clips {split!r}, "
+                "or leave the column 'split' out to have the clips divided by subject"
+            )
+    in_train = np.bincount(dataset.labels[dataset.splits == "train"], minlength=len(dataset.classes))
+    if (in_train == 0).any():
+        name = dataset.classes[int(in_train.argmin())]
+        raise UsageError(
+            f"class {name!r} of data set {dataset.name!r} has no clip in split 'train': "
+            "move clips of it there or remove the class"
+        )
+
+
+def fingerprint(
+    root: Path,
+    classes: Sequence[str],
+    paths: NDArray[Any],
+    labels: NDArray[np.int32],
+    subjects: NDArray[np.int32],
+    subject_names: Sequence[str],
+    splits: NDArray[np.str_],
+) -> str:
+    """Hash what is in a data set, wherever it lies.
+
+    Every row counts with its path, class, subject, split and file size (-1 for a missing file); of at most 4,096
+    files, evenly spread over the table, the first and last 4 KiB count too. A change that keeps the size and those
+    bytes goes unnoticed: reading every byte of a large data set at every start would cost more than decoding it.
+    """
+    digest = hashlib.sha256(b"pvnas_bench clips 1\n")
+    sampled = set(np.unique(np.linspace(0, len(paths) - 1, _SAMPLED_FILES).astype(np.int64)).tolist())
+    for row, path in enumerate(paths):
+        subject = subject_names[subjects[row]] if subjects[row] >= 0 else ""
+        size, content = _look_at(root / path, row in sampled)
+        for field in (path, classes[labels[row]], subject, str(splits[row]), str(size)):
+            digest.update(field.encode("utf-8", "surrogateescape") + b"\0")
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()
+
+
+def _look_at(path: Path, read: bool) -> tuple[int, bytes]:
+    """Size of a file (-1: cannot be read), and the first and last bytes of it if asked for."""
+    try:
+        if not path.is_file():
+            return -1, b""
+        size = path.stat().st_size
+        if not read:
+            return size, b""
+        with path.open("rb") as file:
+            head = file.read(_SAMPLED_BYTES)
+            file.seek(max(size - _SAMPLED_BYTES, 0))
+            return size, head + file.read(_SAMPLED_BYTES)
+    except OSError:
+        return -1, b""
+
+
+def strings(values: Sequence[str]) -> NDArray[Any]:
+    """A compact variable-width string column."""
+    return np.array(values, dtype=np.dtypes.StringDType())

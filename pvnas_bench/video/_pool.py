@@ -1,0 +1,185 @@
+"""Worker processes that can be killed.
+
+Decoders are C code on untrusted files: they crash, and they hang while holding Python's lock. So each worker is a
+plain child process (`_worker`) that answers one job at a time, and a job that takes too long costs that process only.
+`multiprocessing` would run the caller's main module again in each child; this does not.
+"""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import IO, Any, Protocol
+
+_START_SECONDS = 60.0
+_POLL_SECONDS = 0.2
+
+
+class Jobs(Protocol):
+    """What can be counted and asked for: a list, or something that makes the arguments of a job when it is due."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, job: int, /) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a job came to: `error` is None or why the job failed; then the rest is empty."""
+
+    job: int
+    error: str | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    payload: bytearray = field(default_factory=bytearray)
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run(task: str, jobs: Jobs, *, workers: int, timeout: float) -> Iterator[Answer]:
+    """Run a task of `_worker.TASKS` on every job, in parallel, and yield the answers as they come.
+
+    A job that the worker reports as impossible, that kills its process or exceeds the timeout is an answer with an
+    error. Leaving the iteration early, by an exception or Ctrl-C, kills the workers.
+
+    Args:
+        jobs: arguments of the task, JSON values; asked for one at a time.
+        workers: processes, at least 1.
+        timeout: seconds that one job may take.
+
+    Raises:
+        RuntimeError: a worker does not start, or a task fails in a way that it does not foresee.
+    """
+    todo = iter(range(len(jobs)))
+    answers: queue.Queue[Answer | BaseException] = queue.Queue(maxsize=2 * workers)
+    stop = threading.Event()
+    lock = threading.Lock()
+    crew = [_Worker() for _ in range(max(1, min(workers, len(jobs))))]
+
+    def put(item: Answer | BaseException) -> None:
+        while not stop.is_set():
+            with suppress(queue.Full):
+                answers.put(item, timeout=_POLL_SECONDS)
+                return
+
+    def serve(worker: _Worker) -> None:
+        try:
+            while not stop.is_set():
+                with lock:
+                    job = next(todo, None)
+                if job is None:
+                    return
+                put(worker.ask(task, job, jobs[job], timeout))
+        except Exception as error:  # noqa: BLE001 - handed to the caller's thread, which raises it
+            put(error)
+        finally:
+            worker.close()
+
+    threads = [threading.Thread(target=serve, args=(worker,), daemon=True) for worker in crew]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in range(len(jobs)):
+            answer = answers.get()
+            if isinstance(answer, BaseException):
+                raise answer
+            yield answer
+    finally:
+        stop.set()
+        for worker in crew:
+            worker.kill()
+        for thread in threads:
+            thread.join()
+
+
+class _Worker:
+    """One child process, started when first asked and again after it was lost."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stderr: IO[bytes] | None = None
+        self._closed = False
+
+    def ask(self, task: str, job: int, arguments: Mapping[str, Any], timeout: float) -> Answer:
+        process = self._process or self._start()
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            process.kill()
+
+        timer = threading.Timer(timeout, expire)
+        timer.start()
+        try:
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.write(json.dumps({"task": task, **arguments}).encode() + b"\n")
+            process.stdin.flush()
+            if line := process.stdout.readline():
+                reply = json.loads(line)
+                payload = bytearray(reply.pop("bytes", 0))
+                if process.stdout.readinto(payload) == len(payload):  # type: ignore[attr-defined]
+                    if "bug" in reply:
+                        raise RuntimeError(f"task {task!r} failed on {dict(arguments)}:\n{reply['bug']}")
+                    return Answer(job, reply.pop("error", None), reply, payload)
+        except OSError:
+            pass  # the pipe broke: the process is gone, see below
+        finally:
+            timer.cancel()
+        code = process.wait()
+        self.close()
+        if expired.is_set():
+            return Answer(job, f"not done after {timeout:g} seconds")
+        return Answer(job, f"the decoder crashed ({f'signal {-code}' if code < 0 else f'exit code {code}'})")
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # One thread per process: the processes are the parallelism.
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        process = self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "pvnas_bench.video._worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env={**os.environ, **threads, "PYTHONPATH": path},
+        )
+        if self._closed:
+            process.kill()
+        timer = threading.Timer(_START_SECONDS, process.kill)
+        timer.start()
+        try:
+            assert process.stdout is not None
+            if not process.stdout.readline() and not self._closed:
+                self._stderr.seek(0)
+                raise RuntimeError(f"a worker process did not start:\n{self._stderr.read().decode(errors='replace')}")
+        finally:
+            timer.cancel()
+        return process
+
+    def kill(self) -> None:
+        """End the process at once; a job in progress is lost. Safe from another thread."""
+        self._closed = True
+        if self._process is not None:
+            self._process.kill()
+
+    def close(self) -> None:
+        """End the process and free its pipes."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                with suppress(OSError):
+                    if pipe is not None:
+                        pipe.close()
+        if self._stderr is not None:
+            self._stderr.close()
+        self._process = self._stderr = None

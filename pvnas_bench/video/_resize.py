@@ -1,0 +1,47 @@
+"""Resizing and cropping decoded frames in numpy, so that workers need no torch."""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvnas_bench.video._spec import Fit
+
+
+@lru_cache(maxsize=64)
+def weights(source: int, target: int) -> NDArray[np.float32]:
+    """(target, source) matrix of antialiased bilinear resampling along one axis.
+
+    A triangle filter that widens with the reduction: what PIL and torch (`antialias=True`) compute.
+    """
+    scale = source / target
+    width = max(scale, 1.0)
+    centres = (np.arange(target) + 0.5) * scale
+    distance = np.abs(np.arange(source) + 0.5 - centres[:, None]) / width
+    matrix = np.maximum(1.0 - distance, 0.0)
+    matrix /= matrix.sum(axis=1, keepdims=True)
+    return np.asarray(matrix, dtype=np.float32)
+
+
+def to_square(frames: NDArray[np.uint8], size: int, fit: Fit) -> NDArray[np.uint8]:
+    """Bring frames to `size` × `size` pixels.
+
+    Args:
+        frames: (k, H, W, 3).
+        fit: 'squash' keeps everything in view and resizes each axis on its own; 'crop' cuts the centre square of
+            side min(H, W) first and keeps the proportions.
+
+    Returns:
+        (k, size, size, 3), rounded to the nearest integer.
+    """
+    if fit == "crop":
+        side = min(frames.shape[1:3])
+        top, left = (frames.shape[1] - side) // 2, (frames.shape[2] - side) // 2
+        frames = frames[:, top : top + side, left : left + side]
+    count, height, width, _ = frames.shape
+    if height == width == size:
+        return np.ascontiguousarray(frames)
+    rows = weights(height, size) @ frames.reshape(count, height, width * 3).astype(np.float32)
+    columns = rows.reshape(count, size, width, 3).transpose(0, 2, 1, 3).reshape(count, width, size * 3)
+    square = (weights(width, size) @ columns).reshape(count, size, size, 3).transpose(0, 2, 1, 3)
+    return np.rint(square).astype(np.uint8, order="C")

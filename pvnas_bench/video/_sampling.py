@@ -1,0 +1,48 @@
+"""Which frames of a clip a network sees: index arithmetic only."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Sampling = Literal["uniform", "dense"]
+
+
+def segment_centres(length: int, frames: int, view: int = 0, views: int = 1) -> NDArray[np.int64]:
+    """Centres of uniform segments (TSN, arXiv:1608.00859, at test).
+
+    The clip is cut into `frames * views` equal segments; view v takes the segments v, v + views, v + 2 views, …,
+    so that the views interleave, and one view takes the centre of each of `frames` segments. A clip shorter than
+    the sample repeats frames in order.
+
+    Args:
+        length: frames of the clip, at least 1.
+        frames: how many to take.
+
+    Returns:
+        (frames,) indices in [0, length), not decreasing: floor((k + 1/2) length / segments).
+    """
+    k = np.arange(frames, dtype=np.int64) * views + view
+    return ((2 * k + 1) * length) // (2 * frames * views)
+
+
+def segment_jitter(length: int, frames: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """One random frame of each of `frames` uniform segments (TSN in training).
+
+    Segment k spans [k length / frames, (k + 1) length / frames); a clip shorter than the sample repeats frames in
+    order.
+    """
+    position = (np.arange(frames) + rng.random(frames)) * (length / frames)
+    return np.minimum(position.astype(np.int64), length - 1)
+
+
+def dense(length: int, frames: int, stride: int, start: float) -> NDArray[np.int64]:
+    """Consecutive frames, `stride` apart (the sampling of I3D and SlowFast).
+
+    Args:
+        start: where the window begins, 0 at the earliest and 1 at the latest position that fits. A window that
+            does not fit begins at the first frame and repeats the last frame at its end.
+    """
+    slack = max(length - ((frames - 1) * stride + 1), 0)
+    first = min(int(start * (slack + 1)), slack)
+    return np.minimum(first + stride * np.arange(frames, dtype=np.int64), length - 1)

@@ -1,0 +1,303 @@
+"""Moving scenes that only their order in time tells apart: numpy only, a pure function of a few integers.
+
+The classes come in pairs. A scene is rendered for the first class of a pair; the second class is the same frames in
+reverse order. So the frames of the two, as a set, are the same: what does not see order cannot tell them apart, and
+scores at most one half over a pair. Everything that could give a class away in a single frame (position, size,
+orientation, background, clutter, noise) is drawn alike for both.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIZE = 64
+"""Side of a frame in pixels."""
+FRAMES = (14, 20)
+"""Least and most frames of a clip."""
+
+_Column = NDArray[np.float32]
+"""(T,) one value per frame."""
+_Image = NDArray[np.float32]
+"""(T, H, W, 3), 0 to 1."""
+_Plane = NDArray[np.float32]
+"""(T, H, W) one value per pixel, or (H, W) where all frames share it."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What all clips of a subject share: the nuisance that a network must learn to ignore."""
+
+    corners: int
+    """Corners of the object's outline; 0 is an ellipse."""
+    texture: int
+    """Position in `_TEXTURES`."""
+    colours: NDArray[np.float32]
+    """(2, 3) of the object."""
+    background: int
+    """Position in `_BACKGROUNDS`."""
+    ground: NDArray[np.float32]
+    """(2, 3) colours of the background."""
+    radius: float
+    """Of the object, in pixels."""
+    speed: float
+    """Multiplies every motion."""
+    clutter: int
+    """How many small things move about in straight lines, at random."""
+    contrast: float
+    noise: float
+    """Standard deviation of pixel noise, 0 to 1 being black to white."""
+
+
+@dataclass(frozen=True)
+class _Motion:
+    """The object's state in each frame, and the offset of its double where it has one."""
+
+    x: _Column
+    y: _Column
+    scale: _Column
+    angle: _Column
+    light: _Column
+    double: tuple[_Column, _Column] | None = None
+
+
+def subject(seed: int, number: int) -> Subject:
+    """The nuisance factors of subject `number`."""
+    rng = np.random.default_rng([seed, 0, number])
+    colours = rng.uniform(0.0, 1.0, (2, 3))
+    ground = rng.uniform(0.1, 0.9, (2, 3))
+    colours[0] = np.where(ground.mean(axis=0) > 0.5, 0.5 * colours[0], 0.5 + 0.5 * colours[0])
+    return Subject(
+        corners=int(rng.choice([0, 3, 4, 5])),
+        texture=int(rng.integers(len(_TEXTURES))),
+        colours=colours.astype(np.float32),
+        background=int(rng.integers(len(_BACKGROUNDS))),
+        ground=ground.astype(np.float32),
+        radius=float(rng.uniform(7.0, 10.0)),
+        speed=float(rng.uniform(0.8, 1.25)),
+        clutter=int(rng.integers(1, 5)),
+        contrast=float(rng.uniform(0.5, 1.0)),
+        noise=float(rng.uniform(0.01, 0.06)),
+    )
+
+
+def render(seed: int, pair: int, number: int, instance: int) -> NDArray[np.uint8]:
+    """The frames of a clip of a pair's first class; reversed, they are the clip of its second class.
+
+    Args:
+        pair: position in `PAIRS`.
+        number: which subject.
+        instance: which of the clips of that subject and pair.
+
+    Returns:
+        (T, SIZE, SIZE, 3), T in `FRAMES`.
+    """
+    who = subject(seed, number)
+    rng = np.random.default_rng([seed, 1, pair, number, instance])
+    length = int(rng.integers(FRAMES[0], FRAMES[1] + 1))
+    phase = np.linspace(0.0, 1.0, length, dtype=np.float32)
+    motion = PAIRS[pair][2](phase, who.speed, rng)
+    image = np.broadcast_to(_background(who, rng), (length, SIZE, SIZE, 3)).copy()
+    _add_clutter(image, who, phase, rng)
+    offsets = [(0.0, 0.0)] if motion.double is None else [motion.double, tuple(-d for d in motion.double)]
+    for dx, dy in offsets:
+        _add_object(image, who, motion, motion.x + dx, motion.y + dy)
+    image -= 0.5
+    image *= who.contrast
+    image += 0.5
+    image += who.noise * rng.standard_normal(image.shape, dtype=np.float32)
+    image *= 255
+    return np.asarray(np.rint(image.clip(0, 255, out=image), out=image), dtype=np.uint8)
+
+
+# --- motions: each is what the first class of its pair does; the second does it backwards in time ---
+
+
+def _still(phase: _Column, rng: np.random.Generator, drift: float = 5.0) -> tuple[_Column, _Column, _Column]:
+    """x, y and angle of an object that only drifts slowly, anywhere."""
+    heading, reach = rng.uniform(0, 2 * math.pi), rng.uniform(0, drift)
+    x, y = rng.uniform(20, SIZE - 20), rng.uniform(20, SIZE - 20)
+    along = (phase - 0.5) * reach
+    turn = rng.uniform(0, 2 * math.pi) + (phase - 0.5) * rng.uniform(-0.5, 0.5)
+    return x + along * math.cos(heading), y + along * math.sin(heading), turn
+
+
+def _plain(phase: _Column) -> _Column:
+    return np.ones_like(phase)
+
+
+def _leftward(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
+    x, y, angle = _still(phase, rng)
+    return _Motion(x - (phase - 0.5) * rng.uniform(14, 26) * speed, y, _plain(phase), angle, _plain(phase))
+
+
+def _upward(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
+    x, y, angle = _still(phase, rng)
+    return _Motion(x, y - (phase - 0.5) * rng.uniform(14, 26) * speed, _plain(phase), angle, _plain(phase))
+
+
+def _clockwise(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
+    x, y, angle = _still(phase, rng)
+    return _Motion(x, y, _plain(phase), angle + phase * rng.uniform(1.6, 3.2) * speed, _plain(phase))
+
+
+def _approach(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
+    x, y, angle = _still(phase, rng)
+    growth = rng.uniform(0.5, 1.0) * speed
+    return _Motion(x, y, np.exp((phase - 0.5) * growth), angle, _plain(phase))
+
+
+def _left_turn(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
+    """An arc that bends to the left of its heading; backwards, the same arc bends to the right."""
+    x, y, angle = _still(phase, rng, drift=0.0)
+    heading = rng.uniform(0, 2 * math.pi) - (phase - 0.5) * rng.uniform(1.8, 3.0)
+    step = rng.uniform(24, 36) * speed / len(phase)
+    along, across = np.cumsum(step * np.cos(heading)), np.cumsum(step * np.sin(heading))
+    return _Motion(x + along - along.mean(), y + across - across.mean(), _plain(phase), angle, _plain(phase))
+
+
+def _flash_then_move(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
+    x, y, angle = _still(phase, rng, drift=0.0)
+    heading, reach = rng.uniform(0, 2 * math.pi), rng.uniform(12, 20) * speed
+    moved = np.clip((phase - 0.5) / 0.5, 0.0, 1.0) - 0.5
+    flash = np.exp(-(((phase - rng.uniform(0.2, 0.3)) / 0.1) ** 2))
+    light = 1.0 + rng.uniform(0.5, 1.0) * flash
+    return _Motion(
+        x + moved * reach * math.cos(heading), y + moved * reach * math.sin(heading), _plain(phase), angle, light
+    )
+
+
+def _split(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
+    x, y, angle = _still(phase, rng)
+    heading, reach = rng.uniform(0, 2 * math.pi), rng.uniform(9, 15) * speed
+    apart = phase * reach
+    double = apart * math.cos(heading), apart * math.sin(heading)
+    return _Motion(x, y, 0.8 * _plain(phase), angle, _plain(phase), double)
+
+
+def _speed_up(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
+    x, y, angle = _still(phase, rng, drift=0.0)
+    heading, reach = rng.uniform(0, 2 * math.pi), rng.uniform(18, 30) * speed
+    moved = (phase ** rng.uniform(2.2, 3.0) - 0.5) * reach
+    return _Motion(x + moved * math.cos(heading), y + moved * math.sin(heading), _plain(phase), angle, _plain(phase))
+
+
+PAIRS: tuple[tuple[str, str, Callable[[_Column, float, np.random.Generator], _Motion]], ...] = (
+    ("move_left", "move_right", _leftward),
+    ("move_up", "move_down", _upward),
+    ("rotate_clockwise", "rotate_counterclockwise", _clockwise),
+    ("approach", "recede", _approach),
+    ("turn_left", "turn_right", _left_turn),
+    ("flash_then_move", "move_then_flash", _flash_then_move),
+    ("split", "merge", _split),
+    ("speed_up", "slow_down", _speed_up),
+)
+CLASSES = tuple(name for first, second, _ in PAIRS for name in (first, second))
+"""Class 2 p is the first of pair p, class 2 p + 1 the second."""
+
+
+# --- painting ---
+
+_ROWS, _COLUMNS = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
+
+
+def _background(who: Subject, rng: np.random.Generator) -> _Image:
+    """(SIZE, SIZE, 3), placed at random in every clip."""
+    weight = _BACKGROUNDS[who.background](rng)[..., None]
+    return np.asarray(weight * who.ground[0] + (1 - weight) * who.ground[1], dtype=np.float32)
+
+
+def _gradient(rng: np.random.Generator) -> _Plane:
+    heading = rng.uniform(0, 2 * math.pi)
+    slope = (_COLUMNS - SIZE / 2) * math.cos(heading) + (_ROWS - SIZE / 2) * math.sin(heading)
+    return np.asarray(0.5 + slope / (2 * SIZE))
+
+
+def _stripes(rng: np.random.Generator) -> _Plane:
+    heading, wave, shift = rng.uniform(0, math.pi), rng.uniform(10, 24), rng.uniform(0, 2 * math.pi)
+    along = _COLUMNS * math.cos(heading) + _ROWS * math.sin(heading)
+    return np.asarray(0.5 + 0.25 * np.sin(2 * math.pi * along / wave + shift))
+
+
+def _blotches(rng: np.random.Generator) -> _Plane:
+    coarse = rng.uniform(0.2, 0.8, (SIZE // 8, SIZE // 8))
+    return np.asarray(np.kron(coarse, np.ones((8, 8))), dtype=np.float32)
+
+
+def _flat(rng: np.random.Generator) -> _Plane:
+    return np.full((SIZE, SIZE), rng.uniform(0.2, 0.8), dtype=np.float32)
+
+
+_BACKGROUNDS = (_flat, _gradient, _stripes, _blotches)
+
+
+def _add_clutter(image: _Image, who: Subject, phase: _Column, rng: np.random.Generator) -> None:
+    """Small discs that cross the scene in straight lines, any direction as likely as its opposite."""
+    for _ in range(who.clutter):
+        heading, reach = rng.uniform(0, 2 * math.pi), rng.uniform(0, 24)
+        radius, colour = rng.uniform(1.5, 3.5), rng.uniform(0.0, 1.0, 3).astype(np.float32)
+        along = (phase - 0.5) * reach
+        x, y = rng.uniform(0, SIZE) + along * math.cos(heading), rng.uniform(0, SIZE) + along * math.sin(heading)
+        part, right, down = _window(image, x, y, radius + 1)
+        _paint(part, np.clip(radius + 0.5 - np.hypot(right, down), 0.0, 1.0, dtype=np.float32), colour)
+
+
+def _add_object(image: _Image, who: Subject, motion: _Motion, x: _Column, y: _Column) -> None:
+    radius = (who.radius * motion.scale)[:, None, None]
+    part, right, down = _window(image, x, y, float(radius.max()) * _FARTHEST + 1)
+    cosine, sine = np.cos(motion.angle)[:, None, None], np.sin(motion.angle)[:, None, None]
+    u, v = (right * cosine + down * sine) / radius, (down * cosine - right * sine) / radius
+    mask: _Plane = np.clip((1.0 - _outline(u, v, who.corners)) * radius + 0.5, 0.0, 1.0, dtype=np.float32)
+    weight = np.clip(_TEXTURES[who.texture](u, v) * radius + 0.5, 0.0, 1.0)[..., None]
+    colour = weight * who.colours[0] + (1 - weight) * who.colours[1]
+    _paint(part, mask, colour * motion.light[:, None, None, None])
+
+
+def _window(image: _Image, x: _Column, y: _Column, reach: float) -> tuple[_Image, _Plane, _Plane]:
+    """The part of the image that something of this reach touches in any frame, and each pixel's offset from it."""
+    left, right = (int(np.clip(edge, 0, SIZE)) for edge in (x.min() - reach, x.max() + reach + 1))
+    top, bottom = (int(np.clip(edge, 0, SIZE)) for edge in (y.min() - reach, y.max() + reach + 1))
+    columns, rows = np.arange(left, right, dtype=np.float32), np.arange(top, bottom, dtype=np.float32)
+    part = image[:, top:bottom, left:right]
+    return part, columns[None, None, :] - x[:, None, None], rows[None, :, None] - y[:, None, None]
+
+
+_FARTHEST = 1.6
+"""The corner of a triangle, the farthest point of any outline, in units of the radius: 0.8 / cos(60°)."""
+
+
+def _outline(u: _Plane, v: _Plane, corners: int) -> _Plane:
+    """Less than 1 inside: an ellipse, or a regular polygon as the largest distance along its normals."""
+    if not corners:
+        return np.asarray(np.hypot(u, 1.5 * v))
+    largest = u
+    for k in range(1, corners):
+        angle = 2 * math.pi * k / corners
+        largest = np.maximum(largest, u * math.cos(angle) + v * math.sin(angle))
+    return largest / 0.8
+
+
+def _halves(u: _Plane, v: _Plane) -> _Plane:
+    return u + 0 * v
+
+
+def _dot(u: _Plane, v: _Plane) -> _Plane:
+    return np.asarray(0.45 - np.hypot(u - 0.4, v))
+
+
+def _bar(u: _Plane, v: _Plane) -> _Plane:
+    return np.asarray(0.25 - np.abs(u - 0.15))
+
+
+def _quarter(u: _Plane, v: _Plane) -> _Plane:
+    return np.minimum(u, v)
+
+
+_TEXTURES = (_halves, _dot, _bar, _quarter)
+"""Each positive where the object has its first colour, in units of its radius; none is symmetric under rotation."""
+
+
+def _paint(image: _Image, mask: _Plane, colour: NDArray[np.float32]) -> None:
+    image += mask[..., None] * (colour - image)

@@ -1,0 +1,106 @@
+"""Dividing clips in two, whole subjects on one side."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_MOST_SWAPPED = 256
+"""With more subjects than this, single moves come close enough to the fraction and pairs are not tried."""
+
+
+def split_by_subject(labels: ArrayLike, subjects: ArrayLike, fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Choose about `fraction` of the clips to hold out, without dividing any subject.
+
+    Among the choices that a descent from a seeded order reaches, the one taken has every class on both sides
+    where its subjects allow that, and then the share of clips closest to `fraction`. A clip that names no subject
+    (-1 or the empty string) is a subject of its own. Where fewer than two subjects are named, the split is by clip,
+    stratified by class: each class with two clips or more is on both sides.
+
+    Args:
+        labels: (N,) class ids.
+        subjects: (N,) subject ids or names.
+        fraction: share of the clips to hold out, in (0, 1).
+        seed: which of the possible splits; the same seed gives the same split on any machine.
+
+    Returns:
+        (N,) mask, True for the clips held out.
+
+    Raises:
+        ValueError: the lengths differ or the fraction is not in (0, 1).
+    """
+    label = np.asarray(labels)
+    subject = np.asarray(subjects)
+    if label.shape != subject.shape or label.ndim != 1:
+        raise ValueError(f"labels {label.shape} and subjects {subject.shape} must be columns of one length")
+    if not 0 < fraction < 1:
+        raise ValueError(f"fraction must lie between 0 and 1, not {fraction}")
+    _, label = np.unique(label, return_inverse=True)
+    anonymous = subject == "" if subject.dtype.kind in "UT" else subject < 0
+    names, group = np.unique(subject, return_inverse=True)
+    if len(np.unique(subject[~anonymous])) < 2:
+        return _by_clip(label, fraction, seed)
+    group[anonymous] = len(names) + np.arange(np.count_nonzero(anonymous))
+    _, group = np.unique(group, return_inverse=True)
+    counts = np.zeros((int(group.max()) + 1, int(label.max()) + 1), dtype=np.int64)
+    np.add.at(counts, (group, label), 1)
+    mask: NDArray[np.bool_] = _choose(counts, fraction * len(label), seed)[group]
+    return mask
+
+
+def _order(n: int, seed: int) -> NDArray[np.int64]:
+    """A seeded permutation from raw bits: unlike `Generator.permutation`, numpy promises it for ever (NEP 19)."""
+    return np.argsort(np.random.PCG64(seed).random_raw(n), kind="stable")
+
+
+def _by_clip(label: NDArray[Any], fraction: float, seed: int) -> NDArray[np.bool_]:
+    order = _order(len(label), seed)
+    sizes = np.bincount(label)
+    quota = fraction * sizes
+    held = np.clip(np.floor(quota), np.minimum(1, sizes - 1), sizes - 1).astype(np.int64)
+    # Largest remainder: the classes that lost most by rounding down get one more, up to the overall fraction.
+    for c in np.argsort(held - quota, kind="stable"):
+        if held.sum() + 0.5 <= quota.sum() and held[c] < sizes[c] - 1:
+            held[c] += 1
+    mask = np.zeros(len(label), dtype=np.bool_)
+    for c, k in enumerate(held):
+        mask[order[label[order] == c][:k]] = True
+    return mask
+
+
+def _choose(counts: NDArray[np.int64], target: float, seed: int) -> NDArray[np.bool_]:
+    """Subjects to hold out, from `counts` (subjects, classes) of clips: fill greedily, then descend."""
+    order = _order(len(counts), seed)
+    sizes = counts.sum(axis=1)
+    chosen = np.zeros(len(counts), dtype=np.bool_)
+    total = 0
+    for g in order:
+        if abs(total + sizes[g] - target) < abs(total - target):
+            chosen[g] = True
+            total += int(sizes[g])
+    divisible = (counts > 0).sum(axis=0) >= 2
+    cost = _cost(counts[chosen].sum(axis=0), counts.sum(axis=0), divisible, target)
+    while True:
+        best, moves = cost, ()  # type: tuple[int, float], tuple[int, ...]
+        held = counts[chosen].sum(axis=0)
+        signed = np.where(chosen, -1, 1)[:, None] * counts
+        for first in order:
+            alternatives: list[tuple[int, ...]] = [(int(first),)]
+            if len(counts) <= _MOST_SWAPPED and chosen[first]:
+                alternatives += [(int(first), int(second)) for second in order if not chosen[second]]
+            for move in alternatives:
+                after = _cost(held + signed[list(move)].sum(axis=0), counts.sum(axis=0), divisible, target)
+                if after < best:
+                    best, moves = after, move
+        if not moves:
+            return chosen
+        chosen[list(moves)] ^= True
+        cost = best
+
+
+def _cost(
+    held: NDArray[np.int64], total: NDArray[np.int64], divisible: NDArray[np.bool_], target: float
+) -> tuple[int, float]:
+    """How bad a choice is: divisible classes missing on a side, then the distance from the target count."""
+    missing = np.count_nonzero(divisible & ((held == 0) | (held == total)))
+    return int(missing), abs(float(held.sum()) - target)

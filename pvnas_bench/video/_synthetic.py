@@ -1,0 +1,106 @@
+"""The embedded data set `synthetic_motion`: H.264 files, made on first use.
+
+Every frame is coded on its own at one quantiser, so that a clip played backwards decodes to the same frames
+backwards: the code leaves no trace of the direction of time.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pvnas_bench.video import _pool, _scenes
+from pvnas_bench.video._cache_dir import made_whole
+from pvnas_bench.video._dataset import Dataset
+from pvnas_bench.video._folder import MANIFEST, open_manifest
+
+NAME = "synthetic_motion"
+DESCRIPTION = (
+    f"{len(_scenes.CLASSES)} classes of motion in pairs that only the order of frames tells apart; "
+    "made on first use, split by subject"
+)
+
+_VERSION = 1
+"""Changes whenever a clip would look different; data of another version never shares a leaderboard."""
+_SEED = 20190605
+_SUBJECTS = {"train": range(21), "val": range(21, 25), "test": range(25, 33)}
+_INSTANCES = 3
+"""Clips of each class with each subject."""
+_RATE = 15
+"""Frames per second; nominal, nothing reads it."""
+_CODEC = {"preset": "veryfast", "qp": "22", "g": "1"}
+_CLIP_SECONDS = 60.0
+
+
+def open_synthetic(root: Path, progress: Callable[[int, int], None] | None = None) -> Dataset:
+    """Open the data set under `root`, and make it first where it is not there yet.
+
+    Raises:
+        UsageError: the folder cannot be written.
+        RuntimeError: a file cannot be made.
+    """
+    identity = hashlib.sha256(json.dumps(_parameters(), sort_keys=True).encode()).hexdigest()
+    target = root / f"{NAME}-v{_VERSION}-{identity[:8]}"
+    if not target.is_dir():
+        with made_whole(target) as scratch:
+            _make(scratch, progress)
+    dataset = open_manifest(target / MANIFEST, name=NAME)
+    return dataclasses.replace(dataset, fingerprint=identity)
+
+
+def _parameters() -> dict[str, Any]:
+    """All that decides what the clips look like, apart from the version of the encoder."""
+    return {
+        "name": NAME,
+        "version": _VERSION,
+        "seed": _SEED,
+        "classes": _scenes.CLASSES,
+        "size": _scenes.SIZE,
+        "frames": _scenes.FRAMES,
+        "subjects": {split: [numbers.start, numbers.stop] for split, numbers in _SUBJECTS.items()},
+        "instances": _INSTANCES,
+        "codec": _CODEC,
+    }
+
+
+def _make(folder: Path, progress: Callable[[int, int], None] | None) -> None:
+    clips = [
+        (split, {"pair": pair, "subject": subject, "instance": instance})
+        for split, subjects in _SUBJECTS.items()
+        for subject in subjects
+        for pair in range(len(_scenes.PAIRS))
+        for instance in range(_INSTANCES)
+    ]
+    for name in _scenes.CLASSES:
+        (folder / name).mkdir()
+    jobs = [{"folder": str(folder.absolute()), "clip": clip} for _, clip in clips]
+    answers = _pool.run("synthesise", jobs, workers=_pool.usable_cores(), timeout=_CLIP_SECONDS)
+    for done, answer in enumerate(answers, start=1):
+        if answer.error is not None:
+            raise RuntimeError(f"cannot make the clips {jobs[answer.job]} of {NAME}: {answer.error}")
+        if progress is not None:
+            progress(done, len(jobs))
+    with (folder / MANIFEST).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["path", "label", "subject", "split"])
+        for split, clip in clips:
+            for label in _scenes.PAIRS[clip["pair"]][:2]:
+                writer.writerow(
+                    [_path(label, clip["subject"], clip["instance"]), label, f"s{clip['subject']:02d}", split]
+                )
+
+
+def _path(label: str, subject: int, instance: int) -> str:
+    return f"{label}/s{subject:02d}_{instance}.mp4"
+
+
+def write_pair(folder: Path, pair: int, subject: int, instance: int) -> None:
+    """Render a scene and encode it forwards and backwards, as a clip of each class of the pair."""
+    from pvnas_bench.video._encode import write_clip
+
+    frames = _scenes.render(_SEED, pair, subject, instance)
+    for label, clip in zip(_scenes.PAIRS[pair][:2], (frames, frames[::-1]), strict=True):
+        write_clip(folder / _path(label, subject, instance), clip, _RATE, _CODEC)

@@ -1,0 +1,63 @@
+"""The child process of `_pool`: reads jobs as JSON lines, answers each with a JSON line and then raw bytes.
+
+Run as `python -m pvnas_bench.video._worker`. It ends when its input does, so it never outlives its parent.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pvnas_bench.video import _synthetic
+from pvnas_bench.video._decode import ClipError, read_clip
+from pvnas_bench.video._spec import CacheSpec
+
+_Reply = tuple[dict[str, Any], bytes | memoryview]
+
+
+def _decode(arguments: Mapping[str, Any]) -> _Reply:
+    """One clip: its frames as raw bytes, how many, and the seconds that took."""
+    start = time.perf_counter()
+    spec = CacheSpec(arguments["size"], arguments["max_frames"], arguments["fit"])
+    try:
+        frames = read_clip(Path(arguments["path"]), spec, arguments["decoder"])
+    except ClipError as error:
+        return {"error": str(error)}, b""
+    return {"frames": len(frames), "seconds": time.perf_counter() - start}, frames.data.cast("B")
+
+
+def _synthesise(arguments: Mapping[str, Any]) -> _Reply:
+    """Both clips of a scene of the synthetic data set, written as files."""
+    _synthetic.write_pair(Path(arguments["folder"]), **arguments["clip"])
+    return {}, b""
+
+
+TASKS: Mapping[str, Callable[[Mapping[str, Any]], _Reply]] = {"decode": _decode, "synthesise": _synthesise}
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this process
+    # Replies go through a private copy of standard output, so that nothing a library prints can mix with them.
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    replies.write(b"ready\n")
+    replies.flush()
+    for line in sys.stdin.buffer:
+        arguments = json.loads(line)
+        payload: bytes | memoryview = b""
+        try:
+            meta, payload = TASKS[arguments["task"]](arguments)
+        except Exception:  # noqa: BLE001 - not foreseen: the parent raises it with this traceback
+            meta = {"bug": traceback.format_exc()}
+        replies.write(json.dumps({**meta, "bytes": len(payload)}).encode() + b"\n")
+        replies.write(payload)
+        replies.flush()
+
+
+if __name__ == "__main__":
+    main()
