@@ -264,8 +264,8 @@ def _differences(order: Sequence[_Entry]) -> tuple[statistics.Floats, str | None
         smallest = statistics.smallest_p(fewest)
         power = (
             f"underpowered: no winner can be declared. Two entries share as few as {fewest} seeds, with which an exact "
-            f"two-sided Wilcoxon test reaches p = {smallest:.3g} at best; {comparisons} comparisons (Holm) "
-            f"need {needed} seeds each."
+            f"two-sided Wilcoxon test reaches p = {smallest:.3g} at best; "
+            f"Holm's correction for all comparisons of {size} entries needs {needed} seeds each."
         )
     if most < needed:
         return np.ones((size, size)), power
@@ -283,7 +283,9 @@ def _rows(order: Sequence[_Entry], control: statistics.Floats, adjusted: statist
     for entry, interval, group, value in zip(order, intervals, groups, means, strict=True):
         top1 = _top1(entry)
         mean, middle = statistics.bootstrap([top1]), statistics.bootstrap([top1], "iqm")
-        gain = statistics.relative_improvement(top1, control) if len(control) and control.mean() > 0 else None
+        gain = None
+        if entry.role != "random_control" and len(control) and control.mean() > 0:
+            gain = statistics.relative_improvement(top1, control)
         others = _mean_score(entry.scores.values())
         runs = _runs(entry)
         outcomes = [run.outcome for run in runs if run.outcome]
@@ -591,16 +593,21 @@ def to_markdown(boards: Sequence[Board]) -> str:
     blocks = []
     for board in boards:
         lines = [f"### {_markdown(board.title)}", "", _markdown(_description(board)), ""]
-        lines.append("| " + " | ".join(_markdown(column.header) for column in COLUMNS) + " |")
+        lines.append("| " + " | ".join(column.header for column in COLUMNS) + " |")
         lines.append("|" + "|".join(" :-- " if column.header == "entry" else " --: " for column in COLUMNS) + "|")
-        lines += ["| " + " | ".join(_markdown(c.cell(row)) for c in COLUMNS) + " |" for row in board.rows]
-        lines += [""] + [f"- {_markdown(note)}" for note in board.notes] if board.notes else []
+        for row in board.rows:
+            cells = [_markdown(c.cell(row)) if c.header == "entry" else c.cell(row) for c in COLUMNS]
+            lines.append("| " + " | ".join(cells) + " |")
+        if board.notes:
+            lines += ["", *(f"- {_markdown(note)}" for note in board.notes)]
         blocks.append("\n".join(lines) + "\n")
-    legend = ["Columns:", ""] + [f"- **{_markdown(column.header)}**: {column.help}" for column in COLUMNS]
+    legend = ["Columns:", "", *(f"- **{column.header}**: {column.help}" for column in COLUMNS)]
     return "\n".join([*blocks, "\n".join(legend) + "\n"])
 
 
 _BOARD_COLUMNS = ("space", "cap", "cap_macs", "data", "protocol", "budget")
+_FINGERPRINTS = ("space_fingerprint", "data_fingerprint", "protocol_fingerprint")
+_TABLE_COLUMNS = (*_BOARD_COLUMNS, *_FINGERPRINTS, "underpowered", *(f.name for f in fields(Row)))
 
 
 def table(boards: Sequence[Board]) -> list[dict[str, Any]]:
@@ -625,8 +632,7 @@ def _rounded(value: Any) -> Any:
 def to_csv(boards: Sequence[Board]) -> str:
     """One line for each row of each board; an unknown value is empty."""
     text = io.StringIO()
-    names = [*_BOARD_COLUMNS, "space_fingerprint", "data_fingerprint", "protocol_fingerprint", "underpowered"]
-    writer = csv.DictWriter(text, [*names, *(f.name for f in fields(Row))], lineterminator="\n")
+    writer = csv.DictWriter(text, _TABLE_COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(table(boards))
     return text.getvalue()
@@ -647,16 +653,13 @@ def to_parquet(boards: Sequence[Board]) -> bytes:
     import pyarrow as pa  # type: ignore[import-untyped]
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-    rows = table(boards)
     types = {"int": pa.int64(), "float": pa.float64(), "str": pa.string(), "bool": pa.bool_()}
     names = {"cap_macs": "int", "budget": "float", "underpowered": "bool"} | {
         f.name: "int" if "int" in str(f.type) else "float" if "float" in str(f.type) else "str" for f in fields(Row)
     }
-    texts = ("space", "cap", "data", "protocol", "space_fingerprint", "data_fingerprint", "protocol_fingerprint")
-    order = list(rows[0]) if rows else [*texts, *names]
-    schema = pa.schema([(name, types[names.get(name, "str")]) for name in order])
+    schema = pa.schema([(name, types[names.get(name, "str")]) for name in _TABLE_COLUMNS])
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows, schema), sink)
+    pq.write_table(pa.Table.from_pylist(table(boards), schema), sink)
     return bytes(sink.getvalue().to_pybytes())
 
 

@@ -389,10 +389,10 @@ def require_records(folder: Path, kind: type[_Read]) -> tuple[list[_Read], list[
         raise UsageError(f"no results folder {folder}: run a search first, or name the folder with --results")
     records, unreadable = load_folder(folder, kind)
     if not records:
-        left_out = f" ({len(unreadable)} unreadable, the first {unreadable[0].path}: {unreadable[0].reason})"
-        raise UsageError(
-            f"no records in {folder}{left_out if unreadable else ''}: run a search first, or name another folder"
-        )
+        left_out = ""
+        if unreadable:
+            left_out = f" ({len(unreadable)} unreadable, the first {unreadable[0].path}: {unreadable[0].reason})"
+        raise UsageError(f"no records in {folder}{left_out}: run a search first, or name another folder")
     return records, unreadable
 
 

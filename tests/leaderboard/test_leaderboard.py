@@ -1,0 +1,341 @@
+import csv
+import io
+import json
+import math
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+from record_factory import content, record
+
+from pvnas_bench import leaderboard
+from pvnas_bench.errors import UsageError
+from pvnas_bench.leaderboard import Board, Row
+from pvnas_bench.records import Record, Summary
+
+
+def runs(entry: str, scores: list[float], **options: Any) -> list[Record]:
+    return [record(entry, seed, score, **options) for seed, score in enumerate(scores)]
+
+
+def only(boards: list[Board]) -> Board:
+    (board,) = boards
+    return board
+
+
+def row(board: Board, entry: str) -> Row:
+    return next(r for r in board.rows if r.entry == entry)
+
+
+CONTROL = runs("control", [0.4, 0.5, 0.6], role="random_control")
+
+
+def test_a_row_is_the_mean_over_seeds() -> None:
+    board = only(leaderboard.build([*CONTROL, *runs("alpha", [0.6, 0.7, 0.8, 0.8])]))
+    best = board.rows[0]
+    assert (best.entry, best.rank, best.seeds, best.runs, best.failures) == ("alpha", 1, 4, 4, 0)
+    assert best.top1_mean == pytest.approx(0.725)
+    assert best.top1_iqm == pytest.approx(0.75)
+    assert best.improvement == pytest.approx(0.725 / 0.5 - 1)
+    assert best.top5 == 1.0
+    assert best.mean_class == pytest.approx(0.725)
+    assert (best.macs, best.parameters, best.latency_ms) == (12_000_000, 140_000, 4.5)
+    assert best.search_peak_memory_bytes == 600 * 2**20
+    assert (best.search_reference_trainings, best.search_wall_seconds, best.search_cpu_seconds) == (4.0, 28.0, 30.5)
+    assert best.architectures_evaluated == 8
+    control = row(board, "control")
+    assert (control.rank, control.role, control.improvement) == (2, "random_control", None)
+
+
+def test_summaries_give_the_same_board_as_records() -> None:
+    listed = [*CONTROL, *runs("alpha", [0.6, 0.7])]
+    summaries = [Summary.model_validate_json(r.model_dump_json()) for r in listed]
+    assert leaderboard.build(summaries) == leaderboard.build(listed)
+
+
+def test_the_order_of_records_does_not_matter() -> None:
+    listed = [*CONTROL, *runs("alpha", [0.6, 0.7, 0.1]), *runs("alpha", [0.2], data="e" * 64)]
+    listed += [record("alpha", 0, 0.5, status="failed", id="again")]
+    expected = leaderboard.to_json(leaderboard.build(listed))
+    for shuffle in range(5):
+        random.Random(shuffle).shuffle(listed)
+        assert leaderboard.to_json(leaderboard.build(listed)) == expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "part"),
+    [
+        ({"space": "f" * 64}, "space"),
+        ({"data": "f" * 64}, "data"),
+        ({"protocol": "f" * 64}, "protocol"),
+        ({"cap_macs": 30_000_000}, "cap"),
+        ({"budget": 8.0}, "budget"),
+    ],
+)
+def test_runs_that_differ_never_share_a_board_and_it_says_in_what(changed: dict[str, Any], part: str) -> None:
+    boards = leaderboard.build([*runs("alpha", [0.5]), *runs("beta", [0.9], **changed)])
+    assert sorted(r.entry for board in boards for r in board.rows) == ["alpha", "beta"]
+    assert len(boards) == 2
+    assert all(board.differs == (part,) for board in boards)
+    assert all(r.rank == 1 for board in boards for r in board.rows)
+
+
+def test_boards_of_the_same_names_say_which_fingerprint_differs() -> None:
+    boards = leaderboard.build([*runs("alpha", [0.5]), *runs("alpha", [0.9], data="f" * 64)])
+    assert boards[0].title == boards[1].title
+    assert f"other fingerprints; this one is data {'b' * 12}." in boards[0].notes[0]
+    assert f"other fingerprints; this one is data {'f' * 12}." in boards[1].notes[0]
+    assert all(not board.differs and "names" not in "".join(board.notes) for board in leaderboard.build(CONTROL))
+
+
+def test_a_failure_is_scored_as_the_control() -> None:
+    listed = [
+        *CONTROL,
+        *runs("alpha", [0.9, 0.8]),
+        record("alpha", 2, status="failed"),
+        record("alpha", 3, status="timeout"),
+    ]
+    board = only(leaderboard.build(listed))
+    alpha = row(board, "alpha")
+    assert alpha.top1_mean == pytest.approx((0.9 + 0.8 + 0.5 + 0.5) / 4)
+    assert (alpha.seeds, alpha.runs, alpha.failures) == (4, 4, 2)
+    assert any("scored 50.0% top-1, the mean of the random-sampling control" in note for note in board.notes)
+
+
+def test_a_strategy_that_only_fails_stays_on_the_board() -> None:
+    board = only(leaderboard.build([*CONTROL, record("alpha", 0, status="failed")]))
+    alpha = row(board, "alpha")
+    assert (alpha.top1_mean, alpha.failures, alpha.macs, alpha.search_wall_seconds) == (
+        pytest.approx(0.5),
+        1,
+        None,
+        None,
+    )
+    assert alpha.rank == 1 == row(board, "control").rank
+
+
+def test_without_a_control_a_failure_is_scored_at_chance_and_nothing_is_improved_upon() -> None:
+    board = only(leaderboard.build([*runs("alpha", [0.75]), record("alpha", 1, status="failed")]))
+    assert board.rows[0].top1_mean == pytest.approx((0.75 + 1 / 4) / 2)
+    assert board.rows[0].top5 == pytest.approx((1.0 + 1.0) / 2)
+    assert board.rows[0].improvement is None
+    assert any("chance level" in note for note in board.notes)
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_a_score_that_is_not_a_number_is_a_failure(broken: float) -> None:
+    board = only(leaderboard.build([*CONTROL, *runs("alpha", [0.9, broken])]))
+    assert (row(board, "alpha").failures, row(board, "alpha").top1_mean) == (1, pytest.approx(0.7))
+
+
+def test_an_architecture_above_the_cap_is_a_failure() -> None:
+    board = only(
+        leaderboard.build([*CONTROL, *runs("alpha", [0.99], macs=20_000_001), *runs("beta", [0.5], macs=20_000_000)])
+    )
+    assert (row(board, "alpha").failures, row(board, "alpha").top1_mean) == (1, pytest.approx(0.5))
+    assert row(board, "beta").failures == 0
+    assert any("1 runs are failures because their architecture is above the cap" in note for note in board.notes)
+
+
+def test_a_run_without_an_outcome_is_a_failure_even_if_it_claims_success() -> None:
+    board = only(leaderboard.build([*CONTROL, record("alpha", 0, outcome=None)]))
+    assert row(board, "alpha").failures == 1
+
+
+def test_interrupted_runs_are_counted_and_not_scored() -> None:
+    board = only(leaderboard.build([*CONTROL, *runs("alpha", [0.9]), record("alpha", 1, 0.1, status="interrupted")]))
+    alpha = row(board, "alpha")
+    assert (alpha.top1_mean, alpha.seeds, alpha.runs, alpha.interrupted, alpha.failures) == (0.9, 1, 2, 1, 0)
+    assert only(leaderboard.build([record("alpha", status="interrupted")])).rows == ()
+
+
+def test_running_a_seed_again_averages_and_never_chooses() -> None:
+    twice = [record("alpha", 0, 0.9, id="first"), record("alpha", 0, 0.5, id="second"), record("alpha", 1, 0.6)]
+    alpha = row(only(leaderboard.build([*CONTROL, *twice])), "alpha")
+    assert (alpha.seeds, alpha.runs) == (2, 3)
+    assert alpha.top1_mean == pytest.approx((0.7 + 0.6) / 2)
+    same = [
+        record("alpha", seed, score, id=f"{seed}{copy}") for seed, score in ((0, 0.4), (1, 0.6)) for copy in range(9)
+    ]
+    assert row(only(leaderboard.build(same)), "alpha").top1_mean_low == pytest.approx(0.4)
+
+
+def test_a_failure_that_a_later_run_of_the_seed_made_good_stays_counted() -> None:
+    listed = [record("alpha", 0, status="failed", id="first"), record("alpha", 0, 0.9, id="second")]
+    alpha = row(only(leaderboard.build([*CONTROL, *listed])), "alpha")
+    assert (alpha.failures, alpha.seeds, alpha.runs, alpha.top1_mean) == (1, 1, 2, 0.9)
+
+
+def test_retrainings_are_averaged_within_their_run() -> None:
+    made = content("alpha", 0, 0.5, retrainings=2)
+    made["outcome"]["trained"][1]["test_top1"] = 0.7
+    alpha = only(leaderboard.build([Record.model_validate(made)])).rows[0]
+    assert (alpha.top1_mean, alpha.seeds) == (pytest.approx(0.6), 1)
+
+
+def test_few_seeds_are_called_underpowered_and_share_one_tie_group() -> None:
+    for seeds in (3, 5):
+        listed = [*runs("alpha", [0.9] * seeds), *runs("beta", [0.1] * seeds)]
+        board = only(leaderboard.build(listed))
+        assert board.underpowered
+        assert board.notes[0].startswith("underpowered: no winner can be declared.")
+        assert f"p = {2 / 2**seeds:.3g} at best" in board.notes[0]
+        assert "needs 6 seeds each" in board.notes[0]
+        assert [r.tie_group for r in board.rows] == [1, 1]
+
+
+def test_enough_seeds_that_agree_give_a_winner() -> None:
+    rng = np.random.default_rng(2)
+    scores = {"alpha": 0.8, "beta": 0.8, "gamma": 0.3}
+    listed = [r for name, mean in scores.items() for r in runs(name, list(mean + rng.normal(0, 0.02, 12)))]
+    board = only(leaderboard.build(listed))
+    assert not board.underpowered
+    assert [r.tie_group for r in board.rows] == [1, 1, 2]
+    assert (board.rows[2].rank_low, board.rows[2].rank_high) == (3, 3)
+    assert (board.rows[0].rank_low, board.rows[0].rank_high) == (1, 2)
+
+
+def test_one_entry_needs_no_power() -> None:
+    board = only(leaderboard.build(runs("alpha", [0.5])))
+    assert not board.underpowered and board.rows[0].rank_low is None
+
+
+def test_equal_means_share_a_rank() -> None:
+    board = only(leaderboard.build([*runs("beta", [0.6, 0.4]), *runs("alpha", [0.5, 0.5]), *runs("gamma", [0.1])]))
+    assert [(r.entry, r.rank) for r in board.rows] == [("alpha", 1), ("beta", 1), ("gamma", 3)]
+
+
+def test_runs_of_other_machines_and_versions_are_noted() -> None:
+    made = content("beta")
+    made["provenance"]["hardware"] = {"cpu": "another"}
+    made["provenance"]["commit"] = None
+    board = only(leaderboard.build([record("alpha"), Record.model_validate(made)]))
+    assert any("2 kinds of machine" in note for note in board.notes)
+    assert any("2 versions of the code" in note for note in board.notes)
+
+
+def tasks(number: int, scores: dict[str, float]) -> list[Record]:
+    rng = np.random.default_rng(1)
+    return [
+        record(
+            name,
+            seed,
+            float(np.clip(mean + rng.normal(0, 0.01), 0, 1)),
+            data=f"{task:064x}",
+            data_name=f"data{task:02}",
+        )
+        for task in range(number)
+        for name, mean in scores.items()
+        for seed in range(2)
+    ]
+
+
+def test_tasks_not_seeds_are_the_blocks_of_a_comparison() -> None:
+    few = leaderboard.across(leaderboard.build(tasks(3, {"alpha": 0.8, "beta": 0.5, "gamma": 0.2})))
+    assert len(few) == 1
+    assert few[0].unjustified is not None
+    assert "tasks (space × data set), not seeds, and there are 3: with 3 entries" in few[0].unjustified
+    assert "fewer than 7 tasks" in few[0].unjustified
+    (many,) = leaderboard.across(leaderboard.build(tasks(8, {"gamma": 0.2, "alpha": 0.8, "beta": 0.5})))
+    assert many.unjustified is None
+    assert (many.entries, many.mean_ranks) == (("alpha", "beta", "gamma"), (1.0, 2.0, 3.0))
+    assert many.friedman_p is not None and many.friedman_p < 0.001
+    assert many.adjusted_p[0][1] == pytest.approx(3 * 2 / 2**8)  # all signs agree; Holm over three pairs
+
+
+def test_only_entries_on_every_board_are_compared_over_tasks() -> None:
+    listed = tasks(3, {"alpha": 0.8, "beta": 0.5, "gamma": 0.2}) + [record("delta", 0, 0.9)]
+    boards = leaderboard.build(listed)
+    assert len(boards) == 4
+    (comparison,) = leaderboard.across(boards)
+    assert comparison.entries == ()
+    assert comparison.unjustified is not None and "0 entries stand on all 4 boards" in comparison.unjustified
+    assert leaderboard.across([]) == []
+
+
+HOSTILE = "<script>alert(1)</script>|`x`\x1b[31m\u202e*b*\n# h"
+
+
+def test_hostile_names_stay_text_in_every_format(tmp_path: Path) -> None:
+    boards = leaderboard.build([record(HOSTILE, 0, 0.5)])
+    for text in (leaderboard.render_terminal(boards), leaderboard.to_markdown(boards)):
+        assert "\x1b" not in text and "\u202e" not in text
+    markdown = leaderboard.to_markdown(boards)
+    assert "<script>" not in markdown and "&lt;script&gt;" in markdown
+    lines = [line for line in markdown.splitlines() if "script" in line]
+    assert len(lines) == 1 and lines[0].count("|") - lines[0].count("\\|") == len(leaderboard.COLUMNS) + 1
+    assert json.loads(leaderboard.to_json(boards))[0]["rows"][0]["entry"] == HOSTILE
+    assert next(csv.DictReader(io.StringIO(leaderboard.to_csv(boards), newline="")))["entry"] == HOSTILE
+
+
+def test_csv_json_and_parquet_agree() -> None:
+    boards = leaderboard.build([*CONTROL, *runs("alpha", [0.6, 0.7, 0.9]), *runs("alpha", [0.9], data="e" * 64)])
+    rows = leaderboard.table(boards)
+    parquet = pyarrow.parquet.read_table(io.BytesIO(leaderboard.to_parquet(boards)), use_threads=False).to_pylist()
+    assert parquet == rows
+    from_csv = list(csv.DictReader(io.StringIO(leaderboard.to_csv(boards))))
+    assert [list(line) for line in from_csv] == [list(r) for r in rows]
+    for line, expected in zip(from_csv, rows, strict=True):
+        assert line == {name: "" if value is None else str(value) for name, value in expected.items()}
+    from_json = [r for board in json.loads(leaderboard.to_json(boards)) for r in board["rows"]]
+    assert from_json == [{name: r[name] for name in from_json[0]} for r in rows]
+
+
+def test_no_boards_can_be_written_too() -> None:
+    assert leaderboard.render_terminal([]) == ""
+    assert json.loads(leaderboard.to_json([])) == []
+    assert leaderboard.to_csv([]).count("\n") == 1
+    header = leaderboard.to_csv([]).strip().split(",")
+    empty = pyarrow.parquet.read_table(io.BytesIO(leaderboard.to_parquet([])), use_threads=False)
+    assert empty.column_names == header and empty.num_rows == 0
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 180, 400])
+def test_terminal_tables_fit_or_show_what_they_must(width: int) -> None:
+    boards = leaderboard.build([*CONTROL, *runs("alpha[cycles=6]", [0.6, 0.7, 0.9])])
+    text = leaderboard.render_terminal(boards, width)
+    rows = [line for line in text.splitlines() if "alpha" in line or "control)" in line]
+    assert len(rows) == 2
+    if width >= 80:
+        assert all(len(line) <= width for line in rows)
+    assert ("not shown for want of width" in text) == (width < 400)
+    assert "73.3 [60.0, 90.0]" in text
+
+
+def test_tables_are_byte_identical_between_processes(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.path.append(sys.argv[1]); from record_factory import record; from pathlib import Path\n"
+        "from pvnas_bench import leaderboard as l\n"
+        "boards = l.build([record(e, s, 0.3 + (s * 7 % 5) / 9, role=r) for e, r in "
+        "(('a', 'search'), ('c', 'random_control')) for s in range(7)])\n"
+        "for suffix in ('md', 'csv', 'json', 'parquet', 'txt'): l.write(boards, Path(sys.argv[2], 'board.' + suffix))\n"
+    )
+    written = []
+    for folder, hash_seed in (("one", "1"), ("two", "2")):
+        subprocess.run(
+            [sys.executable, "-c", program, str(Path(__file__).parents[1] / "records"), str(tmp_path / folder)],
+            check=True,
+            env={"PYTHONHASHSEED": hash_seed},
+        )
+        written.append({path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()})
+    assert len(written[0]) == 5
+    assert written[0] == written[1]
+
+
+def test_an_unknown_format_is_the_users_mistake(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"ends in \.txt, \.md, \.csv, \.json, \.parquet"):
+        leaderboard.write([], tmp_path / "board.xlsx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_leaderboard_imports_no_torch_pandas_or_scipy() -> None:
+    program = (
+        "import sys; from pvnas_bench import leaderboard, records; leaderboard.render_terminal([]);"
+        "print([m for m in ('torch', 'pandas', 'scipy', 'matplotlib', 'pyarrow', 'moocore') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout == "[]\n"

@@ -1,0 +1,198 @@
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from record_factory import content, record
+
+from pvnas_bench import records
+from pvnas_bench.errors import UsageError
+from pvnas_bench.records import Record, Summary
+
+SAMPLES = Path(__file__).parent / "samples"
+
+
+def put(folder: Path, made: dict[str, Any] | str, name: str = "record.json") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(made if isinstance(made, str) else json.dumps(made))
+    return path
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLES.iterdir()), ids=lambda path: path.name)
+def test_a_record_of_every_schema_version_loads(path: Path) -> None:
+    loaded = records.load(path)
+    assert loaded.schema_version == records.SCHEMA_VERSION
+    assert loaded.strategy.entry == "alpha[cycles=6]"
+    assert loaded.outcome is not None and [t.test_top1 for t in loaded.outcome.trained] == [0.625, 0.625]
+    assert loaded.speed is not None and loaded.speed.seconds == {"full3": 0.02}
+    assert records.load(path, Summary).outcome.trained[1].test_top1 == 0.625  # type: ignore[union-attr]
+
+
+def test_every_schema_version_has_a_kept_sample() -> None:
+    kept = {json.loads(path.read_text())["schema_version"] for path in SAMPLES.iterdir()}
+    assert kept == set(range(1, records.SCHEMA_VERSION + 1))
+
+
+def test_a_saved_record_loads_as_itself(tmp_path: Path) -> None:
+    original = record("beta<script>", 2, 0.75, retrainings=2)
+    records.save(original, tmp_path / "run" / "record.json")
+    assert records.load(tmp_path / "run" / "record.json") == original
+    assert os.listdir(tmp_path / "run") == ["record.json"]
+
+
+def test_a_summary_has_the_values_of_its_record(tmp_path: Path) -> None:
+    path = put(tmp_path, content("beta", 2, 0.75, retrainings=2))
+    whole, part = records.load(path), records.load(path, Summary)
+
+    def assert_same(summary: Any, full: Any) -> None:
+        for name in type(summary).model_fields:
+            ours, theirs = getattr(summary, name), getattr(full, name)
+            if hasattr(type(ours), "model_fields"):
+                assert_same(ours, theirs)
+            elif isinstance(ours, tuple) and ours and hasattr(type(ours[0]), "model_fields"):
+                for one, other in zip(ours, theirs, strict=True):
+                    assert_same(one, other)
+            else:
+                assert ours == theirs, name
+
+    assert_same(part, whole)
+
+
+def test_what_is_not_finite_is_null_in_the_file_and_nan_in_memory(tmp_path: Path) -> None:
+    diverged = record(top1=math.nan, diagnostics={"losses": [1.0, math.inf, {"last": -math.inf}]})
+    records.save(diverged, tmp_path / "record.json")
+    text = (tmp_path / "record.json").read_text()
+    json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is not standard JSON"))
+    loaded = records.load(tmp_path / "record.json")
+    assert loaded.outcome is not None and math.isnan(loaded.outcome.trained[0].test_top1)
+    assert loaded.diagnostics["losses"] == [1.0, None, {"last": None}]
+
+
+def test_a_cost_that_is_not_finite_is_refused() -> None:
+    made = content()
+    made["search"]["wall_seconds"] = math.nan
+    with pytest.raises(ValidationError):
+        Record.model_validate(made)
+
+
+def test_bad_files_are_named_and_left_out(tmp_path: Path) -> None:
+    good = json.dumps(content())
+    put(tmp_path / "good", good)
+    put(tmp_path / "bad" / "cut", good[: len(good) // 2])
+    put(tmp_path / "bad" / "empty", "")
+    put(tmp_path / "bad" / "foreign", '{"name": "someone else\'s record.json", "version": 3}')
+    put(tmp_path / "bad" / "list", "[1, 2]")
+    put(tmp_path / "bad" / "newer", json.dumps(content() | {"schema_version": 99}))
+    put(tmp_path / "bad" / "text", "seed: 3")
+    put(tmp_path / "ignored", "not a record, and does not say so", name="notes.json")
+    (tmp_path / "bad" / "bytes").mkdir()
+    (tmp_path / "bad" / "bytes" / "record.json").write_bytes(b"\xff\xfe\x00")
+    for kind in (Record, Summary):
+        loaded, unreadable = records.load_folder(tmp_path, kind)
+        assert [r.strategy.entry for r in loaded] == ["alpha"]
+        reasons = {entry.path.parent.name: entry.reason for entry in unreadable}
+        assert sorted(reasons) == ["bytes", "cut", "empty", "foreign", "list", "newer", "text"]
+        assert "cut short" in reasons["cut"]
+        assert "not a record of schema 1" in reasons["foreign"]
+        assert "schema 99, newer" in reasons["newer"]
+        assert all("\n" not in reason for reason in reasons.values())
+
+
+def test_a_file_too_large_to_be_a_record_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = put(tmp_path, content())
+    monkeypatch.setattr(records, "MAX_BYTES", 100)
+    with pytest.raises(ValueError, match="larger than"):
+        records.load(path)
+
+
+def test_older_schemas_are_migrated_step_by_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = content()
+    old["schema_version"] = -1
+    old["run_seed"] = old.pop("seed")
+
+    def rename(made: dict[str, Any]) -> dict[str, Any]:
+        return {**{k: v for k, v in made.items() if k != "run_seed"}, "seed": made["run_seed"], "schema_version": 0}
+
+    monkeypatch.setitem(records._MIGRATIONS, -1, rename)
+    with pytest.raises(ValueError, match="cannot read"):
+        records.load(put(tmp_path, old))
+    monkeypatch.setitem(records._MIGRATIONS, 0, lambda made: made | {"schema_version": 1})
+    assert records.load(put(tmp_path, old)) == Record.model_validate(content())
+
+
+def test_folders_without_records_are_the_users_mistake(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no results folder .*missing.*: run a search first"):
+        records.require_records(tmp_path / "missing", Summary)
+    with pytest.raises(UsageError, match="no records in .*: run a search first"):
+        records.require_records(tmp_path, Summary)
+    put(tmp_path, "{")
+    with pytest.raises(UsageError, match=r"1 unreadable, the first .*record.json: not JSON, or cut short"):
+        records.require_records(tmp_path, Record)
+
+
+def test_files_come_in_a_fixed_order(tmp_path: Path) -> None:
+    for name in ("b", "a", "c"):
+        put(tmp_path / name, "{}")
+        put(tmp_path / name, "{}", name="x.record.json")
+    assert [str(p.relative_to(tmp_path)) for p in records.find(tmp_path)] == [
+        f"{folder}/{name}" for folder in "abc" for name in ("record.json", "x.record.json")
+    ]
+
+
+def test_a_failed_write_leaves_the_old_content_and_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "record.json"
+    records.write_atomically(path, b"old")
+
+    def refuse(handle: int) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="disk full"):
+        records.write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["record.json"]
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats()
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@given(json_values, st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_diagnostics_and_names_survive(value: Any, name: str) -> None:
+    original = record(name, diagnostics={"x": value})
+    again = Record.model_validate_json(original.model_dump_json(indent=1))
+    assert again.strategy == original.strategy
+
+    def without_infinities(v: Any) -> Any:
+        if isinstance(v, float) and not math.isfinite(v):
+            return None
+        if isinstance(v, dict):
+            return {k: without_infinities(inner) for k, inner in v.items()}
+        return [without_infinities(inner) for inner in v] if isinstance(v, list) else v
+
+    assert again.diagnostics == {"x": without_infinities(value)}
+
+
+@given(st.text())
+def test_no_text_makes_reading_fail_otherwise_than_with_a_reason(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.record.json"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(ValueError):
+        records.load(path)
