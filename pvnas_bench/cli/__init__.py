@@ -1,1 +1,45 @@
+"""The command line: `pvnas-bench`, or `python -m pvnas_bench`.
 
+`_app` declares the commands and their options; each command's work is in a module of its own, imported when the
+command runs, so that `--help` and the commands that only read records start without torch. Progress and errors go to
+standard error, results to standard output.
+
+Exit codes: 0 done; 1 the run failed (its record says so), or `check` found a regression; 2 something was asked for
+that cannot be done; 130 interrupted.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from pvnas_bench.errors import UsageError
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        argv: the arguments; None: those of the process.
+    """
+    import typer
+
+    from pvnas_bench.cli._app import app
+
+    # The base of typer's own errors about options and arguments; it has no public name in every version.
+    wrong_usage = typer.BadParameter.__mro__[1]
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=None if argv is None else list(argv), prog_name="pvnas-bench", standalone_mode=False)
+    except UsageError as error:
+        return _refuse(str(error))
+    except wrong_usage as error:
+        return _refuse(error.format_message())  # type: ignore[attr-defined]
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    return int(code or OK)
+
+
+def _refuse(reason: str) -> int:
+    print(f"error: {' '.join(reason.split())}", file=sys.stderr)
+    return USAGE

@@ -1,0 +1,152 @@
+"""The commands and their options. Bodies import what they need: see the package's docstring."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Compare architecture-search strategies for video recognition.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+data = typer.Typer(help="Make clips ready for training.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data, name="data")
+
+Json = Annotated[bool, typer.Option("--json", help="Print what a program would read.")]
+Results = Annotated[Path, typer.Option(help="Folder of the records.", metavar="DIR")]
+Dataset = Annotated[
+    str, typer.Option(help="A name of `list datasets`, a folder ROOT/<class>/<clip>, or a manifest .csv.")
+]
+Protocol = Annotated[str, typer.Option(help="What is equal for all: quick (minutes) or standard (for tables).")]
+Reference = Annotated[
+    bool, typer.Option("--reference/--no-reference", help="Show the published runs of the same board.")
+]
+
+
+class Kind(StrEnum):
+    """What `list` lists."""
+
+    strategies = "strategies"
+    spaces = "spaces"
+    datasets = "datasets"
+
+
+class Format(StrEnum):
+    """How `leaderboard` writes."""
+
+    terminal = "terminal"
+    markdown = "markdown"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from pvnas_bench import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Compare architecture-search strategies for video recognition."""
+
+
+@app.command()
+def run(
+    strategy: Annotated[str, typer.Option(help="A name of `list strategies`, or a .py file of your own.")],
+    space: Annotated[str, typer.Option(help="A name of `list spaces`, or a .py file of your own.")] = "st_default",
+    dataset: Dataset = "synthetic_motion",
+    protocol: Protocol = "quick",
+    cap: Annotated[
+        str | None, typer.Option(help="Most MACs: one of the space's caps, or a number.  [default: the space's first]")
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="Of the search, in reference trainings.  [default: the protocol's]")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A hyper-parameter of the strategy; may be repeated."),
+    ] = None,
+    results: Results = Path("results/runs"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads.  [default: every core]", min=1)] = None,
+    reference: Reference = True,
+    json: Json = False,
+) -> int:
+    """Search, train what was found, test it, and show it on its leaderboard.
+
+    The last line of standard output is the path of the run's record.json.
+    """
+    from pvnas_bench.cli import _run
+    from pvnas_bench.cli._quiet import quiet
+
+    with quiet():
+        from pvnas_bench.runner import Request
+
+        request = Request(
+            strategy=strategy,
+            space=space,
+            dataset=dataset,
+            protocol=protocol,
+            cap=cap,
+            budget=budget,
+            seed=seed,
+            settings=_run.parse_settings(settings or ()),
+            results=results,
+            device=device,
+            threads=threads,
+        )
+        return _run.run(request, reference=reference, as_json=json)
+
+
+@app.command()
+def leaderboard(
+    results: Results = Path("results/runs"),
+    format: Annotated[
+        Format | None, typer.Option(help="[default: terminal, or what the output file's suffix says]")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="A file to write instead of standard output.")] = None,
+    reference: Reference = True,
+) -> int:
+    """Show the leaderboards of the records in a folder, one for each space, data set and protocol."""
+    from pvnas_bench.cli import _leaderboard
+
+    return _leaderboard.show(results, format.value if format else None, output, reference=reference)
+
+
+@app.command("list")
+def list_(
+    what: Annotated[Kind, typer.Argument(help="What to list.", metavar="strategies|spaces|datasets")],
+    json: Json = False,
+) -> int:
+    """List the strategies, spaces or data sets that have a name."""
+    from pvnas_bench.cli import _list
+    from pvnas_bench.cli._quiet import quiet
+
+    with quiet():
+        return _list.show(what.value, as_json=json)
+
+
+@data.command()
+def prepare(
+    dataset: Dataset = "synthetic_motion",
+    protocol: Protocol = "quick",
+    json: Json = False,
+) -> int:
+    """Decode every clip once into the cache, which `run` does as well where it has not been done."""
+    from pvnas_bench.cli import _data
+
+    return _data.prepare(dataset, protocol, as_json=json)

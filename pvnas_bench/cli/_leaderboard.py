@@ -1,0 +1,64 @@
+"""The command `leaderboard`."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pvnas_bench import leaderboard
+from pvnas_bench.cli import _results
+from pvnas_bench.errors import UsageError
+from pvnas_bench.records import Summary, write_atomically
+
+WIDTH = 120
+"""Columns of a table that is written to a file or a pipe."""
+
+SUFFIXES = {".txt": "terminal", ".md": "markdown", ".csv": "csv", ".json": "json", ".parquet": "parquet"}
+
+
+def show(results: Path, format: str | None, output: Path | None, *, reference: bool) -> int:
+    """Write the boards of a folder's records to a file or to standard output.
+
+    Raises:
+        UsageError: no record in the folder, or a format that cannot go where it is asked for.
+    """
+    chosen = format or _format_of(output)
+    if chosen == "parquet" and output is None:
+        raise UsageError("parquet is binary: name a file for it with --output")
+    boards = leaderboard.build(_results.load(results, Summary, reference=reference))
+    content = render(boards, chosen)
+    if output is None:
+        assert isinstance(content, str)
+        sys.stdout.write(content)
+    else:
+        _write(output, content if isinstance(content, bytes) else content.encode())
+    return 0
+
+
+def _format_of(output: Path | None) -> str:
+    if output is None:
+        return "terminal"
+    if output.suffix not in SUFFIXES:
+        raise UsageError(f"{output} names no format: end it in {', '.join(SUFFIXES)}, or give --format")
+    return SUFFIXES[output.suffix]
+
+
+def _write(output: Path, content: bytes) -> None:
+    try:
+        write_atomically(output, content)
+    except OSError as error:
+        raise UsageError(f"cannot write {output} ({error.strerror}): choose another --output") from None
+
+
+def render(boards: Sequence[leaderboard.Board], format: str) -> str | bytes:
+    """The boards in one of the formats."""
+    if format == "terminal":
+        width = shutil.get_terminal_size((WIDTH, 24)).columns
+        return leaderboard.render_terminal(boards, width if sys.stdout.isatty() else WIDTH)
+    writers = {
+        "markdown": leaderboard.to_markdown,
+        "csv": leaderboard.to_csv,
+        "json": leaderboard.to_json,
+        "parquet": leaderboard.to_parquet,
+    }
+    return writers[format](boards)

@@ -1,0 +1,115 @@
+"""Progress on standard error: a live bar in a terminal, plain lines anywhere else."""
+
+import sys
+import time
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.progress import Progress
+
+LINES_PER_PHASE = 10
+
+
+class Display(AbstractContextManager["Display"]):
+    """Shows how far a command is; leave the context before printing results."""
+
+    def show(self, phase: str, done: float, total: float, note: str = "") -> None:
+        """Show that so much of a phase's total is done. A new name, or less done than before, begins a phase.
+
+        Args:
+            total: 0 where it is not known.
+            note: one line about the state.
+        """
+        raise NotImplementedError
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the screen as a command's results need it."""
+
+
+def display() -> Display:
+    """The display that suits standard error."""
+    return Bars() if sys.stderr.isatty() else Lines()
+
+
+class Lines(Display):
+    """A line when a phase begins, when another tenth of it is done, and when it ends."""
+
+    def __init__(self) -> None:
+        self._phase, self._start = "", 0.0
+        self._done = self._printed = -1.0
+
+    def show(self, phase: str, done: float, total: float, note: str = "") -> None:
+        now = time.monotonic()
+        begins = phase != self._phase or done < self._done
+        if begins:
+            self._phase, self._start, self._printed = phase, now, -1.0
+        self._done = done
+        share = min(done / total, 1.0) if total else 0.0
+        tenth = int(share * LINES_PER_PHASE)
+        if begins or tenth > self._printed:
+            self._printed = tenth
+            words = [f"{phase}: {share:.0%}" if total else phase, note, _left(now - self._start, share)]
+            print(", ".join(word for word in words if word), file=sys.stderr, flush=True)
+
+
+def _left(elapsed: float, share: float) -> str:
+    if not 0 < share < 1:
+        return ""
+    minutes, seconds = divmod(round(elapsed * (1 - share) / share), 60)
+    return f"{minutes}:{seconds:02d} left"
+
+
+class Bars(Display):
+    """One bar for each phase, and below them a line about the state."""
+
+    def __init__(self) -> None:
+        from rich.console import Console, Group
+        from rich.live import Live
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import TimeRemainingColumn as Remaining
+        from rich.text import Text
+
+        self._progress: Progress = Progress(
+            TextColumn("{task.description:<14}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            Remaining(elapsed_when_finished=False),
+            TextColumn("left"),
+            auto_refresh=False,
+        )
+        self._note = Text(no_wrap=True, overflow="ellipsis", style="dim")
+        self._live: Live = Live(
+            Group(self._progress, self._note), console=Console(stderr=True), refresh_per_second=8, redirect_stdout=False
+        )
+        self._phase, self._done = "", -1.0
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._note.plain = ""
+        self._live.stop()
+
+    def show(self, phase: str, done: float, total: float, note: str = "") -> None:
+        if phase != self._phase or done < self._done:
+            self._finish()
+            self._task = self._progress.add_task(phase)
+            self._phase = phase
+        self._done = done
+        self._progress.update(self._task, completed=done, total=total or None)
+        self._note.plain = note
+
+    def _finish(self) -> None:
+        """A phase that ended short of its total, as a search whose last step did not fit, is complete all the same."""
+        if self._phase:
+            task = self._progress.tasks[-1]
+            self._progress.update(self._task, total=task.total or 1, completed=task.total or 1)

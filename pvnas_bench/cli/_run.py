@@ -1,0 +1,135 @@
+"""The command `run`: progress while it runs, then what came out."""
+
+import json
+import math
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pvnas_bench import leaderboard, records
+from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _leaderboard, _progress, _results
+from pvnas_bench.errors import UsageError
+from pvnas_bench.runner import Observer, Request, Run
+
+EXIT_CODES: dict[records.Status, int] = {"ok": OK, "failed": FAILED, "timeout": FAILED, "interrupted": INTERRUPTED}
+
+
+def parse_settings(settings: Iterable[str]) -> dict[str, str]:
+    """Hyper-parameters from ``key=value`` words.
+
+    Raises:
+        UsageError: a word without a key or a value, or a key that comes twice.
+    """
+    parsed: dict[str, str] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not key or not equals:
+            raise UsageError(f"--set takes key=value, got {setting!r}")
+        if key in parsed:
+            raise UsageError(f"--set names {key!r} twice: keep one")
+        parsed[key] = value
+    return parsed
+
+
+class Shown(Observer):
+    """Shows a run on a display."""
+
+    def __init__(self, display: _progress.Display) -> None:
+        self._display = display
+
+    def preparing(self, done: int, total: int) -> None:
+        self._display.show("clips", done, total, f"{done:,} of {total:,} made ready")
+
+    def searching(self, budget: float) -> None:
+        self._display.show("search", 0, budget, f"budget {budget:g} reference trainings")
+
+    def stepped(self, step: records.Step, budget: float) -> None:
+        val = step.metrics.get("val_top1", math.nan)
+        accuracy = "" if math.isnan(val) else f" and {val:.1%} on search-val"
+        note = (
+            f"step {step.step}, {step.cost:.2f} of {budget:g} rt, incumbent with {step.macs / 1e6:.1f} MMACs{accuracy}"
+        )
+        self._display.show("search", step.cost, budget, note)
+
+    def training(self, architecture: str, retraining: int, retrainings: int) -> None:
+        self._display.show("final training", retraining - 1, retrainings if retrainings > 1 else 0, architecture)
+
+
+def run(request: Request, *, reference: bool, as_json: bool) -> int:
+    """Run a request and print its outcome; the last line names the record.
+
+    Raises:
+        UsageError: something asked for cannot be done; nothing was written to the results.
+    """
+    try:
+        with _progress.display() as display:
+            record, path = Run(request, Shown(display))()
+    except KeyboardInterrupt:
+        print("interrupted before the search began: no record was written", file=sys.stderr)
+        return INTERRUPTED
+    if record.error:
+        print(f"{record.status}: {record.error}", file=sys.stderr)
+    if as_json:
+        print(json.dumps(summary(record, path)))
+    else:
+        print(describe(record))
+        print(board(record, request.results, reference=reference))
+        print(path)
+    return EXIT_CODES[record.status]
+
+
+def board(record: records.Record, results: Path, *, reference: bool) -> str:
+    """The leaderboard that a record is on."""
+    found = _results.load(results, records.Summary, reference=reference)
+    return str(_leaderboard.render(leaderboard.build(_results.on_board(found, record)), "terminal"))
+
+
+def summary(record: records.Record, path: Path) -> dict[str, Any]:
+    """What a program would read first; the record at `path` has the rest."""
+    outcome, score = record.outcome, leaderboard.score(record)
+    return {
+        "record": str(path),
+        "status": record.status,
+        "error": record.error,
+        "entry": record.strategy.entry,
+        "space": record.space.name,
+        "cap_macs": record.space.cap_macs,
+        "dataset": record.data.name,
+        "protocol": record.protocol.name,
+        "seed": record.seed,
+        "architecture": outcome and outcome.architecture,
+        "macs": outcome and outcome.macs,
+        "parameters": outcome and outcome.parameters,
+        "test_top1": score and score.top1,
+        "test_top5": score and score.top5,
+        "test_mean_class": score and score.mean_class,
+        "search_reference_trainings": record.search.reference_trainings,
+        "search_wall_seconds": record.search.wall_seconds,
+    }
+
+
+def describe(record: records.Record) -> str:
+    """A run's outcome in a few lines."""
+    outcome, score, search = record.outcome, leaderboard.score(record), record.search
+    lines = [
+        f"{record.strategy.entry} on {record.space.name} (cap {record.space.cap}), {record.data.name}, "
+        f"{record.protocol.name}, seed {record.seed}: {record.status}"
+    ]
+    if outcome is not None:
+        lines += [
+            f"  architecture  {outcome.architecture}",
+            f"  cost          {outcome.macs / 1e6:.2f} MMACs of {record.space.cap_macs / 1e6:.2f} allowed, "
+            f"{outcome.parameters:,} parameters, {outcome.latency_ms:.2f} ms a clip",
+        ]
+    if score is not None:
+        lines.append(
+            f"  test          top-1 {score.top1:.1%}, top-5 {score.top5:.1%}, mean over classes {score.mean_class:.1%}"
+        )
+    lines.append(
+        f"  search        {search.reference_trainings:.2f} of {record.protocol.budget:g} reference trainings, "
+        f"{search.wall_seconds:.0f} s, {search.architectures_evaluated} architectures evaluated"
+    )
+    if record.data.skipped:
+        lines.append(f"  left out      {len(record.data.skipped)} clips that cannot be read, named in the record")
+    return "\n".join(lines) + "\n"
