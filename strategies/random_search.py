@@ -32,3 +32,11 @@ class RandomSearch(Strategy):
 
     def incumbent(self) -> Architecture:
         return self.fallback if self.best is None else self.best.architecture
+
+    def state_dict(self) -> dict[str, Any]:
+        if self.best is None:
+            return {"best": None}
+        return {"best": [str(self.best.architecture), self.best.top1, self.best.loss, self.best.epochs]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.best = None if state["best"] is None else self.problem.restore(*state["best"])

@@ -12,7 +12,7 @@ stand-alone network.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -197,6 +197,10 @@ class Plan:
     size: int
     slots: tuple[Candidate | Gated | Mixture | None, ...]
     depths: tuple[tuple[tuple[int, Tensor | None], ...], ...]
+
+    def at(self, frames: int, size: int) -> "Plan":
+        """The same plan for clips of other frames and size."""
+        return replace(self, frames=frames, size=size)
 
 
 def path_plan(space: BlockSpace, architecture: Architecture) -> Plan:

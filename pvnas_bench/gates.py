@@ -1,0 +1,94 @@
+"""Binary gates on sampled candidates: gradients for architecture parameters at the cost of two paths.
+
+ProxylessNAS (Cai, Zhu & Han 2019, section 3.2.1): of two sampled candidates one runs as the block's output; the
+gradient with respect to their gates gives that of their probabilities, renormalised over the two.
+"""
+
+import torch
+from torch import Tensor
+
+from pvnas_bench.distribution import FactorisedDistribution
+from pvnas_bench.network.supernet import Candidate, Gated, Plan
+from pvnas_bench.space import BlockSpace
+
+
+def straight_through(log_weights: Tensor, generator: torch.Generator) -> Tensor:
+    """A random one-hot vector of probabilities softmax(log_weights), with the gradient of those probabilities.
+
+    Args:
+        log_weights: (k,) differentiable.
+    """
+    probabilities = log_weights.softmax(0)
+    picked = int(torch.multinomial(probabilities.detach().cpu(), 1, generator=generator))
+    hard = torch.zeros_like(probabilities)
+    hard[picked] = 1.0
+    return hard + probabilities - probabilities.detach()
+
+
+def sample_input(distribution: FactorisedDistribution, generator: torch.Generator) -> tuple[int, int]:
+    """Random option indices of the decisions ``frames`` and ``size``."""
+    log_p = distribution.log_probabilities()
+    draws = [
+        int(torch.multinomial(log_p[name].detach().exp().cpu(), 1, generator=generator)) for name in ("frames", "size")
+    ]
+    return draws[0], draws[1]
+
+
+def two_path_plan(
+    distribution: FactorisedDistribution, frames: int, size: int, generator: torch.Generator
+) -> Plan:
+    """Two sampled candidates in every slot, and two sampled depths in every stage, one of them switched on.
+
+    Args:
+        frames, size: option indices of the input.
+    """
+    space = distribution.space
+    assert isinstance(space, BlockSpace)
+    log_p = distribution.log_probabilities()
+    depths = []
+    reached = []
+    for s, stage in enumerate(space.stages, 1):
+        options = _two(log_p[f"depth.{s}"], generator)
+        gates = straight_through(log_p[f"depth.{s}"][options], generator) if len(options) > 1 else None
+        depths.append(tuple((stage.depths[o], None if gates is None else gates[i]) for i, o in enumerate(options)))
+        reached.append(max(stage.depths[o] for o in options))
+    slots: list[Gated | None] = []
+    for slot in space.slots:
+        if slot.index > reached[slot.stage - 1]:
+            slots.append(None)
+            continue
+        own = [log_p[f"{kind}.{slot.name}"] for kind in ("operator", "expansion", "se")]
+        pair = _two_candidates(own, slot.operators, generator)
+        weights = torch.stack([_log_weight(candidate, own, slot.operators) for candidate in pair])
+        gates = straight_through(weights, generator)
+        slots.append([(candidate, gates[i]) for i, candidate in enumerate(pair)])
+    return Plan(space.frames[frames], space.sizes[size], tuple(slots), tuple(depths))
+
+
+def _two(log_p: Tensor, generator: torch.Generator) -> list[int]:
+    """Two different options drawn by their probabilities (fewer where there are fewer), in order."""
+    p = log_p.detach().exp().cpu()
+    drawn: list[int] = torch.multinomial(p, min(2, len(p)), generator=generator).tolist()
+    return sorted(drawn)
+
+
+def _two_candidates(log_p: list[Tensor], operators: tuple[str, ...], generator: torch.Generator) -> list[Candidate]:
+    """Two different candidates of a slot, drawn by their probabilities without replacement."""
+    p = [lp.detach().exp().cpu() for lp in log_p]
+    joint = torch.einsum("o,e,a->oea", *p).clone()
+    for o, operator in enumerate(operators):
+        if operator == "skip":  # one candidate whatever its expansion and SE would be
+            joint[o] = 0.0
+            joint[o, 0, 0] = p[0][o]
+    flat = torch.multinomial(joint.flatten(), 2, generator=generator)
+    pair = []
+    for index in flat.tolist():
+        o, rest = divmod(index, joint.shape[1] * joint.shape[2])
+        pair.append((o, *divmod(rest, joint.shape[2])))
+    return pair
+
+
+def _log_weight(candidate: Candidate, log_p: list[Tensor], operators: tuple[str, ...]) -> Tensor:
+    """log P(candidate), differentiable."""
+    o, e, a = candidate
+    return log_p[0][o] if operators[o] == "skip" else log_p[0][o] + log_p[1][e] + log_p[2][a]

@@ -1,0 +1,139 @@
+"""The best architecture of additive scores under a MACs cap: a multiple-choice knapsack, by dynamic programming."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pvnas_bench.network.cost import Candidate, Cost, CostModel, candidates
+from pvnas_bench.space import INACTIVE, Architecture
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Additive scores of a block space's architectures.
+
+    Attributes:
+        frames, size: per option.
+        depths: per stage, per option.
+        slots: per slot, by candidate; a slot that the depth of its stage leaves out adds nothing.
+    """
+
+    frames: Floats
+    size: Floats
+    depths: tuple[Floats, ...]
+    slots: tuple[Mapping[Candidate, float], ...]
+
+
+def decision_scores(costs: CostModel, by_decision: Mapping[str, Floats]) -> Scores:
+    """Scores of options that add up over the decisions that exist."""
+    space = costs.space
+    slots = []
+    for slot in space.slots:
+        parts = [by_decision[f"{kind}.{slot.name}"] for kind in ("operator", "expansion", "se")]
+        slots.append(
+            {
+                choice: float(sum(part[o] for part, o in zip(parts, choice, strict=True) if o != INACTIVE))
+                for choice, _ in candidates(space, slot)
+                if choice[0] != INACTIVE
+            }
+        )
+    depths = tuple(by_decision[f"depth.{s}"] for s in range(1, len(space.stages) + 1))
+    return Scores(by_decision["frames"], by_decision["size"], depths, tuple(slots))
+
+
+@dataclass(frozen=True)
+class _Front:
+    """Partial architectures, none with both more MACs and no higher score than another; choices (n, decisions)."""
+
+    macs: Ints
+    score: Floats
+    choices: npt.NDArray[np.int8]
+
+    def best(self, cap: int, quantum: int) -> "_Front":
+        """Those under the cap that nothing dominates; of each quantum of MACs only the best."""
+        order = np.lexsort((-self.score, self.macs))
+        order = order[self.macs[order] <= cap]
+        before = np.maximum.accumulate(np.concatenate([[-np.inf], self.score[order]]))[:-1]
+        kept = order[self.score[order] > before]
+        if quantum > 1 and len(kept):
+            bucket = self.macs[kept] // quantum
+            kept = kept[np.append(bucket[1:] != bucket[:-1], True)]
+        return _Front(self.macs[kept], self.score[kept], self.choices[kept])
+
+
+def best_under_cap(costs: CostModel, cap: int, scores: Scores, resolution: int | None = 2048) -> Architecture:
+    """The architecture of the highest score with at most `cap` MACs.
+
+    Args:
+        resolution: the number of MACs intervals up to the cap of which one partial architecture each is kept, which
+            bounds the work; what is returned is under the cap, and may miss the optimum by what an interval per slot
+            buys. None: exact.
+
+    Raises:
+        ValueError: no architecture is under the cap.
+    """
+    quantum = 1 if resolution is None else max(cap // resolution, 1)
+    space, best = costs.space, None
+    for f in range(len(space.frames)):
+        for s in range(len(space.sizes)):
+            front = _fronts(costs, cap, scores, f, s, quantum)
+            if len(front.score):
+                i = int(front.score.argmax())
+                score = float(front.score[i] + scores.frames[f] + scores.size[s])
+                if best is None or score > best[0]:
+                    best = score, [f, s, *front.choices[i, 2:].tolist()]
+    if best is None:
+        raise ValueError(f"no architecture of {space.name} has at most {cap:,} MACs")
+    return space.architecture(best[1])
+
+
+def _fronts(costs: CostModel, cap: int, scores: Scores, f: int, s: int, quantum: int) -> _Front:
+    """The non-dominated architectures at one (frames, size)."""
+    space, table = costs.space, costs.tables[f][s]
+    nothing = np.full((1, len(space.decisions)), INACTIVE, dtype=np.int8)
+    front = _Front(np.array([table.fixed.macs]), np.zeros(1), nothing)
+    ends: list[_Front] = []
+    for slot, slot_costs, slot_scores in zip(space.slots, table.slots, scores.slots, strict=True):
+        front = _extended(front, space.groups[slot.name], slot_costs, slot_scores).best(cap, quantum)
+        ends.append(front)
+        depths = space.stages[slot.stage - 1].depths
+        if slot.index == max(depths):
+            front = _any_depth(ends, depths, scores.depths[slot.stage - 1], 1 + slot.stage).best(cap, quantum)
+            ends = []
+    return front
+
+
+def _extended(
+    front: _Front, members: Sequence[int], costs: Mapping[Candidate, Cost], scores: Mapping[Candidate, float]
+) -> _Front:
+    """Every partial architecture with every candidate of the next slot."""
+    options = np.array(list(scores), dtype=np.int8)
+    own = _Front(
+        np.array([costs[choice].macs for choice in scores], dtype=np.int64), np.array(list(scores.values())), options
+    ).best(np.iinfo(np.int64).max, 1)
+    n, k = len(front.score), len(own.score)
+    choices = np.repeat(front.choices, k, axis=0)
+    choices[:, list(members)] = np.tile(own.choices, (n, 1))
+    return _Front(
+        (front.macs[:, None] + own.macs).ravel(), (front.score[:, None] + own.score).ravel(), choices
+    )
+
+
+def _any_depth(ends: Sequence[_Front], depths: Sequence[int], scores: Floats, decision: int) -> _Front:
+    """The union over the depths of a stage; `ends[b]` are the partial architectures after b + 1 blocks."""
+    parts = []
+    for option, depth in enumerate(depths):
+        end = ends[depth - 1]
+        choices = end.choices.copy()
+        choices[:, decision] = option
+        parts.append(_Front(end.macs, end.score + scores[option], choices))
+    return _Front(
+        np.concatenate([part.macs for part in parts]),
+        np.concatenate([part.score for part in parts]),
+        np.concatenate([part.choices for part in parts]),
+    )
