@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
@@ -59,8 +60,8 @@ class Protocol:
 
     def with_budget(self, budget: float) -> "Protocol":
         """The same protocol under another search budget: a board of its own."""
-        if not budget > 0:
-            raise UsageError(f"a budget is a positive number of reference trainings, got {budget:g}")
+        if not 0 < budget < math.inf:
+            raise UsageError(f"a budget is a positive number of reference trainings, got {budget:g}: change --budget")
         return replace(self, budget=budget)
 
 

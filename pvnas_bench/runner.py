@@ -74,8 +74,8 @@ class Observer:
     def stepped(self, step: records.Step, budget: float) -> None:
         """The strategy finished a step."""
 
-    def training(self, architecture: str, retraining: int, retrainings: int) -> None:
-        """A final training begins."""
+    def training(self, architecture: str, retraining: int, retrainings: int, epoch: int, epochs: int) -> None:
+        """A final training, the how-manieth of how many, begins (epoch 0) or finished an epoch."""
 
 
 class Run:
@@ -160,7 +160,6 @@ class Run:
         spec = self.space.spec(architecture)
         trained = []
         for retraining in range(self.protocol.retrainings if retrain else 0):
-            self.observer.training(str(architecture), retraining + 1, self.protocol.retrainings)
             trained.append(self._retrain(full, architecture, retraining))
         network = Network(spec, len(self.store.classes)).to(self.device)
         return records.Outcome(
@@ -178,6 +177,12 @@ class Run:
         """Train on the whole train split with a seed of its own, and touch the test split, once."""
         cost = self.costs(architecture)
         seed = seeding.derive(self.request.seed, "retraining", retraining)
+
+        def progress(epoch: int) -> None:
+            protocol = self.protocol
+            self.observer.training(str(architecture), retraining + 1, protocol.retrainings, epoch, protocol.epochs)
+
+        progress(0)
         with seeding.torch_seeded(seed, "init"):
             network = Network(self.space.spec(architecture), len(self.store.classes)).to(self.device)
         curve = train(
@@ -188,6 +193,7 @@ class Run:
             epochs=self.protocol.epochs,
             seed=seed,
             validation=self.store.indices("val"),
+            progress=progress,
         )
         scores = test(network, cost.macs, bench, self.store.indices("test"))
         return records.Trained(
@@ -282,7 +288,7 @@ class Run:
             outcome=outcome,
             provenance=records.Provenance(
                 created=datetime.now(UTC),
-                command=tuple(sys.argv),
+                command=runtime.command(),
                 pvnas_bench=pvnas_bench.__version__,
                 commit=runtime.commit(),
                 python=sys.version.split()[0],
@@ -319,7 +325,9 @@ class Search:
             UsageError: not one step fits into the budget.
         """
         self._start = _Start.now()
-        run, status, error = self._run, "ok", None
+        run = self._run
+        status: records.Status = "ok"
+        error: str | None = None
         run.observer.searching(run.protocol.budget)
         try:
             self._steps()
@@ -328,10 +336,10 @@ class Search:
         except KeyboardInterrupt:
             status, error = "interrupted", "interrupted during the search"
         except Exception as failure:
-            status, error = "failed", "".join(traceback.format_exception_only(failure)).strip()
-            error += f" ({_innermost(failure)})"
+            reason = "".join(traceback.format_exception_only(failure)).strip()
+            status, error = "failed", f"{reason} ({_innermost(failure)})"
         self.cost = self._start.cost(run.ledger, self._clock, run.device)
-        return status, error  # type: ignore[return-value]
+        return status, error
 
     def _steps(self) -> None:
         run, seed = self._run, self._run.request.seed
@@ -450,8 +458,8 @@ def parse_config(kind: type[Strategy], settings: Mapping[str, str]) -> StrategyC
         return kind.Config.model_validate(dict(settings))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        key = first["loc"][0] if first["loc"] else ""
-        raise UsageError(f"{kind.info.name}: {key}={settings.get(str(key))}: {first['msg']}") from None
+        where = f" {key}={settings.get(key)}:" if (key := ".".join(map(str, first["loc"]))) else ""
+        raise UsageError(f"{kind.info.name}:{where} {first['msg']}: change --set") from None
 
 
 def parse_cap(space: BlockSpace, cap: str | None) -> tuple[str, int]:
@@ -486,7 +494,7 @@ def check_writable(folder: Path) -> None:
         raise UsageError(f"results folder {folder} cannot be written: choose another with --results")
 
 
-def latency(network: torch.nn.Module, device: torch.device) -> float:
+def latency(network: Network, device: torch.device) -> float:
     """Median seconds of one clip's forward pass."""
     network.eval()
     spec = network.spec

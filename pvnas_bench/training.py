@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -122,6 +122,7 @@ def train(
     epochs: int,
     seed: int,
     validation: npt.NDArray[np.int64] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> list[dict[str, float]]:
     """Train a network by the protocol's recipe.
 
@@ -129,6 +130,7 @@ def train(
         macs: of one clip's forward pass, for the ledger.
         indices: of the store's clips to train on.
         validation: clips to measure the top-1 on after each epoch; it selects nothing.
+        progress: called with the number of epochs done.
 
     Returns:
         per epoch: epoch, train_loss, and val_top1 where there is validation.
@@ -169,6 +171,8 @@ def train(
             if validation is not None and len(validation):
                 row["val_top1"] = test(network, macs, bench, validation).top1
             curve.append(row)
+            if progress is not None:
+                progress(epoch)
     return curve
 
 

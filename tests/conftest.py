@@ -23,7 +23,7 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of 3 classes × 12 H.264 clips, 8 frames of 32×32: a bright square that moves. Read it, do not change it."""
+    """A folder of 3 classes × 12 H.264 clips, 8 frames of 32×32: a square that moves. Only read it."""
     root = tmp_path_factory.mktemp("tiny")
     rng = np.random.default_rng(0)
     for label in CLASSES:

@@ -10,6 +10,7 @@ that cannot be done; 130 interrupted.
 
 import sys
 from collections.abc import Sequence
+from typing import cast
 
 from pvnas_bench.errors import UsageError
 
@@ -27,14 +28,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pvnas_bench.cli._app import app
 
     # The base of typer's own errors about options and arguments; it has no public name in every version.
-    wrong_usage = typer.BadParameter.__mro__[1]
+    wrong_usage = cast(type[typer.BadParameter], typer.BadParameter.__mro__[1])
     command = typer.main.get_command(app)
     try:
         code = command.main(args=None if argv is None else list(argv), prog_name="pvnas-bench", standalone_mode=False)
     except UsageError as error:
         return _refuse(str(error))
     except wrong_usage as error:
-        return _refuse(error.format_message())  # type: ignore[attr-defined]
+        return _refuse(error.format_message())
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     return int(code or OK)

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pvnas_bench import leaderboard
@@ -55,7 +55,7 @@ def render(boards: Sequence[leaderboard.Board], format: str) -> str | bytes:
     if format == "terminal":
         width = shutil.get_terminal_size((WIDTH, 24)).columns
         return leaderboard.render_terminal(boards, width if sys.stdout.isatty() else WIDTH)
-    writers = {
+    writers: dict[str, Callable[[Sequence[leaderboard.Board]], str | bytes]] = {
         "markdown": leaderboard.to_markdown,
         "csv": leaderboard.to_csv,
         "json": leaderboard.to_json,

@@ -4,11 +4,7 @@ import sys
 import time
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from rich.live import Live
-    from rich.progress import Progress
+from typing import Self
 
 LINES_PER_PHASE = 10
 
@@ -70,21 +66,27 @@ class Bars(Display):
     def __init__(self) -> None:
         from rich.console import Console, Group
         from rich.live import Live
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import TimeRemainingColumn as Remaining
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
         from rich.text import Text
 
-        self._progress: Progress = Progress(
+        self._progress = Progress(
             TextColumn("{task.description:<14}"),
             BarColumn(),
             TaskProgressColumn(),
             TimeElapsedColumn(),
-            Remaining(elapsed_when_finished=False),
+            TimeRemainingColumn(),
             TextColumn("left"),
             auto_refresh=False,
         )
         self._note = Text(no_wrap=True, overflow="ellipsis", style="dim")
-        self._live: Live = Live(
+        self._live = Live(
             Group(self._progress, self._note), console=Console(stderr=True), refresh_per_second=8, redirect_stdout=False
         )
         self._phase, self._done = "", -1.0
@@ -96,6 +98,8 @@ class Bars(Display):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is None:
+            self._finish()
         self._note.plain = ""
         self._live.stop()
 

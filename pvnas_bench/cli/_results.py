@@ -22,10 +22,11 @@ def load(folder: Path, kind: type[_Read], *, reference: bool) -> list[_Read]:
     Raises:
         UsageError: there is no record in the folder.
     """
+    own: list[_Read]
     own, unreadable = records.require_records(folder, kind)
     for file in unreadable:
         print(f"left out {file.path}: {file.reason}", file=sys.stderr)
-    return [*own, *published(own, kind)] if reference else own
+    return own + published(own, kind) if reference else own
 
 
 def published(own: Sequence[_Read], kind: type[_Read]) -> list[_Read]:

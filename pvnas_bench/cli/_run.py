@@ -47,13 +47,15 @@ class Shown(Observer):
     def stepped(self, step: records.Step, budget: float) -> None:
         val = step.metrics.get("val_top1", math.nan)
         accuracy = "" if math.isnan(val) else f" and {val:.1%} on search-val"
-        note = (
-            f"step {step.step}, {step.cost:.2f} of {budget:g} rt, incumbent with {step.macs / 1e6:.1f} MMACs{accuracy}"
+        incumbent = f"incumbent with {step.macs / 1e6:.1f} MMACs{accuracy}"
+        self._display.show(
+            "search", step.cost, budget, f"step {step.step}, {step.cost:.2f} of {budget:g} rt, {incumbent}"
         )
-        self._display.show("search", step.cost, budget, note)
 
-    def training(self, architecture: str, retraining: int, retrainings: int) -> None:
-        self._display.show("final training", retraining - 1, retrainings if retrainings > 1 else 0, architecture)
+    def training(self, architecture: str, retraining: int, retrainings: int, epoch: int, epochs: int) -> None:
+        done = (retraining - 1) * epochs + epoch
+        which = f"{retraining} of {retrainings}, " if retrainings > 1 else ""
+        self._display.show("final training", done, retrainings * epochs, f"{which}epoch {epoch} of {epochs}")
 
 
 def run(request: Request, *, reference: bool, as_json: bool) -> int:
