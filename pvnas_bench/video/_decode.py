@@ -1,30 +1,35 @@
 """Reading one clip: the frames that the cache keeps, or the reason why it cannot be read.
 
-Both decoders return the same frames. PyAV first counts the packets: a file that holds fewer than its header states
-is truncated (an AVI then decodes to fewer frames without an error), and a decord reader that counts more frames than
-there are packets would hang in `get_batch` (dmlc/decord#373). Readers live for one clip and use one thread
+Both decoders return the same frames, rotated as the file asks. Every file is read from its start to its end: after a
+seek decord gives wrong frames of formats such as MPEG-4 with B-frames in AVI (dmlc/decord#91, #195, #252; seen with
+AVI, MPEG-PS and WMV files). PyAV first counts the packets without decoding: a file that holds fewer than its header
+states is truncated (an AVI then decodes to fewer frames without an error), and a decord reader that counts more
+frames than there are packets would hang (dmlc/decord#373). Readers live for one clip and use one thread
 (dmlc/decord#157, #208, #294).
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Set
 from importlib import import_module
 from pathlib import Path
 
 import av
 import numpy as np
-from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from pvnas_bench.video._resize import to_square
 from pvnas_bench.video._sampling import segment_centres
 from pvnas_bench.video._spec import DECODERS, CacheSpec
 
-_CHUNK_BYTES = 64 * 2**20
-"""Decoded frames held at full size at a time."""
-_SHORTFALL = 0.1
-"""Share of the stated duration that may be missing; containers round it."""
+_SHORTFALL = 0.02
+"""Share of the duration stated in the header that may be missing; containers round it."""
 _STATES_DURATION = frozenset({"matroska", "webm", "mov", "mp4", "avi"})
 """Formats whose duration is written in the header, not estimated from the bit rate."""
+_DECORD_ORIGIN = re.compile(r"\[[\d:]+\] \S+:\d+: ")
+"""Time of day and source line, which decord puts before each message and each cause."""
+
+_Frames = Iterator[NDArray[np.uint8] | None]
+"""Every frame of a clip in order: (H, W, 3) RGB if it is wanted, else None."""
 
 
 class ClipError(Exception):
@@ -49,21 +54,63 @@ def read_clip(path: Path, spec: CacheSpec, decoder: str) -> NDArray[np.uint8]:
     try:
         if not path.stat().st_size:
             raise ClipError("zero bytes")
-        packets, frame_bytes = _probe(path)
-        chunks = _decord(path, spec, packets, frame_bytes) if decoder == "decord" else _pyav(path, spec, packets)
-        return np.concatenate([to_square(chunk, spec.size, spec.fit) for chunk in chunks])
+        packets = _count_packets(path)
+        # Usually every packet becomes a frame. Where it does not, the second pass knows how many do.
+        frames, count = _select(path, spec, decoder, packets, packets)
+        if count != packets:
+            frames, count = _select(path, spec, decoder, packets, count)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise ClipError(_reason(error)) from error
+        raise ClipError(_reason(error, path)) from error
+    return frames
 
 
-def _reason(error: Exception) -> str:
-    """The first line of an error, without the path that the report names anyway."""
-    text = str(getattr(error, "strerror", None) or error).strip()
-    return (text.splitlines() or [type(error).__name__])[0][:200]
+def _select(path: Path, spec: CacheSpec, decoder: str, packets: int, length: int) -> tuple[NDArray[np.uint8], int]:
+    """The frames kept of a clip of `length` frames, and how many frames the file decodes to.
+
+    Raises:
+        ClipError: it decodes to none.
+    """
+    if length > spec.max_frames:
+        wanted = frozenset(segment_centres(length, spec.max_frames).tolist())
+    else:
+        wanted = frozenset(range(length))
+    count, kept = 0, []
+    for frame in _decord(path, wanted, packets) if decoder == "decord" else _pyav(path, wanted):
+        count += 1
+        if frame is not None:
+            kept.append(to_square(frame, spec.size, spec.fit))
+    if not kept:
+        raise ClipError("no frames")
+    return np.stack(kept), count
 
 
-def _probe(path: Path) -> tuple[int, int]:
-    """Video packets in the file, read through to its end without decoding, and bytes of an RGB frame.
+def _decord(path: Path, wanted: Set[int], packets: int) -> _Frames:
+    decord = import_module("decord")
+    try:
+        reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
+        if len(reader) > packets:
+            raise ClipError(f"decord counts {len(reader)} frames in {packets} packets")
+        for position in range(len(reader)):
+            frame = reader.next()
+            yield frame.asnumpy() if position in wanted else None
+    except (decord.DECORDError, decord.DECORDLimitReachedError, StopIteration) as error:
+        raise ClipError(_reason(error, path)) from error
+
+
+def _pyav(path: Path, wanted: Set[int]) -> _Frames:
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        for position, frame in enumerate(container.decode(stream)):
+            if position in wanted:
+                quarters = round(frame.rotation / 90)
+                yield np.rot90(frame.to_ndarray(format="rgb24"), quarters).astype(np.uint8, copy=False)
+            else:
+                yield None
+
+
+def _count_packets(path: Path) -> int:
+    """Video packets in the file, read through to its end without decoding.
 
     Raises:
         ClipError: no video, or the file ends before its header says so.
@@ -82,60 +129,18 @@ def _probe(path: Path) -> tuple[int, int]:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
         if count < stream.frames:
             raise ClipError(f"truncated: holds {count} of {stream.frames} frames")
-        stated = (container.duration or 0) / 1e6
-        if _STATES_DURATION & set(container.format.name.split(",")) and end < stated * (1 - _SHORTFALL) - 0.1:
-            raise ClipError(f"truncated: ends at {end:.1f} of {stated:.1f} seconds")
+        stated = (container.duration or 0) / av.time_base
+        frame_seconds = 1 / float(stream.average_rate) if stream.average_rate else 0.1
+        missing = stated * (1 - _SHORTFALL) - end - frame_seconds
+        if missing > 0 and not _STATES_DURATION.isdisjoint(container.format.name.split(",")):
+            raise ClipError(f"truncated: ends at {end:.2f} of {stated:.2f} seconds")
     if not count:
         raise ClipError("no frames")
-    return count, max(stream.width * stream.height * 3, 1)
+    return count
 
 
-def _indices(count: int, spec: CacheSpec) -> NDArray[np.int64]:
-    return segment_centres(count, spec.max_frames) if count > spec.max_frames else np.arange(count, dtype=np.int64)
-
-
-def _decord(path: Path, spec: CacheSpec, packets: int, frame_bytes: int) -> Iterator[NDArray[np.uint8]]:
-    decord = import_module("decord")
-    try:
-        reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
-        count = len(reader)
-        if not 0 < count <= packets:
-            raise ClipError(f"decord counts {count} frames in {packets} packets")
-        wanted = _indices(count, spec)
-        step = max(1, _CHUNK_BYTES // frame_bytes)
-        for start in range(0, len(wanted), step):
-            chunk: NDArray[np.uint8] = reader.get_batch(wanted[start : start + step]).asnumpy()
-            yield chunk
-    except (decord.DECORDError, decord.DECORDLimitReachedError) as error:
-        raise ClipError(_reason(error)) from error
-
-
-def _pyav(path: Path, spec: CacheSpec, packets: int) -> Iterator[NDArray[np.uint8]]:
-    """Decode from start to end and keep the frames wanted; again where fewer come out than there are packets."""
-    expected = packets
-    while True:
-        wanted = set(_indices(expected, spec).tolist())
-        kept: list[NDArray[np.uint8]] = []
-        count = 0
-        for frame in _frames(path):
-            if count in wanted:
-                kept.append(to_square(_rgb(frame), spec.size, spec.fit))
-            count += 1
-        if not count:
-            raise ClipError("no frames")
-        if count == expected:
-            yield from kept
-            return
-        expected = count
-
-
-def _rgb(frame: VideoFrame) -> NDArray[np.uint8]:
-    """(1, H, W, 3)."""
-    return frame.to_ndarray(format="rgb24")[None].astype(np.uint8, copy=False)
-
-
-def _frames(path: Path) -> Iterator[VideoFrame]:
-    with av.open(path) as container:
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1
-        yield from container.decode(stream)
+def _reason(error: Exception, path: Path) -> str:
+    """The first line of an error, without the path that the report names anyway."""
+    text = str(getattr(error, "strerror", None) or error).replace(f"[{path}]", "")
+    first = (_DECORD_ORIGIN.sub("", text).strip().splitlines() or [type(error).__name__])[0]
+    return first[:200]

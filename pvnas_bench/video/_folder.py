@@ -1,7 +1,6 @@
 """Reading a folder of class folders, or a manifest, into a data set."""
 
 import csv
-import difflib
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -111,7 +110,7 @@ def _add_row(table: "_Table", where: str, row: dict[str, str]) -> None:
     if posix.is_absolute() or windows.anchor or ".." in posix.parts or ".." in windows.parts or "\0" in path:
         raise UsageError(f"{where}: the path {path!r} leaves the manifest's folder: give it relative to that folder")
     if split is not None and split not in SPLITS:
-        near = difflib.get_close_matches(split.lower(), SPLITS, 1, cutoff=0.5)
+        near = [name for name in SPLITS if split.lower().startswith(name[:2])]
         hint = f"did you mean {near[0]!r}?" if near else "use train, val or test, or leave the column out"
         raise UsageError(f"{where}: unknown split {split!r}: {hint}")
     table.add(posix.as_posix(), label, row.get("subject", ""), split or "")

@@ -79,7 +79,7 @@ def run(task: str, jobs: Jobs, *, workers: int, timeout: float) -> Iterator[Answ
                 if job is None:
                     return
                 put(worker.ask(task, job, jobs[job], timeout))
-        except Exception as error:  # noqa: BLE001 - handed to the caller's thread, which raises it
+        except Exception as error:
             put(error)
         finally:
             worker.close()

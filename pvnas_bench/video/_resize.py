@@ -23,25 +23,26 @@ def weights(source: int, target: int) -> NDArray[np.float32]:
     return np.asarray(matrix, dtype=np.float32)
 
 
-def to_square(frames: NDArray[np.uint8], size: int, fit: Fit) -> NDArray[np.uint8]:
-    """Bring frames to `size` × `size` pixels.
+def to_square(frame: NDArray[np.uint8], size: int, fit: Fit) -> NDArray[np.uint8]:
+    """Bring a frame to `size` × `size` pixels.
 
     Args:
-        frames: (k, H, W, 3).
+        frame: (H, W, 3).
         fit: 'squash' keeps everything in view and resizes each axis on its own; 'crop' cuts the centre square of
             side min(H, W) first and keeps the proportions.
 
     Returns:
-        (k, size, size, 3), rounded to the nearest integer.
+        (size, size, 3), rounded to the nearest integer.
     """
     if fit == "crop":
-        side = min(frames.shape[1:3])
-        top, left = (frames.shape[1] - side) // 2, (frames.shape[2] - side) // 2
-        frames = frames[:, top : top + side, left : left + side]
-    count, height, width, _ = frames.shape
+        side = min(frame.shape[:2])
+        top, left = (frame.shape[0] - side) // 2, (frame.shape[1] - side) // 2
+        frame = frame[top : top + side, left : left + side]
+    height, width, _ = frame.shape
     if height == width == size:
-        return np.ascontiguousarray(frames)
-    rows = weights(height, size) @ frames.reshape(count, height, width * 3).astype(np.float32)
-    columns = rows.reshape(count, size, width, 3).transpose(0, 2, 1, 3).reshape(count, width, size * 3)
-    square = (weights(width, size) @ columns).reshape(count, size, size, 3).transpose(0, 2, 1, 3)
-    return np.rint(square).astype(np.uint8, order="C")
+        return frame
+    # Two matrix products, each with its axis in front: columns after rows.
+    rows = weights(height, size) @ frame.reshape(height, width * 3).astype(np.float32)
+    columns = rows.reshape(size, width, 3).transpose(1, 0, 2).reshape(width, size * 3)
+    square = (weights(width, size) @ columns).reshape(size, size, 3).transpose(1, 0, 2)
+    return np.asarray(np.rint(square), dtype=np.uint8)

@@ -75,11 +75,11 @@ def subject(seed: int, number: int) -> Subject:
         colours=colours.astype(np.float32),
         background=int(rng.integers(len(_BACKGROUNDS))),
         ground=ground.astype(np.float32),
-        radius=float(rng.uniform(7.0, 10.0)),
+        radius=float(rng.uniform(9.0, 13.0)),
         speed=float(rng.uniform(0.8, 1.25)),
-        clutter=int(rng.integers(1, 5)),
-        contrast=float(rng.uniform(0.5, 1.0)),
-        noise=float(rng.uniform(0.01, 0.06)),
+        clutter=int(rng.integers(0, 3)),
+        contrast=float(rng.uniform(0.7, 1.0)),
+        noise=float(rng.uniform(0.01, 0.03)),
     )
 
 
@@ -118,7 +118,7 @@ def render(seed: int, pair: int, number: int, instance: int) -> NDArray[np.uint8
 def _still(phase: _Column, rng: np.random.Generator, drift: float = 5.0) -> tuple[_Column, _Column, _Column]:
     """x, y and angle of an object that only drifts slowly, anywhere."""
     heading, reach = rng.uniform(0, 2 * math.pi), rng.uniform(0, drift)
-    x, y = rng.uniform(20, SIZE - 20), rng.uniform(20, SIZE - 20)
+    x, y = rng.uniform(22, SIZE - 22), rng.uniform(22, SIZE - 22)
     along = (phase - 0.5) * reach
     turn = rng.uniform(0, 2 * math.pi) + (phase - 0.5) * rng.uniform(-0.5, 0.5)
     return x + along * math.cos(heading), y + along * math.sin(heading), turn
@@ -130,37 +130,37 @@ def _plain(phase: _Column) -> _Column:
 
 def _leftward(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
     x, y, angle = _still(phase, rng)
-    return _Motion(x - (phase - 0.5) * rng.uniform(14, 26) * speed, y, _plain(phase), angle, _plain(phase))
+    return _Motion(x - (phase - 0.5) * rng.uniform(24, 36) * speed, y, _plain(phase), angle, _plain(phase))
 
 
 def _upward(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
     x, y, angle = _still(phase, rng)
-    return _Motion(x, y - (phase - 0.5) * rng.uniform(14, 26) * speed, _plain(phase), angle, _plain(phase))
+    return _Motion(x, y - (phase - 0.5) * rng.uniform(24, 36) * speed, _plain(phase), angle, _plain(phase))
 
 
 def _clockwise(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
     x, y, angle = _still(phase, rng)
-    return _Motion(x, y, _plain(phase), angle + phase * rng.uniform(1.6, 3.2) * speed, _plain(phase))
+    return _Motion(x, y, _plain(phase), angle + phase * rng.uniform(2.4, 4.0) * speed, _plain(phase))
 
 
 def _approach(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
     x, y, angle = _still(phase, rng)
-    growth = rng.uniform(0.5, 1.0) * speed
+    growth = rng.uniform(0.9, 1.4) * speed
     return _Motion(x, y, np.exp((phase - 0.5) * growth), angle, _plain(phase))
 
 
 def _left_turn(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
     """An arc that bends to the left of its heading; backwards, the same arc bends to the right."""
     x, y, angle = _still(phase, rng, drift=0.0)
-    heading = rng.uniform(0, 2 * math.pi) - (phase - 0.5) * rng.uniform(1.8, 3.0)
-    step = rng.uniform(24, 36) * speed / len(phase)
+    heading = rng.uniform(0, 2 * math.pi) - (phase - 0.5) * rng.uniform(2.4, 3.6)
+    step = rng.uniform(36, 50) * speed / len(phase)
     along, across = np.cumsum(step * np.cos(heading)), np.cumsum(step * np.sin(heading))
     return _Motion(x + along - along.mean(), y + across - across.mean(), _plain(phase), angle, _plain(phase))
 
 
 def _flash_then_move(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
     x, y, angle = _still(phase, rng, drift=0.0)
-    heading, reach = rng.uniform(0, 2 * math.pi), rng.uniform(12, 20) * speed
+    heading, reach = rng.uniform(0, 2 * math.pi), rng.uniform(20, 30) * speed
     moved = np.clip((phase - 0.5) / 0.5, 0.0, 1.0) - 0.5
     flash = np.exp(-(((phase - rng.uniform(0.2, 0.3)) / 0.1) ** 2))
     light = 1.0 + rng.uniform(0.5, 1.0) * flash
@@ -171,7 +171,7 @@ def _flash_then_move(phase: _Column, speed: float, rng: np.random.Generator) -> 
 
 def _split(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
     x, y, angle = _still(phase, rng)
-    heading, reach = rng.uniform(0, 2 * math.pi), rng.uniform(9, 15) * speed
+    heading, reach = rng.uniform(0, 2 * math.pi), rng.uniform(12, 18) * speed
     apart = phase * reach
     double = apart * math.cos(heading), apart * math.sin(heading)
     return _Motion(x, y, 0.8 * _plain(phase), angle, _plain(phase), double)
@@ -179,7 +179,7 @@ def _split(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
 
 def _speed_up(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
     x, y, angle = _still(phase, rng, drift=0.0)
-    heading, reach = rng.uniform(0, 2 * math.pi), rng.uniform(18, 30) * speed
+    heading, reach = rng.uniform(0, 2 * math.pi), rng.uniform(26, 38) * speed
     moved = (phase ** rng.uniform(2.2, 3.0) - 0.5) * reach
     return _Motion(x + moved * math.cos(heading), y + moved * math.sin(heading), _plain(phase), angle, _plain(phase))
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_MOST_SWAPPED = 256
-"""With more subjects than this, single moves come close enough to the fraction and pairs are not tried."""
+_MOST_EXCHANGES = 2**22
+"""Exchanges times classes; where there are more, single moves come close enough and exchanges are not tried."""
 
 
 def split_by_subject(labels: ArrayLike, subjects: ArrayLike, fraction: float, seed: int) -> NDArray[np.bool_]:
@@ -71,36 +71,32 @@ def _by_clip(label: NDArray[Any], fraction: float, seed: int) -> NDArray[np.bool
 def _choose(counts: NDArray[np.int64], target: float, seed: int) -> NDArray[np.bool_]:
     """Subjects to hold out, from `counts` (subjects, classes) of clips: fill greedily, then descend."""
     order = _order(len(counts), seed)
-    sizes = counts.sum(axis=1)
+    counts = counts[order]
     chosen = np.zeros(len(counts), dtype=np.bool_)
-    total = 0
-    for g in order:
-        if abs(total + sizes[g] - target) < abs(total - target):
+    held = 0
+    for g, size in enumerate(counts.sum(axis=1).tolist()):
+        if abs(held + size - target) < abs(held - target):
             chosen[g] = True
-            total += int(sizes[g])
+            held += size
     divisible = (counts > 0).sum(axis=0) >= 2
-    cost = _cost(counts[chosen].sum(axis=0), counts.sum(axis=0), divisible, target)
     while True:
-        best, moves = cost, ()  # type: tuple[int, float], tuple[int, ...]
-        held = counts[chosen].sum(axis=0)
-        signed = np.where(chosen, -1, 1)[:, None] * counts
-        for first in order:
-            alternatives: list[tuple[int, ...]] = [(int(first),)]
-            if len(counts) <= _MOST_SWAPPED and chosen[first]:
-                alternatives += [(int(first), int(second)) for second in order if not chosen[second]]
-            for move in alternatives:
-                after = _cost(held + signed[list(move)].sum(axis=0), counts.sum(axis=0), divisible, target)
-                if after < best:
-                    best, moves = after, move
-        if not moves:
-            return chosen
-        chosen[list(moves)] ^= True
-        cost = best
-
-
-def _cost(
-    held: NDArray[np.int64], total: NDArray[np.int64], divisible: NDArray[np.bool_], target: float
-) -> tuple[int, float]:
-    """How bad a choice is: divisible classes missing on a side, then the distance from the target count."""
-    missing = np.count_nonzero(divisible & ((held == 0) | (held == total)))
-    return int(missing), abs(float(held.sum()) - target)
+        # Row 0 is to stay; then every subject changing its side, then every exchange of two.
+        change = np.where(chosen, -1, 1)[:, None] * counts
+        inside, outside = np.flatnonzero(chosen), np.flatnonzero(~chosen)
+        if len(inside) * len(outside) * counts.shape[1] > _MOST_EXCHANGES:
+            inside = outside = inside[:0]
+        pairs = (change[inside][:, None] + change[outside]).reshape(-1, counts.shape[1])
+        after = counts[chosen].sum(axis=0) + np.concatenate([0 * change[:1], change, pairs])
+        missing = np.count_nonzero(divisible & ((after == 0) | (after == counts.sum(axis=0))), axis=1)
+        gap = np.abs(after.sum(axis=1) - target)
+        best = int(np.lexsort((gap, missing))[0])
+        if best == 0:
+            break
+        if best <= len(counts):
+            chosen[best - 1] ^= True
+        else:
+            first, second = divmod(best - 1 - len(counts), len(outside))
+            chosen[[inside[first], outside[second]]] ^= True
+    result = np.empty_like(chosen)
+    result[order] = chosen
+    return result

@@ -25,7 +25,7 @@ DESCRIPTION = (
 
 _VERSION = 1
 """Changes whenever a clip would look different; data of another version never shares a leaderboard."""
-_SEED = 20190605
+_SEED = 7
 _SUBJECTS = {"train": range(21), "val": range(21, 25), "test": range(25, 33)}
 _INSTANCES = 3
 """Clips of each class with each subject."""
