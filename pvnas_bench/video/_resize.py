@@ -40,9 +40,9 @@ def to_square(frame: NDArray[np.uint8], size: int, fit: Fit) -> NDArray[np.uint8
         frame = frame[top : top + side, left : left + side]
     height, width, _ = frame.shape
     if height == width == size:
-        return frame
+        return np.ascontiguousarray(frame)
     # Two matrix products, each with its axis in front: columns after rows.
     rows = weights(height, size) @ frame.reshape(height, width * 3).astype(np.float32)
     columns = rows.reshape(size, width, 3).transpose(1, 0, 2).reshape(width, size * 3)
     square = (weights(width, size) @ columns).reshape(size, size, 3).transpose(1, 0, 2)
-    return np.asarray(np.rint(square), dtype=np.uint8)
+    return np.ascontiguousarray(np.rint(square), dtype=np.uint8)
