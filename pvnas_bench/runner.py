@@ -343,11 +343,12 @@ class Search:
 
     def _steps(self) -> None:
         run, seed = self._run, self._run.request.seed
-        with seeding.torch_seeded(seed, "setup"):
-            self.strategy.setup(self.problem)
         step = 0
         while True:
             try:
+                if step == 0:
+                    with seeding.torch_seeded(seed, "setup"):
+                        self.strategy.setup(self.problem)
                 with seeding.torch_seeded(seed, "step", step):
                     self.strategy.step()
             except SearchFinished:
