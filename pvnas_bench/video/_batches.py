@@ -170,7 +170,7 @@ def clip_batches(
         raise ValueError(f"crop_scale must satisfy 0 < least <= greatest <= 1, not {crop_scale}")
     if sampling not in ("uniform", "dense"):
         raise ValueError(f"sampling must be 'uniform' or 'dense', not {sampling!r}")
-    order = np.asarray(indices, dtype=np.int64)
+    order = np.array(indices, dtype=np.int64)
     starts = range(0, len(order) - batch_size + 1 if drop_last else len(order), batch_size)
     seeds: list[int] | list[None] = [None] * len(starts)
     if train:

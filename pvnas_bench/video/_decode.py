@@ -2,10 +2,11 @@
 
 Both decoders return the same frames, rotated as the file asks. Every file is read from its start to its end: after a
 seek decord gives wrong frames of formats such as MPEG-4 with B-frames in AVI (dmlc/decord#91, #195, #252; seen with
-AVI, MPEG-PS and WMV files). PyAV first counts the packets without decoding: a file that holds fewer than its header
-states is truncated (an AVI then decodes to fewer frames without an error), and a decord reader that counts more
-frames than there are packets would hang (dmlc/decord#373). Readers live for one clip and use one thread
-(dmlc/decord#157, #208, #294).
+AVI, MPEG-PS and WMV files). PyAV looks at each file first and counts its packets: one that holds fewer than its
+header states is truncated (an AVI then decodes to fewer frames without an error), and a decord reader that counts
+more frames than there are packets would hang (dmlc/decord#373). A file that asks for rotation is read with PyAV in
+any case: decord mistakes the padding of the rotated lines for pixels where the width is no multiple of 32. Readers
+live for one clip and use one thread (dmlc/decord#157, #208, #294).
 """
 
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from pvnas_bench.video._resize import to_square
@@ -54,11 +56,15 @@ def read_clip(path: Path, spec: CacheSpec, decoder: str) -> NDArray[np.uint8]:
     try:
         if not path.stat().st_size:
             raise ClipError("zero bytes")
-        packets = _count_packets(path)
+        packets, rotated = _probe(path)
+        if rotated:
+            decoder = "pyav"
         # Usually every packet becomes a frame. Where it does not, the second pass knows how many do.
         frames, count = _select(path, spec, decoder, packets, packets)
         if count != packets:
             frames, count = _select(path, spec, decoder, packets, count)
+    except av.EOFError as error:
+        raise ClipError("truncated: ends inside its header") from error
     except (av.FFmpegError, OSError, ValueError) as error:
         raise ClipError(_reason(error, path)) from error
     return frames
@@ -109,8 +115,8 @@ def _pyav(path: Path, wanted: Set[int]) -> _Frames:
                 yield None
 
 
-def _count_packets(path: Path) -> int:
-    """Video packets in the file, read through to its end without decoding.
+def _probe(path: Path) -> tuple[int, bool]:
+    """Video packets in the file, read through to its end, and whether its first frame asks to be rotated.
 
     Raises:
         ClipError: no video, or the file ends before its header says so.
@@ -119,10 +125,14 @@ def _count_packets(path: Path) -> int:
         if not container.streams.video:
             raise ClipError("no video stream")
         stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        first: VideoFrame | None = None
         count, end = 0, 0.0
         for packet in container.demux():
             if packet.is_corrupt:
                 raise ClipError("truncated: its last packet is incomplete")
+            if packet.stream is stream and first is None:
+                first = next((frame for frame in packet.decode() if isinstance(frame, VideoFrame)), None)
             if packet.size:
                 count += packet.stream is stream
                 if packet.pts is not None and packet.time_base is not None:
@@ -134,9 +144,9 @@ def _count_packets(path: Path) -> int:
         missing = stated * (1 - _SHORTFALL) - end - frame_seconds
         if missing > 0 and not _STATES_DURATION.isdisjoint(container.format.name.split(",")):
             raise ClipError(f"truncated: ends at {end:.2f} of {stated:.2f} seconds")
-    if not count:
+    if first is None:
         raise ClipError("no frames")
-    return count
+    return count, first.rotation != 0
 
 
 def _reason(error: Exception, path: Path) -> str:

@@ -75,27 +75,26 @@ def subject(seed: int, number: int) -> Subject:
         colours=colours.astype(np.float32),
         background=int(rng.integers(len(_BACKGROUNDS))),
         ground=ground.astype(np.float32),
-        radius=float(rng.uniform(9.0, 13.0)),
-        speed=float(rng.uniform(0.8, 1.25)),
+        radius=float(rng.uniform(10.0, 13.0)),
+        speed=float(rng.uniform(0.85, 1.2)),
         clutter=int(rng.integers(0, 3)),
-        contrast=float(rng.uniform(0.7, 1.0)),
-        noise=float(rng.uniform(0.01, 0.03)),
+        contrast=float(rng.uniform(0.75, 1.0)),
+        noise=float(rng.uniform(0.01, 0.025)),
     )
 
 
-def render(seed: int, pair: int, number: int, instance: int) -> NDArray[np.uint8]:
+def render(seed: int, pair: int, number: int) -> NDArray[np.uint8]:
     """The frames of a clip of a pair's first class; reversed, they are the clip of its second class.
 
     Args:
         pair: position in `PAIRS`.
-        number: which subject.
-        instance: which of the clips of that subject and pair.
+        number: which subject; each shows every class once.
 
     Returns:
         (T, SIZE, SIZE, 3), T in `FRAMES`.
     """
     who = subject(seed, number)
-    rng = np.random.default_rng([seed, 1, pair, number, instance])
+    rng = np.random.default_rng([seed, 1, pair, number])
     length = int(rng.integers(FRAMES[0], FRAMES[1] + 1))
     phase = np.linspace(0.0, 1.0, length, dtype=np.float32)
     motion = PAIRS[pair][2](phase, who.speed, rng)
@@ -140,7 +139,7 @@ def _upward(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
 
 def _clockwise(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
     x, y, angle = _still(phase, rng)
-    return _Motion(x, y, _plain(phase), angle + phase * rng.uniform(2.4, 4.0) * speed, _plain(phase))
+    return _Motion(x, y, 1.4 * _plain(phase), angle + phase * rng.uniform(2.0, 3.5) * speed, _plain(phase))
 
 
 def _approach(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
@@ -153,7 +152,7 @@ def _left_turn(phase: _Column, speed: float, rng: np.random.Generator) -> _Motio
     """An arc that bends to the left of its heading; backwards, the same arc bends to the right."""
     x, y, angle = _still(phase, rng, drift=0.0)
     heading = rng.uniform(0, 2 * math.pi) - (phase - 0.5) * rng.uniform(2.4, 3.6)
-    step = rng.uniform(36, 50) * speed / len(phase)
+    step = rng.uniform(46, 60) * speed / len(phase)
     along, across = np.cumsum(step * np.cos(heading)), np.cumsum(step * np.sin(heading))
     return _Motion(x + along - along.mean(), y + across - across.mean(), _plain(phase), angle, _plain(phase))
 
@@ -180,7 +179,7 @@ def _split(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
 def _speed_up(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
     x, y, angle = _still(phase, rng, drift=0.0)
     heading, reach = rng.uniform(0, 2 * math.pi), rng.uniform(26, 38) * speed
-    moved = (phase ** rng.uniform(2.2, 3.0) - 0.5) * reach
+    moved = (phase ** rng.uniform(2.6, 3.6) - 0.5) * reach
     return _Motion(x + moved * math.cos(heading), y + moved * math.sin(heading), _plain(phase), angle, _plain(phase))
 
 

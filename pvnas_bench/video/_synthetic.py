@@ -26,9 +26,8 @@ DESCRIPTION = (
 _VERSION = 1
 """Changes whenever a clip would look different; data of another version never shares a leaderboard."""
 _SEED = 7
-_SUBJECTS = {"train": range(21), "val": range(21, 25), "test": range(25, 33)}
-_INSTANCES = 3
-"""Clips of each class with each subject."""
+_SUBJECTS = {"train": range(63), "val": range(63, 75), "test": range(75, 99)}
+"""Each shows every class once: 1,008, 192 and 384 clips."""
 _RATE = 15
 """Frames per second; nominal, nothing reads it."""
 _CODEC = {"preset": "veryfast", "qp": "22", "g": "1"}
@@ -61,18 +60,16 @@ def _parameters() -> dict[str, Any]:
         "size": _scenes.SIZE,
         "frames": _scenes.FRAMES,
         "subjects": {split: [numbers.start, numbers.stop] for split, numbers in _SUBJECTS.items()},
-        "instances": _INSTANCES,
         "codec": _CODEC,
     }
 
 
 def _make(folder: Path, progress: Callable[[int, int], None] | None) -> None:
     clips = [
-        (split, {"pair": pair, "subject": subject, "instance": instance})
+        (split, {"pair": pair, "subject": subject})
         for split, subjects in _SUBJECTS.items()
         for subject in subjects
         for pair in range(len(_scenes.PAIRS))
-        for instance in range(_INSTANCES)
     ]
     for name in _scenes.CLASSES:
         (folder / name).mkdir()
@@ -88,19 +85,17 @@ def _make(folder: Path, progress: Callable[[int, int], None] | None) -> None:
         writer.writerow(["path", "label", "subject", "split"])
         for split, clip in clips:
             for label in _scenes.PAIRS[clip["pair"]][:2]:
-                writer.writerow(
-                    [_path(label, clip["subject"], clip["instance"]), label, f"s{clip['subject']:02d}", split]
-                )
+                writer.writerow([_path(label, clip["subject"]), label, f"s{clip['subject']:02d}", split])
 
 
-def _path(label: str, subject: int, instance: int) -> str:
-    return f"{label}/s{subject:02d}_{instance}.mp4"
+def _path(label: str, subject: int) -> str:
+    return f"{label}/s{subject:02d}.mp4"
 
 
-def write_pair(folder: Path, pair: int, subject: int, instance: int) -> None:
+def write_pair(folder: Path, pair: int, subject: int) -> None:
     """Render a scene and encode it forwards and backwards, as a clip of each class of the pair."""
     from pvnas_bench.video._encode import write_clip
 
-    frames = _scenes.render(_SEED, pair, subject, instance)
+    frames = _scenes.render(_SEED, pair, subject)
     for label, clip in zip(_scenes.PAIRS[pair][:2], (frames, frames[::-1]), strict=True):
-        write_clip(folder / _path(label, subject, instance), clip, _RATE, _CODEC)
+        write_clip(folder / _path(label, subject), clip, _RATE, _CODEC)

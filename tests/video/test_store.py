@@ -1,0 +1,230 @@
+"""The cache: the right frames under the right numbers, whole or absent, and bad clips left out by name."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pvnas_bench import video
+from pvnas_bench.errors import UsageError
+from pvnas_bench.video import _store
+from pvnas_bench.video._decode import read_clip
+
+SPEC = video.CacheSpec(24, 8)
+
+# A decord that misbehaves by the name of the file. The libc call holds Python's lock: no signal handler can run.
+UNRULY = """
+import ctypes, os, pathlib
+class DECORDError(Exception): pass
+class DECORDLimitReachedError(Exception): pass
+def cpu(number): return number
+class VideoReader:
+    def __init__(self, path, ctx, num_threads):
+        if "crash" in pathlib.Path(path).name: os.kill(os.getpid(), 11)
+        if "hang" in pathlib.Path(path).name: ctypes.PyDLL(None).sleep(1000)
+        if "many" in pathlib.Path(path).name: self.count = 10**9
+        else: raise DECORDError("[12:00:00] /build/reader.cc:7: broken")
+    def __len__(self): return self.count
+"""
+
+
+def test_frames_are_those_decoded_directly(store: video.ClipStore) -> None:
+    assert len(store) == 12 and not store.skipped and store.decode_seconds > 0
+    for i in range(len(store)):
+        path = store.dataset.path(int(store.clips[i]))
+        for decoder in ("decord", "pyav"):
+            np.testing.assert_allclose(store.frames(i), read_clip(path, store.spec, decoder), atol=2)
+    assert store.lengths.tolist() == [3, 5, 7, 9, 11, 12, 4, 6, 8, 10, 12, 12]
+    assert store.labels.tolist() == [0] * 6 + [1] * 6
+
+
+def test_frames_are_views_of_one_mapped_file(store: video.ClipStore) -> None:
+    everything = store._pixels
+    assert all(np.shares_memory(store.frames(i), everything) for i in range(len(store)))
+    assert not store.frames(0).flags.writeable
+    assert everything.shape == (int(store.lengths.sum()), 40, 40, 3)
+    base = everything.base
+    assert isinstance(base, np.memmap)
+
+
+def test_decoded_once(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -> None:
+    dataset = video.open_dataset(str(folder({"a": 4, "b": 4})))
+    calls: list[tuple[int, int]] = []
+    first = video.prepare(dataset, SPEC, cache_dir=tmp_path, workers=2, progress=lambda *at: calls.append(at))
+    assert calls == [(n, 8) for n in range(1, 9)]
+    again = video.prepare(dataset, SPEC, cache_dir=tmp_path, workers=2, progress=lambda *at: calls.append(at))
+    assert len(calls) == 8 and first.decode_seconds > 0 and again.decode_seconds == 0.0
+    for i in range(8):
+        np.testing.assert_array_equal(first.frames(i), again.frames(i))
+
+
+def test_the_key_holds_all_that_changes_the_frames(folder: Callable[[dict[str, int]], Path]) -> None:
+    dataset = video.open_dataset(str(folder({"a": 2, "b": 2})))
+    keys = {
+        _store._key(dataset, SPEC, "decord"),
+        _store._key(dataset, SPEC, "pyav"),
+        _store._key(replace(dataset, fingerprint="x"), SPEC, "decord"),
+        *(
+            _store._key(dataset, replace(SPEC, **part), "decord")
+            for part in ({"size": 25}, {"max_frames": 9}, {"fit": "crop"})
+        ),
+    }
+    assert len(keys) == 6
+
+
+def test_unreadable_clips_are_named_and_left_out(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -> None:
+    root = folder({"a": 20, "b": 20})
+    whole = (root / "a" / "03.mp4").read_bytes()
+    (root / "a" / "03.mp4").write_bytes(whole[: len(whole) // 2])
+    (root / "b" / "11.mp4").write_bytes(b"")
+    dataset = video.open_dataset(str(root))
+    store = video.prepare(dataset, SPEC, cache_dir=tmp_path)
+    assert [(bad["path"], bad["reason"][:10]) for bad in store.skipped] == [
+        ("a/03.mp4", "Invalid da"),
+        ("b/11.mp4", "zero bytes"),
+    ]
+    assert len(store) == 38 and store.skipped == video.prepare(dataset, SPEC, cache_dir=tmp_path).skipped
+    assert [dataset.paths[i] for i in store.clips] == [p for p in dataset.paths if p not in ("a/03.mp4", "b/11.mp4")]
+    np.testing.assert_array_equal(store.labels, dataset.labels[store.clips])
+    np.testing.assert_array_equal(store.splits, dataset.splits[store.clips])
+    everywhere = np.concatenate([store.indices(split) for split in ("train", "val", "test")])
+    np.testing.assert_array_equal(np.sort(everywhere), np.arange(38))
+    np.testing.assert_array_equal(store.frames(5), video.prepare(dataset, SPEC, cache_dir=tmp_path).frames(5))
+
+
+def test_too_many_unreadable_clips(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -> None:
+    root = folder({"a": 10, "b": 10})
+    for n in range(3):
+        (root / "a" / f"{n:02d}.mp4").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"more than 10% of the 20 clips of 'data' .*'a/0\d.mp4' \(zero bytes\)"):
+        video.prepare(video.open_dataset(str(root)), SPEC, cache_dir=tmp_path / "cache")
+    assert list((tmp_path / "cache" / "clips").iterdir()) == []
+
+
+def test_a_class_without_a_readable_train_clip(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -> None:
+    root = folder({"a": 30, "rare": 2})
+    dataset = video.open_dataset(str(root))
+    train = (dataset.splits == "train") & (dataset.labels == dataset.classes.index("rare"))
+    dataset.path(int(np.flatnonzero(train)[0])).write_bytes(b"")
+    with pytest.raises(UsageError, match="no train clip of class 'rare' can be read"):
+        video.prepare(video.open_dataset(str(root)), SPEC, cache_dir=tmp_path / "cache")
+    assert list((tmp_path / "cache" / "clips").iterdir()) == []
+
+
+def test_decoders_that_crash_or_hang(
+    folder: Callable[[dict[str, int]], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder({"a": 40, "b": 2})
+    for n, name in enumerate(("crash", "hang", "many", "broken")):
+        (root / "a" / f"{n:02d}.mp4").rename(root / "a" / f"{name}.mp4")
+    good = (root / "b" / "00.mp4").read_bytes()
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "decord.py").write_text(UNRULY)
+    monkeypatch.syspath_prepend(tmp_path / "lib")
+    monkeypatch.setattr(_store, "_CLIP_SECONDS", 1.0)
+    monkeypatch.setattr(_store, "_MOST_SKIPPED", 1.0)
+    for clip in root.glob("*/[0-9]*.mp4"):
+        clip.write_bytes(good)  # all of these end in DECORDError
+    with pytest.raises(UsageError, match="no train clip of class"):
+        video.prepare(video.open_dataset(str(root)), SPEC, cache_dir=tmp_path, workers=2, decoder="decord")
+    monkeypatch.setattr(_store, "_refuse_if_class_lost", lambda dataset, skipped: reasons.update(skipped))
+    reasons: dict[int, str] = {}
+    dataset = video.open_dataset(str(root))
+    with pytest.raises(UsageError, match="damaged"):  # an empty store cannot be mapped
+        video.prepare(dataset, SPEC, cache_dir=tmp_path, workers=2, decoder="decord")
+    named = {dataset.paths[i].removeprefix("a/"): reason for i, reason in reasons.items()}
+    assert named["crash.mp4"] == "the decoder crashed (signal 11)"
+    assert named["hang.mp4"] == "not done after 1 seconds"
+    assert named["many.mp4"] == "decord counts 1000000000 frames in 20 packets"
+    assert named["broken.mp4"] == named["05.mp4"] == "broken"
+    assert len(reasons) == len(dataset)
+
+
+def test_a_killed_prepare_leaves_nothing_that_looks_complete(
+    folder: Callable[[dict[str, int]], Path], tmp_path: Path
+) -> None:
+    root, cache = folder({"a": 10, "b": 10}), tmp_path / "cache"
+    code = f"""
+import os, pathlib, signal
+from pvnas_bench import video
+def kill(done, total):
+    if done == 7: os.kill(os.getpid(), signal.SIGKILL)
+dataset = video.open_dataset({str(root)!r})
+video.prepare(dataset, video.CacheSpec(24, 8), cache_dir=pathlib.Path({str(cache)!r}), workers=2, progress=kill)
+"""
+    # Its workers hold its standard error until they end, so this also waits for them.
+    killed = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, timeout=60, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    left = list((cache / "clips").iterdir())
+    assert len(left) == 1 and left[0].name.endswith(".partial")
+    store = video.prepare(video.open_dataset(str(root)), SPEC, cache_dir=cache, workers=1)
+    assert len(store) == 20
+    assert [entry.name for entry in (cache / "clips").iterdir()] == [_store._key(store.dataset, SPEC, "decord")]
+
+
+def test_an_interrupted_prepare_stops_its_workers(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -> None:
+    dataset = video.open_dataset(str(folder({"a": 10, "b": 10})))
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    before = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        video.prepare(dataset, SPEC, cache_dir=tmp_path / "cache", workers=2, progress=interrupt)
+    assert time.monotonic() - before < 20
+    assert list((tmp_path / "cache" / "clips").iterdir()) == []
+    if Path("/proc/self/task").is_dir():
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        assert not [c for c in children if b"pvnas_bench.video._worker" in Path(f"/proc/{c}/cmdline").read_bytes()]
+
+
+def test_someone_elses_partial_folder_is_left_alone(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -> None:
+    dataset = video.open_dataset(str(folder({"a": 4, "b": 4})))
+    key = _store._key(dataset, SPEC, "decord")
+    alive, gone = (tmp_path / "clips" / f".{key}-{process}-x.partial" for process in (os.getpid(), 2**22 + 1))
+    alive.mkdir(parents=True)
+    gone.mkdir()
+    video.prepare(dataset, SPEC, cache_dir=tmp_path)
+    assert alive.is_dir() and not gone.exists()
+
+
+def test_a_damaged_cache_is_an_error(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -> None:
+    dataset = video.open_dataset(str(folder({"a": 4, "b": 4})))
+    video.prepare(dataset, SPEC, cache_dir=tmp_path)
+    target = tmp_path / "clips" / _store._key(dataset, SPEC, "decord")
+    with (target / "frames.u8").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(UsageError, match=r"damaged .*wrong size.*delete that folder"):
+        video.prepare(dataset, SPEC, cache_dir=tmp_path)
+    shutil.rmtree(target)
+    assert len(video.prepare(dataset, SPEC, cache_dir=tmp_path)) == 8
+
+
+def test_an_unwritable_cache(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -> None:
+    dataset = video.open_dataset(str(folder({"a": 4, "b": 4})))
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"cannot write the cache folder .*PVNAS_BENCH_CACHE"):
+        video.prepare(dataset, SPEC, cache_dir=tmp_path / "file")
+
+
+def test_a_subset_sees_only_its_clips(store: video.ClipStore) -> None:
+    part = store.subset(np.array([7, 2]))
+    assert len(part) == 2 and part.labels.tolist() == [1, 0]
+    np.testing.assert_array_equal(part.frames(0), store.frames(7))
+    np.testing.assert_array_equal(part.frames(1), store.frames(2))
+
+
+def test_wrong_specs() -> None:
+    for arguments in ((0, 8), (8, 0)):
+        with pytest.raises(ValueError, match="at least 1"):
+            video.CacheSpec(*arguments)
+    with pytest.raises(ValueError, match="squash"):
+        video.CacheSpec(8, 8, "stretch")  # type: ignore[arg-type]

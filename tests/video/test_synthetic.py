@@ -1,0 +1,168 @@
+"""synthetic_motion: the same everywhere, split by subject, and without a trace of time in its frames."""
+
+import shutil
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from decord import VideoReader
+
+from pvnas_bench import video
+from pvnas_bench.errors import UsageError
+from pvnas_bench.video import _scenes, _synthetic
+
+
+@pytest.fixture(scope="module")
+def few() -> dict[str, range]:
+    """Six subjects to train on and three each to validate and test: an eighth of the data set."""
+    return {"train": range(6), "val": range(63, 66), "test": range(75, 78)}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, few: dict[str, range]) -> video.Dataset:
+    """The data set with few subjects."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_synthetic, "_SUBJECTS", few)
+        return video.open_dataset("synthetic_motion", cache_dir=tmp_path_factory.mktemp("synthetic"))
+
+
+def decoded(path: Path) -> np.ndarray:
+    with av.open(path) as container:
+        assert container.streams.video[0].codec_context.name == "h264"
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def twins(dataset: video.Dataset) -> list[tuple[Path, Path]]:
+    """The clips of the two classes of each pair with the same subject."""
+    return [
+        (clip, dataset.root / second / clip.name)
+        for first, second, _ in _scenes.PAIRS
+        for clip in sorted((dataset.root / first).iterdir())
+    ]
+
+
+def test_the_whole_data_set_is_declared() -> None:
+    subjects = _synthetic._SUBJECTS
+    clips = {split: len(numbers) * len(_scenes.CLASSES) for split, numbers in subjects.items()}
+    assert clips == {"train": 1008, "val": 192, "test": 384}
+    assert len(_scenes.CLASSES) == len(set(_scenes.CLASSES)) == 16
+    everyone = [number for numbers in subjects.values() for number in numbers]
+    assert len(everyone) == len(set(everyone))
+
+
+def test_files_splits_and_classes(made: video.Dataset) -> None:
+    assert made.name == "synthetic_motion" and made.classes == tuple(sorted(_scenes.CLASSES)) and not made.flip_safe
+    assert made.counts() == {"train": 96, "val": 48, "test": 48}
+    assert all(made.path(i).is_file() for i in range(len(made)))
+    for subject in range(len(made.subject_names)):
+        mine = made.subjects == subject
+        assert len(set(made.splits[mine])) == 1
+        assert np.bincount(made.labels[mine], minlength=16).tolist() == [1] * 16
+    lengths = {len(decoded(first)) for first, _ in twins(made)}
+    assert lengths <= set(range(14, 21)) and len(lengths) > 4
+
+
+def test_a_pair_has_the_same_frames_in_opposite_order(made: video.Dataset) -> None:
+    """After encoding and decoding, to the bit: so what does not see order scores at most one half over a pair."""
+    pairs = twins(made)
+    assert len(pairs) == 96
+    for first, second in pairs:
+        forward, backward = decoded(first), decoded(second)
+        np.testing.assert_array_equal(forward, backward[::-1])
+        assert not np.array_equal(forward, backward)
+
+
+def test_the_cache_keeps_the_frames_of_a_pair_alike(made: video.Dataset, tmp_path: Path) -> None:
+    store = video.prepare(made, video.CacheSpec(64, 20), cache_dir=tmp_path)
+    at = {str(path): i for i, path in enumerate(made.paths)}
+    for first, second in twins(made)[::7]:
+        a, b = (store.frames(at[path.relative_to(made.root).as_posix()]) for path in (first, second))
+        np.testing.assert_array_equal(a, b[::-1])
+        with av.open(first) as container:
+            assert len(a) == container.streams.video[0].frames == len(VideoReader(str(first)))
+        np.testing.assert_array_equal(a, VideoReader(str(first)).get_batch(range(len(a))).asnumpy())
+
+
+def test_same_seed_same_pixels(made: video.Dataset, few: dict[str, range], tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_synthetic, "_SUBJECTS", {"train": range(2), "val": range(2, 3), "test": range(75, 76)})
+        again = video.open_dataset("synthetic_motion", cache_dir=tmp_path)
+    assert again.fingerprint != made.fingerprint
+    for i in range(0, len(again), 5):
+        np.testing.assert_array_equal(decoded(again.path(i)), decoded(made.root / str(again.paths[i])))
+
+
+# Frames; mean value; mean of the middle row of the first frame; mean change from a frame to the next.
+VERSION_1 = [
+    (17, 95.72, 132.2, 9.85),
+    (15, 95.35, 100.51, 10.97),
+    (18, 98.17, 101.7, 16.35),
+    (18, 96.1, 93.61, 9.07),
+    (14, 95.85, 98.85, 14.45),
+    (15, 97.04, 102.14, 11.81),
+    (14, 95.63, 102.35, 9.48),
+    (15, 96.08, 93.18, 13.09),
+]
+
+
+@pytest.mark.parametrize("pair", range(len(_scenes.PAIRS)))
+def test_scenes_are_what_version_1_says(pair: int) -> None:
+    """A change of these figures is a change of the data: raise `_VERSION` with it."""
+    frames = _scenes.render(_synthetic._SEED, pair, 3)
+    assert frames.dtype == np.uint8 and frames.shape[1:] == (64, 64, 3)
+    figures = [len(frames), frames.mean(), frames[0, 32].mean(), np.abs(np.diff(frames.astype(int), axis=0)).mean()]
+    np.testing.assert_allclose(figures, VERSION_1[pair], atol=0.05)
+
+
+def test_clips_of_a_class_differ(made: video.Dataset) -> None:
+    means = {
+        tuple(_scenes.render(1, pair, subject).mean(axis=(0, 1, 2)).round(2))
+        for pair in range(8)
+        for subject in range(4)
+    }
+    assert len(means) == 32
+
+
+def centroid(frames: np.ndarray) -> np.ndarray:
+    """(T, 2) row and column of the object, on a ground that does not change."""
+    moved = np.abs(frames.astype(float) - np.median(frames, axis=0)).sum(axis=3)
+    moved[moved < 60] = 0
+    rows, columns = np.mgrid[0:64, 0:64]
+    weight = moved.sum(axis=(1, 2))
+    return np.stack([(moved * rows).sum(axis=(1, 2)) / weight, (moved * columns).sum(axis=(1, 2)) / weight], axis=1)
+
+
+@pytest.mark.parametrize(("pair", "axis"), [(0, 1), (1, 0)])
+def test_directions_are_as_named(pair: int, axis: int) -> None:
+    """move_left decreases the column and move_up the row, for most subjects as clutter moves too."""
+    hits = [
+        (where := centroid(_scenes.render(_synthetic._SEED, pair, subject))[:, axis])[-3:].mean() < where[:3].mean()
+        for subject in range(99)
+    ]
+    assert np.mean(hits) > 0.9
+
+
+def test_made_once_and_whole(few: dict[str, range], tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_synthetic, "_SUBJECTS", {split: numbers[:3] for split, numbers in few.items()})
+
+        def interrupt(done: int, total: int) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            video.open_dataset("synthetic_motion", cache_dir=tmp_path, progress=interrupt)
+        assert list(tmp_path.iterdir()) == []
+        for _ in range(2):
+            dataset = video.open_dataset("synthetic_motion", cache_dir=tmp_path, progress=lambda *at: calls.append(at))
+        assert calls == [(n, 72) for n in range(1, 73)]
+        assert [entry.name for entry in tmp_path.iterdir()] == [dataset.root.name]
+        (tmp_path / "file").touch()
+        with pytest.raises(UsageError, match="cannot write the cache folder"):
+            video.open_dataset("synthetic_motion", cache_dir=tmp_path / "file")
+        shutil.rmtree(dataset.root / "split")
+        with pytest.raises(UsageError, match="can be read"):
+            video.prepare(
+                video.open_dataset("synthetic_motion", cache_dir=tmp_path), video.CacheSpec(64, 20), cache_dir=tmp_path
+            )
