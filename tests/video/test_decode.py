@@ -107,6 +107,16 @@ def test_truncated(
 
 
 @pytest.mark.parametrize("decoder", ["decord", "pyav"])
+def test_truncated_between_two_frames(tmp_path: Path, write: Callable[..., Path], decoder: str) -> None:
+    """Every packet that is there is whole, so only the count in the header tells."""
+    content = write(tmp_path / "whole.avi", picture(40), "mjpeg").read_bytes()
+    frames = content[: content.rfind(b"idx1")]
+    path = tmp_path / "cut.avi"
+    path.write_bytes(frames[: frames.rfind(b"00dc")])
+    assert reason(path, decoder) == "truncated: holds 39 of 40 frames"
+
+
+@pytest.mark.parametrize("decoder", ["decord", "pyav"])
 def test_not_a_clip(tmp_path: Path, decoder: str) -> None:
     (tmp_path / "text.mp4").write_text("not a video\n" * 100)
     (tmp_path / "zero.mp4").touch()
