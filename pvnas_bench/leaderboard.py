@@ -650,8 +650,8 @@ def to_json(boards: Sequence[Board]) -> str:
 
 def to_parquet(boards: Sequence[Board]) -> bytes:
     """The table of `to_csv` as a Parquet file."""
-    import pyarrow as pa  # type: ignore[import-untyped]
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     types = {"int": pa.int64(), "float": pa.float64(), "str": pa.string(), "bool": pa.bool_()}
     names = {"cap_macs": "int", "budget": "float", "underpowered": "bool"} | {

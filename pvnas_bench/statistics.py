@@ -346,17 +346,20 @@ def performance_profile(strata: Sequence[ArrayLike], thresholds: ArrayLike) -> t
 
 def nondominated(macs: ArrayLike, scores: ArrayLike) -> NDArray[np.bool_]:
     """Which points no other has both fewer MACs and a higher score than (one of them strictly)."""
-    cost, score = np.asarray(macs, np.float64)[:, None], np.asarray(scores, np.float64)[:, None]
-    no_worse = (cost.T <= cost) & (score.T >= score)
-    better = (cost.T < cost) | (score.T > score)
-    return np.asarray(~(no_worse & better).any(axis=1), np.bool_)
+    cost, score = np.asarray(macs, np.float64), np.asarray(scores, np.float64)
+    fewer, higher = (
+        np.subtract.outer(cost, cost),
+        np.subtract.outer(score, score),
+    )
+    dominated = (fewer >= 0) & (higher <= 0) & ((fewer > 0) | (higher < 0))
+    return np.asarray(~dominated.any(axis=1), np.bool_)
 
 
 def hypervolume(macs: ArrayLike, scores: ArrayLike, reference_macs: float, reference_score: float) -> float:
     """Share of the box between the reference point (most MACs, least score) and (0 MACs, score 1) that is
     dominated by the points: 0 where none is better than the reference point, 1 at most.
     """
-    from moocore import hypervolume as volume  # type: ignore[import-untyped]
+    from moocore import hypervolume as volume
 
     if reference_macs <= 0 or not 0 <= reference_score < 1:
         raise ValueError("the reference point needs positive MACs and a score in [0, 1)")

@@ -249,7 +249,7 @@ def test_tasks_not_seeds_are_the_blocks_of_a_comparison() -> None:
 
 
 def test_only_entries_on_every_board_are_compared_over_tasks() -> None:
-    listed = tasks(3, {"alpha": 0.8, "beta": 0.5, "gamma": 0.2}) + [record("delta", 0, 0.9)]
+    listed = [*tasks(3, {"alpha": 0.8, "beta": 0.5, "gamma": 0.2}), record("delta", 0, 0.9)]
     boards = leaderboard.build(listed)
     assert len(boards) == 4
     (comparison,) = leaderboard.across(boards)
