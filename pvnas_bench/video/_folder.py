@@ -39,8 +39,15 @@ def open_folder(folder: Path) -> Dataset:
     if (folder / MANIFEST).is_file():
         return open_manifest(folder / MANIFEST, name=folder.resolve().name)
     table = _Table()
-    for clip in _clips(folder):
-        table.add(clip.relative_to(folder).as_posix(), clip.parent.name, "", "")
+    try:
+        for clip in _clips(folder):
+            path = clip.relative_to(folder).as_posix()
+            path.encode()
+            table.add(path, clip.parent.name, "", "")
+    except UnicodeEncodeError:
+        raise UsageError(f"the file name {path!r} in {str(folder)!r} is not UTF-8: rename the file") from None
+    except OSError as error:
+        raise UsageError(f"cannot read the folder {str(folder)!r} ({error}): permit reading it") from None
     if not len(table):
         raise UsageError(
             f"no clips in {str(folder)!r}: expected FOLDER/<class>/<clip> with a suffix like .mp4 or .avi, "

@@ -79,7 +79,7 @@ def _make(folder: Path, progress: Callable[[int, int], None] | None) -> None:
         if answer.error is not None:
             raise RuntimeError(f"cannot make the clips {jobs[answer.job]} of {NAME}: {answer.error}")
         if progress is not None:
-            progress(done, len(jobs))
+            progress(2 * done, 2 * len(jobs))
     with (folder / MANIFEST).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["path", "label", "subject", "split"])

@@ -1,5 +1,6 @@
 """Folders and manifests: what is read, and one line for everything that is wrong."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +128,9 @@ def test_bad_folders(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -
     assert "'one' of data set 'data' has one clip" in refused(folder({"one": 1, "two": 2}))
     (tmp_path / "none").mkdir()
     assert "no clips in" in refused(tmp_path / "none")
+    (tmp_path / "odd" / "a").mkdir(parents=True)
+    (tmp_path / "odd" / "a" / os.fsdecode(b"\xff.mp4")).touch()
+    assert "is not UTF-8: rename" in refused(tmp_path / "odd")
 
 
 def test_missing_split_column_divides_by_subject(manifest: Callable[..., Path]) -> None:

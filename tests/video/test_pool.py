@@ -1,5 +1,6 @@
 """Worker processes: answers in full, and no job takes another one down."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,6 +9,21 @@ from pathlib import Path
 import pytest
 
 from pvnas_bench.video import _pool
+
+# A decord that misbehaves by the name of the file. The libc call holds Python's lock: no signal handler can run.
+UNRULY = """
+import ctypes, os, pathlib
+class DECORDError(Exception): pass
+class DECORDLimitReachedError(Exception): pass
+def cpu(number): return number
+class VideoReader:
+    def __init__(self, path, ctx, num_threads):
+        if "crash" in pathlib.Path(path).name: os.kill(os.getpid(), 11)
+        if "hang" in pathlib.Path(path).name: ctypes.PyDLL(None).sleep(1000)
+        if "many" in pathlib.Path(path).name: self.count = 10**9
+        else: raise DECORDError("[12:00:00] /build/reader.cc:7: broken")
+    def __len__(self): return self.count
+"""
 
 
 def job(path: Path) -> dict[str, object]:
@@ -38,6 +54,25 @@ def test_a_worker_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch,
 def test_the_time_limit_costs_one_job(clip_file: Path) -> None:
     answers = list(_pool.run("decode", [job(clip_file)] * 2, workers=1, timeout=1e-4))
     assert [answer.error for answer in answers] == ["not done after 0.0001 seconds"] * 2
+
+
+def test_decoders_that_crash_or_hang(tmp_path: Path, clip_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "decord.py").write_text(UNRULY)
+    monkeypatch.syspath_prepend(tmp_path)
+    names = ["hang.mp4", "broken.mp4", "crash.mp4", "many.mp4", "missing.mp4", "broken2.mp4"]
+    for name in names:
+        if name != "missing.mp4":
+            shutil.copy(clip_file, tmp_path / name)
+    jobs = [{**job(tmp_path / name), "decoder": "decord"} for name in names]
+    errors = {names[answer.job]: answer.error for answer in _pool.run("decode", jobs, workers=2, timeout=2)}
+    assert errors == {
+        "hang.mp4": "not done after 2 seconds",
+        "broken.mp4": "broken",
+        "crash.mp4": "the decoder crashed (signal 11)",
+        "many.mp4": "decord counts 1000000000 frames in 20 packets",
+        "missing.mp4": "no such file",
+        "broken2.mp4": "broken",
+    }
 
 
 def test_no_jobs() -> None:

@@ -156,7 +156,7 @@ def test_made_once_and_whole(few: dict[str, range], tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []
         for _ in range(2):
             dataset = video.open_dataset("synthetic_motion", cache_dir=tmp_path, progress=lambda *at: calls.append(at))
-        assert calls == [(n, 72) for n in range(1, 73)]
+        assert calls == [(2 * n, 144) for n in range(1, 73)]
         assert [entry.name for entry in tmp_path.iterdir()] == [dataset.root.name]
         (tmp_path / "file").touch()
         with pytest.raises(UsageError, match="cannot write the cache folder"):
