@@ -123,7 +123,8 @@ class _Worker:
             assert process.stdin is not None and process.stdout is not None
             process.stdin.write(json.dumps({"task": task, **arguments}).encode() + b"\n")
             process.stdin.flush()
-            if line := process.stdout.readline():
+            line = process.stdout.readline()
+            if line.endswith(b"\n"):  # else the process ended before its answer did
                 reply = json.loads(line)
                 payload = bytearray(reply.pop("bytes", 0))
                 if process.stdout.readinto(payload) == len(payload):  # type: ignore[attr-defined]
