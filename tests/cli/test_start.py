@@ -1,0 +1,59 @@
+"""What commands import: those that only read start in well under a second because they leave torch alone."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pvnas_bench import __version__
+
+from .conftest import Cli, Finished
+
+HEAVY = ("torch", "pandas", "matplotlib", "scipy", "nni", "optuna", "av", "decord", "pyarrow")
+PROBE = """
+import json, sys
+from pvnas_bench.cli import main
+code = main(sys.argv[1:])
+print(json.dumps([code, sorted({name.partition(".")[0] for name in sys.modules})]))
+"""
+
+
+def imported(*words: object) -> set[str]:
+    """The top-level modules that a command has imported when it ends."""
+    command = [sys.executable, "-c", PROBE, *map(str, words)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    code, modules = json.loads(ended.stdout.splitlines()[-1])
+    assert code == 0, ended.stderr
+    return set(modules)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["leaderboard", "--help"], ["--version"]])
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
+    assert imported(*words).isdisjoint({*HEAVY, "numpy", "rich"})
+
+
+@pytest.mark.parametrize("format", ["terminal", "markdown", "csv", "json"])
+def test_leaderboard_imports_nothing_heavy(finished: Finished, format: str) -> None:
+    assert imported("leaderboard", "--results", finished.results, "--format", format).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize("what", ["spaces", "datasets"])
+def test_lists_do_not_import_torch(what: str) -> None:
+    assert imported("list", what).isdisjoint(HEAVY)
+
+
+def test_preparing_clips_does_not_import_torch(tiny_dataset: Path) -> None:
+    assert "torch" not in imported("data", "prepare", "--dataset", tiny_dataset)
+
+
+def test_every_command_has_help(cli: Cli) -> None:
+    overview = cli("--help")
+    for command in ("run", "leaderboard", "list", "data"):
+        assert command in overview.out
+        assert "Usage: pvnas-bench" in cli(command, "--help").out
+
+
+def test_version(cli: Cli) -> None:
+    assert cli("--version").out == f"{__version__}\n"
