@@ -463,8 +463,8 @@ def _count(value: float | None) -> str:
     return f"{value:.3g}"
 
 
-def _plain(digits: int) -> Callable[[float | None], str]:
-    return lambda value: "–" if value is None else f"{value:.{digits}f}"
+def _plain(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def _seconds(value: float | None) -> str:
@@ -494,6 +494,8 @@ def _name(row: Row) -> str:
 class Column:
     """A column of the tables that people read."""
 
+    key: str
+    """The field of a row that it shows, and by which it sorts."""
     header: str
     cell: Callable[[Row], str]
     help: str
@@ -502,34 +504,54 @@ class Column:
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("rank", _rank, "by mean top-1, with the 95 % bootstrap interval of the rank", 0),
-    Column("tie", lambda r: str(r.tie_group), "group of entries that tests cannot tell from the group's first", 2),
-    Column("entry", _name, "strategy and what differs from its defaults", 0),
+    Column("rank", "rank", _rank, "by mean top-1, with the 95 % bootstrap interval of the rank", 0),
+    Column("tie_group", "tie", lambda r: f"{r.tie_group}", "group that tests cannot tell from the group's first", 2),
+    Column("entry", "entry", _name, "strategy and what differs from its defaults", 0),
     Column(
+        "top1_mean",
         "top-1 %",
         lambda r: _percent_interval(r.top1_mean, r.top1_mean_low, r.top1_mean_high),
         "mean over seeds of the test accuracy, with its 95 % bootstrap interval",
         0,
     ),
     Column(
+        "top1_iqm",
         "IQM %",
         lambda r: _percent_interval(r.top1_iqm, r.top1_iqm_low, r.top1_iqm_high),
         "interquartile mean of the test accuracy, with its 95 % bootstrap interval",
         6,
     ),
-    Column("vs random %", _improvement, "relative improvement of mean top-1 over random sampling", 1),
-    Column("top-5 %", lambda r: _percent(r.top5), "mean over seeds", 8),
-    Column("mean-class %", lambda r: _percent(r.mean_class), "accuracy averaged over classes, mean over seeds", 7),
-    Column("MACs", lambda r: _count(r.macs), "of the architecture found, per clip", 1),
-    Column("params", lambda r: _count(r.parameters), "of the architecture found", 4),
-    Column("latency ms", lambda r: _plain(2)(r.latency_ms), "one clip, on the run's device", 5),
-    Column("search rt", lambda r: _plain(2)(r.search_reference_trainings), "search cost in reference trainings", 1),
-    Column("wall", lambda r: _seconds(r.search_wall_seconds), "search, wall time", 3),
-    Column("CPU", lambda r: _seconds(r.search_cpu_seconds), "search, CPU time", 9),
-    Column("peak", lambda r: _memory(r.search_peak_memory_bytes), "search, most memory of any run", 10),
-    Column("archs", lambda r: _plain(0)(r.architectures_evaluated), "architectures evaluated by the search", 11),
-    Column("seeds", lambda r: str(r.seeds), "search seeds behind the scores", 0),
-    Column("fail", lambda r: str(r.failures), "failed runs", 0),
+    Column("improvement", "vs random %", _improvement, "relative improvement of mean top-1 over random sampling", 1),
+    Column("top5", "top-5 %", lambda r: _percent(r.top5), "mean over seeds", 8),
+    Column("mean_class", "mean-class %", lambda r: _percent(r.mean_class), "accuracy averaged over classes", 7),
+    Column("macs", "MACs", lambda r: _count(r.macs), "of the architecture found, per clip", 1),
+    Column("parameters", "params", lambda r: _count(r.parameters), "of the architecture found", 4),
+    Column("latency_ms", "latency ms", lambda r: _plain(r.latency_ms, 2), "one clip, on the run's device", 5),
+    Column(
+        "search_reference_trainings",
+        "search rt",
+        lambda r: _plain(r.search_reference_trainings, 2),
+        "search cost in reference trainings",
+        1,
+    ),
+    Column("search_wall_seconds", "wall", lambda r: _seconds(r.search_wall_seconds), "search, wall time", 3),
+    Column("search_cpu_seconds", "CPU", lambda r: _seconds(r.search_cpu_seconds), "search, CPU time", 9),
+    Column(
+        "search_peak_memory_bytes",
+        "peak",
+        lambda r: _memory(r.search_peak_memory_bytes),
+        "search, most memory of any run",
+        10,
+    ),
+    Column(
+        "architectures_evaluated",
+        "archs",
+        lambda r: _plain(r.architectures_evaluated, 0),
+        "architectures evaluated by the search",
+        11,
+    ),
+    Column("seeds", "seeds", lambda r: f"{r.seeds}", "search seeds behind the scores", 0),
+    Column("failures", "fail", lambda r: f"{r.failures}", "failed runs", 0),
 )
 
 

@@ -1,19 +1,16 @@
 """Anytime curves and performance profiles: step functions, never interpolated."""
 
-import math
-from typing import Literal
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pvnas_bench import leaderboard, statistics
-from pvnas_bench.plots._boards import Entry, Runs
+from pvnas_bench.plots._boards import Runs
 from pvnas_bench.plots._style import clean, end_labels, figure, footnote
 from pvnas_bench.records import Record
+from pvnas_bench.trajectories import Axis, mean_curve
 
-Axis = Literal["cost", "wall", "step"]
 AXES: dict[Axis, str] = {
     "cost": "search cost (reference trainings)",
     "wall": "search time (wall seconds)",
@@ -24,54 +21,29 @@ MOST_BANDS = 6
 """With more entries the bands of performance profiles hide the profiles."""
 
 
-def curve(record: Record, axis: Axis = "cost") -> tuple[list[float], list[float]]:
-    """The anytime curve of a run: where on the axis the incumbent's accuracy on search-val changed, and to what.
-
-    What a strategy did not measure in a step stands as it was.
-    """
-    at: list[float] = []
-    values: list[float] = []
-    for step in record.trajectory:
-        value = step.metrics.get("val_top1", math.nan)
-        if math.isfinite(value):
-            at.append(float(getattr(step, axis)))
-            values.append(value)
-    return at, values
-
-
 def anytime(runs: Runs, axis: Axis = "cost") -> Figure | str:
     """Search-val accuracy of the incumbent against cost: mean over seeds with a 95 % bootstrap band."""
-    drawn: list[tuple[Entry, int]] = []
+    drawn = False
     unmeasured: list[str] = []
     made = figure(8.2, max(4.2, 0.24 * len(runs.entries) + 1.6))
     axes = made.subplots()
     ends: list[tuple[float, str, str]] = []
     for entry in runs.entries:
-        curves = [c for c in (curve(run, axis) for run in entry.completed) if c[0]]
-        if not curves:
+        mean = mean_curve(entry.completed, axis)
+        if mean is None:
             if entry.row.role == "search":
                 unmeasured.append(clean(entry.row.entry))
             continue
-        grid = np.unique(np.concatenate([at for at, _ in curves]))
-        mean, low, high = statistics.mean_band([statistics.step_values(at, values, grid) for at, values in curves])
         look = entry.look
-        axes.step(grid, 100 * mean, where="post", color=look.colour, linestyle=look.dash, linewidth=1.6, zorder=3)
-        known = ~np.isnan(low)
-        if known.any():
-            axes.fill_between(
-                grid,
-                100 * low,
-                100 * high,
-                step="post",
-                where=known.tolist(),
-                color=look.colour,
-                alpha=0.1,
-                linewidth=0,
-            )
-        marked = np.unique(np.linspace(0, len(grid) - 1, 7).astype(int))
+        at, top1, low, high = mean.at, 100 * mean.mean, 100 * mean.low, 100 * mean.high
+        axes.step(at, top1, where="post", color=look.colour, linestyle=look.dash, linewidth=1.6, zorder=3)
+        known = (~np.isnan(low)).tolist()
+        if any(known):
+            axes.fill_between(at, low, high, step="post", where=known, color=look.colour, alpha=0.1, linewidth=0)
+        marked = np.unique(np.linspace(0, len(at) - 1, 7).astype(int))
         axes.plot(
-            grid[marked],
-            100 * mean[marked],
+            at[marked],
+            top1[marked],
             linestyle="none",
             marker=look.marker,
             color=look.colour,
@@ -79,9 +51,9 @@ def anytime(runs: Runs, axis: Axis = "cost") -> Figure | str:
             markersize=4.5,
             zorder=4,
         )
-        drawn.append((entry, len(curves)))
-        count = f" ({len(curves)} of {entry.row.seeds} seeds)" if len(curves) != entry.row.seeds else ""
-        ends.append((100 * float(mean[-1]), f"{clean(entry.row.entry)}{count}", look.colour))
+        drawn = True
+        count = f" ({mean.runs} of {entry.row.seeds} seeds)" if mean.runs != entry.row.seeds else ""
+        ends.append((float(top1[-1]), f"{clean(entry.row.entry)}{count}", look.colour))
     if not drawn:
         return "no run measured the accuracy of its incumbent during the search (val_top1)"
     _extend(axes)

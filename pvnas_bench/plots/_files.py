@@ -12,9 +12,9 @@ from pvnas_bench import leaderboard
 from pvnas_bench.errors import UsageError
 from pvnas_bench.plots import _architecture, _critical, _curves, _gradient, _tradeoff
 from pvnas_bench.plots._boards import Runs, boards
-from pvnas_bench.plots._curves import AXES, Axis
 from pvnas_bench.plots._style import freeze, styled
 from pvnas_bench.records import Record, write_atomically
+from pvnas_bench.trajectories import AXES, Axis
 
 FORMATS = ("png", "svg")
 
@@ -78,9 +78,9 @@ def plot(
     for name in formats:
         if name not in FORMATS:
             raise UsageError(f"no plot format is called {name!r}: choose one of {', '.join(FORMATS)}")
-    if axis not in AXES:
+    chosen = next((known for known in AXES if known == axis), None)
+    if chosen is None:
         raise UsageError(f"no cost axis is called {axis!r}: choose one of {', '.join(AXES)}")
-    chosen: Axis = axis
     with styled():
         return [
             _write(kind, subject, stem, figure, folder, formats)
