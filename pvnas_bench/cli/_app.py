@@ -127,6 +127,45 @@ def leaderboard(
     return _leaderboard.show(results, format.value if format else None, output, reference=reference)
 
 
+@app.command()
+def plot(
+    kinds: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="anytime, tradeoff, profiles, critical, costs, diversity, ranking, architecture; all unless named.",
+            metavar="[KIND]...",
+        ),
+    ] = None,
+    results: Results = Path("results/runs"),
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of the files.  [default: plots in the results folder]", metavar="DIR")
+    ] = None,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", help="png or svg; may be repeated.  [default: both]")
+    ] = None,
+    axis: Annotated[str, typer.Option(help="Cost axis of anytime: cost, wall or step.")] = "cost",
+    reference: Reference = True,
+) -> int:
+    """Draw the records in a folder, and print the path of each file."""
+    from pvnas_bench.cli import _plot
+
+    return _plot.plot(results, kinds or (), output or results / "plots", formats or (), axis, reference=reference)
+
+
+@app.command()
+def report(
+    results: Results = Path("results/runs"),
+    output: Annotated[
+        Path | None, typer.Option(help="The page.  [default: report.html in the results folder]", metavar="FILE")
+    ] = None,
+    reference: Reference = True,
+) -> int:
+    """Write one self-contained HTML page of the records in a folder, and print its path."""
+    from pvnas_bench.cli import _report
+
+    return _report.report(results, output or results / "report.html", reference=reference)
+
+
 @app.command("list")
 def list_(
     what: Annotated[Kind, typer.Argument(help="What to list.", metavar="strategies|spaces|datasets")],

@@ -25,13 +25,14 @@ def show(results: Path, format: str | None, output: Path | None, *, reference: b
     chosen = format or _format_of(output)
     if chosen == "parquet" and output is None:
         raise UsageError("parquet is binary: name a file for it with --output")
-    boards = leaderboard.build(_results.load(results, Summary, reference=reference))
-    content = render(boards, chosen)
+    records, _ = _results.load(results, Summary, reference=reference)
+    content = render(leaderboard.build(records), chosen)
     if output is None:
         assert isinstance(content, str)
         sys.stdout.write(content)
     else:
-        _write(output, content if isinstance(content, bytes) else content.encode())
+        with _results.writing(output):
+            write_atomically(output, content if isinstance(content, bytes) else content.encode())
     return 0
 
 
@@ -41,13 +42,6 @@ def _format_of(output: Path | None) -> str:
     if output.suffix not in SUFFIXES:
         raise UsageError(f"{output} names no format: end it in {', '.join(SUFFIXES)}, or give --format")
     return SUFFIXES[output.suffix]
-
-
-def _write(output: Path, content: bytes) -> None:
-    try:
-        write_atomically(output, content)
-    except OSError as error:
-        raise UsageError(f"cannot write {output} ({error.strerror}): choose another --output") from None
 
 
 def render(boards: Sequence[leaderboard.Board], format: str) -> str | bytes:

@@ -1,12 +1,14 @@
 """Reading results: a user's records, and among them the published ones."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
 from pvnas_bench import records
+from pvnas_bench.errors import UsageError
 from pvnas_bench.leaderboard import board_key
 
 REFERENCE = "pvnas_bench.reference"
@@ -14,10 +16,13 @@ REFERENCE = "pvnas_bench.reference"
 _Read = TypeVar("_Read", records.Record, records.Summary)
 
 
-def load(folder: Path, kind: type[_Read], *, reference: bool) -> list[_Read]:
+def load(folder: Path, kind: type[_Read], *, reference: bool) -> tuple[list[_Read], list[records.Unreadable]]:
     """The records of a folder, and the published records of the same boards if asked for.
 
     Files that are no records are named on standard error and left out.
+
+    Returns:
+        the records, and the files that were left out.
 
     Raises:
         UsageError: there is no record in the folder.
@@ -26,7 +31,7 @@ def load(folder: Path, kind: type[_Read], *, reference: bool) -> list[_Read]:
     own, unreadable = records.require_records(folder, kind)
     for file in unreadable:
         print(f"left out {file.path}: {file.reason}", file=sys.stderr)
-    return own + published(own, kind) if reference else own
+    return own + published(own, kind) if reference else own, unreadable
 
 
 def published(own: Sequence[_Read], kind: type[_Read]) -> list[_Read]:
@@ -46,3 +51,12 @@ def board(record: records.Record | records.Summary) -> tuple[object, ...]:
 def on_board(listed: Iterable[_Read], record: records.Record | records.Summary) -> list[_Read]:
     """Those of the records that share a board with this one."""
     return [other for other in listed if board(other) == board(record)]
+
+
+@contextmanager
+def writing(output: Path) -> Iterator[None]:
+    """A file or folder that cannot be written in the context is the user's error."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"cannot write {output} ({error.strerror}): choose another --output") from None

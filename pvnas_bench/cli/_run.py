@@ -83,7 +83,7 @@ def run(request: Request, *, reference: bool, as_json: bool) -> int:
 
 def board(record: records.Record, results: Path, *, reference: bool) -> str:
     """The leaderboard that a record is on."""
-    found = _results.load(results, records.Summary, reference=reference)
+    found, _ = _results.load(results, records.Summary, reference=reference)
     return str(_leaderboard.render(leaderboard.build(_results.on_board(found, record)), "terminal"))
 
 

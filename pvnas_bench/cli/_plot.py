@@ -1,0 +1,33 @@
+"""The command `plot`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pvnas_bench.cli import OK, _results
+from pvnas_bench.plots import FORMATS, KINDS
+from pvnas_bench.plots import plot as draw
+from pvnas_bench.records import Record
+
+
+def plot(
+    results: Path, kinds: Sequence[str], output: Path, formats: Sequence[str], axis: str, *, reference: bool
+) -> int:
+    """Draw every kind for every board of the records, print the files, and say why a plot was not drawn.
+
+    Raises:
+        UsageError: no record in the folder, an unknown kind, format or axis, or an output that cannot be written.
+    """
+    records, _ = _results.load(results, Record, reference=reference)
+    with _results.writing(output):
+        drawn = [
+            plot
+            for kind in kinds or KINDS
+            for plot in draw(records, kind, output, formats=formats or FORMATS, axis=axis)
+        ]
+    for plot in drawn:
+        if plot.reason is not None:
+            print(f"no plot {plot.kind} of {plot.subject}: {plot.reason}", file=sys.stderr)
+        for file in plot.files:
+            print(file)
+    return OK

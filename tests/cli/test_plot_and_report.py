@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import pytest
+
+from pvnas_bench.cli import OK, USAGE
+
+from .conftest import Cli, Finished
+
+
+def test_plot_prints_its_files_and_says_what_it_left_out(cli: Cli, finished: Finished, tmp_path: Path) -> None:
+    words = ("--results", finished.results, "--output", tmp_path, "--format", "svg")
+    ended = cli("plot", "anytime", "critical", *words)
+    assert ended.code == OK
+    (file,) = ended.out.splitlines()
+    assert Path(file).parent == tmp_path
+    assert Path(file).read_text().startswith("<?xml")
+    assert ended.err.startswith("no plot critical of quick v1: ")
+
+
+@pytest.mark.parametrize("words", [["anytyme"], ["--format", "gif"], ["--axis", "luck"]])
+def test_plot_names_what_there_is(cli: Cli, finished: Finished, tmp_path: Path, words: list[str]) -> None:
+    ended = cli("plot", *words, "--results", finished.results, "--output", tmp_path / "plots")
+    assert ended.code == USAGE
+    assert "choose one of" in ended.errors[0]
+    assert not (tmp_path / "plots").exists()
+
+
+def test_report_prints_its_page(cli: Cli, finished: Finished, tmp_path: Path) -> None:
+    ended = cli("report", "--results", finished.results, "--output", tmp_path / "page.html")
+    assert ended.code == OK
+    assert ended.out == f"{tmp_path / 'page.html'}\n"
+    assert finished.record["outcome"]["architecture"] in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.parametrize("command", ["plot", "report"])
+def test_without_records_or_a_place_to_write_nothing_is_made(
+    cli: Cli, finished: Finished, tmp_path: Path, command: str
+) -> None:
+    assert cli(command, "--results", tmp_path).code == USAGE
+    (tmp_path / "file").write_text("")
+    ended = cli(command, "--results", finished.results, "--output", tmp_path / "file" / "x")
+    assert ended.code == USAGE
+    assert "choose another --output" in ended.errors[0]
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
