@@ -1,0 +1,47 @@
+from collections.abc import Callable
+
+import pytest
+
+from pvnas_bench import speed
+
+
+class Clock:
+    """A clock that the work itself moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.log: list[str] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def work(self, name: str, *seconds: float) -> Callable[[], None]:
+        left = list(seconds)
+
+        def run() -> None:
+            self.log.append(name)
+            self.now += left.pop(0) if len(left) > 1 else left[0]
+
+        return run
+
+
+def test_the_least_of_several_turns_counts_and_the_first_does_not() -> None:
+    clock = Clock()
+    found = speed.measure(
+        {"a": clock.work("a", 0.1, 5.0, 3.0, 4.0), "b": clock.work("b", 2.0)},
+        reference=clock.work("r", 9.0, 1.5, 1.0, 2.0),
+        repetitions=3,
+        clock=clock,
+    )
+    assert clock.log == ["r", "a", "b"] * 4
+    assert found.reference_seconds == pytest.approx(1.0)
+    assert found.seconds == pytest.approx({"a": 3.0, "b": 2.0})
+
+
+def test_pieces_need_names() -> None:
+    with pytest.raises(ValueError, match="needs a name"):
+        speed.measure({"": lambda: None})
+
+
+def test_the_reference_workload_runs() -> None:
+    assert speed.measure({"itself": speed.reference_workload}, repetitions=2).reference_seconds > 0
