@@ -48,7 +48,7 @@ class FactorisedDistribution(nn.Module):
         """H(A) in nats, exact: the sum over decisions of P(decision exists) times its entropy."""
         probabilities = [logit.softmax(0) for logit in self.logits]
         exists: list[Tensor] = []
-        total = probabilities[0].new_zeros(())
+        total: Tensor = probabilities[0].new_zeros(())
         for i, p in enumerate(probabilities):
             exists.append(self._exists(i, exists, probabilities))
             total = total + exists[i] * torch.special.entr(p).sum()
@@ -62,7 +62,7 @@ class FactorisedDistribution(nn.Module):
 
     @torch.no_grad()
     def mean_entropy(self) -> float:
-        """Mean over decisions of the entropy as a fraction of the uniform distribution's: 1 at the start, 0 at the end."""
+        """Mean over decisions of the entropy as a fraction of the uniform one's: 1 at the start, 0 at the end."""
         shares = [
             float(torch.special.entr(logit.softmax(0)).sum()) / float(np.log(len(logit)))
             for logit in self.logits
@@ -72,7 +72,7 @@ class FactorisedDistribution(nn.Module):
 
     @torch.no_grad()
     def best(self, costs: CostModel, cap: int) -> Architecture:
-        """Each decision's most probable option; if that is above the cap, the architecture under it that gives up least.
+        """Each decision's most probable option; if that is above the cap, what is under it and gives up least.
 
         What a choice gives up is log p(most probable option) - log p(its option), summed over its decisions.
         """

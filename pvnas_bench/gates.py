@@ -34,9 +34,7 @@ def sample_input(distribution: FactorisedDistribution, generator: torch.Generato
     return draws[0], draws[1]
 
 
-def two_path_plan(
-    distribution: FactorisedDistribution, frames: int, size: int, generator: torch.Generator
-) -> Plan:
+def two_path_plan(distribution: FactorisedDistribution, frames: int, size: int, generator: torch.Generator) -> Plan:
     """Two sampled candidates in every slot, and two sampled depths in every stage, one of them switched on.
 
     Args:

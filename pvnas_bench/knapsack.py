@@ -119,9 +119,7 @@ def _extended(
     n, k = len(front.score), len(own.score)
     choices = np.repeat(front.choices, k, axis=0)
     choices[:, list(members)] = np.tile(own.choices, (n, 1))
-    return _Front(
-        (front.macs[:, None] + own.macs).ravel(), (front.score[:, None] + own.score).ravel(), choices
-    )
+    return _Front((front.macs[:, None] + own.macs).ravel(), (front.score[:, None] + own.score).ravel(), choices)
 
 
 def _any_depth(ends: Sequence[_Front], depths: Sequence[int], scores: Floats, decision: int) -> _Front:

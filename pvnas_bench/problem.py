@@ -91,7 +91,7 @@ class Problem:
                 return architecture
         raise RuntimeError(f"no architecture under {self.cap} MACs in {TRIES} samples of {self.space.name}")
 
-    # --- search data ----------------------------------------------------------------------------------------------------
+    # --- search data --------------------------------------------------------------------------------------------------
 
     @property
     def device(self) -> torch.device:
@@ -110,9 +110,7 @@ class Problem:
         """The class of each clip of a search split, in the order of its clips."""
         return self._bench.store.labels[self._splits[split]].astype(np.int64)
 
-    def search_batches(
-        self, split: SearchSplit, *, subset: npt.NDArray[np.int64] | None = None
-    ) -> Iterator[ClipBatch]:
+    def search_batches(self, split: SearchSplit, *, subset: npt.NDArray[np.int64] | None = None) -> Iterator[ClipBatch]:
         """One epoch of shuffled, augmented batches of a search split; each call is another epoch.
 
         Args:
@@ -126,7 +124,7 @@ class Problem:
         """All of search-val in order, not augmented, in large batches."""
         return self._bench.batches(self._splits["val"], train=False, seed=0)
 
-    # --- work, metered ----------------------------------------------------------------------------------------------------
+    # --- work, metered ------------------------------------------------------------------------------------------------
 
     def supernet(self, name: str = "supernet") -> "SearchSupernet":
         """A new supernet of the space, initialised from the stream of this name."""
@@ -203,9 +201,13 @@ class Problem:
         except TrainingDiverged:
             return Evaluation(architecture, 0.0, math.inf, epochs, cost.macs, cost.parameters)
         scores = test(network, cost.macs, bench, self._splits["val"])
-        return Evaluation(
-            architecture, scores.top1, scores.loss, epochs, cost.macs, cost.parameters, tuple(curve)
-        )
+        return Evaluation(architecture, scores.top1, scores.loss, epochs, cost.macs, cost.parameters, tuple(curve))
+
+    def restore(self, architecture: str, top1: float, loss: float, epochs: int) -> Evaluation:
+        """An evaluation made earlier in this run, from what a strategy's `state_dict` kept of it; free of charge."""
+        found = self.space.parse(architecture)
+        cost = self._costs(found)
+        return Evaluation(found, top1, loss, epochs, cost.macs, cost.parameters)
 
     def evaluate_many(self, architectures: Sequence[Architecture], epochs: int | None = None) -> list[Evaluation]:
         """`evaluate` each, in order.
@@ -220,7 +222,7 @@ class Problem:
         """Attach numbers to this step of the trajectory, ``val_top1`` for the incumbent's accuracy on search-val."""
         self.metrics.update({name: float(value) for name, value in metrics.items()})
 
-    # --- going on -----------------------------------------------------------------------------------------------------------
+    # --- going on -----------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """The state of chance and of the ledger."""

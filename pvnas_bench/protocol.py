@@ -17,7 +17,7 @@ class Protocol:
         budget: of the search, in reference trainings.
         epochs: of a full training (retraining, and the reference training).
         proxy_epochs: of `problem.evaluate` where a strategy names no fidelity.
-        learning_rate: peak, of AdamW (Loshchilov & Hutter 2019); linear warm-up over `warmup` of the steps, then cosine.
+        learning_rate: peak, of AdamW (Loshchilov & Hutter 2019); linear warm-up for `warmup` of the steps, then cosine.
         gradient_clip: largest norm of the gradient.
         search_val_fraction: of the train split's clips that a search validates on.
         cache_size: side in pixels of the square frames kept in the cache.

@@ -80,7 +80,9 @@ def get_strategy(name: str) -> type[Strategy]:
     """
     found = _strategies_of(_named("strategy", STRATEGIES, name))
     if len(found) != 1:
-        raise UsageError(f"{name} defines {len(found)} strategies: it needs exactly one subclass of Strategy with an info")
+        raise UsageError(
+            f"{name} defines {len(found)} strategies: it needs exactly one subclass of Strategy with an info"
+        )
     return found[0]
 
 

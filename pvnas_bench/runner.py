@@ -118,13 +118,11 @@ class Run:
         )
 
     def _prepare(self) -> ClipStore:
-        dataset = open_dataset(
-            self.request.dataset, cache_dir=self.request.cache, progress=self.observer.preparing
-        )
+        dataset = open_dataset(self.request.dataset, cache_dir=self.request.cache, progress=self.observer.preparing)
         spec = CacheSpec(self.protocol.cache_size, self.protocol.cache_frames, self.protocol.fit)
         return prepare(dataset, spec, cache_dir=self.request.cache, progress=self.observer.preparing)
 
-    # --- the run --------------------------------------------------------------------------------------------------------
+    # --- the run ------------------------------------------------------------------------------------------------------
 
     def __call__(self) -> tuple[records.Record, Path]:
         """Search, train and test what was found, and write the record.
@@ -206,7 +204,7 @@ class Run:
             curve=tuple(curve),
         )
 
-    # --- the record -------------------------------------------------------------------------------------------------------
+    # --- the record ---------------------------------------------------------------------------------------------------
 
     @property
     def entry(self) -> str:
@@ -245,7 +243,7 @@ class Run:
         self, search: "Search", status: records.Status, error: str | None, outcome: records.Outcome | None
     ) -> records.Record:
         info, dataset = self.kind.info, self.store.dataset
-        settings = json.loads(json.dumps({k: v for k, v in vars(self.protocol).items()}))
+        settings = json.loads(json.dumps(vars(self.protocol)))
         return records.Record(
             id=self.id,
             status=status,
@@ -439,9 +437,7 @@ def valid(space: BlockSpace, architecture: Architecture) -> None:
 def search_splits(store: ClipStore, protocol: Protocol) -> dict[SearchSplit, Any]:
     """Divide the train split into search-train and search-val, by subject: the same for every seed and strategy."""
     indices = store.indices("train")
-    held_out = split_by_subject(
-        store.labels[indices], store.subjects[indices], protocol.search_val_fraction, seed=0
-    )
+    held_out = split_by_subject(store.labels[indices], store.subjects[indices], protocol.search_val_fraction, seed=0)
     return {"train": indices[~held_out], "val": indices[held_out]}
 
 

@@ -31,7 +31,7 @@ def torch_seeded(seed: int, *names: str | int) -> Iterator[None]:
     For code that knows no other, such as the initialisation of layers, and dropout.
     """
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.random.default_generator.manual_seed(derive(seed, *names))
+        torch.default_generator.manual_seed(derive(seed, *names))
         if torch.cuda.is_available():
             torch.cuda.manual_seed_all(derive(seed, *names))
         yield

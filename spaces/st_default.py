@@ -15,9 +15,7 @@ STAGES = (
 
 def expert(operators: tuple[str, str, str], se: str = "no", expansion: int = 4) -> dict[str, str]:
     """A hand-designed network: 8 frames of 32 pixels, depths 1-2-2, one operator per stage."""
-    return uniform_options(
-        STAGES, frames=8, size=32, depths=(1, 2, 2), operators=operators, expansion=expansion, se=se
-    )
+    return uniform_options(STAGES, frames=8, size=32, depths=(1, 2, 2), operators=operators, expansion=expansion, se=se)
 
 
 SPACE = BlockSpace(

@@ -31,7 +31,9 @@ class Expert(Strategy):
         experts = problem.space.experts
         if self.config.network not in experts:
             known = ", ".join(experts)
-            raise UsageError(f"{problem.space.name} has no hand-designed network {self.config.network!r}: choose {known}")
+            raise UsageError(
+                f"{problem.space.name} has no hand-designed network {self.config.network!r}: choose {known}"
+            )
         self.architecture = experts[self.config.network]
 
     def step(self) -> None:

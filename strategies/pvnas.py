@@ -7,7 +7,7 @@ drives the search from basin to basin; the architecture at the end of each cycle
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -63,7 +63,7 @@ class PVNAS(Strategy):
         levels=("structural", "modular"),
         published="gradient-based search in a large spatial-temporal space; a learning-rate scheduler that encourages "
         "diversity of the searched models",
-        reconstructed="the relaxation (two-path binary gates), the schedule's form (warm restarts with one architecture "
+        reconstructed="the relaxation (two-path binary gates), the schedule's form (warm restarts, one architecture "
         "derived per cycle), how derived architectures are compared, all hyper-parameters",
     )
 
@@ -113,7 +113,7 @@ class PVNAS(Strategy):
         """One epoch of search-train, or as much of it as is left of the cycle."""
         if len(self.derived) == self.config.cycles:
             raise SearchFinished
-        validation = iter(())
+        validation: Iterator[Any] = iter(())
         rng = self.problem.torch_rng("paths")
         losses = []
         for batch in self.problem.search_batches("train"):
@@ -167,10 +167,8 @@ class PVNAS(Strategy):
         self.supernet.zero_grad(set_to_none=True)
         self.problem.update(self.alpha_optimiser)
 
-    def _input_loss(
-        self, batch: Any, plan: Any, first: tuple[int, int], loss: Tensor, rng: torch.Generator
-    ) -> Tensor:
-        """A term whose gradient is REINFORCE's for (frames, size), another sample being the baseline (leave-one-out)."""
+    def _input_loss(self, batch: Any, plan: Any, first: tuple[int, int], loss: Tensor, rng: torch.Generator) -> Tensor:
+        """A term whose gradient is REINFORCE's for (frames, size); another sample is the baseline (leave-one-out)."""
         second = sample_input(self.alphas, rng)
         if second == first:
             return loss.new_zeros(())
@@ -179,7 +177,8 @@ class PVNAS(Strategy):
             other = self.supernet.loss(batch, plan.at(space.frames[second[0]], space.sizes[second[1]]))
         log_p = self.alphas.log_probabilities()
         difference = [log_p["frames"][a[0]] + log_p["size"][a[1]] for a in (first, second)]
-        return 0.5 * (loss - other) * (difference[0] - difference[1])
+        term: Tensor = 0.5 * (loss - other) * (difference[0] - difference[1])
+        return term
 
     def _derive(self) -> None:
         """The end of a cycle: derive an architecture and measure it by a short stand-alone training."""

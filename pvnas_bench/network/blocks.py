@@ -58,4 +58,5 @@ class InvertedBottleneck(nn.Module):
         if self.attention is not None:
             y = self.attention(y, frames)
         y = self.project_norm(self.project(y))
-        return x + y if self.block.residual else y
+        out: Tensor = x + y if self.block.residual else y
+        return out

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from pvnas_bench.network.cost import Cost, CostModel, block_cost
-from pvnas_bench.network.supernet import Mixture, Plan
+from pvnas_bench.network.supernet import Candidate, Gated, Mixture, Plan
 from pvnas_bench.space import INACTIVE, Slot
 
 
@@ -21,10 +22,11 @@ def plan_macs(costs: CostModel, plan: Plan) -> int:
         if isinstance(choice, Mixture):
             macs += _mixture_macs(costs, slot, plan.frames, size)
         elif choice is not None:
-            gated = [choice] if isinstance(choice[0], int) else [candidate for candidate, _ in choice]  # type: ignore[union-attr,misc]
-            for o, e, a in gated:  # type: ignore[misc]
-                real = slot.operators[o] != "skip"  # type: ignore[call-overload]
-                macs += candidates[(o, e, a) if real else (o, INACTIVE, INACTIVE)].macs  # type: ignore[index]
+            single = isinstance(choice[0], int)
+            gated = [cast(Candidate, choice)] if single else [candidate for candidate, _ in cast(Gated, choice)]
+            for o, e, a in gated:
+                real = slot.operators[o] != "skip"
+                macs += candidates[(o, e, a) if real else (o, INACTIVE, INACTIVE)].macs
         size = math.ceil(size / slot.stride)
     return macs
 

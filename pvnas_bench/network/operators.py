@@ -5,6 +5,8 @@ temporal convolution sees the free view (N, C, T, H·W) with a (k, 1) kernel. Ev
 and T; `stride` is spatial.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -39,7 +41,7 @@ def full_convolution(x: Tensor, weight: Tensor, frames: int, stride: int) -> Ten
     The sum over its temporal taps of a spatial convolution of the frames before, at and after.
     """
     before, now, after = (spatial_convolution(x, weight[:, :, tap], stride) for tap in range(3))
-    out = now.unflatten(0, (-1, frames)).clone()
+    out: Tensor = now.unflatten(0, (-1, frames)).clone()
     out[:, 1:] += before.unflatten(0, (-1, frames))[:, :-1]
     out[:, :-1] += after.unflatten(0, (-1, frames))[:, 1:]
     return out.flatten(0, 1)
@@ -49,19 +51,17 @@ class _Shift(torch.autograd.Function):
     """Channels [0, fold) take the frame after, [fold, 2·fold) the frame before, the rest stays; zeros at the ends."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, frames: int) -> Tensor:
-        ctx.frames = frames  # type: ignore[attr-defined]
+    def forward(ctx: Any, x: Tensor, frames: int) -> Tensor:
+        ctx.frames = frames
         return _shifted(x, frames, backward=False)
 
     @staticmethod
-    def backward(  # type: ignore[override]
-        ctx: torch.autograd.function.FunctionCtx, gradient: Tensor
-    ) -> tuple[Tensor, None]:
-        return _shifted(gradient, ctx.frames, backward=True), None  # type: ignore[attr-defined]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _shifted(gradient, ctx.frames, backward=True), None
 
 
 def _shifted(x: Tensor, frames: int, backward: bool) -> Tensor:
-    clips = x.unflatten(0, (-1, frames))
+    clips: Tensor = x.unflatten(0, (-1, frames))
     fold = max(x.shape[1] // SHIFT_FRACTION, 1)
     earlier, later = slice(0, fold), slice(fold, 2 * fold)
     if backward:  # the transpose of a shift is the opposite shift
@@ -76,7 +76,7 @@ def _shifted(x: Tensor, frames: int, backward: bool) -> Tensor:
 
 def temporal_shift(x: Tensor, frames: int) -> Tensor:
     """The temporal shift of TSM (Lin et al. 2019, bi-directional): no multiplications."""
-    shifted: Tensor = _Shift.apply(x, frames)
+    shifted: Tensor = _Shift.apply(x, frames)  # type: ignore[no-untyped-call]
     return shifted
 
 
@@ -104,4 +104,3 @@ class Operator(nn.Module):
             return temporal_convolution(pooled, weights[0], frames)
         y = spatial_convolution(x, weights[0], self.stride)
         return temporal_convolution(y, weights[1], frames) if self.token == "f3" else y
-

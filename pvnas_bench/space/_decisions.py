@@ -187,7 +187,9 @@ class SearchSpace:
             UsageError: an unknown decision, an unknown option, or a decision that exists and has no option.
         """
         if unknown := set(options) - set(self._index):
-            raise UsageError(f"space {self.name} has no decision {sorted(unknown)[0]!r}: it has {', '.join(self._index)}")
+            raise UsageError(
+                f"space {self.name} has no decision {sorted(unknown)[0]!r}: it has {', '.join(self._index)}"
+            )
         choices: list[int] = []
         for i, decision in enumerate(self.decisions):
             if not self._is_active(i, choices):
@@ -288,7 +290,7 @@ class SearchSpace:
         """The number of decisions in which two architectures differ."""
         return sum(a != b for a, b in zip(one.choices, other.choices, strict=True))
 
-    # --- sampling and moving --------------------------------------------------------------------------------------------
+    # --- sampling and moving ------------------------------------------------------------------------------------------
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """A random architecture: each decision that exists takes each of its options with equal probability."""
