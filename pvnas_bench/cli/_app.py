@@ -166,6 +166,31 @@ def report(
     return _report.report(results, output or results / "report.html", reference=reference)
 
 
+@app.command()
+def check(
+    baseline: Annotated[Path, typer.Option(help="Reference records: a folder, or the file that --update wrote.")],
+    results: Results = Path("results/runs"),
+    margin: Annotated[float, typer.Option(help="Tolerated loss of mean top-1, a fraction.", min=0, max=1)] = 0.02,
+    alpha: Annotated[float, typer.Option(help="Error of all accuracy tests together.", min=0, max=1)] = 0.01,
+    slowdown: Annotated[float, typer.Option(help="Tolerated ratio of relative seconds.", min=1)] = 1.25,
+    require_all: Annotated[
+        bool, typer.Option("--require-all", help="An entry of the baseline without a fresh run is a regression.")
+    ] = False,
+    junit: Annotated[Path | None, typer.Option(help="Write the comparisons as JUnit XML.", metavar="FILE")] = None,
+    github: Annotated[bool, typer.Option("--github", help="Print regressions as GitHub annotations.")] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="Write the fresh records as the baseline instead of comparing.")
+    ] = False,
+) -> int:
+    """Compare the records in a folder with reference ones, for CI: exit code 1 if anything got worse."""
+    from pvnas_bench.cli import _check
+
+    if update:
+        return _check.update(results, baseline)
+    limits = _check.Limits(margin=margin, alpha=alpha, slowdown=slowdown, require_all=require_all)
+    return _check.check(results, baseline, limits, junit=junit, github=github)
+
+
 @app.command("list")
 def list_(
     what: Annotated[Kind, typer.Argument(help="What to list.", metavar="strategies|spaces|datasets")],

@@ -54,9 +54,9 @@ def on_board(listed: Iterable[_Read], record: records.Record | records.Summary) 
 
 
 @contextmanager
-def writing(output: Path) -> Iterator[None]:
-    """A file or folder that cannot be written in the context is the user's error."""
+def writing(output: Path, option: str = "--output") -> Iterator[None]:
+    """A file or folder, named by this option, that cannot be written in the context is the user's error."""
     try:
         yield
     except OSError as error:
-        raise UsageError(f"cannot write {output} ({error.strerror}): choose another --output") from None
+        raise UsageError(f"cannot write {output} ({error.strerror}): choose another {option}") from None

@@ -50,7 +50,7 @@ def test_preparing_clips_does_not_import_torch(tiny_dataset: Path) -> None:
 
 def test_every_command_has_help(cli: Cli) -> None:
     overview = cli("--help")
-    for command in ("run", "leaderboard", "list", "data"):
+    for command in ("run", "leaderboard", "plot", "report", "check", "list", "data"):
         assert command in overview.out
         assert "Usage: pvnas-bench" in cli(command, "--help").out
 

@@ -1,0 +1,49 @@
+"""The command `check`."""
+
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pvnas_bench.check import compare, load_baseline, render_terminal, save_baseline, to_github, to_junit
+from pvnas_bench.cli import OK, _results
+from pvnas_bench.records import Record, write_atomically
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is tolerated, see `pvnas_bench.check.compare`."""
+
+    margin: float
+    alpha: float
+    slowdown: float
+    require_all: bool
+
+
+def check(results: Path, baseline: Path, limits: Limits, *, junit: Path | None, github: bool) -> int:
+    """Print what regressed; the exit code is 1 if anything did.
+
+    Raises:
+        UsageError: no record in the folder, an unfit baseline, nothing to compare, or a file that cannot be written.
+    """
+    fresh, _ = _results.load(results, Record, reference=False)
+    outcome = compare(fresh, load_baseline(baseline), **asdict(limits))
+    if junit is not None:
+        with _results.writing(junit, "--junit"):
+            write_atomically(junit, to_junit(outcome).encode())
+    sys.stdout.write(render_terminal(outcome))
+    if github:
+        sys.stdout.write(to_github(outcome))
+    return outcome.exit_code
+
+
+def update(results: Path, baseline: Path) -> int:
+    """Write the records of a folder as the baseline, and print its path.
+
+    Raises:
+        UsageError: no record in the folder, or a baseline that cannot be written.
+    """
+    fresh, _ = _results.load(results, Record, reference=False)
+    with _results.writing(baseline, "--baseline"):
+        save_baseline(fresh, baseline)
+    print(baseline)
+    return OK
