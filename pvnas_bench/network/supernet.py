@@ -10,7 +10,7 @@ ProxylessNAS); `recalibrate` estimates running statistics for one path (SPOS), w
 stand-alone network.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -44,19 +44,22 @@ def _copy(target: Tensor, source: Tensor) -> None:
     target.copy_(source[tuple(slice(0, length) for length in target.shape)])
 
 
-def _copy_norm(target: nn.BatchNorm2d, source: "ElasticNorm") -> None:
+def _copy_norm(target: nn.BatchNorm2d, source: nn.Module) -> None:
+    assert isinstance(source, ElasticNorm)
     if source.weight is not None and source.bias is not None:
         _copy(target.weight, source.weight)
         _copy(target.bias, source.bias)
     assert target.running_mean is not None and target.running_var is not None
-    _copy(target.running_mean, source.running_mean)  # type: ignore[arg-type]
-    _copy(target.running_var, source.running_var)  # type: ignore[arg-type]
+    _copy(target.running_mean, source.running_mean)
+    _copy(target.running_var, source.running_var)
 
 
 class ElasticNorm(nn.Module):
     """Batch-norm over the first c channels, on batch statistics; running ones once `recalibrate` has set them."""
 
     EPSILON = 1e-5
+    running_mean: Tensor
+    running_var: Tensor
 
     def __init__(self, channels: int, affine: bool = True) -> None:
         super().__init__()
@@ -71,7 +74,7 @@ class ElasticNorm(nn.Module):
         c = x.shape[1]
         weight = None if self.weight is None else self.weight[:c]
         bias = None if self.bias is None else self.bias[:c]
-        mean, var = self.running_mean[:c], self.running_var[:c]  # type: ignore[index]
+        mean, var = self.running_mean[:c], self.running_var[:c]
         if self.mode == "running":
             return F.batch_norm(x, mean, var, weight, bias, False, 0.0, self.EPSILON)
         if self.mode == "batch":
@@ -116,8 +119,9 @@ class SuperBlock(nn.Module):
         y = F.relu(self.operator_norms[token](self.operators[token](y, frames)), inplace=True)
         if self.se[a]:
             y = self.attentions[token](y, frames)
-        y = self.project_norms[token](F.conv2d(y, self.projects[token].weight[:, :c]))
-        return y * self.scale[choice][:, None, None] + self.shift[choice][:, None, None]
+        y = self.project_norms[token](F.conv2d(y, self.projects[token].weight[:, :c]))  # type: ignore[index]
+        branch: Tensor = y * self.scale[choice][:, None, None] + self.shift[choice][:, None, None]
+        return branch
 
     def mixture(self, x: Tensor, frames: int, weights: Mixture) -> Tensor:
         """The weighted sum of all candidates: operators in parallel, expansions by channel masks (Wan et al. 2020).
@@ -142,27 +146,30 @@ class SuperBlock(nn.Module):
             y = F.relu(self.operator_norms[token](self.operators[token](y, frames)), inplace=True)
             y = y * mask[:, None, None]
             if any(self.se):
-                y = y * (1 - attended + attended * self.attentions[token].scale(y, frames))
+                y = y * (1 - attended + attended * self.attentions[token].scale(y, frames))  # type: ignore[operator]
             y = self.project_norms[token](self.projects[token](y))
             scale = weights.operator[o] * (affine * self.scale[o]).sum((0, 1))
             shift = weights.operator[o] * (affine * self.shift[o]).sum((0, 1))
             y = y * scale[:, None, None] + shift[:, None, None]
             out = y if out is None else out + y
         assert out is not None
-        return x + out if self.residual else out
+        total: Tensor = x + out if self.residual else out
+        return total
 
     def copy_into(self, target: InvertedBottleneck, choice: Candidate) -> None:
         """Copy one candidate's slice of the shared weights into a stand-alone block."""
         token = self.tokens[choice[0]]
+        operator = self.operators[token]
+        assert isinstance(operator, Operator)
         _copy(target.expand.weight, self.expand.weight)
         _copy_norm(target.expand_norm, self.expand_norm)
-        for mine, theirs in zip(self.operators[token].weights, target.operator.weights, strict=True):
+        for mine, theirs in zip(operator.weights, target.operator.weights, strict=True):
             _copy(theirs, mine)
         _copy_norm(target.operator_norm, self.operator_norms[token])
         if target.attention is not None:
             for name, parameter in target.attention.named_parameters():
                 _copy(parameter, self.attentions[token].get_parameter(name))
-        _copy(target.project.weight, self.projects[token].weight)
+        _copy(target.project.weight, self.projects[token].weight)  # type: ignore[arg-type]
         _copy_norm(target.project_norm, self.project_norms[token])
         _copy(target.project_norm.weight, self.scale[choice])
         _copy(target.project_norm.bias, self.shift[choice])
@@ -279,7 +286,7 @@ class Supernet(nn.Module):
         _copy_norm(network.stem.norm, self.stem.norm)
         targets = iter(network.blocks)
         for block, choice in zip(self.blocks, path_plan(self.space, architecture).slots, strict=True):
-            if choice is not None and block.tokens[choice[0]] != "skip":  # type: ignore[index,operator,union-attr]
+            if choice is not None and block.tokens[choice[0]] != "skip":  # type: ignore[index]
                 block.copy_into(next(targets), choice)  # type: ignore[operator]
         _copy(network.head.convolution.weight, self.head.convolution.weight)
         _copy_norm(network.head.norm, self.head.norm)
