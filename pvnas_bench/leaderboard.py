@@ -361,7 +361,7 @@ def _with_namesakes(boards: Sequence[Board]) -> list[Board]:
             {part for twin in twins for part, mark in twin.fingerprints.items() if mark != board.fingerprints[part]}
         )
         if parts:
-            marks = ", ".join(f"{part} {board.fingerprints[part][:12]}" for part in parts)
+            marks = ", ".join(f"{part} {_mark(board.fingerprints[part])}" for part in parts)
             note = f"another board has the same names and other fingerprints; this one is {marks}."
             board = Board(**{**{f.name: getattr(board, f.name) for f in fields(board)}, "notes": (note, *board.notes)})
         result.append(board)
@@ -407,7 +407,7 @@ def _across(boards: Sequence[Board]) -> Across:
     adjusted, _ = statistics.pairwise([dict(enumerate(means[e])) for e in entries])
     needed = statistics.pairs_needed(len(entries) * (len(entries) - 1) // 2)
     if len(entries) < 3:
-        reason = f"{len(entries)} entries stand on all {len(boards)} boards of this protocol; it compares three or more"
+        reason = f"it compares three or more entries that stand on every board of the protocol, and {len(entries)} do"
     elif len(boards) < needed:
         reason = (
             f"its blocks are tasks (space × data set), not seeds, and there are {len(boards)}: with {len(entries)} "
@@ -560,11 +560,16 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else "�" for c in text)
 
 
-def _description(board: Board) -> str:
-    return (
-        f"cap {_count(board.cap_macs)} MACs, budget {board.budget:g} rt, {board.classes} classes, fingerprints "
-        + " ".join(f"{part} {mark[:12]}" for part, mark in board.fingerprints.items())
-    )
+def _mark(fingerprint: str) -> str:
+    """A fingerprint as people compare it: short ones in full, digests by their start."""
+    return fingerprint if len(fingerprint) <= 32 else fingerprint[:12]
+
+
+def describe(board: Board) -> str:
+    """What a board's runs have in common, in one line."""
+    marks = ", ".join(f"{part} {_mark(fingerprint)}" for part, fingerprint in board.fingerprints.items())
+    limits = f"cap {_count(board.cap_macs)} MACs, budget {board.budget:g} rt"
+    return f"{limits}, {board.classes} classes; fingerprints: {marks}"
 
 
 def render_terminal(boards: Sequence[Board], width: int = 120) -> str:
@@ -583,7 +588,7 @@ def _terminal_board(board: Board, width: int) -> str:
         if sum(widths) + 2 * (len(kept) - 1) <= width or not droppable:
             break
         kept.remove(max(droppable, key=lambda column: column.keep))
-    lines = [_one_line(board.title), _one_line(_description(board)), ""]
+    lines = [_one_line(board.title), _one_line(describe(board)), ""]
     for number, cells_of_row in enumerate(cells):
         aligned = [
             cell.ljust(size) if column.header == "entry" else cell.rjust(size)
@@ -614,7 +619,7 @@ def to_markdown(boards: Sequence[Board]) -> str:
     """One heading, table and list of notes for each board, then what the columns mean."""
     blocks = []
     for board in boards:
-        lines = [f"### {_markdown(board.title)}", "", _markdown(_description(board)), ""]
+        lines = [f"### {_markdown(board.title)}", "", _markdown(describe(board)), ""]
         lines.append("| " + " | ".join(column.header for column in COLUMNS) + " |")
         lines.append("|" + "|".join(" :-- " if column.header == "entry" else " --: " for column in COLUMNS) + "|")
         for row in board.rows:

@@ -22,7 +22,11 @@ def numbers(value: object) -> list[float]:
 
 
 def diversity(runs: Runs) -> Figure | str:
-    """Mean entropy of the architecture distribution over the search, and diversity of the derived architectures."""
+    """Mean entropy of the architecture distribution over the search, and diversity of the derived architectures.
+
+    From the diagnostics `alpha_entropy` (of each step, as a fraction of the uniform distribution's entropy),
+    `distinct_derived` and `mean_pairwise_hamming`.
+    """
     entries: list[tuple[Entry, list[list[float]]]] = []
     for entry in runs.entries:
         curves = [curve for run in entry.runs if (curve := numbers(run.diagnostics.get("alpha_entropy")))]
@@ -44,9 +48,9 @@ def diversity(runs: Runs) -> Figure | str:
         axes.step(100 * grid, mean, where="post", color=look.colour, linestyle=look.dash, linewidth=1.7)
         ends.append((float(mean[-1]), clean(entry.row.entry, 30), look.colour))
     axes.set_xlim(0, 100)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, max(1.05, axes.get_ylim()[1]))
     axes.set_xlabel("steps of the search (%)")
-    axes.set_ylabel("mean entropy of the decisions (nats)")
+    axes.set_ylabel("mean entropy of the decisions (1: uniform)")
     places = np.arange(len(entries))[::-1]
     for panel, key, title in (
         (distinct, "distinct_derived", "distinct derived\narchitectures"),
@@ -62,7 +66,8 @@ def diversity(runs: Runs) -> Figure | str:
             else:
                 panel.text(0, place, " not reported", va="center", fontsize=7, color="#555555")
         panel.set_xlabel(title)
-        panel.set_ylim(-0.6, len(entries) - 0.4)
+        room = max(4 - len(entries), 0) / 2  # so that few bars are no thicker than many
+        panel.set_ylim(-0.6 - room, len(entries) - 0.4 + room)
         panel.set_xlim(left=0)
         panel.grid(axis="y", visible=False)
         panel.xaxis.set_major_locator(MaxNLocator(3, integer=key == "distinct_derived"))
@@ -83,7 +88,10 @@ def _number(record: Record, key: str) -> float | None:
 
 
 def ranking(runs: Runs) -> Figure | str:
-    """Supernet score against stand-alone accuracy of the same architectures, with Kendall's τ for each entry."""
+    """Supernet score against stand-alone accuracy of the same architectures, with Kendall's τ for each entry.
+
+    From the diagnostic `rank_pairs`: a list of [supernet score, stand-alone top-1].
+    """
     entries: list[tuple[Entry, list[list[tuple[float, float]]]]] = []
     for entry in runs.entries:
         found = [pairs for run in entry.runs if len(pairs := _pairs(run)) > 1]

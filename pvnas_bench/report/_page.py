@@ -111,6 +111,7 @@ def _board(
     runs.sort(key=lambda run: (run.strategy.entry, run.seed, run.provenance.created, run.id))
     content: dict[str, Any] = json.loads(leaderboard.to_json([board]))[0]
     content["title"] = board.title
+    content["description"] = leaderboard.describe(board)
     content["columns"] = [
         {name: getattr(column, name) for name in ("key", "header", "help")} for column in leaderboard.COLUMNS
     ]

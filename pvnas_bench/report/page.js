@@ -332,7 +332,7 @@
     const styles = looks(board.rows);
     return element("section", { class: "board", "data-board": board.title },
       element("h2", {}, board.title),
-      element("p", { class: "soft" }, `cap ${count(board.cap_macs)} MACs, budget ${board.budget} rt, ${board.classes} classes; fingerprints ${Object.entries(board.fingerprints).map(([part, mark]) => `${part} ${mark.slice(0, 12)}`).join(", ")}`),
+      element("p", { class: "soft" }, board.description),
       ...(board.notes.length ? [element("ul", { class: "soft" }, ...board.notes.map((note) => element("li", {}, note)))] : []),
       leaderboard(board, styles),
       element("div", { class: "charts" }, anytime(board, styles, axis), tradeoff(board, styles)));

@@ -90,6 +90,8 @@ def test_boards_of_the_same_names_say_which_fingerprint_differs() -> None:
     assert boards[0].title == boards[1].title
     assert f"other fingerprints; this one is data {'b' * 12}." in boards[0].notes[0]
     assert f"other fingerprints; this one is data {'f' * 12}." in boards[1].notes[0]
+    short = leaderboard.build(runs("alpha", [0.5], space="st_default@1:57fe422851de:L"))[0]
+    assert "space st_default@1:57fe422851de:L, data bbbbbbbbbbbb, protocol" in leaderboard.describe(short)
     assert all(not board.differs and "names" not in "".join(board.notes) for board in leaderboard.build(CONTROL))
 
 
@@ -254,7 +256,10 @@ def test_only_entries_on_every_board_are_compared_over_tasks() -> None:
     assert len(boards) == 4
     (comparison,) = leaderboard.across(boards)
     assert comparison.entries == ()
-    assert comparison.unjustified is not None and "0 entries stand on all 4 boards" in comparison.unjustified
+    assert (
+        comparison.unjustified is not None
+        and "stand on every board of the protocol, and 0 do" in comparison.unjustified
+    )
     assert leaderboard.across([]) == []
 
 

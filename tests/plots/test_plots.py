@@ -143,7 +143,7 @@ def test_plots_are_byte_identical_between_processes(tmp_path: Path) -> None:
         "import sys; sys.path.append(sys.argv[1]); from record_factory import record; from pathlib import Path\n"
         "from pvnas_bench import plots\n"
         "records = [record(e, s, 0.4 + s / 20) for e in 'a' for s in range(2)]\n"
-        "for kind in plots.KINDS: plots.plot(records, kind, Path(sys.argv[2]))\n"
+        "for kind in ('anytime', 'tradeoff', 'costs', 'diversity'): plots.plot(records, kind, Path(sys.argv[2]))\n"
         "print('torch' in sys.modules, 'matplotlib.pyplot' in sys.modules)"
     )
     processes = [
@@ -157,7 +157,7 @@ def test_plots_are_byte_identical_between_processes(tmp_path: Path) -> None:
     ]
     assert [process.communicate()[0] for process in processes] == ["False False\n"] * 2
     written = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two")]
-    assert len(written[0]) == 2 * (6 + 1)
+    assert len(written[0]) == 2 * 4
     assert written[0] == written[1]
 
 
@@ -208,8 +208,8 @@ def test_the_front_of_the_tradeoff_is_the_staircase_of_nondominated_means() -> N
     (front,) = [line for line in figure.axes[0].lines if str(line.get_label()).startswith("Pareto")]
     assert front.get_xydata().tolist() == [[5, 30], [8, 30], [8, 60], [12, 60], [12, 70], [20, 70], [20, 70]]
     note = figure.get_supxlabel()
-    # Dominated shares of the box of 20 M MACs and accuracies from chance, 25 %, to 100 %.
-    share = ((8 - 5) * 0.05 + (12 - 8) * 0.35 + (20 - 12) * 0.45) / (20 * 0.75)
+    # Dominated shares of the box of 1.1 times 20 M MACs and accuracies from chance, 25 %, to 100 %.
+    share = ((8 - 5) * 0.05 + (12 - 8) * 0.35 + (22 - 12) * 0.45) / (22 * 0.75)
     assert f"means {share:.3f}" in note
 
 
@@ -286,7 +286,8 @@ def test_any_name_is_text(tmp_path: Path) -> None:
     names = ["<script>alert(1)</script>", "$\\frac{1}{2}$ $", "a\nb\x1b[0m", "多言語", "../../etc/x", "%s{}"]
     records = [record(name, 0, 0.4 + i / 20) for i, name in enumerate(names)]
     for kind in plots.KINDS:
-        for result in plots.plot(records, kind, tmp_path / "out", formats=["svg"]):
+        some_records = records[:1] if kind == "architecture" else records
+        for result in plots.plot(some_records, kind, tmp_path / "out", formats=["svg"]):
             for path in result.files:
                 assert path.parent == tmp_path / "out"
                 assert b"<script" not in path.read_bytes()
