@@ -47,7 +47,10 @@ class Problem:
         self.space, self.cap, self.seed = space, cap, seed
         self.classes = costs.classes
         self.ledger = bench.ledger
-        self._costs, self._bench, self._splits = costs, bench, splits
+        self._costs, self._bench = costs, bench
+        mixed = seeding.generator(0, "order of search splits")
+        self._splits = {split: mixed.permutation(indices) for split, indices in splits.items()}
+        """In mixed order: batch-norm on the statistics of a batch sorted by class would remove what tells classes apart."""
         self._rngs: dict[str, np.random.Generator] = {}
         self._torch_rngs: dict[str, torch.Generator] = {}
         self._epochs: dict[str, int] = {}
@@ -121,7 +124,7 @@ class Problem:
         return self._bench.batches(indices, train=True, seed=seeding.derive(self.seed, "search", split, epoch))
 
     def validation_batches(self) -> Iterator[ClipBatch]:
-        """All of search-val in order, not augmented, in large batches."""
+        """All of search-val in a fixed, mixed order, not augmented, in large batches."""
         return self._bench.batches(self._splits["val"], train=False, seed=0)
 
     # --- work, metered ------------------------------------------------------------------------------------------------

@@ -35,8 +35,8 @@ class Protocol:
     budget: float
     epochs: int
     proxy_epochs: int
-    batch_size: int = 32
-    learning_rate: float = 4e-3
+    batch_size: int = 16
+    learning_rate: float = 8e-3
     weight_decay: float = 0.05
     warmup: float = 0.1
     label_smoothing: float = 0.1
@@ -71,8 +71,8 @@ PROTOCOLS = {
         Protocol(
             "quick",
             1,
-            "a first answer in minutes: 3 reference trainings of search, 8 epochs of final training",
-            budget=3.0,
+            "a first answer in minutes: 4 reference trainings of search, 8 epochs of final training",
+            budget=4.0,
             epochs=8,
             proxy_epochs=2,
         ),

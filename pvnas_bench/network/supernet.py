@@ -1,9 +1,8 @@
 """The supernet of a block space: every candidate of every slot with shared weights.
 
-Sharing: within a slot the candidates of one operator share its weights over expansions and squeeze-excitation, a
-smaller expansion being the first channels of a larger one (Cai et al. 2020); the point-wise expansion is shared by
-all operators of a slot, the projection and all that follows belongs to an operator. Each candidate (operator,
-expansion, SE) has its own affine parameters in its last batch-norm, so that candidates can be told apart by them.
+Sharing: the candidates of a slot share its point-wise weights and its squeeze-excitation, a smaller expansion being the
+first channels of a larger one (Cai et al. 2020); each operator has its own depth-wise kernels and the batch-norm that
+follows them, and each candidate (operator, expansion, SE) its own affine parameters in the last batch-norm.
 
 Batch-norm uses the statistics of the batch, in training and evaluation, as weights serve many paths (DARTS,
 ProxylessNAS); `recalibrate` estimates running statistics for one path (SPOS), which `extract` carries into the
@@ -97,11 +96,9 @@ class SuperBlock(nn.Module):
         self.expand_norm = ElasticNorm(channels)
         self.operators = nn.ModuleDict({token: Operator(token, channels, slot.stride) for token in real})
         self.operator_norms = nn.ModuleDict({token: ElasticNorm(channels) for token in real})
-        self.attentions = nn.ModuleDict(
-            {token: SqueezeExcitation(channels, hidden_channels(slot.cin)) for token in real if any(self.se)}
-        )
-        self.projects = nn.ModuleDict({token: pointwise(channels, slot.cout) for token in real})
-        self.project_norms = nn.ModuleDict({token: ElasticNorm(slot.cout, affine=False) for token in real})
+        self.attention = SqueezeExcitation(channels, hidden_channels(slot.cin))
+        self.project = pointwise(channels, slot.cout)
+        self.project_norm = ElasticNorm(slot.cout, affine=False)
         shape = (len(self.tokens), len(expansions), len(se), slot.cout)
         self.scale = nn.Parameter(torch.ones(shape))
         """γ of the last batch-norm of each candidate (operator, expansion, SE); unused where operator is skip."""
@@ -118,8 +115,8 @@ class SuperBlock(nn.Module):
         y = F.relu(self.expand_norm(F.conv2d(y, self.expand.weight[:c])), inplace=True)
         y = F.relu(self.operator_norms[token](self.operators[token](y, frames)), inplace=True)
         if self.se[a]:
-            y = self.attentions[token](y, frames)
-        y = self.project_norms[token](F.conv2d(y, self.projects[token].weight[:, :c]))  # type: ignore[index]
+            y = self.attention(y, frames)
+        y = self.project_norm(F.conv2d(y, self.project.weight[:, :c]))
         branch: Tensor = y * self.scale[choice][:, None, None] + self.shift[choice][:, None, None]
         return branch
 
@@ -146,8 +143,8 @@ class SuperBlock(nn.Module):
             y = F.relu(self.operator_norms[token](self.operators[token](y, frames)), inplace=True)
             y = y * mask[:, None, None]
             if any(self.se):
-                y = y * (1 - attended + attended * self.attentions[token].scale(y, frames))  # type: ignore[operator]
-            y = self.project_norms[token](self.projects[token](y))
+                y = y * (1 - attended + attended * self.attention.scale(y, frames))
+            y = self.project_norm(self.project(y))
             scale = weights.operator[o] * (affine * self.scale[o]).sum((0, 1))
             shift = weights.operator[o] * (affine * self.shift[o]).sum((0, 1))
             y = y * scale[:, None, None] + shift[:, None, None]
@@ -168,9 +165,9 @@ class SuperBlock(nn.Module):
         _copy_norm(target.operator_norm, self.operator_norms[token])
         if target.attention is not None:
             for name, parameter in target.attention.named_parameters():
-                _copy(parameter, self.attentions[token].get_parameter(name))
-        _copy(target.project.weight, self.projects[token].weight)  # type: ignore[arg-type]
-        _copy_norm(target.project_norm, self.project_norms[token])
+                _copy(parameter, self.attention.get_parameter(name))
+        _copy(target.project.weight, self.project.weight)
+        _copy_norm(target.project_norm, self.project_norm)
         _copy(target.project_norm.weight, self.scale[choice])
         _copy(target.project_norm.bias, self.shift[choice])
 

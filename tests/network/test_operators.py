@@ -1,0 +1,77 @@
+"""The folded operators against torch's own 3-D convolutions, and the shift against its definition."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from pvnas_bench.network.operators import Operator, temporal_shift
+from pvnas_bench.space import KERNELS
+
+N, T, C, S = 2, 5, 16, 8
+
+
+def folded(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same clips as (N, C, T, H, W) for conv3d and folded, (N·T, C, H, W) channels-last."""
+    video = torch.randn(N, T, S, S, C, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return video.permute(0, 4, 1, 2, 3), video.flatten(0, 1).permute(0, 3, 1, 2)
+
+
+def unfold(x: torch.Tensor) -> torch.Tensor:
+    return x.unflatten(0, (N, T)).transpose(1, 2)
+
+
+def reference(token: str, video: torch.Tensor, weights: list[torch.Tensor], stride: int) -> torch.Tensor:
+    """Depth-wise Conv3d in the layout that its users write."""
+    if token in ("s3", "s5", "tsm", "f3"):
+        k = weights[0].shape[-1]
+        y = F.conv3d(video, weights[0][:, :, None], stride=(1, stride, stride), padding=(0, k // 2, k // 2), groups=C)
+        return F.conv3d(y, weights[1][..., None], padding=(1, 0, 0), groups=C) if token == "f3" else y
+    if token == "st3":
+        return F.conv3d(video, weights[0], stride=(1, stride, stride), padding=1, groups=C)
+    pooled = F.avg_pool3d(video, (1, stride, stride))
+    return F.conv3d(pooled, weights[0][..., None], padding=(2, 0, 0), groups=C)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("token", sorted(KERNELS))
+def test_operator_equals_conv3d_forward_and_backward(token: str, stride: int) -> None:
+    video, frames = folded()
+    frames.requires_grad_(True)
+    plain = video.clone().requires_grad_(True)
+    operator = Operator(token, C, stride).double()
+    weights = [weight.detach().clone().requires_grad_(True) for weight in operator.weights]
+    out, expected = operator(frames, T), reference(token, plain, weights, stride)
+    torch.testing.assert_close(unfold(out), expected, rtol=1e-10, atol=1e-10)
+    out.square().sum().backward()
+    expected.square().sum().backward()
+    torch.testing.assert_close(unfold(frames.grad), plain.grad, rtol=1e-9, atol=1e-9)
+    for mine, theirs in zip(operator.weights, weights, strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("token", sorted(KERNELS))
+def test_operator_keeps_channels_last_memory(token: str) -> None:
+    _, frames = folded()
+    out = Operator(token, C, 1).double()(frames, T)
+    assert out.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("token", sorted(KERNELS))
+def test_a_slice_of_the_channels_is_the_first_channels(token: str) -> None:
+    _, frames = folded()
+    operator = Operator(token, C, 2).double()
+    torch.testing.assert_close(operator(frames[:, :4], T), operator(frames, T)[:, :4])
+
+
+def test_shift_moves_an_eighth_each_way() -> None:
+    _, frames = folded()
+    video, shifted = unfold(frames), unfold(temporal_shift(frames, T))
+    zeros = torch.zeros_like(video[:, :2, :1])
+    torch.testing.assert_close(shifted[:, :2], torch.cat([video[:, :2, 1:], zeros], dim=2))
+    torch.testing.assert_close(shifted[:, 2:4], torch.cat([zeros, video[:, 2:4, :-1]], dim=2))
+    torch.testing.assert_close(shifted[:, 4:], video[:, 4:])
+
+
+def test_shift_gradient() -> None:
+    x = torch.randn(2 * 3, 16, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert torch.autograd.gradcheck(lambda t: temporal_shift(t, 3), (x.requires_grad_(True),))
