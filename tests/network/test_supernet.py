@@ -80,7 +80,7 @@ def test_a_one_hot_mixture_is_its_candidate(supernet: Supernet, architecture: Ar
 
 
 def test_operators_mix_by_their_weights(supernet: Supernet) -> None:
-    block = supernet.blocks[3]
+    block = supernet.blocks[1]
     assert isinstance(block, SuperBlock)
     x = torch.randn(6, block.slot.cin, 8, 8, generator=torch.Generator().manual_seed(0))
     weights = torch.tensor([0.1, 0.2, 0.05, 0.15, 0.2, 0.2, 0.1])
@@ -95,16 +95,14 @@ def test_operators_mix_by_their_weights(supernet: Supernet) -> None:
 
 def test_gated_depths_and_candidates_equal_the_path_that_is_on(supernet: Supernet) -> None:
     on, off = torch.ones(()), torch.zeros(())
-    long, short = (
-        SPACE.parse(f"4-24-1-{depth}-1/s3-e2-no/_/s3-e2-no/{rest}/s3-e2-no/_/_")
-        for depth, rest in ((3, "f3-e4-se/t5-e2-no"), (1, "_/_"))
-    )
+    long = SPACE.parse("4-24-3-1/s3-e2-no/f3-e4-se/t5-e2-no/s3-e2-no/_/_")
+    short = SPACE.parse("4-24-1-1/s3-e2-no/_/_/s3-e2-no/_/_")
     x = clips(long)
     for architecture, gates in ((long, (off, on)), (short, (on, off))):
         plan = path_plan(SPACE, long)
         slots = list(plan.slots)
-        slots[2] = [((0, 0, 0), on), ((5, 1, 1), off)]
-        gated = Plan(4, 24, tuple(slots), (plan.depths[0], ((1, gates[0]), (3, gates[1])), plan.depths[2]))
+        slots[0] = [((0, 0, 0), on), ((5, 1, 1), off)]
+        gated = Plan(4, 24, tuple(slots), (((1, gates[0]), (3, gates[1])), plan.depths[1]))
         torch.testing.assert_close(
             supernet(x, gated), supernet(x, path_plan(SPACE, architecture)), rtol=1e-5, atol=1e-5
         )

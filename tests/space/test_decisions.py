@@ -130,7 +130,7 @@ def test_st_default_is_large_and_named_by_its_content() -> None:
     assert ST_DEFAULT.size >= 10**9
     assert ST_DEFAULT.fingerprint != SPACE.fingerprint
     frames, sizes = 3, 3
-    stages = [(2, (6, True)), (3, (6, False)), (3, (6, False))]
+    stages = [(3, (6, False)), (3, (6, False))]
     total = frames * sizes
     for depth, (operators, first_may_skip) in stages:
         block = operators * 2 * 2
