@@ -246,8 +246,12 @@ def _mean_macs(entry: _Entry) -> float | None:
 
 
 def _mean(values: Iterable[float]) -> float | None:
-    listed = [value for value in values if math.isfinite(value)]
-    return math.fsum(listed) / len(listed) if listed else None
+    listed = list(values)
+    total = math.fsum(listed)
+    if not math.isfinite(total):
+        listed = [value for value in listed if math.isfinite(value)]
+        total = math.fsum(listed)
+    return total / len(listed) if listed else None
 
 
 def _differences(order: Sequence[_Entry]) -> tuple[statistics.Floats, str | None]:

@@ -10,6 +10,7 @@ A measurement that is not a number (a diverged loss, a score of a broken network
 """
 
 import gc
+import json
 import math
 import os
 import tempfile
@@ -410,7 +411,28 @@ def without_cycle_collection() -> Iterator[None]:
 
 def save(record: Record, path: Path) -> None:
     """Write a record so that a reader sees either nothing or all of it. What is not finite becomes `null`."""
-    write_atomically(path, record.model_dump_json(indent=1).encode() + b"\n")
+    write_atomically(path, (_lines(json.loads(record.model_dump_json())) + "\n").encode())
+
+
+def _lines(value: Any, indent: str = "") -> str:
+    """JSON with a line for each thing that a person compares: a field, a step, a layer, a row of a matrix."""
+    items = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(value, dict | list) or not any(isinstance(item, dict | list) for item in items):
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    inner = indent + " "
+    if isinstance(value, dict):
+        lines = [f"{inner}{json.dumps(key, ensure_ascii=False)}: {_lines(item, inner)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+    single = any(isinstance(item, dict) and _holds_lists_of_lists(item) for item in value)
+    lines = [inner + (_lines(item, inner) if single else json.dumps(item, ensure_ascii=False)) for item in value]
+    return "[\n" + ",\n".join(lines) + f"\n{indent}]"
+
+
+def _holds_lists_of_lists(item: dict[str, Any]) -> bool:
+    """Whether a list's element is too large for one line: a retraining with its confusion matrix and curve."""
+    return any(
+        isinstance(field, list) and any(isinstance(one, dict | list) for one in field) for field in item.values()
+    )
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -429,12 +429,11 @@ def _draws(count: int, stream: int) -> NDArray[np.int64]:
 def _percentiles(resampled: Floats) -> tuple[float, float]:
     """The ends of the confidence interval, by linear interpolation between order statistics."""
     tail = (1 - CONFIDENCE) / 2
-    last = len(resampled) - 1
-    places = (tail * last, (1 - tail) * last)
-    lower = [int(place) for place in places]
-    ordered = np.partition(resampled, [*lower, *(place + 1 for place in lower)])
-    low, high = (
-        float(ordered[at] + (place - at) * (ordered[at + 1] - ordered[at]))
-        for at, place in zip(lower, places, strict=True)
-    )
+    ordered = np.sort(resampled)
+    low, high = (_interpolated(ordered, share * (len(ordered) - 1)) for share in (tail, 1 - tail))
     return low, high
+
+
+def _interpolated(ordered: Floats, place: float) -> float:
+    below = min(int(place), len(ordered) - 2)
+    return float(ordered[below] + (place - below) * (ordered[below + 1] - ordered[below]))

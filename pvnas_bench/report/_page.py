@@ -4,9 +4,7 @@ import base64
 import hashlib
 import html
 import json
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,30 +14,11 @@ import numpy as np
 from pvnas_bench import leaderboard
 from pvnas_bench.leaderboard import Board
 from pvnas_bench.records import Record, Unreadable, write_atomically
+from pvnas_bench.report._clips import Thumbnail
 from pvnas_bench.trajectories import AXES, mean_curve
 
-_IMAGE = re.compile(r"data:image/(gif|webp|png|apng);base64,[A-Za-z0-9+/]+=*")
-
-
-@dataclass(frozen=True)
-class Thumbnail:
-    """A clip of a run's test split as a small, maybe animated, picture.
-
-    Attributes:
-        image: a data URI of a GIF, WebP or PNG.
-        caption: the clip's true class, and what the network said if that is known.
-
-    Raises:
-        ValueError: the image is not such a data URI.
-    """
-
-    image: str
-    caption: str
-
-    def __post_init__(self) -> None:
-        """Refuse anything that is not a picture within the page."""
-        if not _IMAGE.fullmatch(self.image):
-            raise ValueError(f"a thumbnail is a base64 data URI of a GIF, WebP or PNG, not {self.image[:40]!r}")
+Clips = Callable[[Record], Sequence[Thumbnail]]
+"""Gives some clips to show with a run."""
 
 
 def render(
@@ -47,17 +26,20 @@ def render(
     unreadable: Sequence[Unreadable] = (),
     *,
     title: str = "pvnas_bench results",
-    thumbnails: Callable[[Record], Sequence[Thumbnail]] | None = None,
+    thumbnails: Clips | None = None,
 ) -> str:
     """The page of these records: the same records give the same page.
 
     Args:
         unreadable: the files that were left out; the page names them.
-        thumbnails: called with every completed run; gives some clips to show with it.
+        thumbnails: called with every completed run; gives some clips to show with it. Runs may share pictures:
+            the page holds each once.
     """
+    images: dict[str, int] = {}
     data = {
         "title": title,
-        "boards": [_board(board, records, thumbnails) for board in leaderboard.build(records)],
+        "boards": [_board(board, records, thumbnails, images) for board in leaderboard.build(records)],
+        "images": list(images),
         "unreadable": [{"path": str(entry.path), "reason": entry.reason} for entry in unreadable],
     }
     script = files(__package__).joinpath("page.js").read_text("utf-8")
@@ -86,7 +68,7 @@ def write(
     unreadable: Sequence[Unreadable] = (),
     *,
     title: str = "pvnas_bench results",
-    thumbnails: Callable[[Record], Sequence[Thumbnail]] | None = None,
+    thumbnails: Clips | None = None,
 ) -> None:
     """Write the page of `render` atomically."""
     page = render(records, unreadable, title=title, thumbnails=thumbnails)
@@ -103,9 +85,7 @@ def _embedded(data: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _board(
-    board: Board, records: Sequence[Record], thumbnails: Callable[[Record], Sequence[Thumbnail]] | None
-) -> dict[str, Any]:
+def _board(board: Board, records: Sequence[Record], thumbnails: Clips | None, images: dict[str, int]) -> dict[str, Any]:
     key = (*board.fingerprints.values(), board.cap_macs, board.budget)
     runs = [record for record in records if tuple(leaderboard.board_key(record).values()) == key]
     runs.sort(key=lambda run: (run.strategy.entry, run.seed, run.provenance.created, run.id))
@@ -118,7 +98,7 @@ def _board(
     for row, shown in zip(content["rows"], board.rows, strict=True):
         row["cells"] = [column.cell(shown) for column in leaderboard.COLUMNS]
         row["curves"] = _curves([run for run in runs if run.strategy.entry == shown.entry])
-    content["runs"] = [_run(run, thumbnails) for run in runs]
+    content["runs"] = [_run(run, thumbnails, images) for run in runs]
     return content
 
 
@@ -137,11 +117,12 @@ def _numbers(values: "np.ndarray[Any, np.dtype[np.float64]]") -> list[float | No
     return [None if np.isnan(value) else float(f"{value:.6g}") for value in values]
 
 
-def _run(record: Record, thumbnails: Callable[[Record], Sequence[Thumbnail]] | None) -> dict[str, Any]:
+def _run(record: Record, thumbnails: Clips | None, images: dict[str, int]) -> dict[str, Any]:
+    """A run for the page; its clips' pictures are added to the page's, by number."""
     score = leaderboard.score(record)
     clips = thumbnails(record) if thumbnails is not None and score is not None else ()
     return {
         "top1": None if score is None else score.top1,
         "record": json.loads(record.model_dump_json()),
-        "clips": [{"image": clip.image, "caption": clip.caption} for clip in clips],
+        "clips": [{"image": images.setdefault(c.image, len(images)), "caption": c.caption} for c in clips],
     }

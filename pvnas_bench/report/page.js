@@ -319,7 +319,7 @@
     }
     pairs.push(["code", `${record.provenance.pvnas_bench}, commit ${record.provenance.commit ?? "unknown"}, Python ${record.provenance.python}`], ["created", record.provenance.created]);
     parts.push(facts(pairs));
-    if (run.clips.length) parts.push(element("h3", {}, "Clips"), element("div", { class: "clips" }, ...run.clips.map((clip) => element("figure", {}, element("img", { src: clip.image, alt: clip.caption, loading: "lazy" }), element("figcaption", {}, clip.caption)))));
+    if (run.clips.length) parts.push(element("h3", {}, "Clips"), element("div", { class: "clips" }, ...run.clips.map((clip) => element("figure", {}, element("img", { src: data.images[clip.image], alt: clip.caption, loading: "lazy" }), element("figcaption", {}, clip.caption)))));
     if (outcome && outcome.network.length) parts.push(element("h3", {}, "Architecture"), drawing(outcome.network));
     if (outcome && outcome.trained.length) parts.push(element("h3", {}, `Confusion matrix, ${outcome.trained.length > 1 ? "sum of " + outcome.trained.length + " retrainings" : "test clips"}`), confusion(record));
     parts.push(element("h3", {}, "Record"), element("pre", {}, JSON.stringify(record, null, 1)));

@@ -46,6 +46,16 @@ def test_a_saved_record_loads_as_itself(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "run") == ["record.json"]
 
 
+def test_a_step_and_a_layer_have_a_line_each(tmp_path: Path) -> None:
+    saved = record("beta", steps=5)
+    records.save(saved, tmp_path / "record.json")
+    lines = (tmp_path / "record.json").read_text().splitlines()
+    assert sum('"incumbent"' in line for line in lines) == 5
+    assert saved.outcome is not None
+    assert sum('"shape_in"' in line for line in lines) == len(saved.outcome.network)
+    assert "     [8, 2, 2, 2]," in lines
+
+
 def test_a_summary_has_the_values_of_its_record(tmp_path: Path) -> None:
     path = put(tmp_path, content("beta", 2, 0.75, retrainings=2))
     whole, part = records.load(path), records.load(path, Summary)
@@ -175,7 +185,7 @@ json_values = st.recursive(
 @given(json_values, st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_diagnostics_and_names_survive(value: Any, name: str) -> None:
     original = record(name, diagnostics={"x": value})
-    again = Record.model_validate_json(original.model_dump_json(indent=1))
+    again = Record.model_validate_json(records._lines(json.loads(original.model_dump_json())))
     assert again.strategy == original.strategy
 
     def without_infinities(v: Any) -> Any:

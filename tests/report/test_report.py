@@ -1,7 +1,9 @@
+import base64
 import functools
 import html
 import html.parser
 import http.server
+import io
 import json
 import re
 import shutil
@@ -11,6 +13,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import PIL.Image
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -125,6 +129,40 @@ def test_the_same_records_give_the_same_page() -> None:
 def test_thumbnails_are_pictures_within_the_page(image: str) -> None:
     with pytest.raises(ValueError, match="a thumbnail is a base64 data URI"):
         Thumbnail(image, "up")
+
+
+def test_a_clip_becomes_an_animation_with_the_same_pixels() -> None:
+    clip = np.random.default_rng(0).integers(0, 256, (5, 20, 30, 3), np.uint8)
+    made = report.thumbnail(clip, "up", rate=4)
+    assert made.caption == "up"
+    picture = PIL.Image.open(io.BytesIO(base64.b64decode(made.image.partition(",")[2])))
+    assert (picture.format, picture.size, picture.n_frames) == ("PNG", (30, 20), 5)  # type: ignore[attr-defined]
+    for index, frame in enumerate(clip):
+        picture.seek(index)
+        assert picture.info["duration"] == 250
+        assert np.array_equal(np.asarray(picture.convert("RGB")), frame)
+
+
+def test_long_and_large_clips_are_reduced() -> None:
+    clip = np.zeros((33, 130, 40, 3), np.uint8)
+    clip[:, 0, 0, 0] = np.arange(33)
+    picture = PIL.Image.open(io.BytesIO(base64.b64decode(report.thumbnail(clip, "").image.partition(",")[2])))
+    assert (picture.size, picture.n_frames) == ((14, 44), 8)  # type: ignore[attr-defined]
+    picture.seek(7)
+    assert picture.convert("RGB").getpixel((0, 0)) == (32, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "clip", [np.zeros((2, 4, 4), np.uint8), np.zeros((2, 4, 4, 3)), np.zeros((0, 4, 4, 3), np.uint8)]
+)
+def test_what_is_no_clip_is_refused(clip: Any) -> None:
+    with pytest.raises(ValueError, match="a clip is uint8 of shape"):
+        report.thumbnail(clip, "up")
+
+
+def test_a_picture_that_runs_share_is_held_once() -> None:
+    page = report.render(some(), thumbnails=lambda run: [Thumbnail(GIF, run.id)])
+    assert page.count(GIF) == 1
 
 
 def test_thumbnails_are_asked_for_completed_runs_only() -> None:
