@@ -50,7 +50,7 @@ class Problem:
         self._costs, self._bench = costs, bench
         mixed = seeding.generator(0, "order of search splits")
         self._splits = {split: mixed.permutation(indices) for split, indices in splits.items()}
-        """In mixed order: batch-norm on the statistics of a batch sorted by class would remove what tells classes apart."""
+        """In mixed order: batch-norm on the statistics of a batch sorted by class removes what tells classes apart."""
         self._rngs: dict[str, np.random.Generator] = {}
         self._torch_rngs: dict[str, torch.Generator] = {}
         self._epochs: dict[str, int] = {}
@@ -111,7 +111,8 @@ class Problem:
 
     def labels_in(self, split: SearchSplit) -> npt.NDArray[np.int64]:
         """The class of each clip of a search split, in the order of its clips."""
-        return self._bench.store.labels[self._splits[split]].astype(np.int64)
+        labels: npt.NDArray[np.int64] = self._bench.store.labels[self._splits[split]].astype(np.int64)
+        return labels
 
     def search_batches(self, split: SearchSplit, *, subset: npt.NDArray[np.int64] | None = None) -> Iterator[ClipBatch]:
         """One epoch of shuffled, augmented batches of a search split; each call is another epoch.
