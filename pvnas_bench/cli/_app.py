@@ -158,12 +158,15 @@ def report(
     output: Annotated[
         Path | None, typer.Option(help="The page.  [default: report.html in the results folder]", metavar="FILE")
     ] = None,
+    datasets: Annotated[
+        list[str] | None, typer.Option("--dataset", help="Show test clips of this data set; may be repeated.")
+    ] = None,
     reference: Reference = True,
 ) -> int:
     """Write one self-contained HTML page of the records in a folder, and print its path."""
     from pvnas_bench.cli import _report
 
-    return _report.report(results, output or results / "report.html", reference=reference)
+    return _report.report(results, output or results / "report.html", datasets or (), reference=reference)
 
 
 @app.command()

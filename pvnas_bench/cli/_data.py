@@ -5,8 +5,24 @@ import sys
 
 from pvnas_bench.cli import INTERRUPTED, OK, _progress
 from pvnas_bench.protocol import get_protocol
-from pvnas_bench.video import CacheSpec, open_dataset
+from pvnas_bench.video import CacheSpec, ClipStore, open_dataset
 from pvnas_bench.video import prepare as decode
+
+
+def decoded(name: str, protocol: str) -> ClipStore:
+    """The clips of a data set as a protocol needs them, decoded before or now, with progress on standard error.
+
+    Raises:
+        UsageError: no such data set or protocol, or the data is unfit.
+    """
+    settings = get_protocol(protocol)
+    spec = CacheSpec(settings.cache_size, settings.cache_frames, settings.fit)
+    with _progress.display() as display:
+
+        def progress(done: int, total: int) -> None:
+            display.show("clips", done, total, f"{done:,} of {total:,} made ready")
+
+        return decode(open_dataset(name, progress=progress), spec, progress=progress)
 
 
 def prepare(name: str, protocol: str, *, as_json: bool) -> int:
@@ -15,15 +31,8 @@ def prepare(name: str, protocol: str, *, as_json: bool) -> int:
     Raises:
         UsageError: no such data set or protocol, or the data is unfit.
     """
-    settings = get_protocol(protocol)
-    spec = CacheSpec(settings.cache_size, settings.cache_frames, settings.fit)
     try:
-        with _progress.display() as display:
-
-            def progress(done: int, total: int) -> None:
-                display.show("clips", done, total, f"{done:,} of {total:,} made ready")
-
-            store = decode(open_dataset(name, progress=progress), spec, progress=progress)
+        store = decoded(name, protocol)
     except KeyboardInterrupt:
         print("interrupted: what was made so far is thrown away", file=sys.stderr)
         return INTERRUPTED

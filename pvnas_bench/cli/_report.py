@@ -1,20 +1,40 @@
 """The command `report`."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pvnas_bench.cli import OK, _results
+import numpy as np
+
+from pvnas_bench.cli import OK, _data, _results
 from pvnas_bench.records import Record
-from pvnas_bench.report import write
+from pvnas_bench.report import Clips, Thumbnail, thumbnail, write
+
+CLIPS = 12
+"""Shown of a data set, one of each class as far as they go."""
 
 
-def report(results: Path, output: Path, *, reference: bool) -> int:
+def report(results: Path, output: Path, datasets: Sequence[str], *, reference: bool) -> int:
     """Write the page of the records and print its path.
 
     Raises:
-        UsageError: no record in the folder, or a page that cannot be written.
+        UsageError: no record in the folder, an unknown data set, or a page that cannot be written.
     """
     records, unreadable = _results.load(results, Record, reference=reference)
+    clips = _clips(datasets) if datasets else None
     with _results.writing(output):
-        write(output, records, unreadable)
+        write(output, records, unreadable, thumbnails=clips)
     print(output)
     return OK
+
+
+def _clips(datasets: Iterable[str]) -> Clips:
+    """Gives a run the test clips of its own data set."""
+    shown: dict[str, list[Thumbnail]] = {}
+    for name in datasets:
+        store = _data.decoded(name, "quick")
+        test = store.indices("test")
+        _, first = np.unique(store.labels[test], return_index=True)
+        shown[store.dataset.fingerprint] = [
+            thumbnail(store.frames(index), store.classes[store.labels[index]]) for index in test[first[:CLIPS]]
+        ]
+    return lambda record: shown.get(record.data.fingerprint, ())

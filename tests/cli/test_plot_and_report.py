@@ -32,6 +32,17 @@ def test_report_prints_its_page(cli: Cli, finished: Finished, tmp_path: Path) ->
     assert finished.record["outcome"]["architecture"] in (tmp_path / "page.html").read_text()
 
 
+def test_report_shows_clips_of_the_data_set_with_its_runs(
+    cli: Cli, finished: Finished, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    words = ("report", "--results", finished.results, "--output", tmp_path / "page.html")
+    picture = "data:image/png;base64,"
+    assert picture not in (cli(*words), (tmp_path / "page.html").read_text())[1]
+    assert cli(*words, "--dataset", tiny_dataset).code == OK
+    assert (tmp_path / "page.html").read_text().count(picture) == 3
+    assert cli(*words, "--dataset", "synthetic_moton").code == USAGE
+
+
 @pytest.mark.parametrize("command", ["plot", "report"])
 def test_without_records_or_a_place_to_write_nothing_is_made(
     cli: Cli, finished: Finished, tmp_path: Path, command: str
