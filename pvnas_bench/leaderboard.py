@@ -21,14 +21,12 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pvnas_bench import statistics
-from pvnas_bench.errors import UsageError
-from pvnas_bench.records import Record, Role, Summary, without_cycle_collection, write_atomically
+from pvnas_bench.records import Record, Role, Summary, without_cycle_collection
 
 AnyRecord = Record | Summary
 
@@ -692,25 +690,3 @@ def to_parquet(boards: Sequence[Board]) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(table(boards), schema), sink)
     return bytes(sink.getvalue().to_pybytes())
-
-
-_WRITERS: dict[str, Callable[[Sequence[Board]], str | bytes]] = {
-    ".txt": render_terminal,
-    ".md": to_markdown,
-    ".csv": to_csv,
-    ".json": to_json,
-    ".parquet": to_parquet,
-}
-
-
-def write(boards: Sequence[Board], path: Path) -> None:
-    """Write boards in the format that the file's suffix names: .md, .csv, .json, .parquet or .txt.
-
-    Raises:
-        UsageError: the suffix names no format.
-    """
-    writer = _WRITERS.get(path.suffix)
-    if writer is None:
-        raise UsageError(f"cannot write a leaderboard to {path}: name a file that ends in {', '.join(_WRITERS)}")
-    content = writer(boards)
-    write_atomically(path, content if isinstance(content, bytes) else content.encode())
