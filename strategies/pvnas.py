@@ -78,7 +78,7 @@ class PVNAS(Strategy):
         weight_rate: float = Field(0.1, gt=0, description="peak rate of SGD-Nesterov, momentum 0.9 (R)")
         weight_decay: float = Field(4e-5, ge=0, description="of the weights (ProxylessNAS)")
         label_smoothing: float = Field(0.1, ge=0, lt=1, description="of the weights' loss (ProxylessNAS)")
-        alpha_rate: float = Field(0.03, gt=0, description="peak rate of Adam, β=(0, 0.999) (β: ProxylessNAS)")
+        alpha_rate: float = Field(0.1, gt=0, description="peak rate of Adam, β=(0, 0.999) (β: ProxylessNAS)")
         macs_weight: float = Field(0.5, ge=0, description="λ of |E[MACs]/target - 1| (R)")
         target: float = Field(0.9, gt=0, description="target MACs over the cap (R)")
 

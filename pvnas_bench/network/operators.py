@@ -7,6 +7,9 @@ and T; `stride` is spatial.
 
 from typing import Any
 
+import math
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -80,11 +83,25 @@ def temporal_shift(x: Tensor, frames: int) -> Tensor:
     return shifted
 
 
-class Operator(nn.Module):
-    """The depth-wise operator of a block, by its token; `channels` may be a slice of those it was made for.
+def operate(token: str, x: Tensor, weights: Sequence[Tensor], frames: int, stride: int) -> Tensor:
+    """The depth-wise operator of a token: (N·T, C, H, W) → (N·T, C, H/stride, W/stride).
 
     ``tsm`` is a spatial convolution here: its shift comes before the expansion, where it moves fewer channels.
+
+    Args:
+        weights: as `KERNELS` lists them, each (C, 1, *kernel).
     """
+    if token == "st3":
+        return full_convolution(x, weights[0], frames, stride)
+    if token == "t5":
+        pooled = F.avg_pool2d(x, stride, ceil_mode=True) if stride > 1 else x
+        return temporal_convolution(pooled, weights[0], frames)
+    y = spatial_convolution(x, weights[0], stride)
+    return temporal_convolution(y, weights[1], frames) if token == "f3" else y
+
+
+class Operator(nn.Module):
+    """The depth-wise operator of one block, by its token."""
 
     def __init__(self, token: str, channels: int, stride: int) -> None:
         super().__init__()
@@ -95,12 +112,39 @@ class Operator(nn.Module):
             nn.init.kaiming_normal_(weight, mode="fan_in", nonlinearity="linear" if len(shapes) > 1 else "relu")
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
+        """(N·T, C, H, W) → (N·T, C, H/stride, W/stride)."""
+        return operate(self.token, x, list(self.weights), frames, self.stride)
+
+
+class ElasticOperators(nn.Module):
+    """All operators of a slot from shared kernels, as a supernet needs them.
+
+    Elastic kernels (Cai et al. 2020), in space and time: ``s3`` and ``tsm`` are the centre of the 5x5 kernel of ``s5``;
+    ``f3`` is that centre, then the centre of the 5-tap temporal kernel of ``t5``; ``st3`` is the outer product of the two
+    plus a part of its own. At the start the temporal kernel is near the identity and that part is zero, so that all
+    operators compute nearly the same and training tells them apart.
+    """
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.spatial = nn.Parameter(torch.empty(channels, 1, 5, 5))
+        self.temporal = nn.Parameter(torch.empty(channels, 1, 5, 1))
+        self.full = nn.Parameter(torch.zeros(channels, 1, 3, 3, 3))
+        with torch.no_grad():
+            nn.init.normal_(self.spatial, std=0.3 * math.sqrt(2 / 25))
+            nn.init.normal_(self.spatial[..., 1:4, 1:4], std=math.sqrt(2 / 9))
+            nn.init.normal_(self.temporal, std=0.3)
+            self.temporal[:, :, 2] += 1
+
+    def kernels(self, token: str, channels: int) -> list[Tensor]:
+        """The kernels of an operator on the first `channels` channels, as `KERNELS` lists them."""
+        spatial, temporal = self.spatial[:channels], self.temporal[:channels]
+        centre, taps = spatial[..., 1:4, 1:4], temporal[:, :, 1:4]
+        if token == "st3":
+            return [taps[..., None] * centre[:, :, None] + self.full[:channels]]
+        return {"s3": [centre], "s5": [spatial], "f3": [centre, taps], "t5": [temporal], "tsm": [centre]}[token]
+
+    def forward(self, token: str, x: Tensor, frames: int) -> Tensor:
         """(N·T, c, H, W) → (N·T, c, H/stride, W/stride), c ≤ channels."""
-        weights = [weight[: x.shape[1]] for weight in self.weights]
-        if self.token == "st3":
-            return full_convolution(x, weights[0], frames, self.stride)
-        if self.token == "t5":
-            pooled = F.avg_pool2d(x, self.stride, ceil_mode=True) if self.stride > 1 else x
-            return temporal_convolution(pooled, weights[0], frames)
-        y = spatial_convolution(x, weights[0], self.stride)
-        return temporal_convolution(y, weights[1], frames) if self.token == "f3" else y
+        return operate(token, x, self.kernels(token, x.shape[1]), frames, self.stride)

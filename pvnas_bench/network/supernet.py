@@ -1,8 +1,8 @@
 """The supernet of a block space: every candidate of every slot with shared weights.
 
-Sharing: the candidates of a slot share its point-wise weights and its squeeze-excitation, a smaller expansion being the
-first channels of a larger one (Cai et al. 2020); each operator has its own depth-wise kernels and the batch-norm that
-follows them, and each candidate (operator, expansion, SE) its own affine parameters in the last batch-norm.
+Sharing: the candidates of a slot share its point-wise weights, its squeeze-excitation and its depth-wise kernels (see
+`ElasticOperators`); a smaller expansion is the first channels of a larger one (Cai et al. 2020). Each operator has its
+own batch-norm after its kernel, and each candidate (operator, expansion, SE) its own affine parameters in the last one.
 
 Batch-norm uses the statistics of the batch, in training and evaluation, as weights serve many paths (DARTS,
 ProxylessNAS); `recalibrate` estimates running statistics for one path (SPOS), which `extract` carries into the
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pvnas_bench.network.blocks import InvertedBottleneck, SqueezeExcitation, pointwise
-from pvnas_bench.network.operators import Operator, temporal_shift
+from pvnas_bench.network.operators import ElasticOperators, temporal_shift
 from pvnas_bench.network.standalone import Head, Network, Stem
 from pvnas_bench.space import INACTIVE, SE, Architecture, BlockSpace, Slot, hidden_channels
 
@@ -94,7 +94,7 @@ class SuperBlock(nn.Module):
         real = [token for token in slot.operators if token != "skip"]
         self.expand = pointwise(slot.cin, channels)
         self.expand_norm = ElasticNorm(channels)
-        self.operators = nn.ModuleDict({token: Operator(token, channels, slot.stride) for token in real})
+        self.operators = ElasticOperators(channels, slot.stride)
         self.operator_norms = nn.ModuleDict({token: ElasticNorm(channels) for token in real})
         self.attention = SqueezeExcitation(channels, hidden_channels(slot.cin))
         self.project = pointwise(channels, slot.cout)
@@ -113,7 +113,7 @@ class SuperBlock(nn.Module):
         c = self.slot.cin * self.expansions[e]
         y = temporal_shift(x, frames) if token == "tsm" else x
         y = F.relu(self.expand_norm(F.conv2d(y, self.expand.weight[:c])), inplace=True)
-        y = F.relu(self.operator_norms[token](self.operators[token](y, frames)), inplace=True)
+        y = F.relu(self.operator_norms[token](self.operators(token, y, frames)), inplace=True)
         if self.se[a]:
             y = self.attention(y, frames)
         y = self.project_norm(F.conv2d(y, self.project.weight[:, :c]))
@@ -140,7 +140,7 @@ class SuperBlock(nn.Module):
             y = expanded
             if token == "tsm":
                 y = F.relu(self.expand_norm(self.expand(temporal_shift(x, frames))), inplace=True)
-            y = F.relu(self.operator_norms[token](self.operators[token](y, frames)), inplace=True)
+            y = F.relu(self.operator_norms[token](self.operators(token, y, frames)), inplace=True)
             y = y * mask[:, None, None]
             if any(self.se):
                 y = y * (1 - attended + attended * self.attention.scale(y, frames))
@@ -156,11 +156,10 @@ class SuperBlock(nn.Module):
     def copy_into(self, target: InvertedBottleneck, choice: Candidate) -> None:
         """Copy one candidate's slice of the shared weights into a stand-alone block."""
         token = self.tokens[choice[0]]
-        operator = self.operators[token]
-        assert isinstance(operator, Operator)
         _copy(target.expand.weight, self.expand.weight)
         _copy_norm(target.expand_norm, self.expand_norm)
-        for mine, theirs in zip(operator.weights, target.operator.weights, strict=True):
+        kernels = self.operators.kernels(token, target.expand.weight.shape[0])
+        for mine, theirs in zip(kernels, target.operator.weights, strict=True):
             _copy(theirs, mine)
         _copy_norm(target.operator_norm, self.operator_norms[token])
         if target.attention is not None:

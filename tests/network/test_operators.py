@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pvnas_bench.network.operators import Operator, temporal_shift
+from pvnas_bench.network.operators import ElasticOperators, Operator, temporal_shift
 from pvnas_bench.space import KERNELS
 
 N, T, C, S = 2, 5, 16, 8
@@ -56,11 +56,24 @@ def test_operator_keeps_channels_last_memory(token: str) -> None:
     assert out.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("token", sorted(KERNELS))
-def test_a_slice_of_the_channels_is_the_first_channels(token: str) -> None:
-    _, frames = folded()
-    operator = Operator(token, C, 2).double()
-    torch.testing.assert_close(operator(frames[:, :4], T), operator(frames, T)[:, :4])
+def test_elastic_operators_equal_conv3d_on_their_kernels_and_slice_by_channels(token: str, stride: int) -> None:
+    video, frames = folded()
+    elastic = ElasticOperators(C, stride).double()
+    elastic.full.data.normal_(generator=torch.Generator().manual_seed(0))
+    out = elastic(token, frames, T)
+    expected = reference(token, video, elastic.kernels(token, C), stride)
+    torch.testing.assert_close(unfold(out), expected, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(elastic(token, frames[:, :4], T), out[:, :4])
+
+
+def test_elastic_operators_start_near_each_other() -> None:
+    elastic = ElasticOperators(512, 1)
+    full = elastic.kernels("st3", 512)[0]
+    spatial, temporal = elastic.kernels("f3", 512)
+    torch.testing.assert_close(full, temporal[..., None] * spatial[:, :, None])
+    assert (temporal[:, 0, :, 0].mean(0) - torch.tensor([0.0, 1.0, 0.0])).abs().max() < 0.1
 
 
 def test_shift_moves_an_eighth_each_way() -> None:
