@@ -1,0 +1,34 @@
+"""PARSEC: probabilistic neural architecture search.
+
+Casale, Gordon & Fusi learn a distribution over architectures by importance-weighted samples, always the same number of
+them, and a joint distribution over what a block does. FP-NAS starts from it: its equations, and the code, are in
+`fp_nas`, which with a fixed K and a joint distribution is this method.
+"""
+
+from typing import Literal
+
+from pvnas_bench.strategies.fp_nas import FPNAS
+from pydantic import Field
+
+from pvnas_bench import Info
+
+
+class PARSEC(FPNAS):
+    info = Info(
+        name="parsec",
+        title="PARSEC: probabilistic search with importance-weighted samples",
+        paper="Casale, Gordon & Fusi, Probabilistic Neural Architecture Search, arXiv 1902.05116",
+        year=2019,
+        levels=("structural", "modular"),
+        published="importance-weighted gradients of weights and distribution, K = 16 samples, one distribution over "
+        "the candidates of a block, the most probable architecture at the end",
+        reconstructed="the hinge on MACs (FP-NAS'), learning rates, temperature of the weights, warm-up; weights train "
+        "along paths resampled from w, not along all K; the cap is kept by a knapsack",
+    )
+
+    class Config(FPNAS.Config):
+        sampling: Literal["adaptive", "fixed"] = Field("fixed", description="fixed: PARSEC; adaptive: FP-NAS")
+        distribution: Literal["coarse_to_fine", "joint", "factorised"] = Field(
+            "joint", description="joint: PARSEC; coarse_to_fine: FP-NAS"
+        )
+        initial_samples: int = Field(16, ge=2, description="K (PARSEC)")

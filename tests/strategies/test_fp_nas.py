@@ -1,0 +1,215 @@
+"""FP-NAS and PARSEC against brute-force enumeration."""
+
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pvnas_bench.spaces.st_default import SPACE
+from pvnas_bench.strategies.fp_nas import FPNAS, alpha_loss, excess, importance_weights
+from pvnas_bench.strategies.parsec import PARSEC
+
+from pvnas_bench.distribution import FactorisedDistribution, JointDistribution
+from pvnas_bench.network.cost import CostModel
+from pvnas_bench.space import Architecture, BlockSpace, Stage, uniform_options
+
+from .driven import Driven, check_continuation, completed
+
+BUDGET = 2.0
+FEW = {"initial_samples": 5, "least_samples": 2, "warmup": 0.2, "target": 0.3}
+"""Settings under which a small budget holds some steps of each phase."""
+STAGES = (Stage(4, 2, (1, 2)),)
+TINY = BlockSpace(
+    "tiny",
+    1,
+    description="",
+    frames=(2,),
+    sizes=(8,),
+    stem=4,
+    stages=STAGES,
+    head=4,
+    operators=("s3", "t5", "skip"),
+    expansions=(2,),
+    se=("no", "se"),
+    caps={"L": 10**6},
+    reference=uniform_options(STAGES, frames=2, size=8, depths=(1,), operators=("s3",), expansion=2, se="no"),
+    experts={},
+)
+EVERY = list(TINY.enumerate())
+
+
+def log_likelihood(a: Architecture, theta: torch.Tensor) -> torch.Tensor:
+    """A made-up log P(y|X,ω,A) with weights ω = theta, different for each architecture."""
+    features = torch.tensor([math.sin(3.0 * i * (choice + 2)) for i, choice in enumerate(a.choices, 1)])
+    return -((features * theta).sum() ** 2) - theta[: len(a.choices) // 2].sum().cos()
+
+
+def rational() -> tuple[FactorisedDistribution, list[Architecture]]:
+    """A distribution of rational probabilities, and a sample in which each architecture has exactly its share."""
+    shares = {
+        "depth.1": (1, 3),
+        "operator.1.1": (3, 1),
+        "operator.1.2": (1, 2, 1),
+        "se.1.1": (1, 1),
+        "se.1.2": (3, 1),
+    }
+    distribution = FactorisedDistribution(TINY)
+    sample: list[Architecture] = []
+    p: dict[Architecture, Fraction] = {a: Fraction(1) for a in EVERY}
+    with torch.no_grad():
+        for i, (decision, logit) in enumerate(zip(TINY.decisions, distribution.logits, strict=True)):
+            own = shares.get(decision.name, (1,) * len(decision.options))
+            logit.copy_(torch.tensor(own, dtype=torch.float32).log() + 0.7)
+            for a in EVERY:
+                if a.choices[i] >= 0:
+                    p[a] *= Fraction(own[a.choices[i]], sum(own))
+    assert sum(p.values()) == 1
+    for a, share in p.items():
+        sample += [a] * int(share * 4**4 * 2)
+    assert len(sample) == 4**4 * 2
+    return distribution, sample
+
+
+def test_the_gradients_are_those_of_the_enumerated_likelihood() -> None:
+    distribution, sample = rational()
+    theta = torch.linspace(-1, 1, len(TINY.decisions), requires_grad=True)
+    exact = -torch.stack([distribution.log_prob(a) + log_likelihood(a, theta) for a in EVERY]).logsumexp(0)
+    parameters = [p for p in distribution.parameters() if len(p) > 1]
+    expected = torch.autograd.grad(exact, [*parameters, theta])
+
+    likelihoods = torch.stack([log_likelihood(a, theta) for a in sample])
+    w = importance_weights(likelihoods.detach(), 1.0)
+    log_p = torch.stack([distribution.log_prob(a) for a in sample])
+    ours = torch.autograd.grad(alpha_loss(log_p, w, torch.zeros(len(sample)), 0.5), parameters)
+    ours += torch.autograd.grad(-(w * likelihoods).sum(), theta)
+    for mine, brute in zip(ours, expected, strict=True):
+        torch.testing.assert_close(mine, brute, rtol=1e-4, atol=1e-5)
+
+
+def test_the_cost_term_has_the_gradient_of_the_log_of_the_expected_excess() -> None:
+    distribution, sample = rational()
+    costs = CostModel(TINY, 3)
+    target = float(np.median([costs(a).macs for a in EVERY]))
+    of_every = torch.tensor([max(0.0, costs(a).macs / target - 1) for a in EVERY])
+    expectation = (torch.stack([distribution.log_prob(a) for a in EVERY]).exp() * of_every).sum()
+    parameters = [p for p in distribution.parameters() if len(p) > 1]
+    expected = torch.autograd.grad(0.3 * expectation.log(), parameters)
+
+    log_p = torch.stack([distribution.log_prob(a) for a in sample])
+    of_sample = torch.tensor([excess(costs(a).macs, target) for a in sample])
+    ours = torch.autograd.grad(alpha_loss(log_p, torch.zeros(len(sample)), of_sample, 0.3), parameters)
+    for mine, brute in zip(ours, expected, strict=True):
+        torch.testing.assert_close(mine, brute, rtol=1e-4, atol=1e-5)
+
+
+def test_no_cost_below_the_target() -> None:
+    assert excess(9.0, 10.0) == 0.0
+    assert excess(15.0, 10.0) == pytest.approx(0.5)
+    log_p, w = torch.tensor([-1.0, -2.0]), torch.tensor([0.25, 0.75])
+    assert float(alpha_loss(log_p, w, torch.zeros(2), 9.0)) == pytest.approx(1.75)
+    assert float(alpha_loss(log_p, w, torch.zeros(2), 9.0, baseline=True)) == pytest.approx(0.25)
+
+
+def test_temperature_runs_from_the_best_alone_to_all_alike() -> None:
+    likelihoods = torch.tensor([-20.0, -30.0, -25.0])
+    torch.testing.assert_close(importance_weights(likelihoods, 1e-3), torch.tensor([1.0, 0.0, 0.0]))
+    torch.testing.assert_close(importance_weights(likelihoods, 1e6), torch.full((3,), 1 / 3), atol=1e-4, rtol=0)
+
+
+def random_factorised(space: BlockSpace, seed: int) -> FactorisedDistribution:
+    distribution = FactorisedDistribution(space)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for logit in distribution.logits:
+            logit.copy_(2 * torch.randn(len(logit), generator=generator))
+    return distribution
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_joint_distribution_starts_as_the_same_one(seed: int) -> None:
+    factorised = random_factorised(TINY, seed)
+    joint = JointDistribution(TINY)
+    joint.take(factorised)
+    p = torch.stack([joint.log_prob(a) for a in EVERY]).exp()
+    torch.testing.assert_close(p, torch.stack([factorised.log_prob(a) for a in EVERY]).exp())
+    torch.testing.assert_close(p.sum(), torch.ones(()))
+    torch.testing.assert_close(joint.entropy(), torch.special.entr(p).sum())
+    assert joint.mean_entropy() == pytest.approx(factorised.mean_entropy(), abs=1e-5)
+    costs = CostModel(TINY, 3)
+    cap = max(costs(a).macs for a in EVERY)
+    assert joint.best(costs, cap) == factorised.best(costs, cap)
+
+
+def test_a_joint_distribution_of_its_own_has_the_enumerated_entropy_and_marginals() -> None:
+    joint = JointDistribution(TINY)
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for logit in joint.parameters():
+            logit.copy_(2 * torch.randn(len(logit), generator=generator))
+    p = torch.stack([joint.log_prob(a) for a in EVERY]).exp()
+    torch.testing.assert_close(joint.entropy(), torch.special.entr(p).sum())
+    for i, decision in enumerate(TINY.decisions):
+        shares = [sum(q for q, a in zip(p.tolist(), EVERY, strict=True) if a.choices[i] == o) for o in range(3)]
+        expected = torch.tensor(shares[: len(decision.options)])
+        torch.testing.assert_close(joint.probabilities()[decision.name], expected / expected.sum(), msg=decision.name)
+    draws = [joint.sample(generator) for _ in range(4000)]
+    frequencies = torch.tensor([draws.count(a) / len(draws) for a in EVERY])
+    torch.testing.assert_close(frequencies, p, atol=0.04, rtol=0)
+
+
+def test_at_the_switch_entropy_and_samples_stay(tiny_dataset: Path) -> None:
+    driven = Driven("fp_nas", tiny_dataset, BUDGET)
+    strategy = driven.strategy
+    strategy.alphas.load_state_dict(random_factorised(SPACE, 1).state_dict())
+    before, samples = float(strategy.alphas.entropy().detach()), strategy.sample_count()
+    incumbent = strategy.alphas.best(driven.problem.costs, driven.problem.cap)
+    strategy._refine()
+    assert isinstance(strategy.alphas, JointDistribution)
+    assert float(strategy.alphas.entropy().detach()) == pytest.approx(before, abs=1e-4)
+    assert strategy.sample_count() == samples
+    assert strategy.alphas.best(driven.problem.costs, driven.problem.cap) == incumbent
+
+
+def test_samples_follow_the_entropy(tiny_dataset: Path) -> None:
+    strategy = Driven("fp_nas", tiny_dataset, BUDGET, initial_samples=14, least_samples=3).strategy
+    uniform = sum(math.log(n) for n in (3, 3, 3, 3))
+    for slot in SPACE.slots:
+        deep = sum(d >= slot.index for d in (1, 2, 3)) / 3
+        real = (len(slot.operators) - ("skip" in slot.operators)) / len(slot.operators)
+        uniform += deep * (math.log(len(slot.operators)) + real * 2 * math.log(2))
+    assert float(strategy.alphas.entropy().detach()) == pytest.approx(uniform, rel=1e-5)
+    assert strategy.sample_count() == 14
+    with torch.no_grad():
+        for logit in list(strategy.alphas.logits)[4:]:  # the blocks are decided, the input is not
+            logit[0] = 50.0
+    assert strategy.sample_count() == round(14 * 4 * math.log(3) / uniform)
+    with torch.no_grad():
+        for logit in strategy.alphas.logits:
+            logit[0] = 50.0
+    assert strategy.sample_count() == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("fp_nas", {"switch": 0.5}), ("parsec", {}), ("fp_nas", {"resampled": 0})],
+)
+def test_a_loaded_search_goes_on_as_it_would_have(tiny_dataset: Path, name: str, settings: dict[str, object]) -> None:
+    check_continuation(name, tiny_dataset, BUDGET, after=4, **{**FEW, **settings})
+
+
+def test_both_phases_fit_into_the_budget(tiny_dataset: Path, tmp_path: Path) -> None:
+    record = completed(FPNAS, tiny_dataset, tmp_path, BUDGET, **FEW, switch=0.5)
+    diagnostics = record.diagnostics
+    assert {0.0, 1.0} == set(diagnostics["joint"])
+    assert diagnostics["alpha_entropy"][-1] < 1
+    assert diagnostics["alpha_steps"] > 0
+    assert record.search.reference_trainings > 0.8 * BUDGET
+
+
+def test_parsec_has_sixteen_samples_and_a_joint_distribution(tiny_dataset: Path, tmp_path: Path) -> None:
+    record = completed(PARSEC, tiny_dataset, tmp_path, BUDGET)
+    assert set(record.diagnostics["joint"]) == {1.0}
+    assert set(record.diagnostics["samples"]) <= {1.0, 16.0}
+    assert all(0 < n <= 16 for n in record.diagnostics["effective_samples"] if n)
