@@ -103,6 +103,8 @@ class SuperBlock(nn.Module):
         self.scale = nn.Parameter(torch.ones(shape))
         """γ of the last batch-norm of each candidate (operator, expansion, SE); unused where operator is skip."""
         self.shift = nn.Parameter(torch.zeros(shape))
+        self.skip_norm: ElasticNorm | None = None
+        """An affine batch-norm after a skip, for strategies that read its γ (BN-NAS); none in a stand-alone network."""
 
     def candidate(self, x: Tensor, frames: int, choice: Candidate) -> Tensor | None:
         """One candidate's branch, (N·T, cout, H', W'); None for skip."""
@@ -175,6 +177,9 @@ class SuperBlock(nn.Module):
         if isinstance(choice, Mixture):
             return self.mixture(x, frames, choice)
         gated: Gated = [(choice, None)] if isinstance(choice[0], int) else choice  # type: ignore[list-item,assignment]
+        if self.skip_norm is not None and len(gated) == 1 and self.tokens[gated[0][0][0]] == "skip":
+            normed: Tensor = self.skip_norm(x)
+            return normed
         out = x if self.residual else None
         for candidate, gate in gated:
             branch = self.candidate(x, frames, candidate)

@@ -1,0 +1,130 @@
+"""SPOS: uniform paths, recalibrated fitness, the evolution's rules."""
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pvnas_bench.spaces.st_default import SPACE
+from pvnas_bench.strategies.spos import SPOS
+
+from pvnas_bench.evolution import Recipe, best, distinct, next_generation
+from pvnas_bench.space import Architecture
+
+from .driven import Driven, check_continuation, completed
+
+BUDGET = 1.2
+FEW = {"recalibration": 2, "supernet_share": 0.4}
+
+
+def cheap(architecture: Architecture) -> bool:
+    return architecture.choices[0] == 0
+
+
+def test_a_generation_is_new_feasible_and_of_the_size_asked_for() -> None:
+    rng = np.random.default_rng(0)
+    recipe = Recipe(population=20, top=4, mutations=8, crossovers=8, rate=0.1)
+    seen: dict[Architecture, float] = {}
+    for _ in range(3):
+        parents = best(seen.items(), recipe.top)
+        children = next_generation(recipe, SPACE, parents, seen, cheap, rng)
+        assert len(children) == len(set(children)) == 20
+        assert not set(children) & set(seen)
+        assert all(map(cheap, children))
+        seen |= {child: float(rng.random()) for child in children}
+
+
+def test_children_come_from_the_parents() -> None:
+    rng = np.random.default_rng(0)
+    parents = [SPACE.sample(rng), SPACE.sample(rng)]
+    for child in next_generation(Recipe(10, 2, 0, 10, 0.1), SPACE, parents, (), lambda _: True, rng):
+        for i, choice in enumerate(child.choices):
+            inherited = {parent.choices[i] for parent in parents} - {-1}
+            assert choice == -1 or not inherited or choice in inherited
+    mutants = next_generation(Recipe(40, 2, 40, 0, 0.05), SPACE, parents[:1], (), lambda _: True, rng)
+    assert np.median([SPACE.hamming(parents[0], mutant) for mutant in mutants]) <= 4
+
+
+def test_the_best_are_the_highest_and_the_earlier_of_equal_ones() -> None:
+    rng = np.random.default_rng(0)
+    a, b, c = (SPACE.sample(rng) for _ in range(3))
+    assert best({a: 0.1, b: 0.7, c: 0.7}.items(), 2) == [b, c]
+
+
+def test_too_few_architectures_are_no_endless_loop() -> None:
+    assert distinct(lambda: SPACE.reference, 5, (), lambda _: True) == [SPACE.reference]
+
+
+def test_a_recipe_shrinks_in_proportion() -> None:
+    assert Recipe(50, 10, 25, 25, 0.1).scaled(0.4) == Recipe(20, 4, 10, 10, 0.1)
+    assert Recipe(50, 10, 25, 25, 0.1).scaled(0.01) == Recipe(2, 2, 1, 1, 0.1)
+
+
+def test_paths_are_uniform_under_the_cap(tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driven = Driven("spos", tiny_dataset, 40.0)
+    paths: list[Architecture] = []
+
+    def loss(batch: Any, path: Architecture, label_smoothing: float) -> torch.Tensor:
+        paths.append(path)
+        return torch.zeros((), requires_grad=True)
+
+    monkeypatch.setattr(driven.strategy.supernet, "loss", loss)
+    for _ in range(600):
+        driven.step()
+    assert all(map(driven.problem.feasible, paths))
+    slot = next(slot for slot in SPACE.slots if slot.name == "1.1")
+    counts = Counter(SPACE.option(path, "operator.1.1") for path in paths)
+    expected = len(paths) / len(slot.operators)  # the cap hardly depends on the depth-wise operator
+    assert all(abs(counts[o] - expected) < 4 * math.sqrt(expected) for o in slot.operators)
+
+
+def test_fitness_is_validation_with_recalibrated_statistics(tiny_dataset: Path) -> None:
+    driven = Driven("spos", tiny_dataset, 20.0, recalibration=1)
+    strategy, problem = driven.strategy, driven.problem
+    driven.step()
+    architecture = problem.sample(np.random.default_rng(1))
+    modes: list[str] = []
+    norm = next(strategy.supernet.network.norms())
+    norm.register_forward_hook(lambda module, *_: modes.append(module.mode))
+    before = problem.ledger.macs
+    strategy._fitness(architecture)
+    assert modes == ["calibrate", "running"]
+    clips = problem.batch_size + problem.clips_in("val")
+    assert problem.ledger.macs - before == problem.cost(architecture).macs * clips
+
+
+def test_the_plan_fits_what_is_left(tiny_dataset: Path) -> None:
+    driven = Driven("spos", tiny_dataset, BUDGET, **FEW)
+    while not driven.strategy.trained:
+        driven.step()
+    strategy, ledger = driven.strategy, driven.problem.ledger
+    assert ledger.spent == pytest.approx(0.4 * BUDGET, abs=0.12)  # to a batch
+    driven.to_the_end()
+    assert strategy.generation == strategy.generations > 1
+    assert len(strategy.fitness) == pytest.approx(strategy.generations * strategy.recipe.population, abs=3)
+    assert str(strategy.incumbent()) == str(max(strategy.fitness, key=lambda a: strategy.fitness[a]))
+
+
+def test_verification_decides(tiny_dataset: Path) -> None:
+    driven = Driven("spos", tiny_dataset, 3.0, verify=2, supernet_share=0.2, recalibration=1).to_the_end()
+    verified = driven.strategy.verified
+    assert len(verified) == 2
+    assert driven.strategy.incumbent() == max(verified, key=lambda a: verified[a])
+    assert driven.strategy.diagnostics()["rank_pairs"] == [[driven.strategy.fitness[a], t] for a, t in verified.items()]
+
+
+def test_a_loaded_search_goes_on_as_it_would_have(tiny_dataset: Path) -> None:
+    check_continuation("spos", tiny_dataset, BUDGET, after=2, **FEW)  # in the supernet's training
+    trained = Driven("spos", tiny_dataset, BUDGET, **FEW)
+    while trained.strategy.generation < 1:
+        trained.step()
+    check_continuation("spos", tiny_dataset, BUDGET, after=trained.steps, **FEW)
+
+
+def test_a_run_is_complete(tiny_dataset: Path, tmp_path: Path) -> None:
+    record = completed(SPOS, tiny_dataset, tmp_path, BUDGET, **FEW)
+    assert record.diagnostics["architectures_scored"] == record.search.architectures_evaluated
+    assert record.diagnostics["best_fitness"] == sorted(record.diagnostics["best_fitness"])
