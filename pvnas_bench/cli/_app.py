@@ -113,6 +113,56 @@ def run(
 
 
 @app.command()
+def compare(
+    grid: Annotated[
+        Path | None, typer.Argument(help="A TOML file with what the options say.", metavar="[GRID.toml]")
+    ] = None,
+    strategy: Annotated[
+        list[str] | None, typer.Option(help="A strategy, as in expert[network=tsm]; may be repeated.")
+    ] = None,
+    space: Annotated[list[str] | None, typer.Option(help="A space; may be repeated.")] = None,
+    dataset: Annotated[list[str] | None, typer.Option(help="A data set; may be repeated.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="quick or standard.")] = None,
+    cap: Annotated[str | None, typer.Option(help="Most MACs: one of the space's caps, or a number.")] = None,
+    budget: Annotated[float | None, typer.Option(help="Of each search, in reference trainings.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Seeds 0, 1, ... of each.", min=1)] = None,
+    results: Results = Path("results/runs"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    workers: Annotated[int | None, typer.Option(help="Runs side by side.  [default: every core]", min=1)] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads of each run.", min=1)] = 1,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
+    reference: Reference = True,
+) -> int:
+    """Run a grid of strategies, spaces, data sets and seeds side by side, and show the leaderboards.
+
+    A cell whose record exists is not run again, so the same command goes on where it was stopped.
+    """
+    from pvnas_bench.cli import _compare
+    from pvnas_bench.cli._quiet import quiet
+
+    given = {
+        "strategies": strategy,
+        "spaces": space,
+        "datasets": dataset,
+        "protocol": protocol,
+        "cap": cap,
+        "budget": budget,
+        "seeds": seeds,
+    }
+    with quiet():
+        return _compare.compare(
+            grid,
+            {key: value for key, value in given.items() if value},
+            results=results,
+            device=device,
+            workers=workers,
+            threads=threads,
+            retry_failed=retry_failed,
+            reference=reference,
+        )
+
+
+@app.command()
 def leaderboard(
     results: Results = Path("results/runs"),
     format: Annotated[

@@ -5,10 +5,9 @@ temporal convolution sees the free view (N, C, T, H·W) with a (k, 1) kernel. Ev
 and T; `stride` is spatial.
 """
 
-from typing import Any
-
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -120,8 +119,8 @@ class ElasticOperators(nn.Module):
     """All operators of a slot from shared kernels, as a supernet needs them.
 
     Elastic kernels (Cai et al. 2020), in space and time: ``s3`` and ``tsm`` are the centre of the 5x5 kernel of ``s5``;
-    ``f3`` is that centre, then the centre of the 5-tap temporal kernel of ``t5``; ``st3`` is the outer product of the two
-    plus a part of its own. At the start the temporal kernel is near the identity and that part is zero, so that all
+    ``f3`` is that centre, then the centre of the 5-tap temporal kernel of ``t5``; ``st3`` is the outer product of the
+    two plus a part of its own. At the start the temporal kernel is near the identity and that part is zero, so that all
     operators compute nearly the same and training tells them apart.
     """
 

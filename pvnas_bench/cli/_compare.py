@@ -1,0 +1,105 @@
+"""The command `compare`: a live table of cells, then the leaderboards."""
+
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pvnas_bench import runtime
+from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _leaderboard, _progress
+from pvnas_bench.cli._run import Shown
+from pvnas_bench.compare import Cell, Grid, open_cells
+from pvnas_bench.compare import compare as run_cells
+from pvnas_bench.errors import UsageError
+
+LONGEST = 30
+"""Most cells that the live table shows at a time: those that run, and the last that ended."""
+
+
+def compare(
+    grid: Path | None,
+    given: Mapping[str, Any],
+    *,
+    results: Path,
+    device: str,
+    workers: int | None,
+    threads: int,
+    retry_failed: bool,
+    reference: bool,
+) -> int:
+    """Run the grid of a TOML file, of options, or of both (an option wins), and show its leaderboards.
+
+    Raises:
+        UsageError: something in the grid cannot work; nothing was run.
+    """
+    values = Grid.load(grid).model_dump(exclude_unset=True) if grid else {}
+    if not values and "strategies" not in given:
+        raise UsageError("nothing to compare: name strategies with --strategy, or a grid's TOML file")
+    requests = Grid.parse({**values, **given}).requests(results, device=device, threads=threads)
+    with _progress.display() as display:
+        cells = open_cells(requests, Shown(display))
+    try:
+        cells = _run(cells, workers or max(runtime.usable_cores() // threads, 1), retry_failed)
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    if any(cell.path.exists() for cell in cells):
+        _leaderboard.show(results, None, None, reference=reference)
+    return OK if all(cell.state == "ok" for cell in cells) else FAILED
+
+
+def _run(cells: Sequence[Cell], workers: int, retry_failed: bool) -> list[Cell]:
+    """Run the cells and show how they stand."""
+    state = {cell.path: cell for cell in cells}
+    show = _live if sys.stderr.isatty() else _lines
+    show(state, run_cells(cells, workers=workers, retry_failed=retry_failed))
+    return list(state.values())
+
+
+def _lines(state: dict[Path, Cell], events: Any) -> None:
+    print(_counts(state), file=sys.stderr, flush=True)
+    for cell in events:
+        state[cell.path] = cell
+        if cell.state != "running":
+            print(f"{_counts(state)}: {' '.join(_row(cell))}", file=sys.stderr, flush=True)
+
+
+def _live(state: dict[Path, Cell], events: Any) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    recent: list[Path] = []
+    with Live(_table(state, recent), console=Console(stderr=True), refresh_per_second=2, redirect_stdout=False) as live:
+        for cell in events:
+            state[cell.path] = cell
+            recent = [*(path for path in recent if path != cell.path), cell.path][-LONGEST:]
+            live.update(_table(state, recent))
+
+
+def _table(state: Mapping[Path, Cell], recent: Sequence[Path]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("strategy", "space", "data set", "seed", "state", "top-1", "search", title=_counts(state), box=None)
+    for path in recent:
+        table.add_row(*map(Text, _row(state[path])))
+    return table
+
+
+def _row(cell: Cell) -> tuple[str, ...]:
+    request = cell.request
+    return (
+        cell.entry,
+        request.space,
+        Path(request.dataset).stem,
+        f"seed {request.seed}",
+        f"{cell.state}: {cell.note}" if cell.note else cell.state,
+        "" if cell.top1 is None else f"{cell.top1:.1%}",
+        "" if cell.seconds is None else f"{cell.seconds:.0f} s",
+    )
+
+
+def _counts(state: Mapping[Path, Cell]) -> str:
+    counts = Counter(cell.state for cell in state.values())
+    return f"{len(state)} cells: " + ", ".join(f"{number} {name}" for name, number in counts.items())

@@ -1,0 +1,201 @@
+"""A grid of runs: strategies x spaces x data sets x seeds, in worker processes, resumable.
+
+Each cell is one `runner.Run` in a fresh process. A cell whose record exists is not run again: a grid that was
+interrupted goes on where it stopped, and the record, not a list kept on the side, says what is done.
+"""
+
+import multiprocessing
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pvnas_bench import records
+from pvnas_bench.errors import UsageError
+from pvnas_bench.request import Observer, Request, Setup
+from pvnas_bench.runner import Run
+
+State = Literal["waiting", "running", "ok", "failed", "timeout", "interrupted", "refused"]
+DONE: frozenset[State] = frozenset({"ok"})
+RETRIED: frozenset[State] = frozenset({"failed", "timeout"})
+ENTRY = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<settings>[^\[\]]*)\])?")
+
+
+class Grid(BaseModel):
+    """What to compare, as a TOML file says it.
+
+    Attributes:
+        strategies: names or paths, with hyper-parameters in brackets: ``expert[network=tsm]``.
+        seeds: 0, 1, … seeds - 1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    strategies: tuple[str, ...] = Field(min_length=1)
+    spaces: tuple[str, ...] = Field(("st_default",), min_length=1)
+    datasets: tuple[str, ...] = Field(("synthetic_motion",), min_length=1)
+    protocol: str = "quick"
+    cap: str | None = None
+    budget: float | None = None
+    seeds: int = Field(3, ge=1)
+
+    @classmethod
+    def load(cls, path: Path) -> "Grid":
+        """Read a TOML file; paths in it are relative to the working directory.
+
+        Raises:
+            UsageError: it cannot be read or says something that a grid does not know.
+        """
+        try:
+            return cls.parse(tomllib.loads(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}: name a TOML file") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path} is not TOML: {error}") from None
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> "Grid":
+        """Check values.
+
+        Raises:
+            UsageError: the first that is wrong.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            known = ", ".join(cls.model_fields)
+            where = ".".join(map(str, first["loc"]))
+            raise UsageError(f"a grid's {where}: {first['msg']} (it has {known})") from None
+
+    def requests(self, results: Path, *, device: str = "auto", threads: int = 1) -> list[Request]:
+        """One request for each cell, all strategies of a seed before the next seed."""
+        return [
+            Request(
+                strategy=name,
+                space=space,
+                dataset=dataset,
+                protocol=self.protocol,
+                cap=self.cap,
+                budget=self.budget,
+                seed=seed,
+                settings=settings,
+                results=results,
+                device=device,
+                threads=threads,
+            )
+            for seed in range(self.seeds)
+            for dataset in self.datasets
+            for space in self.spaces
+            for name, settings in map(parse_entry, self.strategies)
+        ]
+
+
+def parse_entry(entry: str) -> tuple[str, dict[str, str]]:
+    """A strategy's name and its hyper-parameters from ``name[key=value, …]``.
+
+    Raises:
+        UsageError: it is not of that form.
+    """
+    match = ENTRY.fullmatch(entry.strip())
+    if match is None:
+        raise UsageError(f"{entry!r} is no strategy: write name or name[key=value, ...]")
+    settings = {}
+    for setting in filter(None, (part.strip() for part in (match["settings"] or "").split(","))):
+        key, equals, value = setting.partition("=")
+        if not key or not equals:
+            raise UsageError(f"{entry!r}: a hyper-parameter is key=value, got {setting!r}")
+        settings[key.strip()] = value.strip()
+    return match["name"], settings
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A run of the grid and how it stands; `top1` and `seconds` once it is done."""
+
+    request: Request
+    entry: str
+    path: Path
+    state: State = "waiting"
+    note: str = ""
+    top1: float | None = None
+    seconds: float | None = None
+
+
+def open_cells(requests: Sequence[Request], observer: Observer | None = None) -> list[Cell]:
+    """Resolve every request and see which are done. The clips are made ready, so that workers only open them.
+
+    Raises:
+        UsageError: a request that cannot work; nothing was run.
+    """
+    cells = []
+    for request in requests:
+        setup = Setup(request, observer or Observer())
+        cell = Cell(request, setup.entry, setup.path)
+        cells.append(_recorded(cell) if cell.path.exists() else cell)
+    return cells
+
+
+def _recorded(cell: Cell) -> Cell:
+    """The cell as its record tells; a record that cannot be read is made anew."""
+    try:
+        record = records.load(cell.path, records.Summary)
+    except (ValueError, OSError) as error:
+        return replace(cell, note=f"record made anew: {error}")
+    trained = record.outcome.trained if record.outcome else ()
+    return replace(
+        cell,
+        state=record.status,
+        note=record.error or "",
+        top1=sum(t.test_top1 for t in trained) / len(trained) if trained else None,
+        seconds=record.search.wall_seconds,
+    )
+
+
+def work(request: Request) -> None:
+    """Run one cell; its record is the result."""
+    from pvnas_bench.cli._quiet import quiet
+
+    with quiet():
+        Run(request)()
+
+
+def compare(cells: Sequence[Cell], *, workers: int, retry_failed: bool = False) -> Iterator[Cell]:
+    """Run every cell that is not done, each in a process of its own.
+
+    Yields:
+        each cell when it starts and when it ends, in the order in which that happens.
+    """
+    waiting = [cell for cell in cells if cell.state not in DONE and (retry_failed or cell.state not in RETRIED)]
+    waiting.reverse()
+    running: dict[Future[None], tuple[Cell, ProcessPoolExecutor]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                cell = replace(waiting.pop(), state="running", note="")
+                pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+                running[pool.submit(work, cell.request)] = cell, pool
+                yield cell
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                cell, pool = running.pop(future)
+                pool.shutdown()
+                yield _ended(cell, future)
+    finally:
+        for _, pool in running.values():
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _ended(cell: Cell, future: "Future[None]") -> Cell:
+    """How a cell ended: by its record, or why there is none."""
+    error = future.exception()
+    if error is None:
+        return _recorded(cell)
+    if isinstance(error, BrokenProcessPool):
+        return replace(cell, state="failed", note="its process died")
+    return replace(cell, state="refused", note=f"{type(error).__name__}: {error}")

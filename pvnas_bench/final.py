@@ -1,0 +1,103 @@
+"""The final phase of a run: the architecture found is retrained, tested once, and measured."""
+
+import time
+from statistics import median
+
+import torch
+
+from pvnas_bench import records, seeding
+from pvnas_bench.ledger import Ledger
+from pvnas_bench.network.cost import network_layers
+from pvnas_bench.network.standalone import Network
+from pvnas_bench.phase import Phase
+from pvnas_bench.request import Observer, Setup
+from pvnas_bench.search import Search
+from pvnas_bench.space import Architecture
+from pvnas_bench.training import Clock, Workbench, test, train
+
+LATENCY_PASSES, LATENCY_WARMUP = 20, 5
+
+
+class Final:
+    """Retraining on the whole train split and the one look at the test split."""
+
+    def __init__(self, setup: Setup, observer: Observer) -> None:
+        self._setup, self._observer = setup, observer
+
+    def __call__(self, search: Search, *, retrain: bool) -> records.Outcome:
+        """Train and test what a search found; without retraining, only describe it.
+
+        Raises:
+            TrainingDiverged: a final training did.
+        """
+        setup = self._setup
+        architecture = search.incumbent
+        assert architecture is not None
+        cost = setup.costs(architecture)
+        ledger, clock, start = Ledger(setup.reference_training), Clock(), Phase.begin()
+        full = Workbench(setup.store, setup.protocol, setup.device, ledger, clock)
+        spec = setup.space.spec(architecture)
+        trained = []
+        for retraining in range(setup.protocol.retrainings if retrain else 0):
+            trained.append(self._retrain(full, architecture, retraining))
+        network = Network(spec, len(setup.store.classes)).to(setup.device)
+        return records.Outcome(
+            architecture=str(architecture),
+            macs=cost.macs,
+            parameters=cost.parameters,
+            latency_ms=latency(network, setup.device) * 1e3,
+            front=tuple(map(str, search.front)),
+            network=tuple(vars(layer) for layer in network_layers(spec, len(setup.store.classes))),
+            trained=tuple(trained),
+            cost=start.cost(ledger, clock, setup.device),
+        )
+
+    def _retrain(self, bench: Workbench, architecture: Architecture, retraining: int) -> records.Trained:
+        """Train on the whole train split with a seed of its own, and touch the test split, once."""
+        setup = self._setup
+        cost = setup.costs(architecture)
+        seed = seeding.derive(setup.request.seed, "retraining", retraining)
+
+        def progress(epoch: int) -> None:
+            protocol = setup.protocol
+            self._observer.training(str(architecture), retraining + 1, protocol.retrainings, epoch, protocol.epochs)
+
+        progress(0)
+        with seeding.torch_seeded(seed, "init"):
+            network = Network(setup.space.spec(architecture), len(setup.store.classes)).to(setup.device)
+        curve = train(
+            network,
+            cost.macs,
+            bench,
+            setup.store.indices("train"),
+            epochs=setup.protocol.epochs,
+            seed=seed,
+            validation=setup.store.indices("val"),
+            progress=progress,
+        )
+        scores = test(network, cost.macs, bench, setup.store.indices("test"))
+        return records.Trained(
+            seed=retraining,
+            test_top1=scores.top1,
+            test_top5=scores.top5,
+            test_mean_class=scores.mean_class,
+            test_loss=scores.loss,
+            confusion=tuple(tuple(int(n) for n in row) for row in scores.confusion),
+            curve=tuple(curve),
+        )
+
+
+def latency(network: Network, device: torch.device) -> float:
+    """Median seconds of one clip's forward pass."""
+    network.eval()
+    spec = network.spec
+    clip = torch.zeros(1, spec.frames, spec.size, spec.size, 3, device=device).permute(0, 1, 4, 2, 3)
+    times = []
+    with torch.no_grad():
+        for _ in range(LATENCY_WARMUP + LATENCY_PASSES):
+            start = time.perf_counter()
+            network(clip)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            times.append(time.perf_counter() - start)
+    return median(times[LATENCY_WARMUP:])

@@ -1,0 +1,199 @@
+"""A request in the words of the command line, and the run that it stands for, with everything looked up."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pvnas_bench import records, registry, runtime
+from pvnas_bench.errors import UsageError
+from pvnas_bench.network.cost import CostModel
+from pvnas_bench.problem import SearchSplit
+from pvnas_bench.protocol import Protocol, get_protocol
+from pvnas_bench.space import BlockSpace
+from pvnas_bench.strategy import Strategy, StrategyConfig
+from pvnas_bench.training import training_macs
+from pvnas_bench.video import CacheSpec, ClipStore, open_dataset, prepare, split_by_subject
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to run, in the words of the command line.
+
+    Attributes:
+        strategy, space: a name or a path.
+        dataset: a name, a folder or a manifest.
+        cap: the name of one of the space's caps, or a number of MACs; None: the space's first.
+        budget: in reference trainings; None: the protocol's.
+        settings: hyper-parameters that differ from their defaults.
+        threads: None: every usable core.
+    """
+
+    strategy: str
+    space: str = "st_default"
+    dataset: str = "synthetic_motion"
+    protocol: str = "quick"
+    cap: str | None = None
+    budget: float | None = None
+    seed: int = 0
+    settings: Mapping[str, str] = field(default_factory=dict)
+    results: Path = Path("results/runs")
+    device: str = "auto"
+    threads: int | None = None
+    deterministic: bool = True
+    cache: Path | None = None
+
+
+class Observer:
+    """Hears what a run does; this one ignores it."""
+
+    def preparing(self, done: int, total: int) -> None:
+        """Clips made or decoded so far."""
+
+    def searching(self, budget: float) -> None:
+        """The search begins."""
+
+    def stepped(self, step: records.Step, budget: float) -> None:
+        """The strategy finished a step."""
+
+    def training(self, architecture: str, retraining: int, retrainings: int, epoch: int, epochs: int) -> None:
+        """A final training, the how-manieth of how many, begins (epoch 0) or finished an epoch."""
+
+
+class Setup:
+    """What a request stands for. Everything that a user can get wrong is found out by the constructor."""
+
+    def __init__(self, request: Request, observer: Observer) -> None:
+        """Resolve every name, prepare the clips, and check that a search is possible.
+
+        Raises:
+            UsageError: something asked for does not exist or cannot work; nothing was written to the results.
+        """
+        self.request = request
+        self.kind = registry.get_strategy(request.strategy)
+        self.config = parse_config(self.kind, request.settings)
+        self.space = registry.get_space(request.space)
+        self.protocol = get_protocol(request.protocol)
+        if request.budget is not None:
+            self.protocol = self.protocol.with_budget(request.budget)
+        self.cap_name, self.cap = parse_cap(self.space, request.cap)
+        self.device = runtime.choose_device(request.device)
+        self.threads = request.threads or runtime.usable_cores()
+        check_writable(request.results)
+        self.store = self._prepare(observer)
+        self.costs = CostModel(self.space, len(self.store.classes))
+        cheapest = self.costs.cheapest().macs
+        if cheapest > self.cap:
+            raise UsageError(
+                f"no architecture of {self.space.name} is under the cap of {self.cap:,} MACs: "
+                f"the cheapest has {cheapest:,}, raise --cap"
+            )
+        self.splits = search_splits(self.store, self.protocol)
+        self.reference_training = training_macs(
+            self.costs(self.space.reference).macs,
+            len(self.store.indices("train")),
+            self.protocol.epochs,
+            self.protocol,
+        )
+
+    def _prepare(self, observer: Observer) -> ClipStore:
+        dataset = open_dataset(self.request.dataset, cache_dir=self.request.cache, progress=observer.preparing)
+        spec = CacheSpec(self.protocol.cache_size, self.protocol.cache_frames, self.protocol.fit)
+        return prepare(dataset, spec, cache_dir=self.request.cache, progress=observer.preparing)
+
+    @property
+    def entry(self) -> str:
+        """The leaderboard row: the strategy's name and the hyper-parameters that are not its defaults."""
+        changed = {
+            key: value
+            for key, value in self.config.model_dump(mode="json").items()
+            if value != self.kind.Config().model_dump(mode="json")[key]
+        }
+        settings = ", ".join(f"{key}={value}" for key, value in changed.items())
+        return f"{self.kind.info.name}[{settings}]" if settings else self.kind.info.name
+
+    @property
+    def space_fingerprint(self) -> str:
+        return f"{self.space.fingerprint}:{self.cap_name}"
+
+    @property
+    def id(self) -> str:
+        """The same for the same request: a run that is repeated replaces its record."""
+        parts = [
+            self.space_fingerprint,
+            self.store.dataset.fingerprint,
+            self.protocol.fingerprint,
+            self.entry,
+            self.request.seed,
+        ]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+    @property
+    def path(self) -> Path:
+        """Where the record goes."""
+        words = (self.entry, self.space.name, self.store.dataset.name, self.protocol.name, f"s{self.request.seed}")
+        readable = "-".join(re.sub(r"[^A-Za-z0-9_.=]+", "_", word).strip("_") for word in words)
+        return self.request.results / f"{readable[:120]}-{self.id[:8]}" / records.FILE_NAME
+
+
+def search_splits(store: ClipStore, protocol: Protocol) -> dict[SearchSplit, Any]:
+    """Divide the train split into search-train and search-val, by subject: the same for every seed and strategy."""
+    indices = store.indices("train")
+    held_out = split_by_subject(store.labels[indices], store.subjects[indices], protocol.search_val_fraction, seed=0)
+    return {"train": indices[~held_out], "val": indices[held_out]}
+
+
+def parse_config(kind: type[Strategy], settings: Mapping[str, str]) -> StrategyConfig:
+    """The strategy's hyper-parameters from ``key=value`` settings.
+
+    Raises:
+        UsageError: an unknown key or a value that is out of range; the message says what is valid.
+    """
+    for key in settings:
+        if key not in kind.Config.model_fields:
+            known = ", ".join(kind.Config.model_fields) or "none"
+            raise UsageError(f"{kind.info.name} has no hyper-parameter {key!r}: it has {known}")
+    try:
+        return kind.Config.model_validate(dict(settings))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = f" {key}={settings.get(key)}:" if (key := ".".join(map(str, first["loc"]))) else ""
+        raise UsageError(f"{kind.info.name}:{where} {first['msg']}: change --set") from None
+
+
+def parse_cap(space: BlockSpace, cap: str | None) -> tuple[str, int]:
+    """A cap's name and MACs from a name of the space or a number, such as ``L``, ``2.5e7``.
+
+    Raises:
+        UsageError: neither.
+    """
+    if cap is None:
+        return next(iter(space.caps.items()))
+    if cap in space.caps:
+        return cap, space.caps[cap]
+    try:
+        macs = int(float(cap))
+    except (ValueError, OverflowError):
+        macs = 0
+    if macs <= 0:
+        raise UsageError(f"unknown cap {cap!r}: {space.name} has {', '.join(space.caps)}, or give a number of MACs")
+    return f"{macs}", macs
+
+
+def check_writable(folder: Path) -> None:
+    """Make sure that records can be written to a folder, without leaving anything there.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(f"results folder {folder} cannot be written: choose another with --results")
