@@ -1,0 +1,157 @@
+"""SM-NAS: its front by brute force, what the partial order compares, and whole runs."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pvnas_bench.spaces.st_default import SPACE
+from pvnas_bench.strategies.sm_nas import SMNAS, crowding_distance, smaller
+
+from pvnas_bench import Architecture
+from pvnas_bench.space import INACTIVE
+
+from .driven import Driven, check_continuation, completed
+
+BUDGET = 3.0
+FEW = {"initial": 3, "population": 2, "fidelity": 1}
+
+
+def parse(string: str) -> Architecture:
+    return SPACE.parse(string)
+
+
+SMALL = parse("4-24-1-1/s3-e2-no/_/_/f3-e2-no/_/_")
+
+
+@pytest.mark.parametrize(
+    ("larger", "comparable"),
+    [
+        ("8-24-1-1/s3-e2-no/_/_/f3-e2-no/_/_", True),
+        ("4-40-1-1/s3-e2-no/_/_/f3-e2-no/_/_", True),
+        ("4-24-2-1/s3-e2-no/t5-e4-se/_/f3-e2-no/_/_", True),
+        ("4-24-1-1/s3-e2-no/_/_/f3-e2-no/_/_", True),
+        ("8-24-1-1/s3-e2-no/_/_/st3-e2-no/_/_", False),  # another operator, though it has more MACs
+        ("8-24-1-1/s3-e4-no/_/_/f3-e2-no/_/_", False),
+        ("8-24-1-1/s3-e2-se/_/_/f3-e2-no/_/_", False),
+    ],
+)
+def test_the_partial_order_is_over_depth_frames_and_size_only(larger: str, comparable: bool) -> None:
+    assert smaller(SPACE, SMALL, parse(larger)) == comparable
+
+
+def test_the_partial_order_needs_every_axis() -> None:
+    longer, wider = (parse(f"{i}-1-1/s3-e2-no/_/_/f3-e2-no/_/_") for i in ("8-24", "4-32"))
+    assert not smaller(SPACE, longer, wider) and not smaller(SPACE, wider, longer)
+    assert not smaller(SPACE, longer, SMALL)
+
+
+def test_the_partial_order_is_one() -> None:
+    """Reflexive, antisymmetric, transitive, and the larger costs at least as much, on a chain of mutations."""
+    rng = np.random.default_rng(0)
+    some = [SMALL]
+    for _ in range(60):
+        choices = [max(c, 0) for c in some[int(rng.integers(len(some)))].choices]
+        axis = int(rng.integers(4))
+        choices[axis] = int(rng.integers(3))
+        some.append(SPACE.architecture(choices))
+    for x, y, z in itertools.product(some[:20], repeat=3):
+        assert smaller(SPACE, x, x)
+        if smaller(SPACE, x, y) and smaller(SPACE, y, x):
+            assert x == y
+        if smaller(SPACE, x, y) and smaller(SPACE, y, z):
+            assert smaller(SPACE, x, z)
+
+
+def test_crowding_distance_by_hand() -> None:
+    points = np.array([[0.0, 1.0], [1.0, 0.0], [0.5, 0.25], [0.25, 0.5]])
+    # [0.5, 0.25]: (1 - 0.25) + (0.5 - 0); [0.25, 0.5]: (0.5 - 0) + (1 - 0.25)
+    np.testing.assert_allclose(crowding_distance(points), [np.inf, np.inf, 1.25, 1.25])
+    assert np.isinf(crowding_distance(np.zeros((1, 2)))).all()
+
+
+@pytest.fixture(scope="module")
+def searched(tiny_dataset: Path) -> Driven:
+    return Driven("sm_nas", tiny_dataset, BUDGET, **FEW).to_the_end()
+
+
+def test_the_front_is_what_nothing_dominates(searched: Driven) -> None:
+    points = {(e.macs, e.top1, str(e.architecture)) for e in searched.strategy.evaluated}
+    assert len(points) == len(searched.strategy.evaluated) > 6
+    best = {
+        name
+        for macs, top1, name in points
+        if not any(m <= macs and t >= top1 and (m < macs or t > top1) for m, t, _ in points)
+    }
+    assert set(map(str, searched.strategy.front())) == best
+    assert str(searched.strategy.incumbent()) in best
+
+
+def test_the_hypervolume_is_the_area_under_the_steps(searched: Driven) -> None:
+    cap, area = searched.problem.cap, 0.0
+    front = sorted(
+        (e for e in searched.strategy.evaluated if str(e.architecture) in set(map(str, searched.strategy.front()))),
+        key=lambda e: e.macs,
+    )
+    reach = [*[e.macs / cap for e in front[1:]], 1.0]
+    for evaluation, until in zip(front, reach, strict=True):
+        area += evaluation.top1 * (until - evaluation.macs / cap)
+    history = searched.strategy.diagnostics()["hypervolume"]
+    assert searched.strategy.hypervolume() == pytest.approx(area)
+    assert history == sorted(history) and history[-1] <= area + 1e-12
+
+
+def test_structure_first_then_modules(searched: Driven) -> None:
+    stages = searched.strategy.diagnostics()["stage"]
+    assert stages == sorted(stages, reverse=True) and set(stages) == {"structural", "modular"}
+    for evaluation in searched.strategy.evaluated[: FEW["initial"]]:
+        operators = {
+            d.options[c]
+            for d, c in zip(SPACE.decisions, evaluation.architecture.choices, strict=True)
+            if d.name.startswith("operator") and c != INACTIVE
+        }
+        assert operators <= {"s3", "f3"}
+
+
+def test_violations_by_brute_force(searched: Driven) -> None:
+    wrong = total = 0
+    for x, y in itertools.permutations(searched.strategy.evaluated, 2):
+        a, b = (SPACE.options(e.architecture) for e in (x, y))
+        structural = ("frames", "size", "depth.1", "depth.2")
+        if any(int(a[k]) > int(b[k]) for k in structural) or any(a[k] != b.get(k) for k in set(a) - set(structural)):
+            continue
+        total += 1
+        wrong += x.top1 > y.top1
+    assert searched.strategy.violations() == (wrong, total)
+    assert total > 0
+    assert searched.strategy.diagnostics()["order_violation_rate"] == wrong / total
+
+
+def test_what_cannot_reach_the_front_is_skipped_and_audited(tiny_dataset: Path) -> None:
+    driven = Driven("sm_nas", tiny_dataset, BUDGET, audit=1.0, **FEW)
+    strategy, problem = driven.strategy, driven.problem
+    large, cheap = (parse(s) for s in ("8-32-1-1/s3-e2-no/_/_/f3-e2-no/_/_", "4-24-1-1/s3-e2-no/_/_/s3-e2-no/_/_"))
+    strategy.evaluated = [problem.restore(str(large), 0.5, 1.0, 1), problem.restore(str(cheap), 0.6, 1.0, 1)]
+    between = parse("4-32-1-1/s3-e2-no/_/_/f3-e2-no/_/_")
+    assert strategy.hopeless(between)
+    assert not strategy.hopeless(parse("4-32-1-1/s5-e2-no/_/_/f3-e2-no/_/_"))
+    strategy.evaluated[1] = problem.restore(str(cheap), 0.4, 1.0, 1)
+    assert not strategy.hopeless(between)
+
+
+@pytest.mark.parametrize("stages", ["structural", "modular", "random"])
+def test_controls(tiny_dataset: Path, stages: str) -> None:
+    driven = Driven("sm_nas", tiny_dataset, 1.0, stages=stages, **FEW).to_the_end()
+    assert set(driven.strategy.diagnostics()["stage"]) == {stages}
+    if stages == "modular":
+        kept = {e.architecture.choices[:4] for e in driven.strategy.evaluated}
+        assert kept == {SPACE.reference.choices[:4]}
+
+
+def test_a_run_goes_on_after_a_save(tiny_dataset: Path) -> None:
+    check_continuation("sm_nas", tiny_dataset, BUDGET, 3, **FEW)
+
+
+def test_a_whole_run(tiny_dataset: Path, tmp_path: Path) -> None:
+    record = completed(SMNAS, tiny_dataset, tmp_path, 1.5, **FEW)
+    assert record.outcome is not None and record.outcome.architecture in record.outcome.front
