@@ -1,0 +1,81 @@
+"""Black-box methods: they name an architecture to train, and hear how good it is.
+
+A method fills in `ask`, and `tell` where it learns from more than `history`. This class trains what was asked for,
+remembers every answer, and never pays twice for the same one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pvnas_bench.problem import Problem
+from pvnas_bench.space import Architecture
+from pvnas_bench.strategy import Evaluation, SearchFinished, Strategy
+
+REPEATS = 100
+"""Asks in a row, all for what is known already, after which a method has nothing left to ask."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What to train, and for how many epochs; None: the protocol's proxy."""
+
+    architecture: Architecture
+    epochs: int | None = None
+
+
+class AskTell(Strategy):
+    """A strategy that sees nothing of an architecture but its accuracy after a short training."""
+
+    problem: Problem
+    history: list[Evaluation]
+    """Everything that was told, in order."""
+
+    def setup(self, problem: Problem) -> None:
+        self.problem, self.history = problem, []
+        self.fallback = problem.sample(problem.rng("sample"))
+        self.prepare()
+
+    def prepare(self) -> None:
+        """What a method needs before its first `ask`."""
+
+    def ask(self) -> Architecture | Trial:
+        """The next architecture to train, under the cap; a `Trial` for a fidelity other than the protocol's proxy."""
+        raise NotImplementedError
+
+    def tell(self, evaluation: Evaluation) -> None:
+        """The answer to the last `ask`; `history` has it already."""
+
+    def step(self) -> None:
+        """Train the next architecture that is not known yet.
+
+        Raises:
+            SearchFinished: there was none in `REPEATS` asks.
+        """
+        known = {(evaluation.architecture, evaluation.epochs): evaluation for evaluation in self.history}
+        for _ in range(REPEATS):
+            asked = self.ask()
+            trial = asked if isinstance(asked, Trial) else Trial(asked)
+            epochs = trial.epochs or self.problem.proxy_epochs
+            found = known.get((trial.architecture, epochs))
+            evaluation = found or self.problem.evaluate(trial.architecture, epochs)
+            self.history.append(evaluation)
+            self.tell(evaluation)
+            if found is None:
+                self.problem.log(val_top1=self.best(self.history).top1)
+                return
+        raise SearchFinished
+
+    @staticmethod
+    def best(evaluations: list[Evaluation]) -> Evaluation:
+        """The most accurate of those trained longest, the first of equals."""
+        return max(evaluations, key=lambda evaluation: (evaluation.epochs, evaluation.top1))
+
+    def incumbent(self) -> Architecture:
+        return self.best(self.history).architecture if self.history else self.fallback
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": [[str(e.architecture), e.top1, e.loss, e.epochs] for e in self.history]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.history = [self.problem.restore(*told) for told in state["history"]]

@@ -1,0 +1,122 @@
+"""The conformance suite: whether a strategy keeps to the contract, on anyone's machine in a minute.
+
+It brings its own clips and spaces. A strategy that passes may run on any leaderboard; what it finds is another matter.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pvnas_bench import registry, runtime
+from pvnas_bench.conformance._drive import Course, drive
+from pvnas_bench.conformance._world import World, world
+from pvnas_bench.strategy import Strategy
+
+SEED = 3
+TOLERANCE = 1.01
+
+CHECKS = {
+    "described": "info and hyper-parameters are described",
+    "runs": "runs until its budget is spent",
+    "space": "stays in the space",
+    "cap": "stays under the cap",
+    "budget": "keeps to the budget",
+    "charged": "all that it computes is charged",
+    "test data": "never touches test data",
+    "global chance": "leaves global random state alone",
+    "diagnostics": "diagnostics are JSON",
+    "same seed": "same seed, same trajectory",
+    "state": "saved and loaded in the middle, same continuation",
+    "structural": "runs where only structural decisions are free",
+    "modular": "runs where only modular decisions are free",
+}
+"""What is checked, in order, by name."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One check's outcome; the reason is empty where it passed."""
+
+    check: str
+    passed: bool
+    reason: str = ""
+
+
+def check(name: str) -> Iterator[Result]:
+    """Check a strategy by its name or its file; the results come as they are found.
+
+    Raises:
+        UsageError: there is no such strategy.
+    """
+    kind = registry.get_strategy(name)
+    with runtime.configured(threads=1, deterministic=True), world() as found:
+        yield from _results(kind, found)
+
+
+def _results(kind: type[Strategy], made: World) -> Iterator[Result]:
+    yield _described(kind)
+    config = kind.Config()
+    first = drive(kind, config, made.problem("all", SEED), upset=1, count=True)
+    problems = first.problems
+    second = third = None
+    if not first.crashed:
+        second = drive(kind, config, made.problem("all", SEED), upset=2, keep=True)
+        for name, reasons in second.problems.items():
+            problems.setdefault(name, []).extend(reasons)
+    for name in ("runs", "space", "cap", "budget"):
+        yield _result(name, problems)
+    if first.computed > TOLERANCE * first.charged:
+        problems["charged"] = [f"its convolutions took {first.computed:,} MACs, its ledger says {first.charged:,}"]
+    for name in ("charged", "test data", "global chance", "diagnostics"):
+        yield _result(name, problems)
+    if second is None:
+        yield Result("same seed", False, "not checked: it does not run")
+        yield Result("state", False, "not checked: it does not run")
+    else:
+        yield _compare("same seed", first, second, 0)
+        if "state" in problems or not second.states:
+            yield _result("state", problems)
+        else:
+            middle = (len(second.states) - 1) // 2
+            middle = max(middle, min(1, len(second.states) - 1))
+            third = drive(kind, config, made.problem("all", SEED), upset=3, state=second.states[middle], start=middle)
+            if third.crashed:
+                yield Result("state", False, f"after {middle} steps: {third.problems['runs'][0]}")
+            else:
+                yield _compare("state", second, third, middle)
+    for level in kind.info.levels:
+        yield _result(level, {level: drive(kind, config, made.problem(level, SEED)).problems.get("runs", [])})
+
+
+def _described(kind: type[Strategy]) -> Result:
+    info, missing = kind.info, []
+    for name in ("name", "title", "paper", "published"):
+        if not getattr(info, name):
+            missing.append(f"info.{name} is empty")
+    missing += [
+        f"hyper-parameter {name} has no description"
+        for name, field in kind.Config.model_fields.items()
+        if not field.description
+    ]
+    return _result("described", {"described": missing})
+
+
+def _result(name: str, problems: dict[str, list[str]]) -> Result:
+    reasons = problems.get(name, [])
+    return Result(name, not reasons, "; ".join(dict.fromkeys(reasons)))
+
+
+def _compare(name: str, one: Course, other: Course, start: int) -> Result:
+    """Whether the second course is the first from step `start` on."""
+    words = ("cost", "incumbent", "front", "metrics or diagnostics")
+    for step, (expected, got) in enumerate(zip(one.points[start:], other.points, strict=False), start + 1):
+        for word, a, b in zip(words, expected, got, strict=True):
+            if a != b:
+                return Result(name, False, f"step {step} has another {word}: {_short(a)} and {_short(b)}")
+    if len(one.points) != len(other.points) + start:
+        return Result(name, False, f"{len(one.points)} steps and {len(other.points) + start}")
+    return Result(name, True)
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) < 80 else f"{text[:77]}..."

@@ -1,0 +1,249 @@
+"""Driving a strategy as the runner does, step by step, under watch."""
+
+import copy
+import json
+import math
+import random
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from pvnas_bench import seeding
+from pvnas_bench.conformance._world import Watch
+from pvnas_bench.ledger import BudgetExhausted
+from pvnas_bench.problem import Problem
+from pvnas_bench.search import valid
+from pvnas_bench.strategy import SearchFinished, Strategy, StrategyConfig
+
+IDLE_STEPS = 200
+"""Steps in a row that spend nothing, after which a search is given up."""
+
+Point = tuple[int, str, tuple[str, ...], str]
+"""MACs spent, incumbent, front, and metrics and diagnostics as JSON, after a step."""
+
+
+@dataclass
+class Course:
+    """What a run did."""
+
+    points: list[Point] = field(default_factory=list)
+    problems: dict[str, list[str]] = field(default_factory=dict)
+    """Reasons by the check that they fail."""
+    states: list[dict[str, Any]] = field(default_factory=list)
+    """Copies of the states of strategy and problem after setup and after each step."""
+    computed: int = 0
+    """MACs of convolutions that ran."""
+    charged: int = 0
+    crashed: bool = False
+
+    def fail(self, check: str, reason: str) -> None:
+        reasons = self.problems.setdefault(check, [])
+        if reason not in reasons:
+            reasons.append(reason)
+
+
+class CountConvolutions(TorchDispatchMode):
+    """Counts the MACs of every convolution that runs, forward and backward."""
+
+    macs = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        aten = torch.ops.aten
+        if func is aten.convolution.default:
+            self.macs += out.numel() * math.prod(args[1].shape[1:])
+        elif func is aten.convolution_backward.default:
+            self.macs += args[0].numel() * math.prod(args[2].shape[1:]) * sum(args[-1][:2])
+        return out
+
+
+def drive(
+    kind: type[Strategy],
+    config: StrategyConfig,
+    made: tuple[Problem, Watch],
+    *,
+    upset: int = 0,
+    state: Mapping[str, Any] | None = None,
+    start: int = 0,
+    keep: bool = False,
+    count: bool = False,
+) -> Course:
+    """Search until the budget is spent.
+
+    Args:
+        upset: seed that the global generators have before the run, in place of their state.
+        state: of strategy and problem, to go on from after setup; `start` is the number of steps it has made.
+        keep: take the state after setup and after each step.
+        count: count convolutions.
+    """
+    problem, watch = made
+    course, strategy = Course(), kind(config)
+    counter = CountConvolutions()  # type: ignore[no-untyped-call]
+    with _upset(upset):
+        before = _global_states()
+        step = start
+        try:
+            with seeding.torch_seeded(problem.seed, "setup"):
+                strategy.setup(problem)
+                _reseeded(course, "setup", problem.seed, "setup")
+            if state is not None:
+                strategy.load_state_dict(state["strategy"])
+                problem.load_state_dict(state["problem"])
+                problem.metrics.clear()
+            _look(course, strategy, problem, "setup")
+            if keep:
+                course.states.append(_saved(course, strategy, problem))
+            idle = 0
+            while True:
+                spent, refused = problem.ledger.macs, watch.refused
+                ended = _step(course, strategy, problem, step, counter if count else None)
+                step += 1
+                course.points.append(_look(course, strategy, problem, f"step {step}"))
+                if ended:
+                    break
+                if watch.refused > refused:
+                    course.fail("budget", f"step {step} went on after BudgetExhausted: let it pass")
+                    break
+                idle = 0 if problem.ledger.macs > spent else idle + 1
+                if idle == IDLE_STEPS:
+                    course.fail("runs", f"{idle} steps in a row spent nothing: raise SearchFinished when done")
+                    break
+                if problem.ledger.spent > 2 * problem.ledger.budget:
+                    break
+                if keep:
+                    course.states.append(_saved(course, strategy, problem))
+        except Exception as failure:
+            course.crashed = True
+            where = traceback.extract_tb(failure.__traceback__)[-1]
+            reason = " ".join("".join(traceback.format_exception_only(failure)).split())
+            course.fail("runs", f"{reason} ({Path(where.filename).name}:{where.lineno} in {where.name})")
+        for name, changed in _changed(before).items():
+            if changed:
+                course.fail("global chance", f"changed the state of {name}: draw from problem.rng(name)")
+    ledger = problem.ledger
+    if watch.ledger:
+        course.problems.setdefault("budget", []).extend(dict.fromkeys(watch.ledger))
+    if ledger.macs - ledger.budget * ledger.reference > watch.largest:
+        course.fail(
+            "budget", f"spent {ledger.spent:.2f} of {ledger.budget:g} reference trainings: more than a batch over"
+        )
+    for reason in watch.test_data:
+        course.fail("test data", reason)
+    course.computed, course.charged = counter.macs, ledger.macs
+    return course
+
+
+def _step(course: Course, strategy: Strategy, problem: Problem, step: int, counter: CountConvolutions | None) -> bool:
+    """One step; whether the search is over."""
+    with seeding.torch_seeded(problem.seed, "step", step):
+        try:
+            if counter is None:
+                strategy.step()
+            else:
+                with counter:
+                    strategy.step()
+        except (SearchFinished, BudgetExhausted):
+            return True
+        finally:
+            _reseeded(course, f"step {step + 1}", problem.seed, "step", step)
+    return False
+
+
+def _reseeded(course: Course, where: str, seed: int, *names: str | int) -> None:
+    if torch.initial_seed() != seeding.derive(seed, *names):
+        course.fail("global chance", f"{where} seeded torch: the harness has done so")
+
+
+def _look(course: Course, strategy: Strategy, problem: Problem, where: str) -> Point:
+    """What the strategy would return now, checked."""
+    incumbent, front = strategy.incumbent(), tuple(strategy.front())
+    for name, architecture in (("incumbent", incumbent), *(("front", member) for member in front)):
+        try:
+            valid(problem.space, architecture)
+        except ValueError as error:
+            course.fail("space", f"{name} after {where}: {error}")
+        else:
+            macs = problem.cost(architecture).macs
+            if macs > problem.cap:
+                course.fail("cap", f"{name} after {where} has {macs:,} MACs, the cap is {problem.cap:,}")
+    try:
+        diagnostics = json.dumps(strategy.diagnostics(), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        diagnostics = ""
+        course.fail("diagnostics", f"after {where} they are no JSON: {error}")
+    metrics = json.dumps(problem.metrics, sort_keys=True)
+    problem.metrics.clear()
+    return problem.ledger.macs, str(incumbent), tuple(map(str, front)), metrics + diagnostics
+
+
+def _saved(course: Course, strategy: Strategy, problem: Problem) -> dict[str, Any]:
+    try:
+        own = plain_copy(strategy.state_dict())
+    except TypeError as error:
+        course.fail("state", str(error))
+        own = {}
+    return {"strategy": own, "problem": copy.deepcopy(problem.state_dict())}
+
+
+def plain_copy(state: Any, where: str = "state") -> Any:
+    """A deep copy of a state made of tensors, numbers, strings, lists and dicts.
+
+    Raises:
+        TypeError: it holds something else.
+    """
+    if isinstance(state, torch.Tensor):
+        return state.detach().clone()
+    if state is None or type(state) in (bool, int, float, str):
+        return state
+    if isinstance(state, Mapping):
+        return {key: plain_copy(value, f"{where}[{key!r}]") for key, value in state.items()}
+    if type(state) in (list, tuple):
+        return type(state)(plain_copy(value, f"{where}[{i}]") for i, value in enumerate(state))
+    raise TypeError(f"{where} is a {type(state).__name__}: use tensors, numbers, strings, lists and dicts")
+
+
+# --- the generators that belong to everybody ------------------------------------------------------------------------
+
+
+def _global_states() -> dict[str, Any]:
+    return {
+        "Python's random": random.getstate(),
+        "numpy.random": np.random.get_state(legacy=False),  # noqa: NPY002
+        "torch's generator": torch.get_rng_state(),
+    }
+
+
+def _changed(before: Mapping[str, Any]) -> dict[str, bool]:
+    now = _global_states()
+    python, legacy, of_torch = before
+    return {
+        python: before[python] != now[python],
+        legacy: str(before[legacy]) != str(now[legacy])
+        or not np.array_equal(before[legacy]["state"]["key"], now[legacy]["state"]["key"]),
+        of_torch: not torch.equal(before[of_torch], now[of_torch]),
+    }
+
+
+@contextmanager
+def _upset(seed: int) -> Iterator[None]:
+    """Within the context the global generators have another state; it is put back afterwards."""
+    before = _global_states()
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            python, legacy, _ = before.values()
+            random.setstate(python)
+            np.random.set_state(legacy)  # noqa: NPY002

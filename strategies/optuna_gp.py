@@ -1,0 +1,35 @@
+"""Optuna's Gaussian-process sampler, the MACs cap as a constraint.
+
+The process covers the decisions that every trial has (input, depths, the first blocks); what exists only in some
+trials is drawn at random, as Optuna's sampler does without conditions.
+"""
+
+from optuna.samplers import BaseSampler, GPSampler
+from pvnas_bench.strategies._optuna import OptunaStrategy
+from pydantic import Field
+
+from pvnas_bench import Info, StrategyConfig
+
+
+class OptunaGP(OptunaStrategy):
+    info = Info(
+        name="optuna_gp",
+        title="Optuna: Gaussian process",
+        paper="Jones, Schonlau & Welch, Efficient Global Optimization, J. Global Optimization 1998; "
+        "Akiba et al., Optuna, KDD 2019",
+        year=2019,
+        levels=("structural", "modular"),
+        published="Optuna's own GPSampler, constrained",
+        reconstructed="the space by run; what is told of suggestions above the cap",
+    )
+
+    class Config(StrategyConfig):
+        startup: int = Field(10, ge=1, le=1000, description="random trials at the start (Optuna's default)")
+
+    def sampler(self, seed: int) -> BaseSampler:
+        return GPSampler(
+            n_startup_trials=self.config.startup,
+            seed=seed,
+            deterministic_objective=False,
+            constraints_func=self.excess,
+        )

@@ -1,0 +1,88 @@
+"""Optuna's Hyperband: TPE suggests, and successive halving prunes what is behind after a short training.
+
+A trial is trained for as many epochs as its rung says and reported; where Optuna's pruner lets it pass, it is trained
+anew for the next rung, and in the end in full. Every training is charged.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.pruners import BasePruner, HyperbandPruner
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.trial import TrialState
+from pvnas_bench.strategies._optuna import OptunaStrategy, quiet
+from pydantic import Field
+
+from pvnas_bench import Architecture, Evaluation, Info, StrategyConfig
+from pvnas_bench.ask_tell import Trial
+
+
+def rungs(least: int, most: int, factor: int) -> list[int]:
+    """Epochs at which a trial is reported: least · factor^k below `most`, then `most`."""
+    count = math.ceil(math.log(most / least, factor) - 1e-9) if most > least else 0
+    return [least * factor**k for k in range(count)] + [most]
+
+
+class OptunaHyperband(OptunaStrategy):
+    info = Info(
+        name="optuna_hyperband",
+        title="Optuna: Hyperband with TPE",
+        paper="Li, Jamieson, DeSalvo, Rostamizadeh & Talwalkar, Hyperband, JMLR 2018; Akiba et al., Optuna, KDD 2019",
+        year=2019,
+        levels=("structural", "modular"),
+        published="Optuna's own HyperbandPruner and TPESampler (multivariate, grouped, constrained)",
+        reconstructed="the fidelity is the number of epochs, each rung a training from scratch under its own schedule; "
+        "Optuna's pruner is asynchronous and does not plan brackets by budget",
+    )
+
+    class Config(StrategyConfig):
+        least: int = Field(1, ge=1, le=1000, description="epochs of the first rung (Optuna's min_resource)")
+        factor: int = Field(3, ge=2, le=16, description="η, reduction factor (Optuna's default)")
+        startup: int = Field(10, ge=1, le=1000, description="random trials at the start (Optuna's default)")
+
+    def prepare(self) -> None:
+        super().prepare()
+        most = self.problem.full_epochs
+        self.rungs = rungs(min(self.config.least, most), most, self.config.factor)
+
+    def sampler(self, seed: int) -> BaseSampler:
+        return TPESampler(
+            n_startup_trials=self.config.startup,
+            multivariate=True,
+            group=True,
+            seed=seed,
+            constraints_func=self.excess,
+        )
+
+    def pruner(self) -> BasePruner:
+        return HyperbandPruner(
+            min_resource=self.rungs[0], max_resource=self.rungs[-1], reduction_factor=self.config.factor
+        )
+
+    def ask(self) -> Architecture | Trial:
+        """The running trial at its next rung, or a new one at the first."""
+        if not self.trials or self.trials[-1]["state"] != "RUNNING":
+            architecture = super().ask()
+            assert isinstance(architecture, Architecture)
+            return Trial(architecture, self.rungs[0])
+        running = self.trials[-1]
+        architecture = self.problem.space.from_options(running["params"])
+        with quiet():
+            self._study = self.study(self.sampler(0))  # nothing is suggested
+            self._trial = optuna.Trial(self._study, len(self.trials) - 1)
+        return Trial(architecture, self.rungs[len(running["intermediate_values"])])
+
+    def tell(self, evaluation: Evaluation) -> None:
+        with quiet():
+            self._trial.report(evaluation.top1, evaluation.epochs)
+            if evaluation.epochs == self.rungs[-1]:
+                self._study.tell(self._trial, evaluation.top1)
+            elif self._trial.should_prune():
+                self._study.tell(self._trial, state=TrialState.PRUNED)
+        self._keep(self._study, self._trial.number)
+
+    def diagnostics(self) -> Mapping[str, Any]:
+        states = [trial["state"] for trial in self.trials]
+        return {"trials": len(states), "pruned": states.count("PRUNED"), "enqueued": self.enqueued}

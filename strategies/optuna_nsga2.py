@@ -1,0 +1,40 @@
+"""Optuna's NSGA-II: accuracy and MACs, a front of networks instead of one."""
+
+from collections.abc import Sequence
+
+from optuna.samplers import BaseSampler, NSGAIISampler
+from pvnas_bench.strategies._optuna import OptunaStrategy, quiet
+from pydantic import Field
+
+from pvnas_bench import Architecture, Info, StrategyConfig
+
+
+class OptunaNSGA2(OptunaStrategy):
+    info = Info(
+        name="optuna_nsga2",
+        title="Optuna: NSGA-II on accuracy and MACs",
+        paper="Deb, Pratap, Agarwal & Meyarivan, A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II, "
+        "IEEE TEC 2002; Akiba et al., Optuna, KDD 2019",
+        year=2019,
+        levels=("structural", "modular"),
+        published="Optuna's own NSGAIISampler, with constrained domination",
+        reconstructed="the space by run; a population for some 30 trainings (Optuna's default: 50)",
+    )
+
+    class Config(StrategyConfig):
+        population: int = Field(10, ge=2, le=1000, description="trials of a generation (Optuna's default: 50) (R)")
+
+    directions = ("maximize", "minimize")
+
+    def sampler(self, seed: int) -> BaseSampler:
+        return NSGAIISampler(population_size=self.config.population, seed=seed, constraints_func=self.excess)
+
+    def values(self, architecture: Architecture, top1: float) -> list[float]:
+        return [top1, float(self.problem.cost(architecture).macs)]
+
+    def front(self) -> Sequence[Architecture]:
+        """The trials under the cap that no other one beats in accuracy and MACs."""
+        with quiet():
+            best = self.study().best_trials
+        found = (self.problem.space.from_options(trial.params) for trial in best)
+        return tuple(dict.fromkeys(architecture for architecture in found if self.problem.feasible(architecture)))

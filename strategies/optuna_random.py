@@ -1,0 +1,22 @@
+"""Optuna's random sampler: what the define-by-run space and the adapter give without any learning."""
+
+from optuna.samplers import BaseSampler, RandomSampler
+from pvnas_bench.strategies._optuna import OptunaStrategy
+
+from pvnas_bench import Info
+
+
+class OptunaRandom(OptunaStrategy):
+    info = Info(
+        name="optuna_random",
+        title="Optuna: random sampler",
+        paper="Akiba, Sano, Yanase, Ohta & Koyama, Optuna: A Next-generation Hyperparameter Optimization Framework, "
+        "KDD 2019",
+        year=2019,
+        levels=("structural", "modular"),
+        published="Optuna's own RandomSampler",
+        reconstructed="the space by run; suggestions above the cap cost nothing",
+    )
+
+    def sampler(self, seed: int) -> BaseSampler:
+        return RandomSampler(seed=seed)

@@ -1,0 +1,40 @@
+"""Optuna's tree-structured Parzen estimator, multivariate and grouped.
+
+Trials are divided into good and bad ones; the next suggestion maximises the ratio of their densities. Grouped: of
+decisions that exist only under others, those that occur together share one joint density.
+"""
+
+from optuna.samplers import BaseSampler, TPESampler
+from pvnas_bench.strategies._optuna import OptunaStrategy
+from pydantic import Field
+
+from pvnas_bench import Info, StrategyConfig
+
+
+class OptunaTPE(OptunaStrategy):
+    info = Info(
+        name="optuna_tpe",
+        title="Optuna: multivariate TPE",
+        paper="Bergstra, Bardenet, Bengio & Kégl, Algorithms for Hyper-Parameter Optimization, NeurIPS 2011; "
+        "Watanabe & Hutter, c-TPE, IJCAI 2023 (constraint); Akiba et al., Optuna, KDD 2019",
+        year=2019,
+        levels=("structural", "modular"),
+        published="Optuna's own TPESampler, multivariate, grouped, constrained",
+        reconstructed="the space by run; what is told of suggestions above the cap",
+    )
+
+    class Config(StrategyConfig):
+        startup: int = Field(10, ge=1, le=1000, description="random trials at the start (Optuna's default)")
+        candidates: int = Field(
+            24, ge=1, le=10_000, description="drawn to maximise the density ratio (Optuna's default)"
+        )
+
+    def sampler(self, seed: int) -> BaseSampler:
+        return TPESampler(
+            n_startup_trials=self.config.startup,
+            n_ei_candidates=self.config.candidates,
+            multivariate=True,
+            group=True,
+            seed=seed,
+            constraints_func=self.excess,
+        )
