@@ -4,6 +4,8 @@ ProxylessNAS (Cai, Zhu & Han 2019, section 3.2.1): of two sampled candidates one
 gradient with respect to their gates gives that of their probabilities, renormalised over the two.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -32,6 +34,32 @@ def sample_input(distribution: FactorisedDistribution, generator: torch.Generato
         int(torch.multinomial(log_p[name].detach().exp().cpu(), 1, generator=generator)) for name in ("frames", "size")
     ]
     return draws[0], draws[1]
+
+
+def input_loss(
+    distribution: FactorisedDistribution,
+    first: tuple[int, int],
+    loss: Tensor,
+    loss_at: Callable[[int, int], Tensor],
+    generator: torch.Generator,
+) -> Tensor:
+    """A term whose gradient is REINFORCE's for (frames, size); another sample is the baseline (leave-one-out).
+
+    Args:
+        first: option indices of the input that had this loss.
+        loss_at: the loss at other numbers of frames and sizes.
+    """
+    second = sample_input(distribution, generator)
+    if second == first:
+        return loss.new_zeros(())
+    space = distribution.space
+    assert isinstance(space, BlockSpace)
+    with torch.no_grad():
+        other = loss_at(space.frames[second[0]], space.sizes[second[1]])
+    log_p = distribution.log_probabilities()
+    difference = [log_p["frames"][f] + log_p["size"][s] for f, s in (first, second)]
+    term: Tensor = 0.5 * (loss - other) * (difference[0] - difference[1])
+    return term
 
 
 def two_path_plan(distribution: FactorisedDistribution, frames: int, size: int, generator: torch.Generator) -> Plan:

@@ -13,11 +13,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from pvnas_bench import Architecture, Info, Problem, SearchFinished, Strategy, StrategyConfig
 from pvnas_bench.distribution import FactorisedDistribution
-from pvnas_bench.gates import sample_input, two_path_plan
+from pvnas_bench.gates import input_loss, sample_input, two_path_plan
 
 Schedule = Literal["diversity", "cosine", "step", "constant"]
 
@@ -160,25 +159,18 @@ class PVNAS(Strategy):
         frames, size = sample_input(self.alphas, rng)
         plan = two_path_plan(self.alphas, frames, size, rng)
         cross_entropy = self.supernet.loss(batch, plan)
-        loss = cross_entropy + self._input_loss(batch, plan, (frames, size), cross_entropy.detach(), rng)
+        loss = cross_entropy + input_loss(
+            self.alphas,
+            (frames, size),
+            cross_entropy.detach(),
+            lambda f, s: self.supernet.loss(batch, plan.at(f, s)),
+            rng,
+        )
         macs = self.expected_macs(self.alphas.probabilities())
         loss = loss + self.config.macs_weight * (macs / (self.config.target * self.problem.cap) - 1).abs().float()
         self.problem.backward(loss)
         self.supernet.zero_grad(set_to_none=True)
         self.problem.update(self.alpha_optimiser)
-
-    def _input_loss(self, batch: Any, plan: Any, first: tuple[int, int], loss: Tensor, rng: torch.Generator) -> Tensor:
-        """A term whose gradient is REINFORCE's for (frames, size); another sample is the baseline (leave-one-out)."""
-        second = sample_input(self.alphas, rng)
-        if second == first:
-            return loss.new_zeros(())
-        space = self.problem.space
-        with torch.no_grad():
-            other = self.supernet.loss(batch, plan.at(space.frames[second[0]], space.sizes[second[1]]))
-        log_p = self.alphas.log_probabilities()
-        difference = [log_p["frames"][a[0]] + log_p["size"][a[1]] for a in (first, second)]
-        term: Tensor = 0.5 * (loss - other) * (difference[0] - difference[1])
-        return term
 
     def _derive(self) -> None:
         """The end of a cycle: derive an architecture and measure it by a short stand-alone training."""
