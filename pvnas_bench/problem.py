@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import numpy as np
@@ -128,12 +129,48 @@ class Problem:
         """All of search-val in a fixed, mixed order, not augmented, in large batches."""
         return self._bench.batches(self._splits["val"], train=False, seed=0)
 
+    def clips(self, batch: ClipBatch, frames: int, size: int) -> Tensor:
+        """A batch's clips on the device, (N, T, 3, S, S), for networks that are not a `supernet`: charge their passes.
+
+        `ledger.forward` and `ledger.backward` do that; `clock` takes their time.
+        """
+        return self._bench.clips(batch, frames, size)
+
+    def clock(self, activity: Literal["forward", "backward", "optimiser"]) -> AbstractContextManager[None]:
+        """Within the context time is on the clock, as this activity's."""
+        return self._bench.clock(activity)
+
     # --- work, metered ------------------------------------------------------------------------------------------------
 
     def supernet(self, name: str = "supernet") -> "SearchSupernet":
         """A new supernet of the space, initialised from the stream of this name."""
         with seeding.torch_seeded(self.seed, "init", name):
             return SearchSupernet(Supernet(self.space, self.classes).to(self.device), self._costs, self._bench)
+
+    def network(self, architecture: Architecture, name: str = "network") -> Network:
+        """A new stand-alone network whose every pass is charged, initialised from the stream of this name.
+
+        Calling it raises BudgetExhausted where the pass, or the backward pass that will follow it, does not fit, and
+        ValueError for clips that have not the architecture's frames and size.
+        """
+        spec, macs, ledger = self.space.spec(architecture), self._costs(architecture).macs, self.ledger
+        with seeding.torch_seeded(self.seed, "init", name, str(architecture)):
+            network = Network(spec, self.classes).to(self.device)
+
+        def charge(_: nn.Module, inputs: tuple[Tensor]) -> None:
+            shape, expected = tuple(inputs[0].shape), (spec.frames, 3, spec.size, spec.size)
+            if shape[1:] != expected:
+                raise ValueError(f"{architecture} takes clips of shape (N, {expected}), got {shape}")
+            ledger.forward(macs * shape[0], shape[0], backward=torch.is_grad_enabled())
+
+        def owe(_: nn.Module, inputs: tuple[Tensor], logits: Tensor) -> None:
+            clips = len(inputs[0])
+            if logits.requires_grad:
+                logits.register_hook(lambda _: ledger.backward(macs * clips))
+
+        network.register_forward_pre_hook(charge)
+        network.register_forward_hook(owe)
+        return network
 
     def backward(self, loss: Tensor) -> None:
         """`loss.backward()`, with its time on the clock."""

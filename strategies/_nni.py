@@ -1,0 +1,180 @@
+"""What the `nni_*` strategies share: NNI's own one-shot search over the candidates of the space.
+
+Every slot is a `LayerChoice` of all its (operator, expansion, SE) candidates as stand-alone blocks with weights of
+their own, and of the identity where it may be skipped. NNI has no choice of the input: frames and size are the
+reference architecture's, every stage is as deep as it can be, and skips make it shallower (R). NNI's search knows no
+cap: what its probabilities say is turned into the most probable architecture under it (R). No cost is penalised
+either: the probabilities that NNI's penalty works on carry no gradient.
+
+Every pass of every candidate is charged as NNI runs it. A mixture of some 25 candidates a slot costs as much as 25
+paths, so that a budget for sampled paths buys few steps of it.
+"""
+
+import logging
+import math
+import random
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from pvnas_bench import Architecture, Problem, SearchFinished, Strategy, StrategyConfig, UsageError
+from pvnas_bench.knapsack import Scores, best_under_cap
+from pvnas_bench.network.cost import Candidate
+from pvnas_bench.space import INACTIVE
+
+if TYPE_CHECKING:
+    from pvnas_bench.strategies._nni_supernet import Training
+
+PAPER = "Microsoft, NNI v3.0 (github.com/microsoft/nni, 2023)"
+SPACE = (
+    "every slot a choice of all its candidates, each with weights of its own; reference input, full depth with skips; "
+    "the most probable architecture under the cap"
+)
+
+
+LOGGERS = ("pytorch_lightning", "lightning", "lightning_fabric", "lightning.pytorch", "nni")
+NOISY = ("pytorch_lightning", "lightning_fabric", "lightning_utilities", "torchmetrics", "nni")
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Within the context NNI and Lightning say nothing that nobody can act on, and leave Python's `random` as it was.
+
+    NNI names its objects with `random`; no result depends on it.
+    """
+    levels = {name: logging.getLogger(name).level for name in LOGGERS}
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    state = random.getstate()
+    try:
+        with warnings.catch_warnings():
+            for library in NOISY:
+                warnings.filterwarnings("ignore", module=rf"{library}(\..*)?")
+            yield
+    finally:
+        random.setstate(state)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def reference_input(problem: Problem) -> tuple[int, int]:
+    """Frames and size of the reference architecture.
+
+    Raises:
+        UsageError: nothing at that input is under the cap.
+    """
+    space = problem.space
+    options = space.options(space.reference)
+    frames, size = int(options["frames"]), int(options["size"])
+    table = problem.costs.tables[space.frames.index(frames)][space.sizes.index(size)]
+    cheapest = table.fixed.macs + sum(
+        min(cost.macs for choice, cost in slot.items() if choice[0] != INACTIVE) for slot in table.slots
+    )
+    if cheapest > problem.cap:
+        raise UsageError(
+            f"NNI searches at the reference input, {frames} frames of {size} px, where the cheapest network has "
+            f"{cheapest:,} MACs, above the cap of {problem.cap:,}: raise --cap"
+        )
+    return frames, size
+
+
+def most_probable(problem: Problem, frames: int, size: int, slots: list[Mapping[Candidate, float]]) -> Architecture:
+    """The architecture under the cap, at this input and full depth, of the largest product of probabilities."""
+    space = problem.space
+
+    def only(chosen: int, options: tuple[int, ...]) -> Any:
+        return np.where(np.array(options) == chosen, 0.0, -np.inf)
+
+    scores = Scores(
+        only(frames, space.frames),
+        only(size, space.sizes),
+        tuple(only(max(stage.depths), stage.depths) for stage in space.stages),
+        tuple({choice: math.log(max(p, 1e-30)) for choice, p in slot.items()} for slot in slots),
+    )
+    return best_under_cap(problem.costs, problem.cap, scores)
+
+
+class DifferentiableConfig(StrategyConfig):
+    """Hyper-parameters that NNI's differentiable strategies have in common."""
+
+    epochs: int = Field(10, ge=1, le=1000, description="that the budget is divided into, as NNI's schedules count (R)")
+    alpha_rate: float = Field(3e-4, gt=0, description="of Adam on the alphas (NNI's and DARTS' default)")
+    weight_rate: float = Field(0.025, gt=0, description="peak rate of SGD, momentum 0.9, cosine (DARTS)")
+    weight_floor: float = Field(0.001, ge=0, description="rate at the end (DARTS)")
+    weight_decay: float = Field(3e-4, ge=0, description="of the weights (DARTS)")
+
+
+class NNIDifferentiable(Strategy):
+    """A search by one of NNI's differentiable one-shot strategies."""
+
+    kind: ClassVar[str]
+    """The name of NNI's class."""
+
+    def extra(self) -> dict[str, Any]:
+        """Further arguments of NNI's class."""
+        return {}
+
+    def setup(self, problem: Problem) -> None:
+        with apart():
+            from pvnas_bench.strategies import _nni_supernet as nni
+
+        self.problem = problem
+        self.input = reference_input(problem)
+        config = self.config
+        settings = {
+            "arc_learning_rate": config.alpha_rate,
+            "gradient_clip_val": 5.0,  # DARTS
+            "weight_rate": config.weight_rate,
+            "weight_floor": config.weight_floor,
+            "weight_decay": config.weight_decay,
+        }
+        self.training: Training = nni.differentiable(problem, self.kind, *self.input, settings | self.extra())
+        self.names = list(nni.names(problem.space).items())
+        self._pairs = nni.pairs
+        step = self.training.step_macs * problem.batch_size
+        affordable = max(int(problem.ledger.left * problem.ledger.reference / step), 1)
+        self.epochs = min(config.epochs, affordable)
+        self.steps = math.ceil(affordable / self.epochs)
+        self.done = 0
+        self.entropy: list[float] = []
+
+    def step(self) -> None:
+        """One of NNI's epochs: pairs of an alpha step and a weight step."""
+        if self.done == self.epochs:
+            raise SearchFinished
+        loaders = self._pairs(self.problem, self.steps, *self.input)
+        self.training.epoch(self.done, self.epochs, loaders)
+        self.done += 1
+        shares = [_entropy(slot.values()) / math.log(len(slot)) for slot in self.slots()]
+        self.entropy.append(float(np.mean(shares)))
+        self.problem.log(alpha_entropy=self.entropy[-1])
+
+    def slots(self) -> list[dict[Candidate, float]]:
+        """By slot, the probability of each candidate."""
+        probabilities = self.training.probabilities()
+        return [{own[name]: p for name, p in probabilities[label].items()} for label, own in self.names]
+
+    def incumbent(self) -> Architecture:
+        return most_probable(self.problem, *self.input, self.slots())
+
+    def diagnostics(self) -> Mapping[str, Any]:
+        skips = sum(token == "skip" for name, token in self._options().items() if name.startswith("operator"))
+        return {"alpha_entropy": self.entropy, "skips": skips, "steps": self.done * self.steps}
+
+    def _options(self) -> dict[str, str]:
+        return self.problem.space.options(self.incumbent())
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"training": self.training.state_dict(), "done": self.done, "entropy": list(self.entropy)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.training.load_state_dict(state["training"])
+        self.done, self.entropy = state["done"], list(state["entropy"])
+
+
+def _entropy(probabilities: Any) -> float:
+    return -sum(p * math.log(p) for p in probabilities if p > 0)

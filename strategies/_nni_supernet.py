@@ -1,0 +1,305 @@
+"""NNI's side of the `nni_*` strategies: our candidates as its model space, and its training of them by Lightning.
+
+Imported when such a strategy is set up, as NNI and Lightning take seconds to import.
+"""
+
+import math
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import nni.nas.strategy
+import numpy as np
+import torch
+from nni.nas.evaluator.pytorch import ClassificationModule
+from nni.nas.nn.pytorch import LayerChoice, ModelSpace
+from pvnas_bench.strategies._nni import apart
+from pytorch_lightning import Trainer
+from pytorch_lightning.utilities.combined_loader import CombinedLoader
+from torch import Tensor, nn
+
+from pvnas_bench import BlockSpace, Problem
+from pvnas_bench.network.blocks import InvertedBottleneck
+from pvnas_bench.network.cost import Candidate, candidates
+from pvnas_bench.network.standalone import Head, Stem
+
+
+def label(slot: str) -> str:
+    """The label of a slot's choice."""
+    return f"slot_{slot.replace('.', '_')}"
+
+
+def names(space: BlockSpace) -> dict[str, dict[str, Candidate]]:
+    """By label, the candidates of each slot by name; what the depth of a stage leaves out is not among them."""
+    found: dict[str, dict[str, Candidate]] = {}
+    for slot in space.slots:
+        own = found[label(slot.name)] = {}
+        for (o, e, a), block in list(candidates(space, slot))[1:]:
+            words = (
+                [slot.operators[o]] if block is None else [slot.operators[o], f"e{space.expansions[e]}", space.se[a]]
+            )
+            own["-".join(words)] = (o, e, a)
+    return found
+
+
+class Metered(nn.Module):
+    """A module whose every pass is charged, whoever calls it."""
+
+    def __init__(self, module: nn.Module, macs: int, problem: Problem, frames: int) -> None:
+        super().__init__()
+        self.module, self.macs, self.frames = module, macs, frames
+        self._ledger = problem.ledger
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N·T, cin, H, W) → (N·T, cout, H', W')."""
+        macs = self.macs * (len(x) // self.frames)
+        self._ledger.macs += macs
+        out: Tensor = self.module(x, self.frames)
+        if out.requires_grad:
+            out.register_hook(lambda _: self._ledger.backward(macs))
+        return out
+
+
+class Candidates(ModelSpace):  # type: ignore[misc]
+    """Every candidate of every slot at one number of frames and one size, each with weights of its own.
+
+    Passes are charged here; that they fit has to be made sure of before.
+    """
+
+    def __init__(self, problem: Problem, frames: int, size: int) -> None:
+        super().__init__()
+        space = problem.space
+        table = problem.costs.tables[space.frames.index(frames)][space.sizes.index(size)]
+        self.frames, self.fixed = frames, table.fixed.macs
+        self._problem = problem
+        self.stem = Stem(space.stem)
+        choices = []
+        self.mixture = self.fixed
+        """MACs of one clip through all candidates."""
+        self.largest = self.fixed
+        """MACs of one clip through the most expensive path."""
+        for slot, costs in zip(space.slots, table.slots, strict=True):
+            blocks = {choice: block for choice, block in candidates(space, slot) if block is not None}
+            options: dict[str, nn.Module] = {
+                name: Metered(InvertedBottleneck(blocks[choice]), costs[choice].macs, problem, frames)
+                if choice in blocks
+                else nn.Identity()
+                for name, choice in names(space)[label(slot.name)].items()
+            }
+            choices.append(LayerChoice(options, label=label(slot.name)))
+            self.mixture += sum(costs[choice].macs for choice in blocks)
+            self.largest += max(costs[choice].macs for choice in blocks)
+        self.choices = nn.ModuleList(choices)
+        self.head = Head(space.stages[-1].channels, space.head, problem.classes)
+        self.head.dropout = nn.Identity()  # type: ignore[assignment]
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(N, T, 3, S, S) → logits (N, classes)."""
+        macs, ledger = self.fixed * len(clips), self._problem.ledger
+        ledger.macs += macs
+        ledger.samples += len(clips)
+        with self._problem.clock("forward"):
+            x = self.stem(clips.flatten(0, 1))
+            for choice in self.choices:
+                x = choice(x)
+            logits: Tensor = self.head(x, self.frames)
+        if logits.requires_grad:
+            logits.register_hook(lambda _: ledger.backward(macs))
+        return logits
+
+
+class Batches:
+    """So many batches of a search split as NNI takes them, each iteration other ones."""
+
+    def __init__(self, problem: Problem, split: Any, count: int, frames: int, size: int) -> None:
+        self._problem, self._split, self._count = problem, split, count
+        self._input = frames, size
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        left = self._count
+        while left:
+            for batch in self._problem.search_batches(self._split):
+                yield self._problem.clips(batch, *self._input), batch.labels.to(self._problem.device)
+                left -= 1
+                if not left:
+                    break
+
+
+class Recipe(ClassificationModule):  # type: ignore[misc]
+    """NNI's classification recipe with DARTS' weight optimiser, asking the ledger before every batch.
+
+    SGD with momentum 0.9 and a cosine over the epochs, 0.025 → 0.001, weight decay 3e-4 (DARTS).
+    """
+
+    def __init__(self, problem: Problem, step_macs: int, rates: tuple[float, float], decay: float) -> None:
+        super().__init__(num_classes=problem.classes, weight_decay=decay, learning_rate=rates[0])
+        self._problem, self._step_macs, self._rates, self._decay = problem, step_macs, rates, decay
+        self._timed = ExitStack()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(
+            self.parameters(), lr=self._rates[0], momentum=0.9, weight_decay=self._decay, foreach=True
+        )
+
+    def on_train_epoch_start(self) -> None:
+        progress = self.trainer.current_epoch / self.trainer.max_epochs
+        peak, floor = self._rates
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = floor + 0.5 * (peak - floor) * (1 + math.cos(math.pi * progress))
+
+    def on_train_epoch_end(self) -> None:
+        self.trainer.should_stop = True  # one epoch a fit
+
+    def on_train_batch_start(self, batch: Mapping[str, Any], batch_idx: int) -> None:
+        clips = max(len(labels) for _, labels in batch.values()) if isinstance(batch, Mapping) else len(batch[1])
+        self._problem.ledger.require(self._step_macs * clips)
+
+    def on_before_backward(self, loss: Tensor) -> None:
+        self._timed.enter_context(self._problem.clock("backward"))
+
+    def on_after_backward(self) -> None:
+        self._timed.close()
+
+    def optimizer_step(self, *arguments: Any, **named: Any) -> None:
+        with self._problem.clock("optimiser"):
+            super().optimizer_step(*arguments, **named)
+
+
+class Training:
+    """One of NNI's one-shot strategies on a problem, trained an epoch at a time.
+
+    Args:
+        strategy: NNI's, not used before.
+        step_macs: MACs of one clip in one step, forward and backward.
+        loaders: of one epoch, as the strategy's module takes them.
+        rates: peak and floor of the weights' learning rate.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        strategy: Any,
+        model: Candidates,
+        *,
+        step_macs: int,
+        rates: tuple[float, float],
+        decay: float,
+    ) -> None:
+        self._problem, self.model, self.step_macs = problem, model, step_macs
+        recipe = Recipe(problem, step_macs, rates, decay)
+        recipe.set_model(strategy.mutate_model(model))
+        self.module = strategy.configure_oneshot_module(recipe)
+        self.module.to(problem.device)
+        optimisers = self.module.configure_optimizers()
+        self.optimisers: list[torch.optim.Optimizer] = optimisers if isinstance(optimisers, list) else [optimisers]
+        for optimiser in self.optimisers[1:]:  # NNI's order is that of a set; ours makes the state the same everywhere
+            alphas = {id(alpha): i for i, alpha in enumerate(self.alphas())}
+            optimiser.param_groups[0]["params"].sort(key=lambda alpha, order=alphas: order[id(alpha)])
+        self.module.configure_optimizers = lambda: optimisers  # each fit would make new ones
+
+    def alphas(self) -> list[Tensor]:
+        """NNI's architecture parameters, by slot; none where it has none."""
+        return [choice._arch_alpha for choice in self.model.choices if hasattr(choice, "_arch_alpha")]
+
+    def epoch(self, number: int, epochs: int, loaders: Any) -> None:
+        """Epoch `number` of `epochs`.
+
+        Raises:
+            BudgetExhausted: the next batch does not fit.
+        """
+        device = self._problem.device
+        main = threading.current_thread() is threading.main_thread()
+        handler = signal.getsignal(signal.SIGINT)
+        with apart():
+            trainer = Trainer(
+                accelerator="gpu" if device.type == "cuda" else "cpu",
+                devices=[device.index or 0] if device.type == "cuda" else 1,
+                max_epochs=epochs,
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+            )
+            done = trainer.fit_loop.epoch_progress.current
+            done.ready = done.started = done.processed = done.completed = number
+            try:
+                trainer.fit(self.module, loaders)
+            except SystemExit as stopped:  # what Lightning makes of an interruption, which it ignores from then on
+                if not isinstance(stopped.__context__, KeyboardInterrupt):
+                    raise
+                if main:
+                    signal.signal(signal.SIGINT, handler)
+                raise KeyboardInterrupt from stopped
+
+    def probabilities(self) -> dict[str, dict[str, float]]:
+        """By label, the probability of each candidate, as NNI exports it."""
+        found: dict[str, dict[str, float]] = self.module.export_probs()
+        return found
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        for optimiser, own in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(own)
+
+
+def differentiable(problem: Problem, kind: str, frames: int, size: int, settings: Mapping[str, Any]) -> Training:
+    """NNI's ``DARTS``, ``GumbelDARTS`` or ``Proxyless``.
+
+    Args:
+        settings: arc_learning_rate, and what else the kind takes; weight_rate, weight_floor and weight_decay of ours.
+    """
+    with apart():
+        own = dict(settings)
+        rates, decay = (own.pop("weight_rate"), own.pop("weight_floor")), own.pop("weight_decay")
+        model = Candidates(problem, frames, size)
+        strategy = getattr(nni.nas.strategy, kind)(**own)
+        # Proxyless runs one path, and in the backward pass all others forward, for weights as well as alphas.
+        once = 3 * model.mixture if kind != "Proxyless" else 3 * model.largest + model.mixture
+        return Training(problem, strategy, model, step_macs=2 * once, rates=rates, decay=decay)
+
+
+def paths(
+    problem: Problem, frames: int, size: int, settings: Mapping[str, Any], rng: np.random.Generator, fits: Any
+) -> Training:
+    """NNI's ``RandomOneShot``: paths drawn uniformly among those that fit.
+
+    NNI draws each from a generator of the operating system's entropy; here its draws take seeds from `rng`.
+    """
+    with apart():
+        model = Candidates(problem, frames, size)
+        training = Training(
+            problem,
+            nni.nas.strategy.RandomOneShot(filter=fits),
+            model,
+            step_macs=3 * min(model.largest, problem.cap),
+            rates=(settings["weight_rate"], settings["weight_floor"]),
+            decay=settings["weight_decay"],
+        )
+    for choice in model.choices:
+        draw = choice.choice.random
+        choice.choice.random = partial(_seeded, draw, rng)
+    return training
+
+
+def _seeded(draw: Any, rng: np.random.Generator) -> Any:
+    return draw(random_state=np.random.RandomState(int(rng.integers(2**32))))
+
+
+def pairs(problem: Problem, count: int, frames: int, size: int) -> CombinedLoader:
+    """So many batches of search-train, each with one of search-val."""
+    both = {split: Batches(problem, split, count, frames, size) for split in ("train", "val")}
+    with apart():
+        return CombinedLoader(both, "max_size_cycle")

@@ -1,0 +1,153 @@
+"""Single-path one-shot as NNI implements it: uniform paths train a supernet, then paths are compared by its accuracy.
+
+NNI's `RandomOneShot` trains and leaves the search to its user. Here (R) paths are ranked by accuracy on search-val,
+with batch-norm on the statistics of the batch: first random ones, then mutations of the best.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pvnas_bench.strategies._nni import PAPER, SPACE, apart, reference_input
+from pydantic import Field
+
+from pvnas_bench import Architecture, Info, Problem, Strategy, StrategyConfig
+
+if TYPE_CHECKING:
+    from pvnas_bench.strategies._nni_supernet import Training
+
+Path = dict[str, str]
+"""A candidate's name by slot label."""
+
+TRIES = 10_000
+
+
+class NNISpos(Strategy):
+    info = Info(
+        name="nni_spos",
+        title="NNI: single-path one-shot",
+        paper=f"Guo et al., Single Path One-Shot Neural Architecture Search with Uniform Sampling, ECCV 2020; {PAPER}",
+        year=2020,
+        levels=("modular",),
+        published="NNI's own RandomOneShot strategy: its supernet, its sampling with a filter, its training",
+        reconstructed=f"{SPACE}; NNI's draws take seeds; the search on the trained supernet, part of the budget for it",
+    )
+
+    class Config(StrategyConfig):
+        epochs: int = Field(10, ge=1, le=1000, description="that the training's budget is divided into (R)")
+        training: float = Field(0.8, gt=0, lt=1, description="part of the budget that trains the supernet (R)")
+        random: int = Field(20, ge=1, le=10_000, description="random paths at the start of the search (R; SPOS: 50)")
+        parents: int = Field(5, ge=1, le=1000, description="best paths that are mutated (R; SPOS: 10)")
+        weight_rate: float = Field(0.025, gt=0, description="peak rate of SGD, momentum 0.9, cosine (DARTS)")
+        weight_floor: float = Field(0.001, ge=0, description="rate at the end (DARTS)")
+        weight_decay: float = Field(3e-4, ge=0, description="of the weights (DARTS)")
+
+    def setup(self, problem: Problem) -> None:
+        with apart():
+            from pvnas_bench.strategies import _nni_supernet as nni
+
+        self.problem, config = problem, self.config
+        self.input = reference_input(problem)
+        self.names = nni.names(problem.space)
+        rates = {"weight_rate": config.weight_rate, "weight_floor": config.weight_floor}
+        self.training: Training = nni.paths(
+            problem,
+            *self.input,
+            rates | {"weight_decay": config.weight_decay},
+            problem.rng("paths"),
+            lambda sample: problem.feasible(self.architecture(sample)),
+        )
+        self._batches = nni.Batches
+        step = problem.costs(problem.space.reference).macs * 3 * problem.batch_size
+        affordable = max(int(config.training * problem.ledger.left * problem.ledger.reference / step), 1)
+        self.epochs = min(config.epochs, affordable)
+        self.steps = math.ceil(affordable / self.epochs)
+        self.budget = config.training * problem.ledger.left
+        self.done = 0
+        self.scores: dict[str, float] = {}
+        self.found: dict[str, Path] = {}
+        self.first = self._random()
+
+    def architecture(self, path: Mapping[str, str]) -> Architecture:
+        """The architecture of a path: reference input, full depth, these candidates."""
+        space = self.problem.space
+        options = {"frames": str(self.input[0]), "size": str(self.input[1])}
+        options |= {f"depth.{s}": str(max(stage.depths)) for s, stage in enumerate(space.stages, 1)}
+        for slot, (label, own) in zip(space.slots, self.names.items(), strict=True):
+            o, e, a = own[path[label]]
+            options[f"operator.{slot.name}"] = slot.operators[o]
+            if slot.operators[o] != "skip":
+                options |= {f"expansion.{slot.name}": f"e{space.expansions[e]}", f"se.{slot.name}": space.se[a]}
+        return space.from_options(options)
+
+    def step(self) -> None:
+        """One of NNI's epochs, and once its part of the budget is spent, the score of one more path."""
+        if self.done < self.epochs and self.problem.ledger.spent < self.budget:
+            self.training.epoch(self.done, self.epochs, self._batches(self.problem, "train", self.steps, *self.input))
+            self.done += 1
+            return
+        path = self._random() if len(self.scores) < self.config.random else self._mutated()
+        key = str(self.architecture(path))
+        self.scores[key] = self._score(path)
+        self.found[key] = path
+        self.problem.log(supernet_top1=max(self.scores.values()))
+
+    def _random(self) -> Path:
+        rng = self.problem.rng("search")
+        for _ in range(TRIES):
+            path = {label: list(own)[int(rng.integers(len(own)))] for label, own in self.names.items()}
+            if self.problem.feasible(self.architecture(path)):
+                return path
+        raise RuntimeError(f"no path under {self.problem.cap:,} MACs in {TRIES} samples")
+
+    def _mutated(self) -> Path:
+        """One slot of one of the best paths drawn anew, until the result is under the cap and not scored yet."""
+        rng, ranked = self.problem.rng("search"), sorted(self.scores, key=lambda key: -self.scores[key])
+        for _ in range(TRIES):
+            path = dict(self.found[ranked[int(rng.integers(min(self.config.parents, len(ranked))))]])
+            label = list(path)[int(rng.integers(len(path)))]
+            path[label] = list(self.names[label])[int(rng.integers(len(self.names[label])))]
+            architecture = self.architecture(path)
+            if self.problem.feasible(architecture) and str(architecture) not in self.scores:
+                return path
+        return self._random()
+
+    @torch.no_grad()
+    def _score(self, path: Path) -> float:
+        """Top-1 of a path of NNI's supernet on search-val."""
+        problem, model = self.problem, self.training.model
+        macs = problem.cost(self.architecture(path)).macs
+        for module in self.training.module.supernet_modules():
+            module.resample(memo=path)
+        model.train()
+        hits = clips = 0
+        for batch in problem.validation_batches():
+            views = len(batch.views)
+            problem.ledger.require(macs * views * len(batch))
+            probabilities = model(problem.clips(batch, *self.input)).softmax(-1).unflatten(0, (len(batch), views))
+            hits += int((probabilities.mean(1).argmax(1).cpu() == batch.labels).sum())
+            clips += len(batch)
+        problem.ledger.evaluations += 1
+        return hits / clips
+
+    def incumbent(self) -> Architecture:
+        if not self.scores:
+            return self.architecture(self.first)
+        return self.problem.space.parse(max(self.scores, key=lambda key: self.scores[key]))
+
+    def diagnostics(self) -> Mapping[str, Any]:
+        return {"supernet_steps": self.done * self.steps, "paths_scored": len(self.scores)}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "training": self.training.state_dict(),
+            "done": self.done,
+            "scores": dict(self.scores),
+            "found": {key: dict(path) for key, path in self.found.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.training.load_state_dict(state["training"])
+        self.done, self.scores = state["done"], dict(state["scores"])
+        self.found = {key: dict(path) for key, path in state["found"].items()}

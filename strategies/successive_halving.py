@@ -1,0 +1,109 @@
+"""Successive halving: train many architectures a little, the best of them longer, until one is trained in full.
+
+A rung trains n·η^-k architectures for R·η^-(s-k) epochs, so that every rung costs about the same. A bracket is as wide
+as the budget allows; what it leaves is spent on another one.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import Field
+
+from pvnas_bench import Architecture, Evaluation, Info, SearchFinished, StrategyConfig
+from pvnas_bench.ask_tell import AskTell, Trial
+
+
+def rung_epochs(most: int, least: int, factor: int) -> list[int]:
+    """Epochs of each rung: R, R/η, R/η² … down to `least`, rounded, the shortest first."""
+    epochs = [most]
+    while round(most / factor ** len(epochs)) >= least and round(most / factor ** len(epochs)) < epochs[-1]:
+        epochs.append(round(most / factor ** len(epochs)))
+    return epochs[::-1]
+
+
+def rung_sizes(width: int, rungs: int, factor: int) -> list[int]:
+    """Architectures of each rung: n, ⌊n/η⌋, ⌊n/η²⌋ …, at least one."""
+    return [max(width // factor**k, 1) for k in range(rungs)]
+
+
+def widest(budget: float, costs: Sequence[float], factor: int) -> int:
+    """The largest n whose bracket costs no more than the budget; 0 where none does.
+
+    Args:
+        costs: of one training at each rung.
+    """
+    width = 0
+    while sum(n * c for n, c in zip(rung_sizes(width + 1, len(costs), factor), costs, strict=True)) <= budget:
+        width += 1
+    return width
+
+
+class SuccessiveHalving(AskTell):
+    info = Info(
+        name="successive_halving",
+        title="Successive halving",
+        paper="Jamieson & Talwalkar, Non-stochastic Best Arm Identification and Hyperparameter Optimization, "
+        "AISTATS 2016",
+        year=2016,
+        levels=("structural", "modular"),
+        published="uniform samples; each rung keeps the best 1/η and trains them η times as long",
+        reconstructed="the fidelity is the number of epochs, each rung a training from scratch under its own schedule; "
+        "a bracket's width follows from the budget and the cost of architectures at the cap",
+    )
+
+    class Config(StrategyConfig):
+        factor: int = Field(2, ge=2, le=16, description="η: kept of a rung, and growth of epochs (the paper: 2)")
+        least: int = Field(1, ge=1, le=1000, description="epochs of the first rung at least (R)")
+
+    def prepare(self) -> None:
+        self.epochs = rung_epochs(self.problem.full_epochs, self.config.least, self.config.factor)
+        space, cap = self.problem.space, self.problem.cap
+        share = cap / self.problem.cost(space.reference).macs
+        self.costs = [share * self.problem.evaluation_cost(space.reference, epochs) for epochs in self.epochs]
+        self.rung = 0
+        self.waiting: list[Architecture] = []
+        self.told: list[Evaluation] = []
+        """Of this rung."""
+        self.brackets: list[int] = []
+
+    def ask(self) -> Architecture | Trial:
+        if not self.waiting:
+            self._next_rung()
+        return Trial(self.waiting[0], self.epochs[self.rung])
+
+    def _next_rung(self) -> None:
+        if self.told and self.rung + 1 < len(self.epochs):
+            kept = max(len(self.told) // self.config.factor, 1)
+            ranked = sorted(self.told, key=lambda evaluation: -evaluation.top1)  # stable: the first of equals
+            self.waiting = [evaluation.architecture for evaluation in ranked[:kept]]
+            self.rung += 1
+        else:
+            width = widest(self.problem.ledger.left, self.costs, self.config.factor)
+            if not width and self.brackets:
+                raise SearchFinished
+            rng = self.problem.rng("sample")
+            self.waiting = [self.problem.sample(rng) for _ in range(max(width, 1))]
+            self.rung = 0
+            self.brackets.append(len(self.waiting))
+        self.told = []
+
+    def tell(self, evaluation: Evaluation) -> None:
+        self.waiting.pop(0)
+        self.told.append(evaluation)
+
+    def diagnostics(self) -> Mapping[str, Any]:
+        return {"bracket_widths": self.brackets, "rung_epochs": self.epochs}
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {
+            "rung": self.rung,
+            "waiting": list(map(str, self.waiting)),
+            "told": len(self.told),
+            "brackets": list(self.brackets),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.rung, self.brackets = state["rung"], list(state["brackets"])
+        self.waiting = [self.problem.space.parse(string) for string in state["waiting"]]
+        self.told = self.history[len(self.history) - state["told"] :]
