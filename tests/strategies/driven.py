@@ -2,7 +2,7 @@
 
 import copy
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,17 +64,24 @@ class Driven:
         return self
 
 
-def check_continuation(strategy: str, dataset: Path, budget: float, after: int, **settings: object) -> None:
-    """The same seed gives the same trajectory, and so does a new object that is loaded after some steps."""
+def check_continuation(
+    strategy: str, dataset: Path, budget: float, until: Callable[[Any], bool], **settings: object
+) -> None:
+    """The same seed gives the same trajectory, and so does a new object that is loaded in the middle.
+
+    Args:
+        until: whether a strategy is where its state is to be taken.
+    """
     whole, begun = (Driven(strategy, dataset, budget, **settings) for _ in range(2))
     whole.to_the_end()
-    for _ in range(after):
+    while not until(begun.strategy):
         begun.step()
     assert not begun.finished
+    taken = begun.steps
     continued = Driven(strategy, dataset, budget, **settings).load(begun.saved()).to_the_end()
     begun.to_the_end()
     assert begun.trajectory == whole.trajectory
-    assert continued.trajectory == whole.trajectory[after:]
+    assert continued.trajectory == whole.trajectory[taken:]
     same(continued.strategy.state_dict(), whole.strategy.state_dict())
     assert {**continued.strategy.diagnostics(), "seconds": 0} == {**whole.strategy.diagnostics(), "seconds": 0}
 

@@ -132,7 +132,9 @@ def test_probes_rank_the_scores(tiny_dataset: Path) -> None:
 
 
 def test_a_loaded_search_goes_on_as_it_would_have(tiny_dataset: Path) -> None:
-    check_continuation("bn_nas", tiny_dataset, BUDGET, after=2, **FEW)
+    check_continuation("bn_nas", tiny_dataset, BUDGET, lambda strategy: strategy.progress > 0.2, **FEW)
+    probing = {**FEW, "probes": 2, "verify": 1, "generations": 3}
+    check_continuation("bn_nas", tiny_dataset, 2.0, lambda strategy: len(strategy.probe_top1) == 1, **probing)
 
 
 def test_a_run_is_complete(tiny_dataset: Path, tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_samples_follow_the_entropy(tiny_dataset: Path) -> None:
     [("fp_nas", {"switch": 0.5}), ("parsec", {}), ("fp_nas", {"resampled": 0})],
 )
 def test_a_loaded_search_goes_on_as_it_would_have(tiny_dataset: Path, name: str, settings: dict[str, object]) -> None:
-    check_continuation(name, tiny_dataset, BUDGET, after=4, **{**FEW, **settings})
+    check_continuation(name, tiny_dataset, BUDGET, lambda strategy: strategy.alpha_steps >= 2, **{**FEW, **settings})
 
 
 def test_both_phases_fit_into_the_budget(tiny_dataset: Path, tmp_path: Path) -> None:

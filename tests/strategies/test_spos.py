@@ -117,11 +117,8 @@ def test_verification_decides(tiny_dataset: Path) -> None:
 
 
 def test_a_loaded_search_goes_on_as_it_would_have(tiny_dataset: Path) -> None:
-    check_continuation("spos", tiny_dataset, BUDGET, after=2, **FEW)  # in the supernet's training
-    trained = Driven("spos", tiny_dataset, BUDGET, **FEW)
-    while trained.strategy.generation < 1:
-        trained.step()
-    check_continuation("spos", tiny_dataset, BUDGET, after=trained.steps, **FEW)
+    check_continuation("spos", tiny_dataset, BUDGET, lambda strategy: strategy.progress > 0.2, **FEW)
+    check_continuation("spos", tiny_dataset, BUDGET, lambda strategy: strategy.generation == 1, **FEW)
 
 
 def test_a_run_is_complete(tiny_dataset: Path, tmp_path: Path) -> None:
