@@ -98,10 +98,10 @@ class PVNAS(Strategy):
         self.derived: list[tuple[str, float]] = []
         self.comparing = 0.0
         self.history: dict[str, list[float]] = {"alpha_entropy": [], "learning_rate": [], "expected_macs": []}
-        most = max((problem.cost(problem.space.reference).macs, problem.cap))
-        share = most / problem.cost(problem.space.reference).macs
-        self.comparison = problem.evaluation_cost(problem.space.reference) * share
-        self.budget = max(problem.ledger.budget - config.cycles * self.comparison, 0.0)
+        reference = problem.cost(problem.space.reference).macs
+        comparison = problem.evaluation_cost(problem.space.reference) * max(problem.cap / reference, 1.0)
+        pair_of_steps = 9 * problem.cap * problem.batch_size / problem.ledger.reference
+        self.budget = max(problem.ledger.budget - config.cycles * (comparison + pair_of_steps), 0.0)
 
     @property
     def progress(self) -> float:

@@ -1,0 +1,166 @@
+"""Gates and distributions against closed forms and enumeration."""
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from pvnas_bench.distribution import FactorisedDistribution
+from pvnas_bench.gates import input_loss, sample_input, straight_through, two_path_plan
+from pvnas_bench.knapsack import best_under_cap, decision_scores
+from pvnas_bench.network.cost import CostModel
+from pvnas_bench.space import BlockSpace, Stage
+from pvnas_bench.spaces.st_default import SPACE
+
+
+def tiny() -> BlockSpace:
+    """3,240 architectures in two stages."""
+    return BlockSpace(
+        "tiny",
+        1,
+        description="",
+        frames=(2, 4),
+        sizes=(16, 24),
+        stem=8,
+        stages=(Stage(8, 1, (1, 2)), Stage(16, 2, (1,))),
+        head=16,
+        operators=("s3", "t5", "skip"),
+        expansions=(2, 4),
+        se=("no", "se"),
+        caps={"L": 10**9},
+        reference={"frames": "2", "size": "16", "depth.1": "1", "operator.1.1": "skip", "depth.2": "1"}
+        | {"operator.2.1": "s3", "expansion.2.1": "e2", "se.2.1": "no"},
+        experts={},
+    )
+
+
+@pytest.fixture
+def peaked() -> FactorisedDistribution:
+    distribution = FactorisedDistribution(tiny()).double()
+    generator = torch.Generator().manual_seed(1)
+    for logit in distribution.logits:
+        logit.data.normal_(generator=generator)
+    return distribution
+
+
+def test_straight_through_is_one_hot_with_the_gradient_of_softmax() -> None:
+    logits = torch.tensor([0.3, -0.2, 1.1], dtype=torch.float64, requires_grad=True)
+    gate = straight_through(logits, torch.Generator().manual_seed(0))
+    assert sorted(gate.tolist()) == [0.0, 0.0, 1.0]
+    weights = torch.tensor([1.0, 5.0, -2.0], dtype=torch.float64)
+    (gate * weights).sum().backward()
+    p = torch.softmax(logits.detach(), 0)
+    torch.testing.assert_close(logits.grad, p * (weights - (p * weights).sum()))
+
+
+def test_straight_through_draws_by_the_probabilities() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.tensor([0.5, 0.3, 0.2]).log()
+    counts = Counter(int(straight_through(logits, generator).argmax()) for _ in range(4000))
+    for option, p in enumerate((0.5, 0.3, 0.2)):
+        assert abs(counts[option] - 4000 * p) < 4 * math.sqrt(4000 * p)
+
+
+def test_probabilities_sum_to_one_and_entropy_is_exact(peaked: FactorisedDistribution) -> None:
+    log_p = torch.stack([peaked.log_prob(a) for a in peaked.space.enumerate()]).detach()
+    assert len(log_p) == peaked.space.size
+    assert log_p.exp().sum().item() == pytest.approx(1.0)
+    assert peaked.entropy().item() == pytest.approx(-(log_p.exp() * log_p).sum().item())
+
+
+def test_samples_follow_the_distribution(peaked: FactorisedDistribution) -> None:
+    generator = torch.Generator().manual_seed(0)
+    drawn = Counter(str(peaked.sample(generator)) for _ in range(3000))
+    for string, count in drawn.most_common(5):
+        p = peaked.log_prob(peaked.space.parse(string)).exp().item()
+        assert abs(count - 3000 * p) < 4 * math.sqrt(3000 * p)
+
+
+def test_mean_entropy_runs_from_one_to_zero() -> None:
+    distribution = FactorisedDistribution(tiny())
+    assert distribution.mean_entropy() == pytest.approx(1.0)
+    for logit in distribution.logits:
+        logit.data[0] = 100.0
+    assert distribution.mean_entropy() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_two_paths_are_two_different_candidates_one_of_them_on() -> None:
+    distribution, generator = FactorisedDistribution(SPACE), torch.Generator().manual_seed(0)
+    for _ in range(20):
+        frames, size = sample_input(distribution, generator)
+        plan = two_path_plan(distribution, frames, size, generator)
+        assert plan.frames == SPACE.frames[frames] and plan.size == SPACE.sizes[size]
+        for stage in plan.depths:
+            assert sorted(float(gate.detach()) for _, gate in stage if gate is not None) == [0.0, 1.0]
+        reached = [max(depth for depth, _ in stage) for stage in plan.depths]
+        for slot, gated in zip(SPACE.slots, plan.slots, strict=True):
+            if slot.index > reached[slot.stage - 1]:
+                assert gated is None
+                continue
+            (one, first), (other, second) = gated  # type: ignore[misc]
+            assert one != other
+            assert sorted([float(first.detach()), float(second.detach())]) == [0.0, 1.0]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("share", [0.2, 0.35, 0.6, 1.0])
+def test_knapsack_equals_enumeration(share: float) -> None:
+    space = tiny()
+    costs, rng = CostModel(space, 5), np.random.default_rng(int(100 * share))
+    architectures = list(space.enumerate())
+    macs = [costs(a).macs for a in architectures]
+    cap = int(min(macs) + share * (max(macs) - min(macs)))
+    scores = {d.name: rng.normal(size=len(d.options)) for d in space.decisions}
+
+    def score(architecture: object) -> float:
+        choices = architecture.choices  # type: ignore[attr-defined]
+        return sum(float(scores[d.name][c]) for d, c in zip(space.decisions, choices, strict=True) if c >= 0)
+
+    best = max(score(a) for a, m in zip(architectures, macs, strict=True) if m <= cap)
+    found = best_under_cap(costs, cap, decision_scores(costs, scores), resolution=None)
+    assert costs(found).macs <= cap
+    assert score(found) == pytest.approx(best)
+    coarse = best_under_cap(costs, cap, decision_scores(costs, scores), resolution=64)
+    assert costs(coarse).macs <= cap
+
+
+def test_knapsack_says_when_nothing_fits() -> None:
+    costs = CostModel(tiny(), 5)
+    scores = decision_scores(costs, {d.name: np.zeros(len(d.options)) for d in costs.space.decisions})
+    with pytest.raises(ValueError, match="no architecture of tiny has at most 10 MACs"):
+        best_under_cap(costs, 10, scores)
+    assert costs(best_under_cap(costs, costs.cheapest().macs, scores)).macs == costs.cheapest().macs
+
+
+def test_the_best_of_a_distribution_is_its_mode_where_that_fits(peaked: FactorisedDistribution) -> None:
+    costs = CostModel(peaked.space, 5)  # type: ignore[arg-type]
+    mode = peaked.space.architecture([int(logit.argmax()) for logit in peaked.logits])
+    assert peaked.best(costs, costs(mode).macs) == mode
+    below = peaked.best(costs, costs(mode).macs - 1)
+    assert costs(below).macs < costs(mode).macs
+
+    def given_up(architecture: object) -> float:
+        choices = architecture.choices  # type: ignore[attr-defined]
+        pairs = zip(peaked.logits, choices, strict=True)
+        return sum(float((logit.max() - logit[c]).detach()) for logit, c in pairs if c >= 0)
+
+    fits = [a for a in peaked.space.enumerate() if costs(a).macs < costs(mode).macs]
+    assert given_up(below) == pytest.approx(min(map(given_up, fits)))
+
+
+def test_input_decisions_learn_by_leave_one_out() -> None:
+    """The surrogate's gradient is the mean of REINFORCE over two samples, each the other's baseline."""
+    distribution = FactorisedDistribution(SPACE)
+    loss, other = torch.tensor(2.0), torch.tensor(1.5)
+    surrogate = input_loss(distribution, (0, 0), loss, lambda f, s: other, torch.Generator().manual_seed(4))
+    second = sample_input(distribution, torch.Generator().manual_seed(4))
+    assert second[0] != 0 and second[1] != 0
+    surrogate.backward()
+    for logit, b in zip(distribution.logits, second, strict=False):
+        expected = torch.zeros(3)
+        for option, advantage in ((0, loss - other), (b, other - loss)):
+            one_hot = torch.zeros(3)
+            one_hot[option] = 1
+            expected += 0.5 * advantage * (one_hot - 1 / 3)
+        torch.testing.assert_close(logit.grad, expected)

@@ -1,0 +1,43 @@
+"""Every space of the package is declared consistently and can be built."""
+
+import numpy as np
+import pytest
+import torch
+
+from pvnas_bench import registry
+from pvnas_bench.network.cost import CostModel
+from pvnas_bench.network.standalone import Network
+from pvnas_bench.network.supernet import Supernet, path_plan
+from pvnas_bench.space import BlockSpace
+
+SPACES = list(registry.all_spaces())
+
+
+@pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
+def test_reference_and_experts_are_under_the_first_cap(space: BlockSpace) -> None:
+    costs = CostModel(space, 10)
+    first = next(iter(space.caps.values()))
+    for architecture in (space.reference, *space.experts.values()):
+        assert costs(architecture).macs <= first
+    assert list(space.caps.values()) == sorted(space.caps.values())
+
+
+@pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
+def test_every_cap_restricts_and_leaves_a_choice(space: BlockSpace) -> None:
+    costs, rng = CostModel(space, 10), np.random.default_rng(0)
+    largest = {d.name: d.options[-1] for d in space.decisions} | {f"operator.{s.name}": "st3" for s in space.slots}
+    assert costs(space.from_options(largest)).macs > max(space.caps.values())
+    under = [costs(space.sample(rng)).macs <= min(space.caps.values()) for _ in range(300)]
+    assert 0.25 < np.mean(under) < 1
+
+
+def test_st_kinetics_runs_a_clip_stand_alone_and_in_the_supernet() -> None:
+    space = registry.get_space("st_kinetics")
+    assert space.size >= 10**9
+    architecture = space.sample(np.random.default_rng(0))
+    options = space.options(architecture) | {"frames": "8", "size": "112"}
+    architecture = space.from_options(options)
+    clip = torch.zeros(1, 8, 112, 112, 3).permute(0, 1, 4, 2, 3)
+    with torch.no_grad():
+        assert Network(space.spec(architecture), 400).eval()(clip).shape == (1, 400)
+        assert Supernet(space, 400)(clip, path_plan(space, architecture)).shape == (1, 400)

@@ -1,0 +1,121 @@
+"""PV-NAS: the schedule in closed form, cycles by budget, what each kind of step may change."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from pvnas_bench import SearchFinished
+from pvnas_bench.request import Observer, Request, Setup
+from pvnas_bench.runner import run
+from pvnas_bench.search import Search
+from pvnas_bench.strategies.pvnas import PVNAS, cycle_at, schedule
+
+
+def strategy(dataset: Path, results: Path, budget: float = 2.0, **settings: str) -> PVNAS:
+    request = Request("pvnas", dataset=str(dataset), budget=budget, settings=settings, results=results, threads=1)
+    search = Search(Setup(request, Observer()), Observer())
+    assert isinstance(search.strategy, PVNAS)
+    search.strategy.setup(search.problem)
+    return search.strategy
+
+
+@pytest.mark.parametrize("decay", [1.0, 0.7])
+@pytest.mark.parametrize("growth", [1.0, 2.0])
+def test_diversity_schedule_is_warm_restarts_in_closed_form(decay: float, growth: float) -> None:
+    cycles, floor = 4, 0.01
+    first = 1 / sum(growth**c for c in range(cycles))
+    for c in range(cycles):
+        start, length = first * sum(growth**k for k in range(c)), first * growth**c
+        for t in (0.0, 0.25, 0.5, 0.9):
+            expected = floor + 0.5 * (decay**c - floor) * (1 + math.cos(math.pi * t))
+            progress = start + (t + 1e-9) * length
+            assert schedule("diversity", progress, cycles, decay, growth, floor) == pytest.approx(expected, abs=1e-6)
+            assert cycle_at(progress, cycles, growth)[0] == c
+    assert schedule("diversity", 1.0, cycles, decay, growth, floor) == pytest.approx(floor)
+
+
+def test_the_ablations_of_the_schedule() -> None:
+    def at(kind: str, progress: float) -> float:
+        return schedule(kind, progress, 4, 1.0, 1.0, 0.0)  # type: ignore[arg-type]
+
+    assert [at("constant", p) for p in (0.0, 0.5, 1.0)] == [1.0, 1.0, 1.0]
+    assert [at("step", p) for p in (0.0, 0.49, 0.5, 0.75)] == pytest.approx([1.0, 1.0, 0.1, 0.01])
+    assert [at("cosine", p) for p in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.5, 0.0])
+    assert [at("diversity", p) for p in (0.0, 0.125, 0.25, 0.375)] == pytest.approx([1.0, 0.5, 1.0, 0.5])
+
+
+@pytest.mark.parametrize(("scheduled", "rates"), [("both", (0.5, 0.5)), ("weights", (0.5, 1)), ("alphas", (1, 0.5))])
+def test_the_schedule_drives_what_it_is_set_to(
+    tiny_dataset: Path, tmp_path: Path, scheduled: str, rates: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pvnas = strategy(tiny_dataset, tmp_path, scheduled=scheduled, floor="0")
+    monkeypatch.setattr(PVNAS, "progress", 0.125)
+    pvnas._set_rates()
+    actual = (
+        pvnas.weight_optimiser.param_groups[0]["lr"] / pvnas.config.weight_rate,
+        pvnas.alpha_optimiser.param_groups[0]["lr"] / pvnas.config.alpha_rate,
+    )
+    assert actual == pytest.approx(rates)
+
+
+def test_an_alpha_step_moves_alphas_only_and_a_warm_up_weights_only(tiny_dataset: Path, tmp_path: Path) -> None:
+    pvnas = strategy(tiny_dataset, tmp_path, budget=8.0, cycles="1", warmup="0.9")
+    weights = {name: value.clone() for name, value in pvnas.supernet.state_dict().items()}
+    alphas = [logit.detach().clone() for logit in pvnas.alphas.logits]
+    pvnas.step()
+    assert all(torch.equal(a, b) for a, b in zip(alphas, pvnas.alphas.logits, strict=True))
+    moved = {name: value.clone() for name, value in pvnas.supernet.state_dict().items()}
+    assert any(not torch.equal(weights[name], moved[name]) for name in weights)
+
+    batch = next(pvnas.problem.search_batches("val"))
+    pvnas._alpha_step(batch, pvnas.problem.torch_rng("paths"))
+    after = pvnas.supernet.state_dict()
+    assert all(torch.equal(moved[name], after[name]) for name in moved)
+    assert any(not torch.equal(a, b) for a, b in zip(alphas, pvnas.alphas.logits, strict=True))
+    assert all(parameter.grad is None for parameter in pvnas.supernet.parameters())
+
+
+def test_the_macs_term_alone_drives_expected_macs_to_the_target(tiny_dataset: Path, tmp_path: Path) -> None:
+    pvnas = strategy(tiny_dataset, tmp_path, target="0.5")
+    target = 0.5 * pvnas.problem.cap
+    for _ in range(200):
+        macs = pvnas.expected_macs(pvnas.alphas.probabilities())
+        (macs / target - 1).abs().backward()
+        pvnas.alpha_optimiser.step()
+        pvnas.alpha_optimiser.zero_grad()
+        for group in pvnas.alpha_optimiser.param_groups:
+            group["lr"] *= 0.98
+    assert macs.item() == pytest.approx(target, rel=0.05)
+
+
+def test_one_architecture_is_derived_per_cycle_within_the_budget(tiny_dataset: Path, tmp_path: Path) -> None:
+    pvnas = strategy(tiny_dataset, tmp_path, budget=5.0, cycles="3")
+    while True:
+        try:
+            pvnas.step()
+        except SearchFinished:
+            break
+    assert len(pvnas.derived) == 3
+    assert pvnas.problem.ledger.spent <= 5.0
+    best = max(score for _, score in pvnas.derived)
+    assert dict(pvnas.derived)[str(pvnas.incumbent())] == best
+    diagnostics = pvnas.diagnostics()
+    assert diagnostics["distinct_derived"] == len({string for string, _ in pvnas.derived})
+    assert len(diagnostics["alpha_entropy"]) == len(diagnostics["learning_rate"])
+
+
+def test_same_seed_same_run_and_another_seed_another(tiny_dataset: Path, tmp_path: Path) -> None:
+    def once(seed: int, folder: str) -> tuple[object, ...]:
+        request = Request(
+            "pvnas", dataset=str(tiny_dataset), budget=3.0, seed=seed, results=tmp_path / folder, threads=1
+        )
+        record, _ = run(request)
+        assert record.status == "ok" and record.outcome is not None, record.error
+        steps = [(s.incumbent, s.cost, s.metrics) for s in record.trajectory]
+        return steps, record.outcome.architecture, record.outcome.trained
+
+    first = once(0, "a")
+    assert first == once(0, "b")
+    assert first != once(1, "c")
