@@ -42,7 +42,14 @@ class FactorisedDistribution(nn.Module):
     @torch.no_grad()
     def sample(self, generator: torch.Generator) -> Architecture:
         """A random architecture."""
-        choices = [int(torch.multinomial(logit.softmax(0).cpu(), 1, generator=generator)) for logit in self.logits]
+        logits = torch.cat(list(self.logits)).double().cpu().numpy()
+        draws = torch.rand(len(self.logits), generator=generator, dtype=torch.float64).tolist()
+        choices, start = [], 0
+        for decision, draw in zip(self.space.decisions, draws, strict=True):
+            own = logits[start : start + len(decision.options)]
+            cumulative = np.exp(own - own.max()).cumsum()
+            choices.append(int(np.searchsorted(cumulative, draw * cumulative[-1], side="right")))
+            start += len(own)
         return self.space.architecture(choices)
 
     def log_prob(self, architecture: Architecture) -> Tensor:

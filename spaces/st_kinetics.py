@@ -1,8 +1,8 @@
 """`st_kinetics`: the decisions of `st_default` at the scale of Kinetics-400 and Something-Something.
 
-Six stages of inverted bottlenecks in the manner of ProxylessNAS (Cai et al. 2019), at two to three times the widths of X3D
-(Feichtenhofer 2020), 8 to 16 frames of 112 to 224 pixels. The caps are those of the networks it is compared with: TSM-R50
-with 8 frames has 32.9 GMACs per clip, with 16 frames twice that.
+Six stages of inverted bottlenecks in the manner of ProxylessNAS (Cai et al. 2019), at two to three times the widths of
+X3D (Feichtenhofer 2020), 8 to 16 frames of 112 to 224 pixels. The caps are those of the networks it is compared with:
+TSM-R50 with 8 frames has 32.9 GMACs per clip, with 16 frames twice that.
 """
 
 from pvnas_bench.space import BlockSpace, Stage, uniform_options
@@ -33,7 +33,7 @@ def expert(operator: str, se: str = "no") -> dict[str, str]:
 SPACE = BlockSpace(
     "st_kinetics",
     1,
-    description="MBConv spatial-temporal networks at full scale, 8-16 frames of 112-224 px, caps 33 (L) and 66 (M) GMACs",
+    description="MBConv spatial-temporal networks at full scale, 8-16 frames of 112-224 px, caps 33 and 66 GMACs",
     frames=(8, 12, 16),
     sizes=(112, 128, 160, 192, 224),
     stem=32,

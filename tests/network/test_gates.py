@@ -6,13 +6,13 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from pvnas_bench.spaces.st_default import SPACE
 
 from pvnas_bench.distribution import FactorisedDistribution
 from pvnas_bench.gates import input_loss, sample_input, straight_through, two_path_plan
 from pvnas_bench.knapsack import best_under_cap, decision_scores
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.space import BlockSpace, Stage
-from pvnas_bench.spaces.st_default import SPACE
 
 
 def tiny() -> BlockSpace:

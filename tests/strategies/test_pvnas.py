@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from pvnas_bench.strategies.pvnas import PVNAS, cycle_at, schedule
 
 from pvnas_bench import SearchFinished
 from pvnas_bench.request import Observer, Request, Setup
 from pvnas_bench.runner import run
 from pvnas_bench.search import Search
-from pvnas_bench.strategies.pvnas import PVNAS, cycle_at, schedule
 
 
 def strategy(dataset: Path, results: Path, budget: float = 2.0, **settings: str) -> PVNAS:
