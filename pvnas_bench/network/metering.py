@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pvnas_bench.network.cost import Cost, CostModel, block_cost
 from pvnas_bench.network.supernet import Candidate, Gated, Mixture, Plan
-from pvnas_bench.space import INACTIVE, Slot
+from pvnas_bench.space import INACTIVE, KERNELS, Slot
 
 
 def plan_macs(costs: CostModel, plan: Plan) -> int:
@@ -20,7 +20,7 @@ def plan_macs(costs: CostModel, plan: Plan) -> int:
     size = math.ceil(plan.size / 2)
     for slot, choice, candidates in zip(space.slots, plan.slots, table.slots, strict=True):
         if isinstance(choice, Mixture):
-            macs += _mixture_macs(costs, slot, plan.frames, size)
+            macs += _mixture_macs(costs, slot, plan.frames, size, choice.part)
         elif choice is not None:
             single = isinstance(choice[0], int)
             gated = [cast(Candidate, choice)] if single else [candidate for candidate, _ in cast(Gated, choice)]
@@ -31,15 +31,23 @@ def plan_macs(costs: CostModel, plan: Plan) -> int:
     return macs
 
 
-def _mixture_macs(costs: CostModel, slot: Slot, frames: int, size: int) -> int:
-    """All operators at the largest expansion, the expansion of unshifted inputs computed once for all of them."""
+def _mixture_macs(costs: CostModel, slot: Slot, frames: int, size: int, part: int) -> int:
+    """All operators at the largest expansion, the expansion of unshifted inputs computed once for all of them.
+
+    Channels that pass by the operators save their taps, and the shifted input's expansion.
+    """
     space = costs.space
     expansion, se = f"e{max(space.expansions)}", "se" if "se" in space.se else "no"
     operators = [operator for operator in slot.operators if operator != "skip"]
     total = sum(block_cost(slot.block(o, expansion, se), frames, size).macs for o in operators)
     expand = slot.cin**2 * max(space.expansions) * frames * size**2
     computed = 1 + ("tsm" in operators)
-    return total - expand * (len(operators) - computed)
+    total -= expand * (len(operators) - computed)
+    channels = slot.cin * max(space.expansions)
+    passing = channels - channels // part
+    taps = sum(math.prod(kernel) for o in operators for kernel in KERNELS[o])
+    saved = taps * math.ceil(size / slot.stride) ** 2 + ("tsm" in operators) * slot.cin * size**2
+    return total - frames * passing * saved
 
 
 class ExpectedMacs:

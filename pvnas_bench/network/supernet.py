@@ -31,11 +31,16 @@ Gated = Sequence[tuple[Candidate, Tensor | None]]
 
 @dataclass(frozen=True)
 class Mixture:
-    """Weights of a slot's operators, expansions and SE options: the slot computes all of them."""
+    """Weights of a slot's operators, expansions and SE options: the slot computes all of them.
+
+    Attributes:
+        part: operators see the first 1/part of the expanded channels, the others pass by (Xu et al. 2020, PC-DARTS).
+    """
 
     operator: Tensor
     expansion: Tensor
     se: Tensor
+    part: int = 1
 
 
 def _copy(target: Tensor, source: Tensor) -> None:
@@ -135,14 +140,18 @@ class SuperBlock(nn.Module):
         attended = sum((weights.se[a] for a, on in enumerate(self.se) if on), start=x.new_zeros(()))
         affine = weights.expansion[:, None, None] * weights.se[None, :, None]
         expanded = F.relu(self.expand_norm(self.expand(x)), inplace=True)
+        seen = channels // weights.part
+        passing = self._pooled(expanded[:, seen:]) if weights.part > 1 else None
         out = None
         for o, token in enumerate(self.tokens):
             if token == "skip":
                 continue
-            y = expanded
+            y = expanded[:, :seen]
             if token == "tsm":
-                y = F.relu(self.expand_norm(self.expand(temporal_shift(x, frames))), inplace=True)
+                shifted = F.conv2d(temporal_shift(x, frames), self.expand.weight[:seen])
+                y = F.relu(self.expand_norm(shifted), inplace=True)
             y = F.relu(self.operator_norms[token](self.operators(token, y, frames)), inplace=True)
+            y = y if passing is None else torch.cat([y, passing], 1)
             y = y * mask[:, None, None]
             if any(self.se):
                 y = y * (1 - attended + attended * self.attention.scale(y, frames))
@@ -154,6 +163,11 @@ class SuperBlock(nn.Module):
         assert out is not None
         total: Tensor = x + out if self.residual else out
         return total
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        """Channels that pass by an operator, at its output's size."""
+        stride = self.slot.stride
+        return F.avg_pool2d(x, stride, ceil_mode=True) if stride > 1 else x
 
     def copy_into(self, target: InvertedBottleneck, choice: Candidate) -> None:
         """Copy one candidate's slice of the shared weights into a stand-alone block."""

@@ -1,0 +1,194 @@
+"""DARTS: differentiable architecture search, first and second order.
+
+Every choice is relaxed to a softmax over its options (eq. 2): a slot computes the weighted sum of all candidates, a
+stage the weighted sum of the outputs at all its depths. Weights and alphas are optimised in alternation (algorithm 1);
+the alphas' gradient goes either through the current weights (first order, ξ = 0) or through weights one step ahead
+(second order, eqs. 6-8: the mixed second derivative by a central difference with ε = 0.01/‖∇w' L_val‖).
+Of the relaxed network each decision's most probable option is kept, under the cap.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from pvnas_bench import Info
+from pvnas_bench.mixtures import MixtureConfig, MixtureSearch, gradients, rate_at
+from pvnas_bench.video import ClipBatch
+
+Backward = Callable[[Tensor], None]
+
+
+def unrolled_gradient(
+    train_loss: Callable[[], Tensor],
+    val_loss: Callable[[], Tensor],
+    weights: Sequence[Tensor],
+    alphas: Sequence[Tensor],
+    rate: float,
+    decay: float = 0.0,
+    momentum: Sequence[Tensor | None] | None = None,
+    backward: Backward = torch.Tensor.backward,
+    radius: float = 0.01,
+) -> tuple[list[Tensor], float]:
+    """∇α L_val(w', α), w' = w − ξ(∇w L_train(w, α) + decay·w + momentum): eqs. 6-8 of DARTS.
+
+    = ∇α L_val(w') − ξ (∇α L_train(w⁺) − ∇α L_train(w⁻)) / 2ε, w± = w ± ε ∇w' L_val(w'), ε = radius/‖∇w' L_val‖.
+
+    Args:
+        train_loss, val_loss: compute a loss from the current values of weights and alphas.
+        rate: ξ.
+        momentum: 0.9 times SGD's buffer of each weight; None: 0.
+        radius: of the central difference.
+
+    Returns:
+        the gradient, and L_val(w', α); the weights are as before.
+    """
+    before = [weight.detach().clone() for weight in weights]
+    direction = gradients(train_loss(), weights, backward)
+    with torch.no_grad():
+        for i, (weight, step) in enumerate(zip(weights, direction, strict=True)):
+            buffer = None if momentum is None else momentum[i]
+            weight.sub_(rate * (step + decay * weight + (0 if buffer is None else buffer)))
+    loss = val_loss()
+    both = gradients(loss, [*alphas, *weights], backward)
+    first_order, ahead = both[: len(alphas)], both[len(alphas) :]
+    epsilon = radius / torch.sqrt(sum((v.square().sum() for v in ahead), start=ahead[0].new_zeros(())))
+    sides = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            for weight, value, v in zip(weights, before, ahead, strict=True):
+                weight.copy_(value + sign * epsilon * v)
+        sides.append(gradients(train_loss(), alphas, backward))
+    with torch.no_grad():
+        for weight, value in zip(weights, before, strict=True):
+            weight.copy_(value)
+    for weight in weights:
+        weight.grad = None
+    found = [d - rate * (up - down) / (2 * epsilon) for d, up, down in zip(first_order, *sides, strict=True)]
+    return found, float(loss.detach())
+
+
+def dominant_eigenvalue(
+    gradient: Callable[[], list[Tensor]],
+    parameters: Sequence[Tensor],
+    iterations: int,
+    rng: torch.Generator,
+    radius: float = 0.1,
+) -> float:
+    """The eigenvalue of the Hessian that is largest in magnitude, by power iteration on central differences.
+
+    Args:
+        gradient: computes the gradient at the current values of the parameters.
+        radius: of the central difference.
+    """
+    before = [p.detach().clone() for p in parameters]
+    v = [torch.randn(p.shape, generator=rng).to(p) for p in parameters]
+    value = 0.0
+    for _ in range(iterations):
+        norm = torch.sqrt(sum((x.square().sum() for x in v), start=v[0].new_zeros(())))
+        if float(norm) == 0:
+            break
+        v = [x / norm for x in v]
+        sides = []
+        for sign in (1, -1):
+            with torch.no_grad():
+                for p, at, x in zip(parameters, before, v, strict=True):
+                    p.copy_(at + sign * radius * x)
+            sides.append(gradient())
+        product = [(up - down) / (2 * radius) for up, down in zip(*sides, strict=True)]
+        value = float(sum((x * y).sum() for x, y in zip(v, product, strict=True)))
+        v = product
+    with torch.no_grad():
+        for p, at in zip(parameters, before, strict=True):
+            p.copy_(at)
+    return value
+
+
+def should_stop(eigenvalues: Sequence[float], window: int = 5, back: int = 4, ratio: float = 1.3) -> bool:
+    """RobustDARTS-ES: the mean of the last 5 values is over 1.3 times that of 4 measurements before."""
+    if len(eigenvalues) < window + back:
+        return False
+    mean = [sum(eigenvalues[len(eigenvalues) - b - window : len(eigenvalues) - b]) / window for b in (0, back)]
+    return mean[0] > ratio * mean[1] > 0
+
+
+class DARTS(MixtureSearch):
+    info = Info(
+        name="darts",
+        title="DARTS: differentiable architecture search",
+        paper="Liu, Simonyan & Yang, DARTS: Differentiable Architecture Search, ICLR 2019; "
+        "early stopping: Zela et al., Understanding and Robustifying DARTS, ICLR 2020",
+        year=2019,
+        levels=("structural", "modular"),
+        published="softmax mixture of all candidates, alternating SGD (cosine) and Adam, first or second order; "
+        "the dominant eigenvalue of the alphas' Hessian and early stopping by it (RobustDARTS)",
+        reconstructed="chain of blocks in place of cells: factors operator, expansion and SE are mixed separately, "
+        "depths by a weighted sum of block outputs; frames and size stay at the reference's; AdamW and rates for a "
+        "hundredth of the steps; the most probable options under the MACs cap",
+    )
+
+    class Config(MixtureConfig):
+        order: Literal["first", "second"] = Field(
+            "first", description="of the alphas' gradient: second unrolls one weight step (DARTS)"
+        )
+        unrolled_rate: float = Field(0.025, gt=0, description="first ξ, of the unrolled step of SGD (DARTS)")
+        hessian_every: int = Field(
+            0, ge=0, description="alpha steps between measurements of the Hessian's eigenvalue; 0: none (RobustDARTS)"
+        )
+        hessian_iterations: int = Field(4, ge=1, description="of the power method, two gradients each (R)")
+        early_stop: bool = Field(False, description="stop the search when the eigenvalue rises (RobustDARTS-ES)")
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.eigenvalues: list[float] = []
+        self.alpha_steps = 0
+
+    def alpha_step(self, batch: ClipBatch, held_out: ClipBatch) -> float:
+        self.alpha_steps += 1
+        if self.config.hessian_every and self.alpha_steps % self.config.hessian_every == 0:
+            self._measure_curvature(held_out)
+        if self.config.order == "first":
+            return super().alpha_step(batch, held_out)
+        alphas, weights = self._alphas(), list(self.supernet.parameters())
+        buffers = [self.weight_optimiser.state[w].get("momentum_buffer") for w in weights]
+        found, value = unrolled_gradient(
+            lambda: self.supernet.loss(batch, self.plan(self.mixed())),
+            lambda: self.supernet.loss(held_out, self.plan(self.mixed())),
+            weights,
+            alphas,
+            rate_at(self.progress, self.config.unrolled_rate, self.config.weight_floor),
+            self.config.weight_decay,
+            [None if b is None else 0.9 * b for b in buffers],
+            self.problem.backward,
+        )
+        for alpha, gradient in zip(alphas, found, strict=True):
+            alpha.grad = gradient
+        self.problem.update(self.alpha_optimiser)
+        return value
+
+    def _alphas(self) -> list[Tensor]:
+        return [logit for logit in self.alphas.logits if logit.requires_grad]
+
+    def _measure_curvature(self, held_out: ClipBatch) -> None:
+        alphas = self._alphas()
+
+        def gradient() -> list[Tensor]:
+            return gradients(self.supernet.loss(held_out, self.plan(self.mixed())), alphas, self.problem.backward)
+
+        rng = self.problem.torch_rng("power iteration")
+        self.eigenvalues.append(dominant_eigenvalue(gradient, alphas, self.config.hessian_iterations, rng))
+        self.supernet.zero_grad(set_to_none=True)
+        if self.config.early_stop and should_stop(self.eigenvalues):
+            self.stopped = True
+
+    def diagnostics(self) -> dict[str, Any]:
+        return dict(super().diagnostics()) | ({"hessian_eigenvalue": self.eigenvalues} if self.eigenvalues else {})
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"eigenvalues": list(self.eigenvalues), "alpha_steps": self.alpha_steps}
+
+    def load_state_dict(self, state: Any) -> None:
+        super().load_state_dict(state)
+        self.eigenvalues, self.alpha_steps = list(state["eigenvalues"]), state["alpha_steps"]

@@ -1,0 +1,99 @@
+"""GDAS: searching for a robust architecture with differentiable sampling.
+
+Each decision is a hard Gumbel-softmax (eqs. 3-6): forward h = one-hot(argmax_i(log p_i + g_i)), backward the gradient
+of softmax((log p + g)/τ), with τ falling linearly from 10 to 0.1. Only the sampled candidate of a slot is computed, so
+that a step costs one path.
+"""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from pvnas_bench import Architecture, Info, Plan
+from pvnas_bench.gates import input_loss, sample_input
+from pvnas_bench.mixtures import Bilevel, BilevelConfig
+from pvnas_bench.network.supernet import Candidate, Gated
+from pvnas_bench.space import BlockSpace
+from pvnas_bench.video import ClipBatch
+
+
+def gumbel_one_hot(log_p: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
+    """A one-hot sample of softmax(log_p) with the gradient of its Gumbel-softmax relaxation (GDAS, eqs. 5 and 6).
+
+    Args:
+        log_p: (options,) differentiable.
+        temperature: τ.
+    """
+    uniform = torch.rand(log_p.shape, generator=generator).clamp(1e-9, 1 - 1e-7)
+    perturbed = log_p - uniform.log().neg().log().to(log_p)
+    soft = (perturbed / temperature).softmax(0)
+    hard = torch.zeros_like(soft)
+    hard[perturbed.detach().argmax()] = 1.0
+    return hard + soft - soft.detach()
+
+
+def one_path_plan(space: BlockSpace, gates: dict[str, Tensor], frames: int, size: int) -> Plan:
+    """The sampled candidate of each slot, times its gates, and the sampled depth of each stage.
+
+    A candidate's branch is multiplied, its residual is not: ``skip`` is the zero that others are measured against.
+    The outputs at all depths lie on the deepest path: they are all computed, so that the depths' gradient is exact.
+
+    Args:
+        gates: by decision, one-hot values that carry a gradient.
+        frames, size: of the clips.
+    """
+    slots: list[Gated] = []
+    for slot in space.slots:
+        own = [gates[f"{kind}.{slot.name}"] for kind in ("operator", "expansion", "se")]
+        o, e, a = (int(gate.detach().argmax()) for gate in own)
+        candidate: Candidate = (o, e, a)
+        slots.append([(candidate, own[0][o] * own[1][e] * own[2][a])])
+    depths = tuple(
+        tuple((depth, gates[f"depth.{s}"][i]) for i, depth in enumerate(stage.depths))
+        for s, stage in enumerate(space.stages, 1)
+    )
+    return Plan(frames, size, tuple(slots), depths)
+
+
+class GDAS(Bilevel):
+    info = Info(
+        name="gdas",
+        title="GDAS: differentiable architecture sampling",
+        paper="Dong & Yang, Searching for a Robust Neural Architecture in Four GPU Hours, CVPR 2019",
+        year=2019,
+        levels=("structural", "modular"),
+        published="hard Gumbel-softmax with straight-through gradient, one sampled path per step, τ from 10 to 0.1, "
+        "alternating SGD and Adam",
+        reconstructed="chain of blocks in place of cells; one sample per factor of a block; all depths computed in an "
+        "alpha step; frames and size sampled and learnt by REINFORCE against a second sample; learning rates for a "
+        "hundredth of the steps; the most probable options under the MACs cap",
+    )
+
+    class Config(BilevelConfig):
+        temperature_start: float = Field(10.0, gt=0, description="τ at the start (GDAS)")
+        temperature_end: float = Field(0.1, gt=0, description="τ at the end, reached linearly (GDAS)")
+        learn_input: bool = Field(True, description="learn frames and size; otherwise they are sampled uniformly (R)")
+
+    @property
+    def temperature(self) -> float:
+        c = self.config
+        return float(c.temperature_start + (c.temperature_end - c.temperature_start) * self.progress)
+
+    def weight_plan(self) -> Architecture:
+        """A sampled path: argmax(log p + g) is a sample of p."""
+        return self.alphas.sample(self.problem.torch_rng("paths"))
+
+    def alpha_step(self, batch: ClipBatch, held_out: ClipBatch) -> float:
+        rng, space = self.problem.torch_rng("gumbel"), self.problem.space
+        log_p = self.alphas.log_probabilities()
+        gates = {name: gumbel_one_hot(value, self.temperature, rng) for name, value in log_p.items()}
+        first = sample_input(self.alphas, rng)
+        plan = one_path_plan(space, gates, space.frames[first[0]], space.sizes[first[1]])
+        loss = self.supernet.loss(held_out, plan)
+        value = float(loss.detach())
+        if self.config.learn_input:
+            loss = loss + input_loss(
+                self.alphas, first, loss.detach(), lambda f, s: self.supernet.loss(held_out, plan.at(f, s)), rng
+            )
+        self.descend(loss)
+        return value

@@ -1,0 +1,34 @@
+"""PC-DARTS: partial channel connections for memory-efficient architecture search.
+
+The operators of a slot are mixed on 1/K of the channels, the others pass by (eq. 1, K = 4): cheaper, and less prone to
+favour operators without weights. Edge normalisation weighs the inputs of a node by softmax(β) (eq. 2).
+"""
+
+from pydantic import Field
+
+from pvnas_bench import Info
+from pvnas_bench.mixtures import MixtureConfig, MixtureSearch
+
+
+class PCDARTS(MixtureSearch):
+    info = Info(
+        name="pc_darts",
+        title="PC-DARTS: partially connected differentiable search",
+        paper="Xu et al., PC-DARTS: Partial Channel Connections for Memory-Efficient Architecture Search, ICLR 2020",
+        year=2020,
+        levels=("structural", "modular"),
+        published="operators mixed on 1/K of the channels, the first ones as in the authors' code; edge "
+        "normalisation; weights only for the first 15 of 50 epochs; first-order alternation",
+        reconstructed="the channels are those of a block's expansion, where operators are depth-wise: the projection "
+        "after them mixes channels in place of the channel shuffle, and point-wise convolutions are not saved; the "
+        "only node with several inputs is a stage's output, so that edge normalisation is the softmax over its "
+        "depths; frames and size stay at the reference's; learning rates; the MACs cap",
+    )
+
+    class Config(MixtureConfig):
+        part: int = Field(4, ge=1, le=16, description="K: 1/K of the channels are mixed (PC-DARTS)")
+        warmup: float = Field(0.3, ge=0, lt=1, description="part of the search that trains weights only (PC-DARTS)")
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.part = self.config.part
