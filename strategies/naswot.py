@@ -1,0 +1,58 @@
+"""NASWOT: how differently an untrained network's ReLUs respond to different clips.
+
+Each clip has a binary code, which ReLUs are on. With the kernel K_ij = (number of ReLUs) − (Hamming distance of the
+codes of clips i and j) the score is log|det K| (Mellor et al. 2021, eqs. 2 and 3).
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from pvnas_bench import Architecture, Info, Problem
+from pvnas_bench.zero_cost import ZeroCost, ZeroCostConfig
+
+
+def code_kernel(codes: Tensor) -> Tensor:
+    """Agreements between binary codes (N, units): (N, N)."""
+    on = codes.to(torch.float64)
+    return on @ on.T + (1 - on) @ (1 - on).T
+
+
+class NASWOT(ZeroCost):
+    info = Info(
+        name="naswot",
+        title="NASWOT: architecture search without training",
+        paper="Mellor, Turner, Storkey & Crowley, Neural Architecture Search without Training, ICML 2021",
+        year=2021,
+        levels=("structural", "modular"),
+        published="log-determinant of the kernel of ReLU codes over one batch, the best of random samples",
+        reconstructed="one batch of search-train for all architectures, batch-norm on its statistics; samples under "
+        "the cap",
+    )
+
+    class Config(ZeroCostConfig):
+        samples: int = Field(100, ge=1, description="random architectures scored (NASWOT: 10, 100 or 1,000)")
+
+    def setup(self, problem: Problem) -> None:
+        super().setup(problem)
+        self.batch = next(problem.search_batches("train"))
+
+    def score(self, architecture: Architecture) -> float:
+        spec, network = self.problem.space.spec(architecture), self.problem.network(architecture)
+        kernel = torch.zeros(len(self.batch), len(self.batch), dtype=torch.float64)
+
+        def add(_: nn.Module, __: Any, before_relu: Tensor) -> None:
+            nonlocal kernel
+            codes = (before_relu > 0).reshape(len(self.batch), -1)  # time is folded into the batch
+            kernel += code_kernel(codes).cpu()
+
+        for name, module in network.named_modules():
+            if isinstance(module, nn.BatchNorm2d) and not name.endswith("project_norm"):  # no ReLU follows that one
+                module.register_forward_hook(add)
+        network.train()
+        with torch.no_grad():
+            network(self.batch.clips(spec.frames, spec.size).to(self.problem.device))
+        return float(np.linalg.slogdet(kernel.numpy())[1])

@@ -1,0 +1,161 @@
+"""Zero-cost scores against closed forms and numpy, what their networks are charged, whole runs."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pvnas_bench.spaces.st_default import SPACE
+from pvnas_bench.strategies.naswot import NASWOT, code_kernel
+from pvnas_bench.strategies.stentr import STEntr, refinement, stage_entropy
+from pvnas_bench.strategies.synflow import SynFlow, synaptic_flow
+from torch import nn
+
+from pvnas_bench.space import Block, NetworkSpec
+
+from .driven import Driven, check_continuation, completed
+
+BUDGET = 1.0
+FEW = {"samples": 6, "evolved": 4, "population": 2, "generation": 4}
+
+
+# --- the problem's networks -------------------------------------------------------------------------------------------
+
+
+def test_a_network_of_the_problem_is_charged(tiny_dataset: Path) -> None:
+    problem = Driven("synflow", tiny_dataset, BUDGET).problem
+    network = problem.network(SPACE.reference)
+    clips = torch.zeros(2, 8, 3, 32, 32)
+    macs = problem.cost(SPACE.reference).macs
+    with torch.no_grad():
+        network(clips)
+    assert problem.ledger.macs == 2 * macs
+    loss = network(clips).sum()
+    assert problem.ledger.macs == 4 * macs
+    problem.backward(loss)
+    assert problem.ledger.macs == 8 * macs and problem.ledger.samples == 4
+    with pytest.raises(ValueError, match="takes clips"):
+        network(torch.zeros(2, 4, 3, 32, 32))
+    same = problem.network(SPACE.reference)
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), same.parameters(), strict=True))
+    other = problem.network(SPACE.reference, "other")
+    assert not torch.equal(network.stem.convolution.weight, other.stem.convolution.weight)
+
+
+# --- synflow ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_flow_of_a_linear_network_in_closed_form() -> None:
+    """Every layer conserves it (Tanaka et al., theorem 1): Σ θ ∂R/∂θ = layers · 1ᵀ|W3||W2||W1|1."""
+    rng = np.random.default_rng(0)
+    matrices = [rng.normal(size=shape) for shape in ((5, 4), (3, 5), (2, 3))]
+    layers = [nn.Linear(m.shape[1], m.shape[0], bias=False, dtype=torch.float64) for m in matrices]
+    with torch.no_grad():
+        for layer, matrix in zip(layers, matrices, strict=True):
+            layer.weight.copy_(torch.tensor(matrix))
+    network = nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2])
+    first, second, third = map(np.abs, matrices)
+    expected = 3 * (np.ones(2) @ third @ second @ first @ np.ones(4))
+    assert synaptic_flow(network, torch.ones(1, 4, dtype=torch.float64)) == pytest.approx(expected)
+
+
+def test_the_flow_is_the_same_for_other_signs(tiny_dataset: Path) -> None:
+    problem = Driven("synflow", tiny_dataset, BUDGET).problem
+    one, other = (problem.network(SPACE.reference).double() for _ in range(2))
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.neg_()
+    ones = torch.ones(1, 8, 3, 32, 32, dtype=torch.float64)
+    assert synaptic_flow(one, ones) == pytest.approx(synaptic_flow(other, ones))
+
+
+# --- naswot -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_kernel_counts_agreements() -> None:
+    codes = torch.tensor(np.random.default_rng(0).random((5, 40)) > 0.5)
+    array = codes.numpy()
+    hamming = (array[:, None] != array[None]).sum(2)
+    np.testing.assert_array_equal(code_kernel(codes).numpy(), 40 - hamming)
+
+
+def test_the_score_is_the_log_determinant_over_all_relus(tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ReLUs as they run, in place of the batch-norms before them; by Hamming distances and numpy."""
+    driven = Driven("naswot", tiny_dataset, BUDGET)
+    strategy, problem = driven.strategy, driven.problem
+    architecture = SPACE.parse("4-24-2-1/s3-e2-no/t5-e2-no/_/st3-e2-no/_/_")
+    network, batch = problem.network(architecture).train(), strategy.batch
+    outputs: list[np.ndarray] = []
+    relu = torch.nn.functional.relu
+
+    def recorded(x: torch.Tensor, inplace: bool = False) -> torch.Tensor:
+        y = relu(x)
+        outputs.append((y > 0).reshape(len(batch), -1).numpy())
+        return y
+
+    with monkeypatch.context() as patch, torch.no_grad():
+        patch.setattr(torch.nn.functional, "relu", recorded)
+        network(batch.clips(4, 24))
+    codes = np.concatenate(outputs, axis=1)
+    assert len(outputs) == 1 + 3 * 2 + 1
+    agreements = codes.shape[1] - (codes[:, None] != codes[None]).sum(2)
+    expected = math.log(np.linalg.det(agreements / codes.shape[1])) + len(batch) * math.log(codes.shape[1])
+    assert strategy.score(architecture) == pytest.approx(expected, rel=1e-6)
+
+
+# --- stentr -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_refinement_factor() -> None:
+    assert refinement((8, 16, 16), (1, 1, 1)) == 1.0
+    size, kernel = np.array([4.0, 16, 16]), np.array([1.0, 3, 3])
+    distance = 1 - size @ kernel / np.linalg.norm(size) / np.linalg.norm(kernel)
+    assert refinement((4, 16, 16), (1, 3, 3)) == pytest.approx(-np.log(max(distance, 0.01)))
+    flat, deep = (refinement((16, 12, 12), kernel) for kernel in ((1, 3, 3), (5, 1, 1)))
+    assert flat > deep > 0
+    assert refinement((8, 8, 8), (3, 3, 3)) == pytest.approx(-math.log(0.01))
+
+
+def test_the_entropy_of_a_network_by_hand() -> None:
+    block = Block("1.1", 8, 16, 2, "f3", 2, False)
+    stages = stage_entropy(NetworkSpec(4, 24, 8, (block,), 96))
+    stem = 0.5 * math.log(3 * 9 * refinement((4, 24, 24), (1, 3, 3)))
+    inside = 0.5 * (
+        math.log(8)
+        + math.log(9 * refinement((4, 12, 12), (1, 3, 3)))
+        + math.log(3 * refinement((4, 12, 12), (3, 1, 1)))
+        + math.log(16)
+    )
+    assert stages == [pytest.approx((stem, math.log(8))), pytest.approx((stem + inside, math.log(16)))]
+
+
+def test_it_spends_nothing_and_climbs(tiny_dataset: Path) -> None:
+    driven = Driven("stentr", tiny_dataset, BUDGET, samples=50, evolved=300, generation=50).to_the_end()
+    assert driven.problem.ledger.macs == 0
+    best = driven.strategy.history["best_score"]
+    assert best == sorted(best) and best[-1] > best[0]
+    assert max(driven.strategy.scores.values()) == driven.strategy.score(driven.strategy.incumbent())
+
+
+# --- the search -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["synflow", "naswot", "stentr"])
+def test_a_run_goes_on_after_a_save(tiny_dataset: Path, name: str) -> None:
+    check_continuation(name, tiny_dataset, BUDGET, lambda s: len(s.scores) == 8, **FEW)
+
+
+def test_finalists_are_trained(tiny_dataset: Path) -> None:
+    driven = Driven("synflow", tiny_dataset, 3.0, finalists=2, **FEW).to_the_end()
+    found = driven.strategy.diagnostics()
+    assert found["scored"] == 10 and len(found["finalists"]) == 2
+    ranked = sorted(driven.strategy.scores, key=lambda a: -driven.strategy.scores[a])
+    assert [name for name, _ in found["finalists"]] == ranked[:2]
+    assert dict(found["finalists"])[str(driven.strategy.incumbent())] == max(t for _, t in found["finalists"])
+
+
+@pytest.mark.parametrize("kind", [SynFlow, NASWOT, STEntr])
+def test_a_whole_run(tiny_dataset: Path, tmp_path: Path, kind: type) -> None:
+    record = completed(kind, tiny_dataset, tmp_path, BUDGET, **FEW)
+    assert record.search.reference_trainings < 0.5
