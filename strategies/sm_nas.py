@@ -147,7 +147,8 @@ class SMNAS(Strategy):
     def _modular(self) -> Architecture:
         """A member of the front (at first the reference) with some of its modules changed; its structure stays."""
         if not self.evaluated and self.problem.feasible(self.problem.space.reference):
-            return self.problem.space.reference
+            reference: Architecture = self.problem.space.reference
+            return reference
         space, parent = self.problem.space, self._parent()
         choices = [
             int(self.rng.integers(len(decision.options))) if choice == INACTIVE else choice
@@ -170,7 +171,7 @@ class SMNAS(Strategy):
             return self.fallback
         front = self._front()
         distance = crowding_distance(self._points(front))
-        one, other = self.rng.integers(len(front), size=2).tolist()
+        one, other = (int(i) for i in self.rng.integers(len(front), size=2))
         return front[one if distance[one] >= distance[other] else other].architecture
 
     def hopeless(self, x: Architecture) -> bool:
