@@ -1,0 +1,117 @@
+"""The ledger, and that the problem charges it what was counted by an independent counter."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from pvnas_bench import seeding
+from pvnas_bench.ledger import BudgetExhausted, Ledger
+from pvnas_bench.problem import Problem
+from pvnas_bench.request import Observer, Request, Setup
+from pvnas_bench.search import Search
+
+
+@pytest.fixture
+def problem(tiny_dataset: Path, tmp_path: Path) -> Problem:
+    request = Request("random_search", dataset=str(tiny_dataset), budget=4.0, results=tmp_path, threads=1)
+    return Search(Setup(request, Observer()), Observer()).problem
+
+
+def test_work_beyond_the_budget_is_refused_and_not_charged() -> None:
+    ledger = Ledger(reference=100, budget=2.0)
+    ledger.forward(50, 5, backward=True)
+    ledger.backward(50)
+    assert (ledger.macs, ledger.samples, ledger.spent, ledger.left) == (150, 5, 1.5, 0.5)
+    with pytest.raises(BudgetExhausted, match=r"0\.51 reference trainings asked for, 0\.5 of 2 left"):
+        ledger.forward(51, 1, backward=False)
+    with pytest.raises(BudgetExhausted):
+        ledger.forward(17, 1, backward=True)  # its backward pass would not fit
+    assert (ledger.macs, ledger.samples) == (150, 5)
+    ledger.forward(50, 1, backward=False)
+    assert ledger.left == 0.0 and ledger.overshoot == 0.0
+
+
+def test_a_reference_training_is_the_full_training_of_the_reference_architecture(problem: Problem) -> None:
+    # 36 clips, of which the fixture's manifest-less split leaves some for training: counted, not assumed
+    setup_macs = problem.cost(problem.space.reference).macs
+    assert problem.ledger.reference % (3 * setup_macs * problem.full_epochs) == 0
+    clips = problem.ledger.reference // (3 * setup_macs * problem.full_epochs)
+    assert clips <= problem.clips_in("train") + problem.clips_in("val")
+    assert clips % problem.batch_size == 0
+
+
+def test_a_supernet_step_is_charged_its_forward_and_twice_that_for_backward(problem: Problem) -> None:
+    supernet = problem.supernet()
+    architecture = problem.sample(problem.rng("x"))
+    batch = next(problem.search_batches("train"))
+    with FlopCounterMode(display=False) as counter:
+        loss = supernet.loss(batch, architecture)
+    assert problem.ledger.macs == counter.get_total_flops() // 2 == problem.cost(architecture).macs * len(batch)
+    problem.backward(loss)
+    assert problem.ledger.macs == 3 * problem.cost(architecture).macs * len(batch)
+    assert problem.ledger.samples == len(batch)
+
+
+def test_an_evaluation_costs_what_it_said_and_repeats_exactly(problem: Problem) -> None:
+    architecture = problem.sample(problem.rng("x"))
+    price = problem.evaluation_cost(architecture, epochs=2)
+    first = problem.evaluate(architecture, epochs=2)
+    assert problem.ledger.spent == pytest.approx(price)
+    assert problem.evaluate(architecture, epochs=2) is first
+    assert problem.ledger.spent == pytest.approx(2 * price)  # charged again
+    assert problem.ledger.evaluations == 2
+
+
+def test_an_evaluation_that_does_not_fit_is_not_begun(problem: Problem) -> None:
+    problem.ledger.budget = 0.5 * problem.evaluation_cost(problem.space.reference, epochs=2)
+    with pytest.raises(BudgetExhausted):
+        problem.evaluate(problem.space.reference, epochs=2)
+    assert problem.ledger.macs == 0
+
+
+def test_an_architecture_above_the_cap_is_not_evaluated(problem: Problem) -> None:
+    problem.cap = problem.cost(problem.space.reference).macs - 1
+    with pytest.raises(ValueError, match="above the cap"):
+        problem.evaluate(problem.space.reference)
+    assert all(problem.feasible(problem.sample(problem.rng("y"))) for _ in range(20))
+
+
+def test_search_batches_cover_a_split_once_per_epoch_in_another_order_each_time(problem: Problem) -> None:
+    def labels() -> list[int]:
+        return [int(label) for batch in problem.search_batches("train") for label in batch.labels]
+
+    first, second = labels(), labels()
+    assert first != second
+    full = problem.clips_in("train") // problem.batch_size * problem.batch_size or problem.clips_in("train")
+    assert len(first) == len(second) == full
+
+
+def test_the_two_search_splits_share_no_clip_and_hold_no_test_clip(problem: Problem) -> None:
+    seen = {}
+    for split in ("train", "val"):
+        seen[split] = {int(i) for i in problem._splits[split]}
+        assert all(problem._bench.store.splits[i] == "train" for i in seen[split])
+    assert not seen["train"] & seen["val"]
+    assert len(problem._bench.store) == len(seen["train"] | seen["val"])
+
+
+def test_streams_are_independent_of_each_other_and_of_the_order_of_their_use(problem: Problem) -> None:
+    a, b = seeding.generator(0, "a").random(3), seeding.generator(0, "b").random(3)
+    assert not np.allclose(a, b)
+    assert np.allclose(seeding.generator(0, "a").random(3), a)
+    assert not np.allclose(seeding.generator(1, "a").random(3), a)
+    problem.rng("one").random(5)
+    drawn = problem.rng("other").random(2)
+    assert np.allclose(drawn, seeding.generator(problem.seed, "strategy", "other").random(2))
+
+
+def test_torch_seeded_leaves_no_trace_outside() -> None:
+    before = torch.random.get_rng_state()
+    with seeding.torch_seeded(0, "x"):
+        inside = torch.rand(3)
+    assert torch.equal(before, torch.random.get_rng_state())
+    with seeding.torch_seeded(0, "x"):
+        assert torch.equal(torch.rand(3), inside)
