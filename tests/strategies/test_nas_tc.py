@@ -93,6 +93,23 @@ def test_blocks_are_searched_in_order_and_the_best_operator_stays(searched: Sear
     }
 
 
+def test_the_best_operator_stays_with_its_weights(tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driven = Driven("nas_tc", tiny_dataset, BUDGET)
+    strategy = driven.strategy
+    scores, seen = iter([0.2, 0.1, 0.6, 0.3, 0.6]), []
+
+    def validate(*_: object) -> tuple[float, float]:
+        seen.append({name: p.detach().clone() for name, p in strategy.supernet.named_parameters()})
+        return next(scores), 1.0
+
+    monkeypatch.setattr(strategy.supernet, "validate", validate)
+    while len(strategy.trials) < 5:
+        driven.step()
+    assert SPACE.options(strategy.chosen)["operator.1.1"] == "f3"  # the third; the last is no better
+    assert all(torch.equal(p, seen[2][name]) for name, p in strategy.supernet.named_parameters())
+    assert not all(torch.equal(seen[2][name], p) for name, p in seen[4].items())
+
+
 def test_both_phases_are_within_the_budget(searched: Searched) -> None:
     driven = searched.driven
     found = driven.strategy.diagnostics()
