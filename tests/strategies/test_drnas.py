@@ -11,7 +11,7 @@ from pvnas_bench.strategies.drnas import DrNAS, concentration, sample_simplex
 
 from .driven import Driven, check_continuation, completed
 
-BUDGET = 7.0
+BUDGET = 4.0
 
 
 def test_the_concentration_is_elu_plus_one() -> None:

@@ -17,7 +17,7 @@ from pvnas_bench.network.supernet import Mixture, SuperBlock, Supernet
 
 from .driven import Driven, check_continuation, completed
 
-BUDGET = 6.0
+BUDGET = 4.0
 
 
 @pytest.fixture(scope="module")
