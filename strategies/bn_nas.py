@@ -22,6 +22,7 @@ from torch import nn
 
 from pvnas_bench import Architecture, BlockSpace, Info, Problem, SearchFinished
 from pvnas_bench.knapsack import Scores
+from pvnas_bench.mixtures import make_weight_optimiser
 from pvnas_bench.network.supernet import ElasticNorm, SuperBlock, Supernet
 from pvnas_bench.space import INACTIVE
 
@@ -89,7 +90,7 @@ class BNNAS(SPOS):
         published="random weights, only batch-norm trains, uniform paths, mean |γ| as score, evolution on the sum "
         "under the cap, a tenth of SPOS' supernet training, learning rates, the evolution's numbers",
         reconstructed="batch-norm of skips and the score of absent layers; frames and size have no γ and no score; "
-        "`verify`",
+        "gain of the frozen classifier; `verify`",
     )
 
     class Config(SPOS.Config):
@@ -97,9 +98,11 @@ class BNNAS(SPOS):
             "all", description="batch-norms that train: all (the text), the last of each block (the authors' code)"
         )
         supernet_share: float = Field(0.06, gt=0, lt=1, description="a tenth of SPOS' (BN-NAS: 10 epochs for 100)")
-        weight_rate: float = Field(0.25, gt=0, description="peak rate of SGD (BN-NAS' code)")
-        last_rate: float = Field(5e-4, ge=0, description="rate at the end of its linear decay (BN-NAS' code)")
+        optimiser: Literal["adamw", "sgd"] = Field("sgd", description="sgd with momentum 0.9 (BN-NAS' code)")
+        weight_rate: float = Field(0.25, gt=0, description="peak rate (BN-NAS' code)")
+        weight_floor: float = Field(5e-4, ge=0, description="last rate; of a cosine, in the authors' code linear")
         weight_decay: float = Field(0.0, ge=0, description="none on batch-norm (BN-NAS' code)")
+        rising: float = Field(0.0, ge=0, lt=1, description="no warm-up (BN-NAS' code)")
         probes: int = Field(0, ge=0, description="random architectures trained in the end to rank scores by (R)")
 
     def setup(self, problem: Problem) -> None:
@@ -111,16 +114,21 @@ class BNNAS(SPOS):
         self.seconds: dict[str, float] = {}
 
     def _optimiser(self) -> torch.optim.Optimizer:
-        """Of batch-norm alone: all else is frozen; skips get a batch-norm."""
+        """Of batch-norm alone: all else is frozen; skips get a batch-norm, and the classifier a gain that lets through
+        gradients, as its usual one is near zero at the start.
+        """
         network, config = self.supernet.network, self.config
         for slot, block in zip(network.space.slots, blocks_of(network), strict=True):
             if "skip" in slot.operators:
                 block.skip_norm = ElasticNorm(slot.cout).to(self.problem.device)
+        classifier = network.head.classifier
+        generator = self.problem.torch_rng("classifier")
+        with torch.no_grad():
+            gain = classifier.in_features**-0.5  # PyTorch's own for a linear layer, up to a constant
+            classifier.weight.copy_(gain * torch.randn(classifier.weight.shape, generator=generator))
         self.supernet.requires_grad_(False)
         trained = [parameter.requires_grad_() for parameter in norm_parameters(network, config.trained)]
-        return torch.optim.SGD(
-            trained, lr=config.weight_rate, momentum=config.momentum, weight_decay=config.weight_decay, foreach=True
-        )
+        return make_weight_optimiser(trained, config)
 
     def _train(self) -> None:
         super()._train()

@@ -19,9 +19,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from pvnas_bench import Architecture, Info, Plan, Problem, SearchFinished, Strategy, StrategyConfig
+from pvnas_bench import Architecture, Info, Plan, Problem, SearchFinished, Strategy
 from pvnas_bench.distribution import FactorisedDistribution
 from pvnas_bench.gates import input_loss, sample_input, two_path_plan
+from pvnas_bench.mixtures import WeightsConfig, make_weight_optimiser, set_rate
 
 CLASSES = (0.1, 0.3, 0.6, 1.0)
 """Shares of the classes: of the warm-up, then of each step (DA-NAS: 100, 300, 600 and 1000 of ImageNet)."""
@@ -64,7 +65,7 @@ class DANAS(Strategy):
         "two-path gates; the incumbent's options are never pruned; MACs in place of latency; all rates",
     )
 
-    class Config(StrategyConfig):
+    class Config(WeightsConfig):
         order: Order = Field("easy_first", description="of the classes (DA-NAS); the others are controls")
         schedule: Literal["both", "data", "pruning"] = Field(
             "both", description="data: nothing is pruned; pruning: all classes from the start; both: DA-NAS"
@@ -75,9 +76,6 @@ class DANAS(Strategy):
         audit_share: float = Field(
             0.02, ge=0, lt=0.5, description="of the budget to measure pruned candidates with (R)"
         )
-        weight_rate: float = Field(0.1, gt=0, description="peak rate of SGD-Nesterov, momentum 0.9, cosine (R)")
-        weight_decay: float = Field(4e-5, ge=0, description="of the weights (R, ProxylessNAS)")
-        label_smoothing: float = Field(0.1, ge=0, lt=1, description="of the weights' loss (R, ProxylessNAS)")
         alpha_rate: float = Field(0.03, gt=0, description="of Adam, β=(0, 0.999) (R; β: ProxylessNAS)")
         macs_weight: float = Field(0.5, ge=0, description="λ of |E[MACs]/target - 1| (R)")
         target: float = Field(0.9, gt=0, description="target MACs over the cap (R)")
@@ -88,15 +86,7 @@ class DANAS(Strategy):
         self.alphas = FactorisedDistribution(problem.space, problem.device)
         self.expected_macs = problem.expected_macs()
         self.weight_optimiser, self.baseline_optimiser = (
-            torch.optim.SGD(
-                network.parameters(),
-                lr=config.weight_rate,
-                momentum=0.9,
-                nesterov=True,
-                weight_decay=config.weight_decay,
-                foreach=True,
-            )
-            for network in (self.supernet, self.baseline)
+            make_weight_optimiser(network.parameters(), config) for network in (self.supernet, self.baseline)
         )
         self.alpha_optimiser = torch.optim.Adam(self.alphas.parameters(), lr=config.alpha_rate, betas=(0.0, 0.999))
         self.labels = {split: problem.labels_in(split) for split in ("train", "val")}
@@ -131,7 +121,7 @@ class DANAS(Strategy):
         for batch in self.problem.search_batches("train"):
             logits, labels = self.baseline(batch, reference), self.baseline.labels(batch)
             self.problem.backward(F.cross_entropy(logits, labels))
-            self.problem.update(self.baseline_optimiser, clip=5.0)
+            self.problem.update(self.baseline_optimiser, clip=self.config.gradient_clip)
             np.add.at(hits, labels.cpu().numpy(), (logits.argmax(1) == labels).cpu().numpy())
             np.add.at(counts, labels.cpu().numpy(), 1)
         self.accuracies.append((hits / np.maximum(counts, 1)).tolist())
@@ -183,11 +173,10 @@ class DANAS(Strategy):
             if self.progress >= self._end_of_phase() - 1e-9:
                 self._next_phase()
                 break
-            for group in self.weight_optimiser.param_groups:
-                group["lr"] = self.config.weight_rate * 0.5 * (1 + math.cos(math.pi * self.progress))
+            set_rate(self.weight_optimiser, self.config, self.progress)
             loss = self._loss(batch, self.alphas.sample(rng), self.config.label_smoothing)
             self.problem.backward(loss)
-            self.problem.update(self.weight_optimiser, clip=5.0)
+            self.problem.update(self.weight_optimiser, clip=self.config.gradient_clip)
             losses.append(float(loss.detach()))
             if self.phase > 0:
                 held_out = next(validation, None)

@@ -13,7 +13,6 @@ FP-NAS draws K = λ H(P(A|α)) samples, many while the distribution is flat and 
 to fine: the variables of a block are independent at first and get a joint distribution, their outer product, at θ.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -23,8 +22,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from pvnas_bench import Architecture, Info, Problem, Strategy, StrategyConfig
+from pvnas_bench import Architecture, Info, Problem, Strategy
 from pvnas_bench.distribution import FactorisedDistribution, JointDistribution
+from pvnas_bench.mixtures import WeightsConfig, make_weight_optimiser, set_rate
 
 Distribution = FactorisedDistribution | JointDistribution
 
@@ -68,12 +68,12 @@ class FPNAS(Strategy):
         levels=("structural", "modular"),
         published="importance-weighted gradients of weights and distribution, K = λH, factorised then joint "
         "distribution, hinge on MACs, halves of the search data, the most probable architecture at the end",
-        reconstructed="β, θ, λ = K_0/H_0, learning rates, temperature of the weights, warm-up; frames, size and depths "
+        reconstructed="β, θ, λ = K_0/H_0, optimiser, rates, temperature of w, warm-up; frames, size and depths "
         "stay independent; weights train along paths resampled from w, not along all K; the mean of m is subtracted; "
         "the cap is kept by a knapsack",
     )
 
-    class Config(StrategyConfig):
+    class Config(WeightsConfig):
         sampling: Literal["adaptive", "fixed"] = Field("adaptive", description="K = λH, or K_0 throughout (PARSEC)")
         distribution: Literal["coarse_to_fine", "joint", "factorised"] = Field(
             "coarse_to_fine", description="of the variables of a block; joint: PARSEC; all but the first are ablations"
@@ -91,9 +91,6 @@ class FPNAS(Strategy):
         )
         beta: float = Field(0.3, ge=0, description="β of the MACs term, in 0.1-1 (R)")
         target: float = Field(1.0, gt=0, description="target MACs over the cap (R)")
-        weight_rate: float = Field(0.1, gt=0, description="peak rate of SGD-Nesterov, momentum 0.9, cosine (R)")
-        weight_decay: float = Field(4e-5, ge=0, description="of the weights (R, ProxylessNAS)")
-        label_smoothing: float = Field(0.1, ge=0, lt=1, description="of the weights' loss (R)")
         alpha_rate: float = Field(0.03, gt=0, description="of Adam; 0.01 for longer searches (R)")
 
     def setup(self, problem: Problem) -> None:
@@ -101,14 +98,7 @@ class FPNAS(Strategy):
         self.supernet = problem.supernet()
         self.alphas: Distribution = FactorisedDistribution(problem.space, problem.device)
         self.rate_of_samples = config.initial_samples / float(self.alphas.entropy().detach())
-        self.weight_optimiser = torch.optim.SGD(
-            self.supernet.parameters(),
-            lr=config.weight_rate,
-            momentum=0.9,
-            nesterov=True,
-            weight_decay=config.weight_decay,
-            foreach=True,
-        )
+        self.weight_optimiser = make_weight_optimiser(self.supernet.parameters(), config)
         self.alpha_optimiser = self._alpha_optimiser()
         if config.distribution == "joint":
             self._refine()
@@ -148,8 +138,7 @@ class FPNAS(Strategy):
             fine = isinstance(self.alphas, JointDistribution)
             if self.config.distribution == "coarse_to_fine" and not fine and self.progress >= self.config.switch:
                 self._refine()
-            for group in self.weight_optimiser.param_groups:
-                group["lr"] = self.config.weight_rate * 0.5 * (1 + math.cos(math.pi * self.progress))
+            set_rate(self.weight_optimiser, self.config, self.progress)
             warm = self.progress >= self.config.warmup
             losses.append(self._weight_step(batch, self.sample_count() if warm else 1))
             if warm:
@@ -196,7 +185,7 @@ class FPNAS(Strategy):
                 loss = share * self.supernet.loss(batch, architecture, self.config.label_smoothing)
                 self.problem.backward(loss)
                 total += float(loss.detach())
-        self.problem.update(self.weight_optimiser, clip=5.0)
+        self.problem.update(self.weight_optimiser, clip=self.config.gradient_clip)
         return total
 
     def _alpha_step(self, batch: Any) -> float:

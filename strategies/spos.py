@@ -15,8 +15,12 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from pvnas_bench import Architecture, Info, Problem, SearchFinished, Strategy, StrategyConfig
+from pvnas_bench import Architecture, Info, Problem, SearchFinished, Strategy
 from pvnas_bench.evolution import Recipe, best, next_generation
+from pvnas_bench.mixtures import WeightsConfig, make_weight_optimiser, set_rate
+
+PRICED = 200
+"""Random architectures whose mean cost is the price of a validation when the evolution is planned."""
 
 
 class SPOS(Strategy):
@@ -27,18 +31,13 @@ class SPOS(Strategy):
         year=2020,
         levels=("structural", "modular"),
         published="uniform path sampling under the cap, recalibrated batch-norm, the evolution's proportions, "
-        "momentum, decay, label smoothing, linear learning rate",
+        "label smoothing",
         reconstructed="the shares of the budget; population and generations shrink alike to what the budget holds; "
-        "peak learning rate; `verify`",
+        "AdamW in place of SGD (0.5, linear); `verify`",
     )
 
-    class Config(StrategyConfig):
+    class Config(WeightsConfig):
         supernet_share: float = Field(0.6, gt=0, lt=1, description="part of the budget that trains the supernet (R)")
-        weight_rate: float = Field(0.1, gt=0, description="peak rate of SGD; 0.5 with batches of 1024 (SPOS)")
-        last_rate: float = Field(0.0, ge=0, description="rate at the end of its linear decay (SPOS)")
-        momentum: float = Field(0.9, ge=0, lt=1, description="of SGD, with Nesterov's rule (SPOS' code)")
-        weight_decay: float = Field(4e-5, ge=0, description="of weights (SPOS)")
-        label_smoothing: float = Field(0.1, ge=0, lt=1, description="of the supernet's loss (SPOS)")
         population: int = Field(50, ge=2, description="architectures per generation (SPOS)")
         generations: int = Field(20, ge=1, description="of the evolution (SPOS)")
         top: int = Field(10, ge=1, description="parents: the best so far (SPOS)")
@@ -62,15 +61,7 @@ class SPOS(Strategy):
         self.fallback = problem.sample(problem.rng("fallback"))
 
     def _optimiser(self) -> torch.optim.Optimizer:
-        config = self.config
-        return torch.optim.SGD(
-            self.supernet.parameters(),
-            lr=config.weight_rate,
-            momentum=config.momentum,
-            nesterov=True,
-            weight_decay=config.weight_decay,
-            foreach=True,
-        )
+        return make_weight_optimiser(self.supernet.parameters(), self.config)
 
     @property
     def progress(self) -> float:
@@ -99,23 +90,20 @@ class SPOS(Strategy):
                 self.trained = True
                 self._plan()
                 break
-            self._set_rate()
+            set_rate(self.optimiser, self.config, self.progress)
             loss = self.supernet.loss(batch, self.problem.sample(rng), self.config.label_smoothing)
             self.problem.backward(loss)
-            self.problem.update(self.optimiser, clip=5.0)
+            self.problem.update(self.optimiser, clip=self.config.gradient_clip)
             losses.append(float(loss.detach()))
         if losses:
             self.problem.log(train_loss=float(np.mean(losses)))
 
-    def _set_rate(self) -> None:
-        peak, last = self.config.weight_rate, self.config.last_rate
-        for group in self.optimiser.param_groups:
-            group["lr"] = peak + (last - peak) * self.progress
-
     def _plan(self) -> None:
-        """Shrink population and generations alike to what is left for the evolution, at the price of the cap."""
-        clips = self.problem.clips_in("val") + self.config.recalibration * self.problem.batch_size
-        price = self.problem.cap * clips / self.problem.ledger.reference
+        """Shrink population and generations alike to what is left for the evolution, at the price of random paths."""
+        problem, rng = self.problem, self.problem.rng("plan")
+        clips = problem.clips_in("val") + self.config.recalibration * problem.batch_size
+        macs = np.mean([problem.cost(problem.sample(rng)).macs for _ in range(PRICED)])
+        price = float(macs) * clips / problem.ledger.reference
         verification = self.config.verify * self._verification_price()
         affordable = max(self.problem.ledger.left - verification, 0.0) / price
         factor = min(math.sqrt(affordable / (self.config.population * self.config.generations)), 1.0)

@@ -75,6 +75,7 @@ def check_continuation(
     whole, begun = (Driven(strategy, dataset, budget, **settings) for _ in range(2))
     whole.to_the_end()
     while not until(begun.strategy):
+        assert not begun.finished
         begun.step()
     assert not begun.finished
     taken = begun.steps

@@ -159,7 +159,7 @@ def test_a_loaded_search_goes_on_as_it_would_have(tiny_dataset: Path) -> None:
 
 
 def test_a_run_goes_through_every_phase(tiny_dataset: Path, tmp_path: Path) -> None:
-    record = completed(DANAS, tiny_dataset, tmp_path, 3.0, **FEW, audit_share=0.1)
+    record = completed(DANAS, tiny_dataset, tmp_path, 3.0, **FEW, audit_share=0.3)
     diagnostics = record.diagnostics
     assert {2, 3} == set(diagnostics["classes"])
     assert len(diagnostics["pruned"]) == 2
