@@ -102,7 +102,11 @@ class DifferentiableConfig(StrategyConfig):
     """Hyper-parameters that NNI's differentiable strategies have in common."""
 
     epochs: int = Field(10, ge=1, le=1000, description="that the budget is divided into, as NNI's schedules count (R)")
-    alpha_rate: float = Field(3e-4, gt=0, description="of Adam on the alphas (NNI's and DARTS' default)")
+    alpha_rate: float = Field(
+        0.03,
+        gt=0,
+        description="of Adam on the alphas (R; NNI and DARTS: 3e-4, which some 60 steps move by 0.02 at most)",
+    )
     weight_rate: float = Field(0.025, gt=0, description="peak rate of SGD, momentum 0.9, cosine (DARTS)")
     weight_floor: float = Field(0.001, ge=0, description="rate at the end (DARTS)")
     weight_decay: float = Field(3e-4, ge=0, description="of the weights (DARTS)")
@@ -147,11 +151,11 @@ class NNIDifferentiable(Strategy):
         if self.done == self.epochs:
             raise SearchFinished
         loaders = self._pairs(self.problem, self.steps, *self.input)
-        self.training.epoch(self.done, self.epochs, loaders)
+        loss = self.training.epoch(self.done, self.epochs, loaders)
         self.done += 1
         shares = [_entropy(slot.values()) / math.log(len(slot)) for slot in self.slots()]
         self.entropy.append(float(np.mean(shares)))
-        self.problem.log(alpha_entropy=self.entropy[-1])
+        self.problem.log(train_loss=loss, alpha_entropy=self.entropy[-1])
 
     def slots(self) -> list[dict[Candidate, float]]:
         """By slot, the probability of each candidate."""

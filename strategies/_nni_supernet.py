@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from nni.nas.evaluator.pytorch import ClassificationModule
 from nni.nas.nn.pytorch import LayerChoice, ModelSpace
+from nni.nas.oneshot.pytorch.supermodule.differentiable import GumbelSoftmax
 from pvnas_bench.strategies._nni import apart
 from pytorch_lightning import Trainer
 from pytorch_lightning.utilities.combined_loader import CombinedLoader
@@ -207,8 +208,8 @@ class Training:
         """NNI's architecture parameters, by slot; none where it has none."""
         return [choice._arch_alpha for choice in self.model.choices if hasattr(choice, "_arch_alpha")]
 
-    def epoch(self, number: int, epochs: int, loaders: Any) -> None:
-        """Epoch `number` of `epochs`.
+    def epoch(self, number: int, epochs: int, loaders: Any) -> float:
+        """Train epoch `number` of `epochs`, and return the loss of its last batch.
 
         Raises:
             BudgetExhausted: the next batch does not fit.
@@ -237,11 +238,15 @@ class Training:
                 if main:
                     signal.signal(signal.SIGINT, handler)
                 raise KeyboardInterrupt from stopped
+            return float(trainer.callback_metrics["train_loss"])
 
     def probabilities(self) -> dict[str, dict[str, float]]:
-        """By label, the probability of each candidate, as NNI exports it."""
-        found: dict[str, dict[str, float]] = self.module.export_probs()
-        return found
+        """By label, the probability of each candidate: NNI's export, or where that is a random sample, its softmax."""
+        found: dict[str, dict[str, float]] = {}
+        for choice in self.model.choices:
+            if isinstance(choice._softmax, GumbelSoftmax):
+                found[choice.label] = dict(zip(choice.names, choice._arch_alpha.softmax(0).tolist(), strict=True))
+        return found or dict(self.module.export_probs())
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -84,7 +84,9 @@ class NNISpos(Strategy):
     def step(self) -> None:
         """One of NNI's epochs, and once its part of the budget is spent, the score of one more path."""
         if self.done < self.epochs and self.problem.ledger.spent < self.budget:
-            self.training.epoch(self.done, self.epochs, self._batches(self.problem, "train", self.steps, *self.input))
+            batches = self._batches(self.problem, "train", self.steps, *self.input)
+            loss = self.training.epoch(self.done, self.epochs, batches)
+            self.problem.log(train_loss=loss)
             self.done += 1
             return
         path = self._random() if len(self.scores) < self.config.random else self._mutated()

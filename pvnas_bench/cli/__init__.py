@@ -4,8 +4,8 @@
 command runs, so that `--help` and the commands that only read records start without torch. Progress and errors go to
 standard error, results to standard output.
 
-Exit codes: 0 done; 1 the run failed (its record says so), or `check` found a regression; 2 something was asked for
-that cannot be done; 130 interrupted.
+Exit codes: 0 done; 1 the run failed (its record says so), `check` found a regression, or `test` a breach of the
+contract; 2 something was asked for that cannot be done; 130 interrupted.
 """
 
 import sys

@@ -244,6 +244,20 @@ def check(
     return _check.check(results, baseline, limits, junit=junit, github=github)
 
 
+@app.command()
+def test(
+    strategy: Annotated[
+        str, typer.Argument(help="A name of `list strategies`, or a .py file of your own.", metavar="STRATEGY")
+    ],
+) -> int:
+    """Check that a strategy keeps to the contract: a line for each check, exit code 1 if one fails."""
+    from pvnas_bench.cli import _test
+    from pvnas_bench.cli._quiet import quiet
+
+    with quiet():
+        return _test.test(strategy)
+
+
 @app.command("list")
 def list_(
     what: Annotated[Kind, typer.Argument(help="What to list.", metavar="strategies|spaces|datasets")],

@@ -49,15 +49,16 @@ def check(name: str) -> Iterator[Result]:
     """
     kind = registry.get_strategy(name)
     with runtime.configured(threads=1, deterministic=True), world() as found:
-        yield from _results(kind, found)
+        yield from results(kind, found)
 
 
-def _results(kind: type[Strategy], made: World) -> Iterator[Result]:
+def results(kind: type[Strategy], made: World) -> Iterator[Result]:
+    """Check a strategy in a world of clips that is ready."""
     yield _described(kind)
     config = kind.Config()
     first = drive(kind, config, made.problem("all", SEED), upset=1, count=True)
     problems = first.problems
-    second = third = None
+    second = None
     if not first.crashed:
         second = drive(kind, config, made.problem("all", SEED), upset=2, keep=True)
         for name, reasons in second.problems.items():

@@ -176,13 +176,20 @@ def _look(course: Course, strategy: Strategy, problem: Problem, where: str) -> P
             if macs > problem.cap:
                 course.fail("cap", f"{name} after {where} has {macs:,} MACs, the cap is {problem.cap:,}")
     try:
-        diagnostics = json.dumps(strategy.diagnostics(), allow_nan=False)
+        diagnostics = json.dumps(_without_times(strategy.diagnostics()))
     except (TypeError, ValueError) as error:
         diagnostics = ""
         course.fail("diagnostics", f"after {where} they are no JSON: {error}")
     metrics = json.dumps(problem.metrics, sort_keys=True)
     problem.metrics.clear()
     return problem.ledger.macs, str(incumbent), tuple(map(str, front)), metrics + diagnostics
+
+
+def _without_times(value: Any) -> Any:
+    """Diagnostics but for seconds, which no two runs share."""
+    if isinstance(value, Mapping):
+        return {key: _without_times(own) for key, own in value.items() if not str(key).endswith("seconds")}
+    return value
 
 
 def _saved(course: Course, strategy: Strategy, problem: Problem) -> dict[str, Any]:

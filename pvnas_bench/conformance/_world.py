@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pvnas_bench.ledger import BudgetExhausted, Ledger
+from pvnas_bench.ledger import BACKWARD, BudgetExhausted, Ledger
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.problem import Problem
 from pvnas_bench.protocol import Protocol
@@ -33,7 +33,7 @@ PROTOCOL = Protocol(
     "conformance",
     1,
     "the quick protocol on small clips",
-    budget=6.0,
+    budget=10.0,
     epochs=3,
     proxy_epochs=1,
     batch_size=8,
@@ -48,7 +48,7 @@ def space(kind: SpaceKind) -> BlockSpace:
     stages = (Stage(8, 2, depths), Stage(16, 2, depths))
 
     def expert(operator: str, se: str = "no") -> dict[str, str]:
-        return uniform_options(stages, frames=4, size=16, depths=(2, 2), operators=(operator,) * 2, expansion=2, se=se)
+        return uniform_options(stages, frames=4, size=16, depths=(2, 2), operators=(operator,) * 2, expansion=1, se=se)
 
     operators = {"c2d": "s3", "r2plus1d": "f3"}
     if kind != "structural":
@@ -57,15 +57,15 @@ def space(kind: SpaceKind) -> BlockSpace:
         f"conformance_{kind}",
         1,
         description="small enough to search in a second",
-        frames=(4,) if kind == "modular" else (2, 4),
+        frames=(4,) if kind == "modular" else (2, 4, 8),
         sizes=(16,) if kind == "modular" else (12, 16),
         stem=4,
         stages=stages,
         head=16,
         operators=(*operators.values(), "skip"),
-        expansions=(2,) if kind == "structural" else (1, 2),
+        expansions=(1,) if kind == "structural" else (1, 2),
         se=("no",) if kind == "structural" else ("no", "se"),
-        caps={"L": 160_000},
+        caps={"L": 80_000},
         reference=expert("f3"),
         experts={name: expert(operator) for name, operator in operators.items()},
     )
@@ -80,7 +80,7 @@ class Watch:
     refused: int = 0
     """How often the ledger refused work."""
     largest: int = 0
-    """The largest charge at once, in MACs."""
+    """The largest pass that was charged, in MACs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,11 +131,14 @@ class WatchedLedger(Ledger):
             before = getattr(self, name)
             if name in ("budget", "reference") and value != before:
                 self.watch.ledger.append(f"changed the ledger's {name}")
-            if name == "macs":
-                if value < before:
-                    self.watch.ledger.append("took MACs back from the ledger")
-                self.watch.largest = max(self.watch.largest, value - before)
+            if name == "macs" and value < before:
+                self.watch.ledger.append("took MACs back from the ledger")
         super().__setattr__(name, value)
+
+    def forward(self, macs: int, samples: int, backward: bool) -> None:
+        super().forward(macs, samples, backward)
+        if self.watch is not None:
+            self.watch.largest = max(self.watch.largest, (1 + BACKWARD * backward) * macs)
 
     def require(self, macs: int) -> None:
         try:

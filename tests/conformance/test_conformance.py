@@ -1,0 +1,79 @@
+"""The conformance suite finds what is broken, and names it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from pvnas_bench import Strategy, registry, runtime
+from pvnas_bench.conformance import CHECKS, results
+from pvnas_bench.conformance._world import World, world
+
+from . import broken
+
+QUICK = ("random_sampling", "expert")
+"""Strategies whose check takes a moment: those of every test run."""
+
+SHIPPED = [kind.info.name for kind in registry.all_strategies()]
+
+
+@pytest.fixture(scope="module")
+def clips() -> Iterator[World]:
+    with runtime.configured(1, True), world() as made:
+        yield made
+
+
+def failures(kind: type[Strategy], clips: World) -> dict[str, str]:
+    """The reasons of the checks that fail."""
+    found = list(results(kind, clips))
+    assert [result.check for result in found] == [
+        name for name in CHECKS if name not in ("structural", "modular") or name in kind.info.levels
+    ]
+    assert all(result.passed != bool(result.reason) for result in found)
+    return {result.check: result.reason for result in found if not result.passed}
+
+
+def test_a_sound_strategy_passes(clips: World) -> None:
+    assert failures(broken.Sound, clips) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "check", "reason"),
+    [
+        (broken.SeedsNumpy, "global chance", "changed the state of numpy.random"),
+        (broken.SeedsTorch, "global chance", "step 1 seeded torch"),
+        (broken.DrawsFromPython, "global chance", "changed the state of Python's random"),
+        (broken.DrawsFromPython, "same seed", "has another"),
+        (broken.Undetermined, "same seed", "has another"),
+        (broken.ComputesInSecret, "charged", "its ledger says"),
+        (broken.RaisesItsBudget, "budget", "changed the ledger's budget"),
+        (broken.PaysItselfBack, "budget", "took MACs back"),
+        (broken.Overspends, "budget", "more than a batch over"),
+        (broken.GoesOn, "budget", "step 1 went on after BudgetExhausted"),
+        (broken.Endless, "runs", "200 steps in a row spent nothing"),
+        (broken.AsksForTest, "test data", "asked the store for the split 'test'"),
+        (broken.OpensFiles, "test data", "asked the data set for 'path'"),
+        (broken.ReadsPastTheStore, "test data", "past the store"),
+        (broken.LeavesTheSpace, "space", "incumbent after setup"),
+        (broken.AboveTheCap, "cap", "incumbent after step 2 has"),
+        (broken.ForgetsEverything, "state", "has another"),
+        (broken.ForgetsItsBest, "state", "has another incumbent"),
+        (broken.KeepsObjects, "state", "state['seen'] is a set"),
+        (broken.Crashes, "runs", "ZeroDivisionError: lost its way (broken.py:"),
+        (broken.OnlyOneLevel, "modular", "ValueError: needs frames to choose from"),
+        (broken.Undescribed, "described", "hyper-parameter rate has no description"),
+        (broken.NoJson, "diagnostics", "after setup they are no JSON"),
+    ],
+)
+def test_what_is_broken_is_named(clips: World, kind: type[Strategy], check: str, reason: str) -> None:
+    assert reason in failures(kind, clips)[check]
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_controls_pass(clips: World, name: str) -> None:
+    assert failures(registry.get_strategy(name), clips) == {}
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name not in QUICK])
+def test_every_strategy_passes(clips: World, name: str) -> None:
+    assert failures(registry.get_strategy(name), clips) == {}
