@@ -50,7 +50,7 @@ def test_the_example_strategy_runs(tiny_dataset: Path, tmp_path: Path, capsys: p
     (code,) = [content for kind, content in BLOCKS if kind == "python"]
     mine = tmp_path / "mine.py"
     mine.write_text(code)
-    words = ["--dataset", str(tiny_dataset), "--budget", "0.6", "--threads", "1", "--results", str(tmp_path / "runs")]
+    words = ["--dataset", str(tiny_dataset), "--budget", "2.0", "--threads", "1", "--results", str(tmp_path / "runs")]
     assert main(["run", "--strategy", str(mine), *words]) == 0
     record = records.load(Path(capsys.readouterr().out.splitlines()[-1]))
     assert record.strategy.name == "hill_climb"
