@@ -108,6 +108,17 @@ class Setup:
         return prepare(dataset, spec, cache_dir=self.request.cache, progress=observer.preparing)
 
     @property
+    def command(self) -> tuple[str, ...]:
+        """The command that repeats this run; files are named without their folders, which differ between machines."""
+        request = self.request
+        words = ["pvnas-bench", "run", "--strategy", Path(request.strategy).name, "--space", Path(request.space).name]
+        words += ["--dataset", Path(request.dataset).name, "--protocol", request.protocol, "--cap", self.cap_name]
+        words += ["--budget", f"{self.protocol.budget:g}", "--seed", str(request.seed)]
+        for key, value in request.settings.items():
+            words += ["--set", f"{key}={value}"]
+        return (*words, "--device", request.device, "--threads", str(self.threads))
+
+    @property
     def entry(self) -> str:
         """The leaderboard row: the strategy's name and the hyper-parameters that are not its defaults."""
         changed = {

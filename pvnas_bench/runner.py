@@ -100,7 +100,7 @@ class Run:
             outcome=outcome,
             provenance=records.Provenance(
                 created=datetime.now(UTC),
-                command=runtime.command(),
+                command=setup.command,
                 pvnas_bench=pvnas_bench.__version__,
                 commit=runtime.commit(),
                 python=sys.version.split()[0],

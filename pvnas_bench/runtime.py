@@ -113,11 +113,6 @@ def _processor() -> str:
     return platform.processor() or "unknown"
 
 
-def command() -> tuple[str, ...]:
-    """The command line of this process, without the folder that the program lies in."""
-    program = Path(sys.argv[0])
-    return program.parent.name if program.name == "__main__.py" else program.name, *sys.argv[1:]
-
 
 def commit() -> str | None:
     """The commit of the checkout that this package runs from; None for an installed package."""
