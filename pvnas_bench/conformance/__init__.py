@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 from pvnas_bench import registry, runtime
 from pvnas_bench.conformance._drive import Course, drive
-from pvnas_bench.conformance._world import World, world
+from pvnas_bench.conformance._world import PROTOCOL, World, world
 from pvnas_bench.strategy import Strategy
 
 SEED = 3
 TOLERANCE = 1.01
+FEW_STEPS, MORE_BUDGET = 4, 4
+"""A search of fewer steps has no middle: it is repeated with so many times the budget."""
 
 CHECKS = {
     "described": "info and hyper-parameters are described",
@@ -55,12 +57,17 @@ def check(name: str) -> Iterator[Result]:
 def results(kind: type[Strategy], made: World) -> Iterator[Result]:
     """Check a strategy in a world of clips that is ready."""
     yield _described(kind)
-    config = kind.Config()
+    config, budget = kind.Config(), PROTOCOL.budget
     first = drive(kind, config, made.problem("all", SEED), upset=1, count=True)
+    if len(first.points) < FEW_STEPS and not first.problems:
+        budget *= MORE_BUDGET
+        first = drive(kind, config, made.problem("all", SEED, budget), upset=1, count=True)
     problems = first.problems
+    if first.unbegun:
+        first.fail("runs", f"not one step fits into {budget:g} reference trainings")
     second = None
     if not first.crashed:
-        second = drive(kind, config, made.problem("all", SEED), upset=2, keep=True)
+        second = drive(kind, config, made.problem("all", SEED, budget), upset=2, keep=True)
         for name, reasons in second.problems.items():
             problems.setdefault(name, []).extend(reasons)
     for name in ("runs", "space", "cap", "budget"):
@@ -79,13 +86,15 @@ def results(kind: type[Strategy], made: World) -> Iterator[Result]:
         else:
             middle = (len(second.states) - 1) // 2
             middle = max(middle, min(1, len(second.states) - 1))
-            third = drive(kind, config, made.problem("all", SEED), upset=3, state=second.states[middle], start=middle)
+            third = drive(
+                kind, config, made.problem("all", SEED, budget), upset=3, state=second.states[middle], start=middle
+            )
             if third.crashed:
                 yield Result("state", False, f"after {middle} steps: {third.problems['runs'][0]}")
             else:
                 yield _compare("state", second, third, middle)
     for level in kind.info.levels:
-        yield _result(level, {level: drive(kind, config, made.problem(level, SEED)).problems.get("runs", [])})
+        yield _result(level, {level: drive(kind, config, made.problem(level, SEED, budget)).problems.get("runs", [])})
 
 
 def _described(kind: type[Strategy]) -> Result:

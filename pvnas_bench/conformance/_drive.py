@@ -42,6 +42,8 @@ class Course:
     """MACs of convolutions that ran."""
     charged: int = 0
     crashed: bool = False
+    unbegun: bool = False
+    """The budget was refused before anything was spent."""
 
     def fail(self, check: str, reason: str) -> None:
         reasons = self.problems.setdefault(check, [])
@@ -139,6 +141,7 @@ def drive(
     for reason in watch.test_data:
         course.fail("test data", reason)
     course.computed, course.charged = counter.macs, ledger.macs
+    course.unbegun = watch.refused > 0 and not ledger.macs
     return course
 
 

@@ -155,7 +155,7 @@ class World:
 
     store: ClipStore
 
-    def problem(self, kind: SpaceKind, seed: int) -> tuple[Problem, Watch]:
+    def problem(self, kind: SpaceKind, seed: int, budget: float = PROTOCOL.budget) -> tuple[Problem, Watch]:
         """A problem as the runner makes it, watched."""
         watch, protocol, searched = Watch(), PROTOCOL, space(kind)
         costs = CostModel(searched, len(self.store.classes))
@@ -168,7 +168,7 @@ class World:
         reference = training_macs(
             costs(searched.reference).macs, len(self.store.indices("train")), protocol.epochs, protocol
         )
-        ledger = WatchedLedger(reference, protocol.budget)
+        ledger = WatchedLedger(reference, budget)
         ledger.watch = watch
         bench = Workbench(WatchedStore(**contents, watch=watch), protocol, torch.device("cpu"), ledger, Clock())
         cut = len(splits["train"])

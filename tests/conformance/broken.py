@@ -108,6 +108,11 @@ class Endless(Sound):
         self.steps += 1
 
 
+class Unaffordable(Sound):
+    def step(self) -> None:
+        self.problem.evaluate(self.draw(), 1000)
+
+
 class AsksForTest(Sound):
     def step(self) -> None:
         self.problem._bench.store.indices("test")

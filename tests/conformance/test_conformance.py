@@ -50,6 +50,7 @@ def test_a_sound_strategy_passes(clips: World) -> None:
         (broken.Overspends, "budget", "more than a batch over"),
         (broken.GoesOn, "budget", "step 1 went on after BudgetExhausted"),
         (broken.Endless, "runs", "200 steps in a row spent nothing"),
+        (broken.Unaffordable, "runs", "not one step fits into 40 reference trainings"),
         (broken.AsksForTest, "test data", "asked the store for the split 'test'"),
         (broken.OpensFiles, "test data", "asked the data set for 'path'"),
         (broken.ReadsPastTheStore, "test data", "past the store"),

@@ -1,0 +1,92 @@
+"""The ask/tell adapter: what it trains, remembers and returns."""
+
+from pathlib import Path
+
+import pytest
+
+from pvnas_bench import Architecture, Evaluation, Info, Problem, SearchFinished
+from pvnas_bench.ask_tell import REPEATS, AskTell, Trial
+from pvnas_bench.request import Observer, Request, Setup
+from pvnas_bench.search import Search
+
+
+class Scripted(AskTell):
+    """Asks for what it was given."""
+
+    info = Info("scripted", "-", "-", 2024, ("modular",), "-")
+    script: list[Architecture | Trial]
+
+    def prepare(self) -> None:
+        self.heard: list[Evaluation] = []
+
+    def ask(self) -> Architecture | Trial:
+        return self.script.pop(0)
+
+    def tell(self, evaluation: Evaluation) -> None:
+        self.heard.append(evaluation)
+
+
+@pytest.fixture
+def problem(tiny_dataset: Path) -> Problem:
+    """A problem whose accuracies are made up: fewer MACs are better, more epochs better still."""
+    setup = Setup(Request("random_search", dataset=str(tiny_dataset), threads=1), Observer())
+    made = Search(setup, Observer()).problem
+
+    def evaluate(architecture: Architecture, epochs: int | None = None) -> Evaluation:
+        made.ledger.evaluations += 1
+        top1 = epochs / (1 + made.cost(architecture).macs)  # type: ignore[operator]
+        return made.restore(str(architecture), top1, 1.0, epochs)  # type: ignore[arg-type]
+
+    made.evaluate = evaluate  # type: ignore[method-assign]
+    return made
+
+
+def some(problem: Problem, count: int) -> list[Architecture]:
+    """Different architectures, the one of fewest MACs first."""
+    found = {problem.sample(problem.rng("test")) for _ in range(count * 3)}
+    return sorted(found, key=lambda architecture: problem.cost(architecture).macs)[:count]
+
+
+def started(problem: Problem, *script: Architecture | Trial) -> Scripted:
+    strategy = Scripted(Scripted.Config())
+    strategy.setup(problem)
+    strategy.script = list(script)
+    return strategy
+
+
+def test_every_answer_is_told_and_paid_for_once(problem: Problem) -> None:
+    a, b = some(problem, 2)
+    strategy = started(problem, a, a, b)
+    strategy.step()
+    strategy.step()  # a again, from memory, then b
+    assert [evaluation.architecture for evaluation in strategy.heard] == [a, a, b]
+    assert strategy.history == strategy.heard
+    assert problem.ledger.evaluations == 2
+
+
+def test_another_fidelity_is_another_training(problem: Problem) -> None:
+    (a,) = some(problem, 1)
+    strategy = started(problem, a, Trial(a, 1), Trial(a, problem.proxy_epochs), Trial(a, 2))
+    for _ in range(3):
+        strategy.step()
+    assert [evaluation.epochs for evaluation in strategy.heard] == [problem.proxy_epochs, 1, problem.proxy_epochs, 2]
+    assert problem.ledger.evaluations == 3
+
+
+def test_the_incumbent_is_the_best_of_those_trained_longest(problem: Problem) -> None:
+    a, b, c = some(problem, 3)
+    strategy = started(problem, Trial(a, 1), Trial(c, 2), Trial(b, 2), Trial(a, 1))
+    assert problem.feasible(strategy.incumbent())
+    expected = [a, c, b]
+    for architecture in expected:
+        strategy.step()
+        assert strategy.incumbent() == architecture
+
+
+def test_a_method_that_has_nothing_new_to_ask_is_done(problem: Problem) -> None:
+    (a,) = some(problem, 1)
+    strategy = started(problem, *[a] * (REPEATS + 1))
+    strategy.step()
+    with pytest.raises(SearchFinished):
+        strategy.step()
+    assert problem.ledger.evaluations == 1

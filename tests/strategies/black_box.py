@@ -1,0 +1,33 @@
+"""Drives a black-box method against made-up accuracies, without any training."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pvnas_bench import Architecture, Evaluation
+
+from .driven import Driven
+
+Accuracy = Callable[[Architecture, int], float]
+
+
+class BlackBox(Driven):
+    """A strategy whose problem knows every accuracy; what it evaluated is in `asked`, with the epochs."""
+
+    def __init__(
+        self, strategy: str, dataset: Path, accuracy: Accuracy, budget: float = 1e6, seed: int = 0, **settings: object
+    ) -> None:
+        super().__init__(strategy, dataset, budget, seed, **settings)
+        self.asked: list[tuple[Architecture, int]] = []
+        problem = self.problem
+
+        def evaluate(architecture: Architecture, epochs: int | None = None) -> Evaluation:
+            epochs = epochs or problem.proxy_epochs
+            assert problem.feasible(architecture)
+            self.asked.append((architecture, epochs))
+            problem.ledger.require(
+                cost := round(problem.evaluation_cost(architecture, epochs) * problem.ledger.reference)
+            )
+            problem.ledger.macs += cost
+            return problem.restore(str(architecture), accuracy(architecture, epochs), 1.0, epochs)
+
+        problem.evaluate = evaluate  # type: ignore[method-assign]

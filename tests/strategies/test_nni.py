@@ -1,0 +1,295 @@
+"""NNI's strategies: trained by NNI's own code, metered to the MAC, quiet, and mapped back to our architectures."""
+
+import itertools
+import math
+import os
+import random
+import signal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from pvnas_bench.strategies._nni import apart, most_probable, reference_input
+
+from pvnas_bench import BudgetExhausted, Problem, SearchFinished, UsageError, registry, runtime, seeding
+from pvnas_bench.conformance._drive import CountConvolutions
+from pvnas_bench.conformance._world import World, world
+from pvnas_bench.network.cost import candidates
+from pvnas_bench.space import INACTIVE
+
+DIFFERENTIABLE = ("nni_darts", "nni_gumbel_darts", "nni_proxyless")
+NAMES = (*DIFFERENTIABLE, "nni_spos")
+
+
+@pytest.fixture(scope="module")
+def clips() -> Iterator[World]:
+    with runtime.configured(1, True), world() as made:
+        yield made
+
+
+def started(clips: World, name: str, budget: float = 100.0, seed: int = 0, **settings: object) -> Any:
+    """A strategy after `setup`."""
+    problem, _ = clips.problem("all", seed)
+    object.__setattr__(problem.ledger, "budget", budget)
+    kind = registry.get_strategy(name)
+    strategy = kind(kind.Config(**settings))  # type: ignore[arg-type]
+    with seeding.torch_seeded(seed, "setup"):
+        strategy.setup(problem)
+    return strategy
+
+
+def step(strategy: Any, number: int) -> None:
+    with seeding.torch_seeded(0, "step", number):
+        strategy.step()
+
+
+def alphas(strategy: Any) -> list[torch.Tensor]:
+    return [alpha.detach().clone() for alpha in strategy.training.alphas()]
+
+
+# --- NNI's code does it -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_alphas_change_and_only_by_nnis_optimiser(clips: World, name: str) -> None:
+    strategy = started(clips, name, epochs=1000)
+    weights, nnis = strategy.training.optimisers
+    before = alphas(strategy)
+    step(strategy, 0)
+    assert all(not torch.equal(a, b) for a, b in zip(before, alphas(strategy), strict=True))
+    # NNI's own Adam (its hyper-parameters are DARTS'), and nobody else, holds them.
+    assert type(nnis) is torch.optim.Adam
+    (group,) = nnis.param_groups
+    assert group["betas"] == (0.5, 0.999)
+    assert group["weight_decay"] == 1e-3
+    held = [id(p) for p in group["params"]]
+    assert held == [id(alpha) for alpha in strategy.training.alphas()]
+    assert not set(held) & {id(p) for g in weights.param_groups for p in g["params"]}
+    assert all(float(nnis.state[p]["step"]) == strategy.steps for p in group["params"])
+    # With that optimiser at rest they stay, while the weights go on.
+    group["lr"], kept = 0.0, alphas(strategy)
+    stem = strategy.training.model.stem.convolution.weight.detach().clone()
+    step(strategy, 1)
+    assert all(torch.equal(a, b) for a, b in zip(kept, alphas(strategy), strict=True))
+    assert not torch.equal(stem, strategy.training.model.stem.convolution.weight)
+
+
+def test_an_alpha_step_is_adam_on_the_mixtures_gradient(clips: World) -> None:
+    """The first step of Adam moves every alpha by its rate against the sign of the gradient, found here by hand."""
+    strategy = started(clips, "nni_darts", epochs=1000)
+    problem, model = strategy.problem, strategy.training.model
+    batch = next(problem.search_batches("val"))
+    x, labels = problem.clips(batch, *strategy.input), batch.labels
+    model.train()
+    own = [alpha.detach().clone().requires_grad_() for alpha in strategy.training.alphas()]
+    y = model.stem(x.flatten(0, 1))
+    for choice, alpha in zip(model.choices, own, strict=True):
+        mixed = [p * choice[name](y) for p, name in zip(alpha.softmax(0), choice.names, strict=True)]
+        y = torch.stack(mixed).sum(0)
+    logits = model.head(y, strategy.input[0])
+    F.cross_entropy(logits, labels).backward()
+    torch.testing.assert_close(logits, model(x), rtol=1e-4, atol=1e-5)
+    before = alphas(strategy)
+
+    from pvnas_bench.strategies import _nni_supernet as nni
+
+    class Once(nni.Batches):
+        def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+            yield x, labels
+
+    loaders = {split: Once(problem, split, 1, *strategy.input) for split in ("train", "val")}
+    with apart():
+        strategy.training.epoch(0, 1000, nni.CombinedLoader(loaders, "max_size_cycle"))
+    for alpha, old, mine in zip(alphas(strategy), before, own, strict=True):
+        assert mine.grad is not None
+        gradient = mine.grad + 1e-3 * old  # weight decay
+        clear = gradient.abs() > 1e-5
+        expected = -strategy.config.alpha_rate * gradient.sign()
+        torch.testing.assert_close((alpha - old)[clear], expected[clear], rtol=1e-2, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_probabilities_are_the_softmax_of_the_alphas(clips: World, name: str) -> None:
+    strategy = started(clips, name)
+    for alpha, slot in zip(strategy.training.alphas(), strategy.slots(), strict=True):
+        assert list(slot.values()) == pytest.approx(alpha.softmax(0).tolist())
+
+
+def test_gumbels_temperature_falls_linearly_over_all_epochs(clips: World) -> None:
+    strategy = started(clips, "nni_gumbel_darts", epochs=4, hottest=2.0, coldest=0.5)
+    problem = strategy.problem
+    object.__setattr__(problem.ledger, "budget", 1e6)
+    strategy.steps = 1
+    for epoch in range(4):
+        step(strategy, epoch)
+        taus = [float(choice._softmax.tau) for choice in strategy.training.model.choices]
+        assert taus == pytest.approx([2.0 - 1.5 * epoch / 4] * len(taus))
+    with pytest.raises(SearchFinished):
+        strategy.step()
+
+
+def test_the_weights_rate_is_darts_cosine_and_momentum_is_kept(clips: World) -> None:
+    strategy = started(clips, "nni_darts", epochs=4)
+    strategy.steps = 1
+    weights = strategy.training.optimisers[0]
+    for epoch in range(4):
+        step(strategy, epoch)
+        expected = 0.001 + 0.5 * 0.024 * (1 + math.cos(math.pi * epoch / 4))
+        assert weights.param_groups[0]["lr"] == pytest.approx(expected)
+    assert "momentum_buffer" in next(iter(weights.state.values()))
+    assert float(next(iter(strategy.training.optimisers[1].state.values()))["step"]) == 4
+
+
+def test_spos_trains_paths_under_the_cap_by_seed(clips: World) -> None:
+    taken = []
+    for seed in (0, 0, 1):
+        strategy = started(clips, "nni_spos", seed=seed)
+        module, paths = strategy.training.module, []
+        for _ in range(20):
+            sample = module.resample()
+            assert strategy.problem.feasible(strategy.architecture(sample))
+            paths.append(str(strategy.architecture(sample)))
+        taken.append(paths)
+        assert len(set(paths)) > 10
+    assert taken[0] == taken[1] != taken[2]
+
+
+# --- the result -------------------------------------------------------------------------------------------------------
+
+
+def force(strategy: Any, logits: Mapping[int, Mapping[str, float]]) -> None:
+    """Set the alphas of slots by candidate name; the others are impossible."""
+    with torch.no_grad():
+        for slot, own in logits.items():
+            choice = strategy.training.model.choices[slot]
+            choice._arch_alpha.fill_(-40.0)
+            for name, logit in own.items():
+                choice._arch_alpha[choice.names.index(name)] = logit
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_the_most_probable_candidates_are_the_incumbent(clips: World, name: str) -> None:
+    strategy = started(clips, name)
+    force(strategy, {0: {"t5-e1-se": 3.0}, 1: {"skip": 3.0}, 2: {"tsm-e1-no": 3.0}, 3: {"skip": 3.0}})
+    assert str(strategy.incumbent()) == "4-16-2-2/t5-e1-se/skip-_-_/tsm-e1-no/skip-_-_"
+    assert strategy.diagnostics()["skips"] == 2
+
+
+def test_above_the_cap_the_best_product_under_it_is_taken(clips: World) -> None:
+    strategy = started(clips, "nni_darts")
+    problem: Problem = strategy.problem
+    few = ["st3-e2-se", "f3-e2-no", "s3-e1-no", "t5-e1-no"]
+    logits = {slot: {name: 1.3 * ((i + slot) % 4) - 0.7 * i for i, name in enumerate(few)} for slot in range(4)}
+    force(strategy, logits)
+    scored = []
+    for path in itertools.product(few, repeat=4):
+        words = [name.replace("-", " ").split() for name in path]
+        architecture = problem.space.parse("4-16-2-2/" + "/".join("-".join(word) for word in words))
+        scored.append(
+            (problem.feasible(architecture), sum(logits[s][n] for s, n in enumerate(path)), str(architecture))
+        )
+    best = max(scored, key=lambda entry: entry[1])
+    expected = max((entry for entry in scored if entry[0]), key=lambda entry: entry[1])
+    assert best != expected  # the cap binds
+    assert str(strategy.incumbent()) == expected[2]
+
+
+def test_a_cap_that_the_reference_input_cannot_meet_is_refused(clips: World) -> None:
+    problem, _ = clips.problem("all", 0)
+    problem.cap = problem.costs.cheapest().macs
+    with pytest.raises(UsageError, match="NNI searches at the reference input, 4 frames of 16 px"):
+        reference_input(problem)
+    problem.cap = 10**9
+    uniform = [{c: 1.0 for c, _ in candidates(problem.space, s) if c[0] != INACTIVE} for s in problem.space.slots]
+    assert str(most_probable(problem, 4, 16, uniform)).startswith("4-16-2-2/")
+
+
+# --- the meters -------------------------------------------------------------------------------------------------------
+
+
+def test_a_mixture_is_charged_all_its_candidates(clips: World) -> None:
+    strategy = started(clips, "nni_darts", epochs=1000)
+    problem = strategy.problem
+    table = problem.costs.tables[problem.space.frames.index(4)][problem.space.sizes.index(16)]
+    mixture = table.fixed.macs + sum(cost.macs for slot in table.slots for cost in slot.values())
+    clips_a_step = 2 * problem.batch_size  # one batch for the alphas, one for the weights
+    step(strategy, 0)
+    assert problem.ledger.macs == strategy.steps * 3 * mixture * clips_a_step
+    assert problem.ledger.samples == strategy.steps * clips_a_step
+    seconds = problem._bench.clock.seconds
+    assert min(seconds[activity] for activity in ("data", "forward", "backward", "optimiser")) > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_ran_is_what_was_charged(clips: World, name: str) -> None:
+    strategy = started(clips, name, epochs=1000)
+    counter = CountConvolutions()
+    with counter:
+        step(strategy, 0)
+    # No gradient of the clips is computed, but charged: that of the stem, which is large beside a single path.
+    least = 0.8 if name == "nni_spos" else 0.95
+    assert least * strategy.problem.ledger.macs < counter.macs <= strategy.problem.ledger.macs
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_spent_budget_ends_the_fit_cleanly(
+    clips: World, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    strategy = started(clips, name, epochs=1000)
+    problem = strategy.problem
+    handler, python = signal.getsignal(signal.SIGINT), random.getstate()
+    step(strategy, 0)
+    object.__setattr__(problem.ledger, "budget", problem.ledger.spent)
+    spent, kept = problem.ledger.macs, strategy.incumbent()
+    with pytest.raises(BudgetExhausted):
+        step(strategy, 1)
+    assert problem.ledger.macs == spent
+    assert strategy.incumbent() == kept
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert random.getstate() == python
+    assert capfd.readouterr() == ("", "")
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_interruption_comes_out_as_one(clips: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    strategy = started(clips, "nni_darts")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(strategy.training.model.head, "forward", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        step(strategy, 0)
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+# --- the whole --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_goes_on_where_it_was(clips: World, name: str) -> None:
+    def run(steps: int, state: Any = None, start: int = 0) -> tuple[Any, list[tuple[str, int]]]:
+        strategy = started(clips, name, budget=30.0, epochs=4)
+        if state is not None:
+            strategy.load_state_dict(state[0])
+            strategy.problem.load_state_dict(state[1])
+        course = []
+        for number in range(start, steps):
+            try:
+                step(strategy, number)
+            except (BudgetExhausted, SearchFinished):
+                break
+            course.append((str(strategy.incumbent()), strategy.problem.ledger.macs))
+        return strategy, course
+
+    _, whole = run(6)
+    begun, first = run(2)
+    _, rest = run(6, (begun.state_dict(), begun.problem.state_dict()), 2)
+    assert len(whole) > 2
+    assert first + rest == whole

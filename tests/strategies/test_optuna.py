@@ -1,0 +1,180 @@
+"""Optuna's strategies: the space by run, the cap as a constraint, its samplers and pruner, studies of plain data."""
+
+import json
+import logging
+import warnings
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from pvnas_bench.strategies._optuna import TRIES
+from pvnas_bench.strategies.optuna_hyperband import rungs
+
+from pvnas_bench import Architecture, registry
+
+from .black_box import BlackBox
+from .driven import check_continuation, completed
+
+NAMES = ("optuna_random", "optuna_tpe", "optuna_gp", "optuna_nsga2", "optuna_hyperband")
+TIGHT = 2_000_000
+"""A cap that most suggestions are above."""
+
+
+def accuracy(architecture: Architecture, epochs: int) -> float:
+    """Better the fewer decisions are away from their first options."""
+    return 1 / (1 + sum(choice for choice in architecture.choices if choice > 0))
+
+
+def under(cap: int, driven: BlackBox, steps: int) -> BlackBox:
+    driven.problem.cap = cap
+    driven.strategy.fallback = driven.problem.sample(driven.problem.rng("test"))
+    for _ in range(steps):
+        driven.step()
+    return driven
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_cap_is_a_constraint_and_what_is_above_it_is_free(name: str, tiny_dataset: Path) -> None:
+    driven = under(TIGHT, BlackBox(name, tiny_dataset, accuracy), 14)
+    strategy, problem = driven.strategy, driven.problem
+    assert all(problem.cost(architecture).macs <= TIGHT for architecture, _ in driven.asked)
+    # What was trained is what was paid for.
+    charged = sum(problem.evaluation_cost(architecture, epochs) for architecture, epochs in driven.asked)
+    assert problem.ledger.spent == pytest.approx(charged, rel=1e-6)
+    assert len(driven.asked) == 14
+    above = 0
+    for trial in strategy.study().trials:
+        macs = problem.cost(problem.space.from_options(trial.params)).macs
+        above += macs > TIGHT
+        if name != "optuna_random" and trial.state != TrialState.RUNNING:  # its sampler knows no constraints
+            (excess,) = trial.system_attrs["constraints"]
+            assert excess == pytest.approx(macs / TIGHT - 1)
+    assert above > 0
+    if name != "optuna_random":
+        feasible = [t for t in strategy.study().trials if t.state == TrialState.COMPLETE and t.values]
+        assert len(feasible) > 0
+
+
+def test_when_nothing_fits_for_long_it_is_enqueued(tiny_dataset: Path) -> None:
+    driven = BlackBox("optuna_random", tiny_dataset, accuracy)
+    driven.problem.cap = driven.problem.costs.cheapest().macs
+    cheapest = next(
+        a
+        for a in (driven.problem.space.sample(driven.problem.rng("test")) for _ in range(10**6))
+        if driven.problem.feasible(a)
+    )
+    driven.problem.sample = lambda rng: cheapest  # type: ignore[method-assign]
+    driven.strategy.fallback = cheapest
+    driven.step()
+    assert driven.strategy.diagnostics() == {"trials": TRIES + 1, "infeasible": TRIES, "enqueued": 1}
+    assert [architecture for architecture, _ in driven.asked] == [cheapest]
+    assert driven.strategy.study().trials[-1].params == driven.problem.space.options(cheapest)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_decisions_that_exist_are_suggested(name: str, tiny_dataset: Path) -> None:
+    driven = under(7_000_000, BlackBox(name, tiny_dataset, accuracy), 12)
+    space, sizes = driven.problem.space, set()
+    for trial in driven.strategy.study().trials:
+        architecture = space.from_options(trial.params)
+        assert trial.params == space.options(architecture)  # no more, no fewer
+        sizes.add(len(trial.params))
+    assert len(sizes) > 1
+
+
+@pytest.mark.parametrize("name", ["optuna_tpe", "optuna_nsga2"])
+def test_it_learns(name: str, tiny_dataset: Path) -> None:
+    driven = under(7_000_000, BlackBox(name, tiny_dataset, accuracy), 60)
+    found = [accuracy(a, 0) for a, _ in driven.asked]
+    assert sum(found[-20:]) > 1.3 * sum(found[:10]) * 2
+
+
+def test_nsga2s_front_is_what_nothing_beats(tiny_dataset: Path) -> None:
+    driven = under(5_000_000, BlackBox("optuna_nsga2", tiny_dataset, accuracy), 40)
+    points = {a: (accuracy(a, 0), driven.problem.cost(a).macs) for a, _ in driven.asked}
+    best = {
+        a
+        for a, (top1, macs) in points.items()
+        if not any(t >= top1 and m <= macs and (t, m) != (top1, macs) for t, m in points.values())
+    }
+    front = driven.strategy.front()
+    assert set(front) == best
+    assert len(front) == len(set(front)) > 1
+    assert driven.strategy.incumbent() == max(points, key=lambda a: points[a][0])
+
+
+def test_hyperbands_rungs() -> None:
+    assert rungs(1, 8, 3) == [1, 3, 8]
+    assert rungs(1, 9, 3) == [1, 3, 9]
+    assert rungs(1, 27, 3) == [1, 3, 9, 27]
+    assert rungs(2, 8, 2) == [2, 4, 8]
+    assert rungs(8, 8, 3) == [8]
+
+
+def test_hyperband_prunes_as_asynchronous_halving_does(tiny_dataset: Path) -> None:
+    """With one bracket (η above R) a trial passes the first rung if it is among the best 1/η so far."""
+    driven = BlackBox("optuna_hyperband", tiny_dataset, lambda a, e: (hash(a.choices) % 1009) / 1009, factor=10)
+    driven = under(7_000_000, driven, 45)
+    seen: list[float] = []
+    passed = []
+    for trial in driven.strategy.study().trials:
+        values = list(trial.intermediate_values.items())
+        if not values:
+            continue
+        assert [step for step, _ in values] == [1, 8][: len(values)]
+        seen.append(values[0][1])
+        promoted = sorted(seen)[-max(len(seen) // 10, 1)]
+        if trial.state == TrialState.PRUNED:
+            assert len(values) == 1
+            assert values[0][1] < promoted
+        elif trial.state == TrialState.COMPLETE:
+            assert values[0][1] >= promoted
+            passed.append(trial)
+    assert 1 <= len(passed) < len(seen) / 2
+
+
+def test_a_running_trial_goes_on_from_plain_data(tiny_dataset: Path) -> None:
+    driven = BlackBox("optuna_hyperband", tiny_dataset, accuracy)
+    driven.step()
+    while driven.strategy.trials[-1]["state"] != "RUNNING":
+        driven.step()
+    state = json.loads(json.dumps(driven.strategy.state_dict()))
+    other = BlackBox("optuna_hyperband", tiny_dataset, accuracy)
+    other.strategy.load_state_dict(state)
+    other.problem.load_state_dict(driven.problem.state_dict())
+    other.steps = driven.steps
+    for _ in range(6):
+        driven.step()
+        other.step()
+    assert other.strategy.state_dict() == driven.strategy.state_dict()
+
+
+def test_optuna_is_quiet_and_only_within(
+    tiny_dataset: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    logger = logging.getLogger("optuna")
+    before = logger.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in NAMES:
+            under(TIGHT, BlackBox(name, tiny_dataset, accuracy), 12).strategy.front()
+    assert capfd.readouterr() == ("", "")
+    assert caplog.messages == []
+    assert logger.level == before
+    optuna.create_study()
+    assert "A new study created" in caplog.text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_goes_on_where_it_was(name: str, tiny_dataset: Path) -> None:
+    few = {} if name == "optuna_random" else {"population" if name == "optuna_nsga2" else "startup": 2}
+    budget = 1.0 if name == "optuna_gp" else 1.5  # a process is slow to fit
+    check_continuation(name, tiny_dataset, budget, lambda s: len(s.history) == 3, **few)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_whole_run(name: str, tiny_dataset: Path, tmp_path: Path) -> None:
+    record = completed(registry.get_strategy(name), tiny_dataset, tmp_path, 1.5)
+    assert record.search.architectures_evaluated >= 2
+    assert record.diagnostics["trials"] >= 2

@@ -1,0 +1,87 @@
+"""Regularized evolution: the oldest dies, tournaments, one mutation."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from pvnas_bench.strategies.regularized_evolution import RegularizedEvolution
+
+from pvnas_bench import Architecture, UsageError
+
+from .black_box import BlackBox
+from .driven import Driven, check_continuation, completed
+
+NAME = "regularized_evolution"
+POPULATION = 6
+
+
+def accuracy(architecture: Architecture, epochs: int) -> float:
+    """A made-up accuracy; every seventh architecture or so is superb."""
+    return (hash(architecture.choices) % 1009) / 1009
+
+
+def test_whoever_is_oldest_dies_however_good(tiny_dataset: Path) -> None:
+    driven = BlackBox(NAME, tiny_dataset, lambda a, _: 1.0 if a == first else 0.5, population=POPULATION, tournament=2)
+    first = driven.problem.sample(driven.problem.rng("other"))
+    strategy = driven.strategy
+    driven.step()
+    first = driven.asked[0][0]
+    strategy.history[0] = driven.problem.restore(str(first), 1.0, 1.0, 4)
+    for _ in range(POPULATION - 1):
+        driven.step()
+    assert [e.architecture for e in strategy.alive] == [e.architecture for e in strategy.history]
+    driven.step()
+    assert first not in [e.architecture for e in strategy.alive]
+    assert len(strategy.alive) == POPULATION
+    assert strategy.incumbent() == first  # what is returned is the best ever
+
+
+def test_children_are_one_mutation_from_somebody_alive(tiny_dataset: Path) -> None:
+    driven = BlackBox(NAME, tiny_dataset, accuracy, population=POPULATION)
+    strategy, space = driven.strategy, driven.problem.space
+    for _ in range(30):
+        alive = [e.architecture for e in strategy.alive]
+        count = len(strategy.history)
+        child = strategy.ask()
+        if count >= POPULATION:
+            parents = [p for p in alive if _one_decision_apart(space, p, child)]
+            assert parents
+        strategy.history.append(driven.problem.evaluate(child))
+
+
+def _one_decision_apart(space: object, parent: Architecture, child: Architecture) -> bool:
+    """Whether exactly one decision that exists in both differs; others only where it switches them on or off."""
+    both = [(a, b) for a, b in zip(parent.choices, child.choices, strict=True) if a != -1 and b != -1]
+    return sum(a != b for a, b in both) == 1
+
+
+def test_a_tournament_of_s_finds_the_best_as_often_as_it_should(tiny_dataset: Path) -> None:
+    """The best of P is in a tournament of S, drawn with replacement, with probability 1 - (1 - 1/P)^S."""
+    driven = BlackBox(NAME, tiny_dataset, accuracy, population=5, tournament=3)
+    strategy, problem = driven.strategy, driven.problem
+    parents: Counter[int] = Counter()
+    people = [problem.sample(problem.rng("people")) for _ in range(5)]
+    strategy.history = [problem.restore(str(p), i / 10, 1.0, 4) for i, p in enumerate(people)]
+    problem.space.mutate = lambda parent, rng, rate=None: parents.update([people.index(parent)]) or parent
+    try:
+        for _ in range(2000):
+            strategy.ask()
+    finally:
+        del problem.space.mutate
+    for i in range(5):
+        expected = ((i + 1) / 5) ** 3 - (i / 5) ** 3  # that the i-th is the best of three
+        assert parents[i] / 2000 == pytest.approx(expected, abs=0.04)
+
+
+def test_a_tournament_larger_than_the_population_is_refused(tiny_dataset: Path) -> None:
+    with pytest.raises(UsageError, match="tournament=5 is more than population=4"):
+        Driven(NAME, tiny_dataset, 1.0, population=4, tournament=5)
+
+
+def test_it_goes_on_where_it_was(tiny_dataset: Path) -> None:
+    check_continuation(NAME, tiny_dataset, 2.0, lambda s: len(s.history) == 5, population=4, tournament=2)
+
+
+def test_a_whole_run(tiny_dataset: Path, tmp_path: Path) -> None:
+    record = completed(RegularizedEvolution, tiny_dataset, tmp_path, 1.0, population=2, tournament=2)
+    assert record.search.architectures_evaluated == len(record.trajectory) - 1
