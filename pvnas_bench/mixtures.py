@@ -251,7 +251,7 @@ class Bilevel(Strategy):
         self.problem.update(self.alpha_optimiser)
 
     def as_searched(self, architecture: Architecture) -> Architecture:
-        """An architecture as the search has seen it: on the mixture's input, where that is fixed."""
+        """An architecture as the search has seen it: on its input, where that is fixed."""
         return architecture
 
     # --- what the harness asks for ------------------------------------------------------------------------------------
@@ -285,30 +285,40 @@ class Bilevel(Strategy):
         self.stopped, self.finished, self.iteration = state["stopped"], state["finished"], state["iteration"]
 
 
-class MixtureConfig(BilevelConfig):
-    """Hyper-parameters of strategies that compute whole mixtures."""
+class FixedInputConfig(BilevelConfig):
+    """Hyper-parameters of strategies that search on one fixed input."""
 
-    mixed_size: Literal["smallest", "reference"] = Field(
+    search_size: Literal["smallest", "reference"] = Field(
         "smallest",
-        description="pixels of the clips that the mixture sees; the architecture found has the reference's (R: DARTS "
-        "too searches on a smaller network. The mixture costs ten paths: at the smallest size the budget is ten "
-        "epochs, at the reference's five, in which it learns nothing)",
+        description="pixels of the clips that the search sees; the architecture found has the reference's (R: DARTS "
+        "too searches on a smaller network. At the smallest size the budget holds twice as many steps, without which "
+        "shared weights learn next to nothing)",
     )
 
 
-class MixtureSearch(Bilevel):
-    """Every step computes the whole mixture, of clips of one fixed input; alphas take first-order steps."""
+class FixedInputSearch(Bilevel):
+    """The search sees clips of the reference's frames and of one size; the architecture found has the reference's."""
 
-    Config: ClassVar[type[StrategyConfig]] = MixtureConfig
-    part = 1
-    """See `mixture_plan`."""
+    Config: ClassVar[type[StrategyConfig]] = FixedInputConfig
 
     def prepare(self) -> None:
         reference = self.problem.space.reference
         fix_input(self.alphas, reference)
         options, sizes = self.problem.space.options(reference), self.problem.space.sizes
-        size = min(sizes) if self.config.mixed_size == "smallest" else int(options["size"])
+        size = min(sizes) if self.config.search_size == "smallest" else int(options["size"])
         self.input = int(options["frames"]), size
+
+    def as_searched(self, architecture: Architecture) -> Architecture:
+        space, (frames, size) = self.problem.space, self.input
+        rest = [max(choice, 0) for choice in architecture.choices[2:]]
+        return space.architecture([space.frames.index(frames), space.sizes.index(size), *rest])
+
+
+class MixtureSearch(FixedInputSearch):
+    """Every step computes the whole mixture; alphas take first-order steps."""
+
+    part = 1
+    """See `mixture_plan`."""
 
     def mixed(self) -> Weights:
         """The weights of the mixture in this step, differentiable in the alphas."""
@@ -341,8 +351,3 @@ class MixtureSearch(Bilevel):
         super().finish()
         top1 = hits / self.problem.clips_in("val")
         self.final |= {"mixture_top1": top1, "discretisation_drop": top1 - self.final["path_top1"]}
-
-    def as_searched(self, architecture: Architecture) -> Architecture:
-        space, (frames, size) = self.problem.space, self.input
-        rest = [max(choice, 0) for choice in architecture.choices[2:]]
-        return space.architecture([space.frames.index(frames), space.sizes.index(size), *rest])

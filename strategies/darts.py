@@ -21,7 +21,7 @@ from pydantic import Field
 from torch import Tensor
 
 from pvnas_bench import Info
-from pvnas_bench.mixtures import MixtureConfig, MixtureSearch, gradients, rate_at
+from pvnas_bench.mixtures import FixedInputConfig, MixtureSearch, gradients, rate_at
 from pvnas_bench.video import ClipBatch
 
 Backward = Callable[[Tensor], None]
@@ -135,7 +135,7 @@ class DARTS(MixtureSearch):
         "hundredth of the steps; the most probable options under the MACs cap",
     )
 
-    class Config(MixtureConfig):
+    class Config(FixedInputConfig):
         order: Literal["first", "second"] = Field(
             "first", description="of the alphas' gradient: second unrolls one weight step (DARTS)"
         )

@@ -16,7 +16,7 @@ from torch.distributions import Dirichlet, kl_divergence
 
 from pvnas_bench import Info, seeding
 from pvnas_bench.distribution import FactorisedDistribution
-from pvnas_bench.mixtures import MixtureConfig, MixtureSearch, fix_input
+from pvnas_bench.mixtures import FixedInputConfig, MixtureSearch, fix_input
 from pvnas_bench.video import ClipBatch
 
 
@@ -45,7 +45,7 @@ class DrNAS(MixtureSearch):
         "rates for a hundredth of the steps; the MACs cap",
     )
 
-    class Config(MixtureConfig):
+    class Config(FixedInputConfig):
         alpha_decay: float = Field(0.0, ge=0, description="weight decay of β: 0 beside the KL penalty (DrNAS' code)")
         penalty: float = Field(1e-3, ge=0, description="λ of KL(Dirichlet(ELU(β)+1) ‖ Dirichlet(1)) (DrNAS' code)")
         initial_scale: float = Field(1e-3, ge=0, description="standard deviation of the first β (DARTS)")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pvnas_bench import Architecture, Info, Plan
 from pvnas_bench.gates import input_loss, sample_input
-from pvnas_bench.mixtures import Bilevel, BilevelConfig
+from pvnas_bench.mixtures import FixedInputConfig, FixedInputSearch
 from pvnas_bench.network.supernet import Candidate, Gated
 from pvnas_bench.space import BlockSpace
 from pvnas_bench.video import ClipBatch
@@ -55,7 +55,7 @@ def one_path_plan(space: BlockSpace, gates: dict[str, Tensor], frames: int, size
     return Plan(frames, size, tuple(slots), depths)
 
 
-class GDAS(Bilevel):
+class GDAS(FixedInputSearch):
     info = Info(
         name="gdas",
         title="GDAS: differentiable architecture sampling",
@@ -65,14 +65,20 @@ class GDAS(Bilevel):
         published="hard Gumbel-softmax with straight-through gradient, one sampled path per step, τ from 10 to 0.1, "
         "alternating SGD and Adam",
         reconstructed="chain of blocks in place of cells; one sample per factor of a block; all depths computed in an "
-        "alpha step; frames and size sampled and learnt by REINFORCE against a second sample; learning rates for a "
+        "alpha step; frames and size stay at the reference's, or are learnt by REINFORCE; AdamW and rates for a "
         "hundredth of the steps; the most probable options under the MACs cap",
     )
 
-    class Config(BilevelConfig):
+    class Config(FixedInputConfig):
         temperature_start: float = Field(10.0, gt=0, description="τ at the start (GDAS)")
         temperature_end: float = Field(0.1, gt=0, description="τ at the end, reached linearly (GDAS)")
-        learn_input: bool = Field(True, description="learn frames and size; otherwise they are sampled uniformly (R)")
+        learn_input: bool = Field(
+            False, description="sample frames and size, and learn them by REINFORCE; otherwise they are fixed (R)"
+        )
+
+    def prepare(self) -> None:
+        if not self.config.learn_input:
+            super().prepare()
 
     @property
     def temperature(self) -> float:
@@ -81,19 +87,24 @@ class GDAS(Bilevel):
 
     def weight_plan(self) -> Architecture:
         """A sampled path: argmax(log p + g) is a sample of p."""
-        return self.alphas.sample(self.problem.torch_rng("paths"))
+        return self.as_searched(self.alphas.sample(self.problem.torch_rng("paths")))
+
+    def as_searched(self, architecture: Architecture) -> Architecture:
+        return architecture if self.config.learn_input else super().as_searched(architecture)
 
     def alpha_step(self, batch: ClipBatch, held_out: ClipBatch) -> float:
         rng, space = self.problem.torch_rng("gumbel"), self.problem.space
         log_p = self.alphas.log_probabilities()
         gates = {name: gumbel_one_hot(value, self.temperature, rng) for name, value in log_p.items()}
+        if not self.config.learn_input:
+            loss = self.supernet.loss(held_out, one_path_plan(space, gates, *self.input))
+            self.descend(loss)
+            return float(loss.detach())
         first = sample_input(self.alphas, rng)
         plan = one_path_plan(space, gates, space.frames[first[0]], space.sizes[first[1]])
         loss = self.supernet.loss(held_out, plan)
-        value = float(loss.detach())
-        if self.config.learn_input:
-            loss = loss + input_loss(
-                self.alphas, first, loss.detach(), lambda f, s: self.supernet.loss(held_out, plan.at(f, s)), rng
-            )
-        self.descend(loss)
-        return value
+        term = input_loss(
+            self.alphas, first, loss.detach(), lambda f, s: self.supernet.loss(held_out, plan.at(f, s)), rng
+        )
+        self.descend(loss + term)
+        return float(loss.detach())

@@ -7,7 +7,7 @@ favour operators without weights. Edge normalisation weighs the inputs of a node
 from pydantic import Field
 
 from pvnas_bench import Info
-from pvnas_bench.mixtures import MixtureConfig, MixtureSearch
+from pvnas_bench.mixtures import FixedInputConfig, MixtureSearch
 
 
 class PCDARTS(MixtureSearch):
@@ -25,7 +25,7 @@ class PCDARTS(MixtureSearch):
         "depths; frames and size stay at the reference's; learning rates; the MACs cap",
     )
 
-    class Config(MixtureConfig):
+    class Config(FixedInputConfig):
         part: int = Field(4, ge=1, le=16, description="K: 1/K of the channels are mixed (PC-DARTS)")
         warmup: float = Field(0.3, ge=0, lt=1, description="part of the search that trains weights only (PC-DARTS)")
 

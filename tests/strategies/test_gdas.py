@@ -69,7 +69,7 @@ def test_the_plan_computes_the_sampled_path(supernet: Supernet) -> None:
 
 
 def test_a_step_costs_one_path(tiny_dataset: Path) -> None:
-    driven = Driven("gdas", tiny_dataset, BUDGET, learn_input=False)
+    driven = Driven("gdas", tiny_dataset, BUDGET)
     strategy, problem = driven.strategy, driven.problem
     batch = next(problem.search_batches("train"))
     seen = []
