@@ -31,6 +31,11 @@ class FactorisedDistribution(nn.Module):
             nn.Parameter(torch.zeros(len(decision.options), device=device)) for decision in space.decisions
         )
 
+    def logit(self, decision: str) -> Tensor:
+        """The logits (options,) of one decision."""
+        logit: Tensor = self.logits[self.space.position(decision)]
+        return logit
+
     def log_probabilities(self) -> dict[str, Tensor]:
         """By decision, the log-probability of each option given that the decision exists."""
         return {d.name: logit.log_softmax(0) for d, logit in zip(self.space.decisions, self.logits, strict=True)}

@@ -29,11 +29,11 @@ def straight_through(log_weights: Tensor, generator: torch.Generator) -> Tensor:
 
 def sample_input(distribution: FactorisedDistribution, generator: torch.Generator) -> tuple[int, int]:
     """Random option indices of the decisions ``frames`` and ``size``."""
-    log_p = distribution.log_probabilities()
-    draws = [
-        int(torch.multinomial(log_p[name].detach().exp().cpu(), 1, generator=generator)) for name in ("frames", "size")
-    ]
-    return draws[0], draws[1]
+    frames, size = (
+        int(torch.multinomial(distribution.logit(name).detach().softmax(0).cpu(), 1, generator=generator))
+        for name in ("frames", "size")
+    )
+    return frames, size
 
 
 def input_loss(
@@ -56,8 +56,8 @@ def input_loss(
     assert isinstance(space, BlockSpace)
     with torch.no_grad():
         other = loss_at(space.frames[second[0]], space.sizes[second[1]])
-    log_p = distribution.log_probabilities()
-    difference = [log_p["frames"][f] + log_p["size"][s] for f, s in (first, second)]
+    log_p = [distribution.logit(name).log_softmax(0) for name in ("frames", "size")]
+    difference = [log_p[0][f] + log_p[1][s] for f, s in (first, second)]
     term: Tensor = 0.5 * (loss - other) * (difference[0] - difference[1])
     return term
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 BACKWARD = 2
-"""A backward pass costs twice its forward pass: gradients of the inputs and of the weights."""
+"""A backward pass costs twice its forward pass: once for the gradients of the inputs, once for those of the weights."""
 
 
 class BudgetExhausted(Exception):
@@ -54,20 +54,21 @@ class Ledger:
                 f"{macs / self.reference:.3g} reference trainings asked for, {self.left:.3g} of {self.budget:g} left"
             )
 
-    def forward(self, macs: int, samples: int, backward: bool) -> None:
+    def forward(self, macs: int, samples: int, backward: int) -> None:
         """Charge a forward pass over a batch that is about to run.
 
         Args:
             macs: of the whole batch.
-            backward: a backward pass will follow: it is required to fit as well, and charged when it runs.
+            backward: the cost, in forward passes, of the backward pass that will follow: `BACKWARD`, 1 where the
+                weights need no gradient, 0 for none. It is required to fit as well, and charged when it runs.
 
         Raises:
             BudgetExhausted: the work does not fit; nothing is charged.
         """
-        self.require(macs * (1 + BACKWARD) if backward else macs)
+        self.require(macs * (1 + backward))
         self.macs += macs
         self.samples += samples
 
     def backward(self, macs: int) -> None:
-        """Charge the backward pass that belongs to a forward pass of this many MACs."""
-        self.macs += BACKWARD * macs
+        """Charge a backward pass of this many MACs."""
+        self.macs += macs

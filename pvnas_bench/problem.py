@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pvnas_bench import seeding
+from pvnas_bench.ledger import BACKWARD
 from pvnas_bench.network.cost import Cost, CostModel
 from pvnas_bench.network.metering import ExpectedMacs, plan_macs
 from pvnas_bench.network.standalone import Network
@@ -161,12 +162,12 @@ class Problem:
             shape, expected = tuple(inputs[0].shape), (spec.frames, 3, spec.size, spec.size)
             if shape[1:] != expected:
                 raise ValueError(f"{architecture} takes clips of shape (N, {expected}), got {shape}")
-            ledger.forward(macs * shape[0], shape[0], backward=torch.is_grad_enabled())
+            ledger.forward(macs * shape[0], shape[0], BACKWARD if torch.is_grad_enabled() else 0)
 
         def owe(_: nn.Module, inputs: tuple[Tensor], logits: Tensor) -> None:
             clips = len(inputs[0])
             if logits.requires_grad:
-                logits.register_hook(lambda _: ledger.backward(macs * clips))
+                logits.register_hook(lambda _: ledger.backward(BACKWARD * macs * clips))
 
         network.register_forward_pre_hook(charge)
         network.register_forward_hook(owe)
@@ -293,29 +294,50 @@ class SearchSupernet(nn.Module):
         self._costs, self._bench = costs, bench
         self._ledger, self._clock = bench.ledger, bench.clock
 
-    def forward(self, batch: ClipBatch, path: Architecture | Plan) -> Tensor:
+    def forward(self, batch: ClipBatch, path: Architecture | Plan, train_weights: bool = True) -> Tensor:
         """Logits (N, classes) of a batch through one path or a plan.
+
+        Args:
+            train_weights: False: the weights get no gradient, only what the plan holds does; a backward pass then costs
+                half as much.
 
         Raises:
             BudgetExhausted: the pass, or the backward pass that will follow it, does not fit.
         """
         plan = path_plan(self.network.space, path) if isinstance(path, Architecture) else path
         macs = plan_macs(self._costs, plan) * len(batch)
-        self._ledger.forward(macs, len(batch), backward=torch.is_grad_enabled())
+        backward = (BACKWARD if train_weights else 1) if torch.is_grad_enabled() else 0
+        self._ledger.forward(macs, len(batch), backward)
         clips = self._bench.clips(batch, plan.frames, plan.size)
         with self._clock("forward"):
-            logits: Tensor = self.network(clips, plan)
+            logits: Tensor = (
+                self.network(clips, plan)
+                if train_weights
+                else torch.func.functional_call(self.network, self._frozen(), (clips, plan))
+            )
         if logits.requires_grad:
-            logits.register_hook(lambda _: self._ledger.backward(macs))
+            logits.register_hook(lambda _: self._ledger.backward(macs * backward))
         return logits
+
+    def _frozen(self) -> dict[str, Tensor]:
+        """The parameters as constants that share their memory."""
+        return {name: parameter.detach() for name, parameter in self.network.named_parameters()}
 
     def labels(self, batch: ClipBatch) -> Tensor:
         """The batch's labels (N,) on the device."""
         return batch.labels.to(self._bench.device)
 
-    def loss(self, batch: ClipBatch, path: Architecture | Plan, label_smoothing: float = 0.0) -> Tensor:
-        """Mean cross-entropy of a batch through one path or a plan."""
-        return F.cross_entropy(self(batch, path), self.labels(batch), label_smoothing=label_smoothing)
+    def loss(
+        self,
+        batch: ClipBatch,
+        path: Architecture | Plan,
+        label_smoothing: float = 0.0,
+        *,
+        train_weights: bool = True,
+    ) -> Tensor:
+        """Mean cross-entropy of a batch through one path or a plan; see `forward`."""
+        logits = self(batch, path, train_weights)
+        return F.cross_entropy(logits, self.labels(batch), label_smoothing=label_smoothing)
 
     @torch.no_grad()
     def validate(
@@ -339,7 +361,7 @@ class SearchSupernet(nn.Module):
     def _charged_clips(self, architecture: Architecture, batches: Iterable[ClipBatch]) -> Iterator[Tensor]:
         spec, macs = self.network.space.spec(architecture), self._costs(architecture).macs
         for batch in batches:
-            self._ledger.forward(macs * len(batch), len(batch), backward=False)
+            self._ledger.forward(macs * len(batch), len(batch), 0)
             yield self._bench.clips(batch, spec.frames, spec.size)
 
     def _measure(self, architecture: Architecture, batches: Iterable[ClipBatch]) -> tuple[float, float]:

@@ -113,7 +113,6 @@ def _processor() -> str:
     return platform.processor() or "unknown"
 
 
-
 def commit() -> str | None:
     """The commit of the checkout that this package runs from; None for an installed package."""
     root = Path(__file__).resolve().parent.parent

@@ -151,7 +151,7 @@ def train(
             for batch in bench.batches(indices, train=True, seed=seeding.derive(seed, "batches", epoch)):
                 for group in optimiser.param_groups:
                     group["lr"] = learning_rate_at(step, steps, protocol.learning_rate, protocol.warmup)
-                bench.ledger.forward(macs * len(batch), len(batch), backward=True)
+                bench.ledger.forward(macs * len(batch), len(batch), BACKWARD)
                 clips = bench.clips(batch, spec.frames, spec.size)
                 with clock("forward"):
                     labels = batch.labels.to(bench.device)
@@ -159,7 +159,7 @@ def train(
                 with clock("backward"):
                     optimiser.zero_grad(set_to_none=True)
                     loss.backward()
-                bench.ledger.backward(macs * len(batch))
+                bench.ledger.backward(BACKWARD * macs * len(batch))
                 with clock("optimiser"):
                     nn.utils.clip_grad_norm_(network.parameters(), protocol.gradient_clip, foreach=True)
                     optimiser.step()
@@ -186,7 +186,7 @@ def test(network: Network, macs: int, bench: Workbench, indices: npt.NDArray[np.
     network.eval()
     probabilities, labels = [], []
     for batch in bench.batches(indices, train=False, seed=0):
-        bench.ledger.forward(macs * len(batch) * len(batch.views), len(batch), backward=False)
+        bench.ledger.forward(macs * len(batch) * len(batch.views), len(batch), 0)
         clips = bench.clips(batch, network.spec.frames, network.spec.size)
         with bench.clock("forward"):
             views = network(clips).softmax(-1).unflatten(0, (len(batch), -1))

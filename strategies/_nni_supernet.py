@@ -23,6 +23,7 @@ from pytorch_lightning.utilities.combined_loader import CombinedLoader
 from torch import Tensor, nn
 
 from pvnas_bench import BlockSpace, Problem
+from pvnas_bench.ledger import BACKWARD
 from pvnas_bench.network.blocks import InvertedBottleneck
 from pvnas_bench.network.cost import Candidate, candidates
 from pvnas_bench.network.standalone import Head, Stem
@@ -60,7 +61,7 @@ class Metered(nn.Module):
         self._ledger.macs += macs
         out: Tensor = self.module(x, self.frames)
         if out.requires_grad:
-            out.register_hook(lambda _: self._ledger.backward(macs))
+            out.register_hook(lambda _: self._ledger.backward(BACKWARD * macs))
         return out
 
 
@@ -108,7 +109,7 @@ class Candidates(ModelSpace):  # type: ignore[misc]
                 x = choice(x)
             logits: Tensor = self.head(x, self.frames)
         if logits.requires_grad:
-            logits.register_hook(lambda _: ledger.backward(macs))
+            logits.register_hook(lambda _: ledger.backward(BACKWARD * macs))
         return logits
 
 

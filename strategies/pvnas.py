@@ -158,7 +158,7 @@ class PVNAS(Strategy):
         """Cross-entropy through two gated candidates per block, the MACs term, and leave-one-out for the input."""
         frames, size = sample_input(self.alphas, rng)
         plan = two_path_plan(self.alphas, frames, size, rng)
-        cross_entropy = self.supernet.loss(batch, plan)
+        cross_entropy = self.supernet.loss(batch, plan, train_weights=False)
         loss = cross_entropy + input_loss(
             self.alphas,
             (frames, size),
@@ -169,7 +169,6 @@ class PVNAS(Strategy):
         macs = self.expected_macs(self.alphas.probabilities())
         loss = loss + self.config.macs_weight * (macs / (self.config.target * self.problem.cap) - 1).abs().float()
         self.problem.backward(loss)
-        self.supernet.zero_grad(set_to_none=True)
         self.problem.update(self.alpha_optimiser)
 
     def _derive(self) -> None:

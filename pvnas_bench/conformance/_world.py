@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pvnas_bench.ledger import BACKWARD, BudgetExhausted, Ledger
+from pvnas_bench.ledger import BudgetExhausted, Ledger
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.problem import Problem
 from pvnas_bench.protocol import Protocol
@@ -135,10 +135,10 @@ class WatchedLedger(Ledger):
                 self.watch.ledger.append("took MACs back from the ledger")
         super().__setattr__(name, value)
 
-    def forward(self, macs: int, samples: int, backward: bool) -> None:
+    def forward(self, macs: int, samples: int, backward: int) -> None:
         super().forward(macs, samples, backward)
         if self.watch is not None:
-            self.watch.largest = max(self.watch.largest, (1 + BACKWARD * backward) * macs)
+            self.watch.largest = max(self.watch.largest, (1 + backward) * macs)
 
     def require(self, macs: int) -> None:
         try:

@@ -6,8 +6,9 @@ from typing import cast
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from pvnas_bench.network.cost import Cost, CostModel, block_cost
+from pvnas_bench.network.cost import CostModel, block_cost
 from pvnas_bench.network.supernet import Candidate, Gated, Mixture, Plan
 from pvnas_bench.space import INACTIVE, KERNELS, Slot
 
@@ -54,32 +55,26 @@ class ExpectedMacs:
     """The expectation of MACs when every decision is drawn independently; differentiable in the probabilities."""
 
     def __init__(self, costs: CostModel, device: torch.device | str = "cpu") -> None:
-        self._space = costs.space
-        rows = [[self._row(costs, f, s) for s in range(len(costs.space.sizes))] for f in range(len(costs.space.frames))]
-        self._fixed = torch.tensor([[row[0] for row in line] for line in rows], dtype=torch.float64, device=device)
-        self._slots = [
-            torch.tensor([[row[1][b] for row in line] for line in rows], dtype=torch.float64, device=device)
-            for b in range(len(costs.space.slots))
-        ]
-
-    @staticmethod
-    def _row(costs: CostModel, f: int, s: int) -> tuple[int, list[list[list[list[int]]]]]:
-        table, space = costs.tables[f][s], costs.space
-        slots = []
-        for slot, candidates in zip(space.slots, table.slots, strict=True):
-            slots.append(
-                [
-                    [
-                        [
-                            candidates.get((o, e, a), Cost(0, 0)).macs  # skip has no expansion: nothing
-                            for a in range(len(space.se))
-                        ]
-                        for e in range(len(space.expansions))
-                    ]
-                    for o in range(len(slot.operators))
-                ]
-            )
-        return table.fixed.macs, slots
+        space = self._space = costs.space
+        frames, sizes = len(space.frames), len(space.sizes)
+        widest = max(len(slot.operators) for slot in space.slots)
+        fixed = torch.zeros(frames, sizes, dtype=torch.float64)
+        slots = torch.zeros(
+            len(space.slots), frames, sizes, widest, len(space.expansions), len(space.se), dtype=torch.float64
+        )
+        for f, row in enumerate(costs.tables):
+            for s, table in enumerate(row):
+                fixed[f, s] = table.fixed.macs
+                for b, candidates in enumerate(table.slots):
+                    for choice, cost in candidates.items():
+                        if min(choice) != INACTIVE:  # a skipped block has no expansion, and no MACs
+                            slots[(b, f, s, *choice)] = cost.macs
+        self._fixed, self._slots = fixed.to(device), slots.to(device)
+        reached = torch.zeros(len(space.slots), max(len(stage.depths) for stage in space.stages), dtype=torch.float64)
+        for b, slot in enumerate(space.slots):
+            for d, depth in enumerate(space.stages[slot.stage - 1].depths):
+                reached[b, d] = float(depth >= slot.index)
+        self._reached = reached.to(device)
 
     def __call__(self, probabilities: Mapping[str, Tensor]) -> Tensor:
         """E[MACs] of one clip.
@@ -87,15 +82,14 @@ class ExpectedMacs:
         Args:
             probabilities: by decision name, (options,), conditional on the decision's existence.
         """
-        p = {name: value.double() for name, value in probabilities.items()}
-        cost = self._fixed
-        for slot, table in zip(self._space.slots, self._slots, strict=True):
-            depths = self._space.stages[slot.stage - 1].depths
-            deep = torch.tensor([float(depth >= slot.index) for depth in depths], dtype=torch.float64)
-            exists = (p[f"depth.{slot.stage}"] * deep.to(cost.device)).sum()
-            name = slot.name
-            mean = torch.einsum(
-                "fsoea,o,e,a->fs", table, p[f"operator.{name}"], p[f"expansion.{name}"], p[f"se.{name}"]
-            )
-            cost = cost + exists * mean
-        return torch.einsum("fs,f,s->", cost, p["frames"], p["size"])
+        p, slots = probabilities, self._space.slots
+        by_slot = {
+            kind: pad_sequence([p[f"{kind}.{slot.name}"] for slot in slots], batch_first=True).double()
+            for kind in ("operator", "expansion", "se")
+        }
+        depths = pad_sequence([p[f"depth.{slot.stage}"] for slot in slots], batch_first=True).double()
+        exists = (depths * self._reached).sum(1)
+        mean = torch.einsum(
+            "bfsoea,bo,be,ba,b->fs", self._slots, by_slot["operator"], by_slot["expansion"], by_slot["se"], exists
+        )
+        return torch.einsum("fs,f,s->", self._fixed + mean, p["frames"].double(), p["size"].double())

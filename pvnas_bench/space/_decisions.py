@@ -152,6 +152,10 @@ class SearchSpace:
             counts[i][INACTIVE] = sum(counts[i].values())
         return counts
 
+    def position(self, decision: str) -> int:
+        """The index of a decision, by its name."""
+        return self._index[decision]
+
     def condition(self, i: int) -> tuple[int, frozenset[int]]:
         """The earlier decision, and its options, under which the i-th exists; (INACTIVE, nothing): always."""
         return self._parent[i], self._enabled_by[i]

@@ -22,15 +22,15 @@ def problem(tiny_dataset: Path, tmp_path: Path) -> Problem:
 
 def test_work_beyond_the_budget_is_refused_and_not_charged() -> None:
     ledger = Ledger(reference=100, budget=2.0)
-    ledger.forward(50, 5, backward=True)
-    ledger.backward(50)
+    ledger.forward(50, 5, backward=2)
+    ledger.backward(100)
     assert (ledger.macs, ledger.samples, ledger.spent, ledger.left) == (150, 5, 1.5, 0.5)
     with pytest.raises(BudgetExhausted, match=r"0\.51 reference trainings asked for, 0\.5 of 2 left"):
-        ledger.forward(51, 1, backward=False)
+        ledger.forward(51, 1, backward=0)
     with pytest.raises(BudgetExhausted):
-        ledger.forward(17, 1, backward=True)  # its backward pass would not fit
+        ledger.forward(17, 1, backward=2)  # its backward pass would not fit
     assert (ledger.macs, ledger.samples) == (150, 5)
-    ledger.forward(50, 1, backward=False)
+    ledger.forward(50, 1, backward=0)
     assert ledger.left == 0.0 and ledger.overshoot == 0.0
 
 
