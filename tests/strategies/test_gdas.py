@@ -82,14 +82,17 @@ def test_a_step_costs_one_path(tiny_dataset: Path) -> None:
     assert problem.ledger.macs - start == 3 * len(batch) * plan_macs(problem.costs, plan)
 
 
-def test_frames_and_size_are_learnt(tiny_dataset: Path) -> None:
-    learnt = {}
-    for on in (True, False):
-        driven = Driven("gdas", tiny_dataset, BUDGET, learn_input=on)
+def test_frames_and_size_are_fixed_or_learnt(tiny_dataset: Path) -> None:
+    for learn_input in (False, True):
+        driven = Driven("gdas", tiny_dataset, BUDGET, learn_input=learn_input)
+        before = [logit.detach().clone() for logit in driven.strategy.alphas.logits[:2]]
         driven.step()
         driven.step()
-        learnt[on] = [bool(logit.detach().abs().max() > 0) for logit in driven.strategy.alphas.logits[:2]]
-    assert any(learnt[True]) and not any(learnt[False])
+        after = driven.strategy.alphas.logits[:2]
+        assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True)) != learn_input
+        if not learn_input:
+            assert driven.strategy.weight_plan().choices[:2] == (1, 0)  # 8 frames, as the reference; 24 of 24-40 pixels
+            assert driven.strategy.incumbent().choices[:2] == (1, 1)
 
 
 def test_the_temperature_falls_linearly(tiny_dataset: Path) -> None:
