@@ -2,9 +2,9 @@
 
 Every slot is a `LayerChoice` of all its (operator, expansion, SE) candidates as stand-alone blocks with weights of
 their own, and of the identity where it may be skipped. NNI has no choice of the input: frames and size are the
-reference architecture's, every stage is as deep as it can be, and skips make it shallower (R). NNI's search knows no
-cap: what its probabilities say is turned into the most probable architecture under it (R). No cost is penalised
-either: the probabilities that NNI's penalty works on carry no gradient.
+reference architecture's (a mixture sees smaller clips), every stage is as deep as it can be, and skips make it
+shallower (R). NNI's search knows no cap: what its probabilities say is turned into the most probable architecture under
+it (R). No cost is penalised either: the probabilities that NNI's penalty works on carry no gradient.
 
 Every pass of every candidate is charged as NNI runs it. A mixture of some 25 candidates a slot costs as much as 25
 paths, so that a budget for sampled paths buys few steps of it.
@@ -16,13 +16,14 @@ import random
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from pvnas_bench import Architecture, Problem, SearchFinished, Strategy, StrategyConfig, UsageError
+from pvnas_bench import Architecture, Problem, SearchFinished, Strategy, UsageError
 from pvnas_bench.knapsack import Scores, best_under_cap
+from pvnas_bench.mixtures import WeightsConfig
 from pvnas_bench.network.cost import Candidate
 from pvnas_bench.space import INACTIVE
 
@@ -98,18 +99,18 @@ def most_probable(problem: Problem, frames: int, size: int, slots: list[Mapping[
     return best_under_cap(problem.costs, problem.cap, scores)
 
 
-class DifferentiableConfig(StrategyConfig):
+class DifferentiableConfig(WeightsConfig):
     """Hyper-parameters that NNI's differentiable strategies have in common."""
 
     epochs: int = Field(10, ge=1, le=1000, description="that the budget is divided into, as NNI's schedules count (R)")
     alpha_rate: float = Field(
-        0.03,
-        gt=0,
-        description="of Adam on the alphas (R; NNI and DARTS: 3e-4, which some 60 steps move by 0.02 at most)",
+        0.03, gt=0, description="of Adam on the alphas (R; NNI and DARTS: 3e-4, which 100 steps move by 0.03 at most)"
     )
-    weight_rate: float = Field(0.025, gt=0, description="peak rate of SGD, momentum 0.9, cosine (DARTS)")
-    weight_floor: float = Field(0.001, ge=0, description="rate at the end (DARTS)")
-    weight_decay: float = Field(3e-4, ge=0, description="of the weights (DARTS)")
+    search_size: Literal["smallest", "reference"] = Field(
+        "smallest",
+        description="pixels of the clips that the search sees; the architecture found has the reference's (R: the "
+        "budget holds twice as many steps)",
+    )
 
 
 class NNIDifferentiable(Strategy):
@@ -129,14 +130,10 @@ class NNIDifferentiable(Strategy):
         self.problem = problem
         self.input = reference_input(problem)
         config = self.config
-        settings = {
-            "arc_learning_rate": config.alpha_rate,
-            "gradient_clip_val": 5.0,  # DARTS
-            "weight_rate": config.weight_rate,
-            "weight_floor": config.weight_floor,
-            "weight_decay": config.weight_decay,
-        }
-        self.training: Training = nni.differentiable(problem, self.kind, *self.input, settings | self.extra())
+        size = min(problem.space.sizes) if config.search_size == "smallest" else self.input[1]
+        self.seen = self.input[0], size
+        settings = {"arc_learning_rate": config.alpha_rate, "gradient_clip_val": config.gradient_clip}
+        self.training: Training = nni.differentiable(problem, self.kind, *self.seen, config, settings | self.extra())
         self.names = list(nni.names(problem.space).items())
         self._pairs = nni.pairs
         step = self.training.step_macs * problem.batch_size
@@ -150,7 +147,7 @@ class NNIDifferentiable(Strategy):
         """One of NNI's epochs: pairs of an alpha step and a weight step."""
         if self.done == self.epochs:
             raise SearchFinished
-        loaders = self._pairs(self.problem, self.steps, *self.input)
+        loaders = self._pairs(self.problem, self.steps, *self.seen)
         loss = self.training.epoch(self.done, self.epochs, loaders)
         self.done += 1
         shares = [_entropy(slot.values()) / math.log(len(slot)) for slot in self.slots()]

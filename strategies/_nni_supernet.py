@@ -3,7 +3,6 @@
 Imported when such a strategy is set up, as NNI and Lightning take seconds to import.
 """
 
-import math
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 
 from pvnas_bench import BlockSpace, Problem
 from pvnas_bench.ledger import BACKWARD
+from pvnas_bench.mixtures import WeightsConfig, make_weight_optimiser, set_rate
 from pvnas_bench.network.blocks import InvertedBottleneck
 from pvnas_bench.network.cost import Candidate, candidates
 from pvnas_bench.network.standalone import Head, Stem
@@ -134,26 +134,16 @@ class Batches:
 
 
 class Recipe(ClassificationModule):  # type: ignore[misc]
-    """NNI's classification recipe with DARTS' weight optimiser, asking the ledger before every batch.
+    """NNI's classification recipe with the weights' optimiser and rate of the config, asking the ledger first."""
 
-    SGD with momentum 0.9 and a cosine over the epochs, 0.025 → 0.001, weight decay 3e-4 (DARTS).
-    """
-
-    def __init__(self, problem: Problem, step_macs: int, rates: tuple[float, float], decay: float) -> None:
-        super().__init__(num_classes=problem.classes, weight_decay=decay, learning_rate=rates[0])
-        self._problem, self._step_macs, self._rates, self._decay = problem, step_macs, rates, decay
+    def __init__(self, problem: Problem, step_macs: int, config: WeightsConfig) -> None:
+        criterion = partial(nn.CrossEntropyLoss, label_smoothing=config.label_smoothing)
+        super().__init__(criterion, num_classes=problem.classes)
+        self._problem, self._step_macs, self._config = problem, step_macs, config
         self._timed = ExitStack()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(
-            self.parameters(), lr=self._rates[0], momentum=0.9, weight_decay=self._decay, foreach=True
-        )
-
-    def on_train_epoch_start(self) -> None:
-        progress = self.trainer.current_epoch / self.trainer.max_epochs
-        peak, floor = self._rates
-        for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = floor + 0.5 * (peak - floor) * (1 + math.cos(math.pi * progress))
+        return make_weight_optimiser(self.parameters(), self._config)
 
     def on_train_epoch_end(self) -> None:
         self.trainer.should_stop = True  # one epoch a fit
@@ -161,6 +151,8 @@ class Recipe(ClassificationModule):  # type: ignore[misc]
     def on_train_batch_start(self, batch: Mapping[str, Any], batch_idx: int) -> None:
         clips = max(len(labels) for _, labels in batch.values()) if isinstance(batch, Mapping) else len(batch[1])
         self._problem.ledger.require(self._step_macs * clips)
+        epochs = self.trainer.current_epoch + batch_idx / self.trainer.num_training_batches
+        set_rate(self.trainer.optimizers[0], self._config, epochs / self.trainer.max_epochs)
 
     def on_before_backward(self, loss: Tensor) -> None:
         self._timed.enter_context(self._problem.clock("backward"))
@@ -179,25 +171,18 @@ class Training:
     Args:
         strategy: NNI's, not used before.
         step_macs: MACs of one clip in one step, forward and backward.
-        loaders: of one epoch, as the strategy's module takes them.
-        rates: peak and floor of the weights' learning rate.
     """
 
     def __init__(
-        self,
-        problem: Problem,
-        strategy: Any,
-        model: Candidates,
-        *,
-        step_macs: int,
-        rates: tuple[float, float],
-        decay: float,
+        self, problem: Problem, strategy: Any, model: Candidates, step_macs: int, config: WeightsConfig
     ) -> None:
         self._problem, self.model, self.step_macs = problem, model, step_macs
-        recipe = Recipe(problem, step_macs, rates, decay)
+        recipe = Recipe(problem, step_macs, config)
         recipe.set_model(strategy.mutate_model(model))
         self.module = strategy.configure_oneshot_module(recipe)
         self.module.to(problem.device)
+        # Where NNI leaves the weights' step to Lightning, so is the clipping; else NNI does both itself.
+        self._clip = config.gradient_clip if self.module.automatic_optimization else None
         optimisers = self.module.configure_optimizers()
         self.optimisers: list[torch.optim.Optimizer] = optimisers if isinstance(optimisers, list) else [optimisers]
         for optimiser in self.optimisers[1:]:  # NNI's order is that of a set; ours makes the state the same everywhere
@@ -228,6 +213,7 @@ class Training:
                 enable_progress_bar=False,
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
+                gradient_clip_val=self._clip,
             )
             done = trainer.fit_loop.epoch_progress.current
             done.ready = done.started = done.processed = done.completed = number
@@ -261,24 +247,20 @@ class Training:
             optimiser.load_state_dict(own)
 
 
-def differentiable(problem: Problem, kind: str, frames: int, size: int, settings: Mapping[str, Any]) -> Training:
-    """NNI's ``DARTS``, ``GumbelDARTS`` or ``Proxyless``.
-
-    Args:
-        settings: arc_learning_rate, and what else the kind takes; weight_rate, weight_floor and weight_decay of ours.
-    """
+def differentiable(
+    problem: Problem, kind: str, frames: int, size: int, config: WeightsConfig, settings: Mapping[str, Any]
+) -> Training:
+    """NNI's ``DARTS``, ``GumbelDARTS`` or ``Proxyless``, with these settings of its own."""
     with apart():
-        own = dict(settings)
-        rates, decay = (own.pop("weight_rate"), own.pop("weight_floor")), own.pop("weight_decay")
         model = Candidates(problem, frames, size)
-        strategy = getattr(nni.nas.strategy, kind)(**own)
+        strategy = getattr(nni.nas.strategy, kind)(**settings)
         # Proxyless runs one path, and in the backward pass all others forward, for weights as well as alphas.
         once = 3 * model.mixture if kind != "Proxyless" else 3 * model.largest + model.mixture
-        return Training(problem, strategy, model, step_macs=2 * once, rates=rates, decay=decay)
+        return Training(problem, strategy, model, 2 * once, config)
 
 
 def paths(
-    problem: Problem, frames: int, size: int, settings: Mapping[str, Any], rng: np.random.Generator, fits: Any
+    problem: Problem, frames: int, size: int, config: WeightsConfig, rng: np.random.Generator, fits: Any
 ) -> Training:
     """NNI's ``RandomOneShot``: paths drawn uniformly among those that fit.
 
@@ -286,14 +268,8 @@ def paths(
     """
     with apart():
         model = Candidates(problem, frames, size)
-        training = Training(
-            problem,
-            nni.nas.strategy.RandomOneShot(filter=fits),
-            model,
-            step_macs=3 * min(model.largest, problem.cap),
-            rates=(settings["weight_rate"], settings["weight_floor"]),
-            decay=settings["weight_decay"],
-        )
+        strategy = nni.nas.strategy.RandomOneShot(filter=fits)
+        training = Training(problem, strategy, model, 3 * min(model.largest, problem.cap), config)
     for choice in model.choices:
         draw = choice.choice.random
         choice.choice.random = partial(_seeded, draw, rng)

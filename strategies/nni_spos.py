@@ -12,7 +12,8 @@ import torch
 from pvnas_bench.strategies._nni import PAPER, SPACE, apart, reference_input
 from pydantic import Field
 
-from pvnas_bench import Architecture, Info, Problem, Strategy, StrategyConfig
+from pvnas_bench import Architecture, Info, Problem, Strategy
+from pvnas_bench.mixtures import WeightsConfig
 
 if TYPE_CHECKING:
     from pvnas_bench.strategies._nni_supernet import Training
@@ -34,14 +35,11 @@ class NNISpos(Strategy):
         reconstructed=f"{SPACE}; NNI's draws take seeds; the search on the trained supernet, part of the budget for it",
     )
 
-    class Config(StrategyConfig):
+    class Config(WeightsConfig):
         epochs: int = Field(10, ge=1, le=1000, description="that the training's budget is divided into (R)")
         training: float = Field(0.8, gt=0, lt=1, description="part of the budget that trains the supernet (R)")
         random: int = Field(20, ge=1, le=10_000, description="random paths at the start of the search (R; SPOS: 50)")
         parents: int = Field(5, ge=1, le=1000, description="best paths that are mutated (R; SPOS: 10)")
-        weight_rate: float = Field(0.025, gt=0, description="peak rate of SGD, momentum 0.9, cosine (DARTS)")
-        weight_floor: float = Field(0.001, ge=0, description="rate at the end (DARTS)")
-        weight_decay: float = Field(3e-4, ge=0, description="of the weights (DARTS)")
 
     def setup(self, problem: Problem) -> None:
         with apart():
@@ -50,11 +48,10 @@ class NNISpos(Strategy):
         self.problem, config = problem, self.config
         self.input = reference_input(problem)
         self.names = nni.names(problem.space)
-        rates = {"weight_rate": config.weight_rate, "weight_floor": config.weight_floor}
         self.training: Training = nni.paths(
             problem,
             *self.input,
-            rates | {"weight_decay": config.weight_decay},
+            config,
             problem.rng("paths"),
             lambda sample: problem.feasible(self.architecture(sample)),
         )

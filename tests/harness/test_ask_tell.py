@@ -74,13 +74,14 @@ def test_another_fidelity_is_another_training(problem: Problem) -> None:
 
 
 def test_the_incumbent_is_the_best_of_those_trained_longest(problem: Problem) -> None:
-    a, b, c = some(problem, 3)
-    strategy = started(problem, Trial(a, 1), Trial(c, 2), Trial(b, 2), Trial(a, 1))
+    a, *_, b, c = some(problem, 20)
+    strategy = started(problem, Trial(a, 1), Trial(c, 2), Trial(b, 2))
     assert problem.feasible(strategy.incumbent())
     expected = [a, c, b]
     for architecture in expected:
         strategy.step()
         assert strategy.incumbent() == architecture
+    assert strategy.history[0].top1 > strategy.history[2].top1
 
 
 def test_a_method_that_has_nothing_new_to_ask_is_done(problem: Problem) -> None:

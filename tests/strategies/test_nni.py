@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -82,15 +83,15 @@ def test_an_alpha_step_is_adam_on_the_mixtures_gradient(clips: World) -> None:
     strategy = started(clips, "nni_darts", epochs=1000)
     problem, model = strategy.problem, strategy.training.model
     batch = next(problem.search_batches("val"))
-    x, labels = problem.clips(batch, *strategy.input), batch.labels
+    x, labels = problem.clips(batch, *strategy.seen), batch.labels
     model.train()
     own = [alpha.detach().clone().requires_grad_() for alpha in strategy.training.alphas()]
     y = model.stem(x.flatten(0, 1))
     for choice, alpha in zip(model.choices, own, strict=True):
         mixed = [p * choice[name](y) for p, name in zip(alpha.softmax(0), choice.names, strict=True)]
         y = torch.stack(mixed).sum(0)
-    logits = model.head(y, strategy.input[0])
-    F.cross_entropy(logits, labels).backward()
+    logits = model.head(y, strategy.seen[0])
+    F.cross_entropy(logits, labels, label_smoothing=0.1).backward()
     torch.testing.assert_close(logits, model(x), rtol=1e-4, atol=1e-5)
     before = alphas(strategy)
 
@@ -100,7 +101,7 @@ def test_an_alpha_step_is_adam_on_the_mixtures_gradient(clips: World) -> None:
         def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
             yield x, labels
 
-    loaders = {split: Once(problem, split, 1, *strategy.input) for split in ("train", "val")}
+    loaders = {split: Once(problem, split, 1, *strategy.seen) for split in ("train", "val")}
     with apart():
         strategy.training.epoch(0, 1000, nni.CombinedLoader(loaders, "max_size_cycle"))
     for alpha, old, mine in zip(alphas(strategy), before, own, strict=True):
@@ -132,15 +133,17 @@ def test_gumbels_temperature_falls_linearly_over_all_epochs(clips: World) -> Non
 
 
 def test_the_weights_rate_is_darts_cosine_and_momentum_is_kept(clips: World) -> None:
-    strategy = started(clips, "nni_darts", epochs=4)
-    strategy.steps = 1
+    darts = {"optimiser": "sgd", "weight_rate": 0.025, "weight_floor": 0.001, "weight_decay": 3e-4, "rising": 0.0}
+    strategy = started(clips, "nni_darts", epochs=4, **darts)
+    strategy.steps = 2
     weights = strategy.training.optimisers[0]
     for epoch in range(4):
         step(strategy, epoch)
-        expected = 0.001 + 0.5 * 0.024 * (1 + math.cos(math.pi * epoch / 4))
+        progress = (epoch + 1 / 2) / 4  # at the second batch
+        expected = 0.001 + 0.5 * 0.024 * (1 + math.cos(math.pi * progress))
         assert weights.param_groups[0]["lr"] == pytest.approx(expected)
     assert "momentum_buffer" in next(iter(weights.state.values()))
-    assert float(next(iter(strategy.training.optimisers[1].state.values()))["step"]) == 4
+    assert float(next(iter(strategy.training.optimisers[1].state.values()))["step"]) == 8
 
 
 def test_spos_trains_paths_under_the_cap_by_seed(clips: World) -> None:
@@ -182,19 +185,21 @@ def test_above_the_cap_the_best_product_under_it_is_taken(clips: World) -> None:
     strategy = started(clips, "nni_darts")
     problem: Problem = strategy.problem
     few = ["st3-e2-se", "f3-e2-no", "s3-e1-no", "t5-e1-no"]
-    logits = {slot: {name: 1.3 * ((i + slot) % 4) - 0.7 * i for i, name in enumerate(few)} for slot in range(4)}
+    drawn = np.random.default_rng(5).normal(scale=2.0, size=(4, 4))
+    logits = {slot: dict(zip(few, row, strict=True)) for slot, row in enumerate(drawn.tolist())}
+    softmax = np.exp(drawn) / np.exp(drawn).sum(1)[:, None]
+    shares = {slot: dict(zip(few, row, strict=True)) for slot, row in enumerate(softmax.tolist())}
     force(strategy, logits)
     scored = []
     for path in itertools.product(few, repeat=4):
-        words = [name.replace("-", " ").split() for name in path]
-        architecture = problem.space.parse("4-16-2-2/" + "/".join("-".join(word) for word in words))
-        scored.append(
-            (problem.feasible(architecture), sum(logits[s][n] for s, n in enumerate(path)), str(architecture))
-        )
-    best = max(scored, key=lambda entry: entry[1])
-    expected = max((entry for entry in scored if entry[0]), key=lambda entry: entry[1])
-    assert best != expected  # the cap binds
-    assert str(strategy.incumbent()) == expected[2]
+        architecture = problem.space.parse("/".join(["4-16-2-2", *path]))
+        product, total = (sum(values[s][n] for s, n in enumerate(path)) for values in (logits, shares))
+        scored.append((problem.feasible(architecture), product, total, str(architecture)))
+    fitting = [entry for entry in scored if entry[0]]
+    expected = max(fitting, key=lambda entry: entry[1])
+    assert max(scored, key=lambda entry: entry[1]) != expected  # the cap binds
+    assert max(fitting, key=lambda entry: entry[2]) != expected  # a sum of probabilities would not do
+    assert str(strategy.incumbent()) == expected[3]
 
 
 def test_a_cap_that_the_reference_input_cannot_meet_is_refused(clips: World) -> None:
@@ -210,10 +215,11 @@ def test_a_cap_that_the_reference_input_cannot_meet_is_refused(clips: World) -> 
 # --- the meters -------------------------------------------------------------------------------------------------------
 
 
-def test_a_mixture_is_charged_all_its_candidates(clips: World) -> None:
-    strategy = started(clips, "nni_darts", epochs=1000)
+@pytest.mark.parametrize(("seen", "size"), [("smallest", 12), ("reference", 16)])
+def test_a_mixture_is_charged_all_its_candidates(clips: World, seen: str, size: int) -> None:
+    strategy = started(clips, "nni_darts", epochs=1000, search_size=seen)
     problem = strategy.problem
-    table = problem.costs.tables[problem.space.frames.index(4)][problem.space.sizes.index(16)]
+    table = problem.costs.tables[problem.space.frames.index(4)][problem.space.sizes.index(size)]
     mixture = table.fixed.macs + sum(cost.macs for slot in table.slots for cost in slot.values())
     clips_a_step = 2 * problem.batch_size  # one batch for the alphas, one for the weights
     step(strategy, 0)
@@ -275,7 +281,7 @@ def test_an_interruption_comes_out_as_one(clips: World, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("name", NAMES)
 def test_it_goes_on_where_it_was(clips: World, name: str) -> None:
     def run(steps: int, state: Any = None, start: int = 0) -> tuple[Any, list[tuple[str, int]]]:
-        strategy = started(clips, name, budget=30.0, epochs=4)
+        strategy = started(clips, name, budget=12.0, epochs=4)
         if state is not None:
             strategy.load_state_dict(state[0])
             strategy.problem.load_state_dict(state[1])
