@@ -7,6 +7,10 @@ steps (`CLASSES` of the classes) while candidates shrink (a ratio of 0.4 of each
 Easy and hard: the accuracy of each class in each epoch of a short baseline run is a matrix, whose rows are sorted by
 their variance. In a run that starts from chance it is the classes that are learnt fast whose accuracy varies most.
 The search itself is by gradients on two sampled candidates per block (ProxylessNAS, as in `pvnas`), with a MACs term.
+
+What was found on synthetic_motion (protocol quick, cap L; random sampling has a mean test top-1 of 0.46): 0.57 with
+seed 0. Two classes for the warm-up are few: the loss stays at chance, ln 2, there. Of 15 pruned operators that could be
+put into the result, 4 would have lowered its loss in the supernet, by 0.014 at most.
 """
 
 import math
