@@ -14,7 +14,7 @@ import logging
 import math
 import random
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -83,7 +83,7 @@ def reference_input(problem: Problem) -> tuple[int, int]:
     return frames, size
 
 
-def most_probable(problem: Problem, frames: int, size: int, slots: list[Mapping[Candidate, float]]) -> Architecture:
+def most_probable(problem: Problem, frames: int, size: int, slots: Sequence[Mapping[Candidate, float]]) -> Architecture:
     """The architecture under the cap, at this input and full depth, of the largest product of probabilities."""
     space = problem.space
 
@@ -177,5 +177,5 @@ class NNIDifferentiable(Strategy):
         self.done, self.entropy = state["done"], list(state["entropy"])
 
 
-def _entropy(probabilities: Any) -> float:
+def _entropy(probabilities: Iterable[float]) -> float:
     return -sum(p * math.log(p) for p in probabilities if p > 0)

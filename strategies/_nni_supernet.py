@@ -98,6 +98,10 @@ class Candidates(ModelSpace):  # type: ignore[misc]
         self.head = Head(space.stages[-1].channels, space.head, problem.classes)
         self.head.dropout = nn.Identity()  # type: ignore[assignment]
 
+    def layer_choices(self) -> list[Any]:
+        """NNI's modules by slot, whose attributes have no types."""
+        return list(self.choices)
+
     def forward(self, clips: Tensor) -> Tensor:
         """(N, T, 3, S, S) → logits (N, classes)."""
         macs, ledger = self.fixed * len(clips), self._problem.ledger
@@ -192,7 +196,7 @@ class Training:
 
     def alphas(self) -> list[Tensor]:
         """NNI's architecture parameters, by slot; none where it has none."""
-        return [choice._arch_alpha for choice in self.model.choices if hasattr(choice, "_arch_alpha")]
+        return [choice._arch_alpha for choice in self.model.layer_choices() if hasattr(choice, "_arch_alpha")]
 
     def epoch(self, number: int, epochs: int, loaders: Any) -> float:
         """Train epoch `number` of `epochs`, and return the loss of its last batch.
@@ -215,7 +219,7 @@ class Training:
                 num_sanity_val_steps=0,
                 gradient_clip_val=self._clip,
             )
-            done = trainer.fit_loop.epoch_progress.current
+            done: Any = trainer.fit_loop.epoch_progress.current
             done.ready = done.started = done.processed = done.completed = number
             try:
                 trainer.fit(self.module, loaders)
@@ -230,7 +234,7 @@ class Training:
     def probabilities(self) -> dict[str, dict[str, float]]:
         """By label, the probability of each candidate: NNI's export, or where that is a random sample, its softmax."""
         found: dict[str, dict[str, float]] = {}
-        for choice in self.model.choices:
+        for choice in self.model.layer_choices():
             if isinstance(choice._softmax, GumbelSoftmax):
                 found[choice.label] = dict(zip(choice.names, choice._arch_alpha.softmax(0).tolist(), strict=True))
         return found or dict(self.module.export_probs())
@@ -270,7 +274,7 @@ def paths(
         model = Candidates(problem, frames, size)
         strategy = nni.nas.strategy.RandomOneShot(filter=fits)
         training = Training(problem, strategy, model, 3 * min(model.largest, problem.cap), config)
-    for choice in model.choices:
+    for choice in model.layer_choices():
         draw = choice.choice.random
         choice.choice.random = partial(_seeded, draw, rng)
     return training

@@ -12,7 +12,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import optuna
@@ -47,7 +47,7 @@ def quiet() -> Iterator[None]:
 class OptunaStrategy(AskTell):
     """A black-box method by one of Optuna's samplers."""
 
-    directions: ClassVar[tuple[str, ...]] = ("maximize",)
+    directions: ClassVar[tuple[Literal["maximize", "minimize"], ...]] = ("maximize",)
 
     def sampler(self, seed: int) -> BaseSampler:
         """The sampler; its constraint is `self.excess`."""

@@ -134,7 +134,9 @@ class BNNAS(SPOS):
             gain = classifier.in_features**-0.5  # PyTorch's own for a linear layer, up to a constant
             classifier.weight.copy_(gain * torch.randn(classifier.weight.shape, generator=generator))
         self.supernet.requires_grad_(False)
-        trained = [parameter.requires_grad_() for parameter in norm_parameters(network, config.trained)]
+        trained = list(norm_parameters(network, config.trained))
+        for parameter in trained:
+            parameter.requires_grad_()
         return make_weight_optimiser(trained, config)
 
     def _train(self) -> None:

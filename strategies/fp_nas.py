@@ -135,7 +135,7 @@ class FPNAS(Strategy):
         if self.config.sampling == "fixed":
             return int(self.config.initial_samples)
         adaptive = round(self.rate_of_samples * float(self.alphas.entropy().detach()))
-        return max(adaptive, int(self.config.least_samples))
+        return int(max(adaptive, self.config.least_samples))
 
     def step(self) -> None:
         """One epoch of search-train."""

@@ -71,7 +71,7 @@ class SPOS(Strategy):
     def progress(self) -> float:
         """The part of the supernet's budget that is spent."""
         ledger = self.problem.ledger
-        return min(ledger.spent / (self.config.supernet_share * ledger.budget), 1.0)
+        return float(min(ledger.spent / (self.config.supernet_share * ledger.budget), 1.0))
 
     def step(self) -> None:
         """One epoch of the supernet, then one generation, then one stand-alone training."""
@@ -185,7 +185,8 @@ class SPOS(Strategy):
         self.optimiser.load_state_dict(state["optimiser"])
         self.trained, self.generation = state["trained"], state["generation"]
         self.generations = state["generations"]
-        self.recipe = Recipe(*state["recipe"], self.config.mutation_rate)
+        population, top, mutations, crossovers = state["recipe"]
+        self.recipe = Recipe(population, top, mutations, crossovers, self.config.mutation_rate)
         self.fitness = {parse(string): score for string, score in state["fitness"].items()}
         self.verified = {parse(string): top1 for string, top1 in state["verified"].items()}
         self.history = {name: list(values) for name, values in state["history"].items()}

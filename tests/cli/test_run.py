@@ -71,7 +71,7 @@ def test_nothing_of_other_libraries_is_on_the_screen(finished: Finished) -> None
 
 
 def test_a_record_names_its_command_without_folders(finished: Finished) -> None:
-    assert finished.record["provenance"]["command"][:3] == ["pvnas_bench", "run", "--strategy"]
+    assert finished.record["provenance"]["command"][:3] == ["pvnas-bench", "run", "--strategy"]
 
 
 def test_json_is_one_object_that_agrees_with_the_record(
