@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pvnas_bench
-from pvnas_bench import records, runtime
+from pvnas_bench import records, runtime, seeding, speed
 from pvnas_bench.final import Final
+from pvnas_bench.network.workloads import block_passes, convolution_pass
 from pvnas_bench.request import Observer, Request, Setup
 from pvnas_bench.search import Search
 from pvnas_bench.training import TrainingDiverged
@@ -48,12 +49,24 @@ class Run:
                     outcome = final(search, retrain=False)
                 except TrainingDiverged as diverged:
                     status, error = "failed", f"final training diverged: {diverged}"
-        record = self._record(search, status, error, outcome)
+            pace = self._pace() if status == "ok" else None
+        record = self._record(search, status, error, outcome, pace)
         records.save(record, setup.path)
         return record, setup.path
 
+    def _pace(self) -> records.Speed:
+        setup = self.setup
+        with seeding.torch_seeded(0, "speed"):
+            passes, reference = block_passes(setup.space, setup.device), convolution_pass(setup.device)
+        return speed.measure(passes, reference=reference)
+
     def _record(
-        self, search: Search, status: records.Status, error: str | None, outcome: records.Outcome | None
+        self,
+        search: Search,
+        status: records.Status,
+        error: str | None,
+        outcome: records.Outcome | None,
+        pace: records.Speed | None,
     ) -> records.Record:
         setup = self.setup
         info, dataset = setup.kind.info, setup.store.dataset
@@ -98,6 +111,7 @@ class Run:
             trajectory=tuple(search.trajectory),
             diagnostics=dict(search.diagnostics),
             outcome=outcome,
+            speed=pace,
             provenance=records.Provenance(
                 created=datetime.now(UTC),
                 command=setup.command,

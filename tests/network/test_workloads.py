@@ -1,0 +1,45 @@
+"""What a record's speed is measured on: every operator once, by its name."""
+
+import pytest
+import torch
+
+from pvnas_bench import registry, speed
+from pvnas_bench.network import operators, workloads
+from pvnas_bench.network.workloads import block_passes, convolution_pass
+
+CPU = torch.device("cpu")
+
+
+def test_every_operator_of_the_space_is_timed_once() -> None:
+    space = registry.get_space("st_default")
+    measured = speed.measure(block_passes(space, CPU), reference=convolution_pass(CPU), repetitions=1)
+    assert set(measured.seconds) == {f"block {o}" for o in ("s3", "s5", "st3", "f3", "t5", "tsm")}
+    assert all(seconds > 0 for seconds in measured.seconds.values()) and measured.reference_seconds > 0
+
+
+def test_a_pass_leaves_no_gradients_and_can_be_repeated() -> None:
+    module = torch.nn.Conv2d(2, 2, 1)
+    run = workloads._pass(lambda: module(torch.ones(1, 2, 3, 3)), module)
+    run()
+    run()
+    assert all(parameter.grad is None for parameter in module.parameters())
+
+
+def test_a_pass_is_of_the_operator_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = block_passes(registry.get_space("st_default"), CPU)
+    calls: list[str] = []
+    original = operators.temporal_convolution
+
+    def counted(x: torch.Tensor, weight: torch.Tensor, frames: int) -> torch.Tensor:
+        calls.append(f"{len(weight[0, 0])} taps")
+        return original(x, weight, frames)
+
+    monkeypatch.setattr(operators, "temporal_convolution", counted)
+    seen = {}
+    for name, run in passes.items():
+        calls.clear()
+        run()
+        seen[name] = tuple(calls)
+    assert seen.pop("block f3") == ("3 taps",)
+    assert seen.pop("block t5") == ("5 taps",)
+    assert set(seen.values()) == {()}
