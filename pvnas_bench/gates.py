@@ -27,11 +27,27 @@ def straight_through(log_weights: Tensor, generator: torch.Generator) -> Tensor:
     return hard + (probabilities - probabilities.detach())  # the bracket is exactly zero
 
 
-def sample_input(distribution: FactorisedDistribution, generator: torch.Generator) -> tuple[int, int]:
-    """Random option indices of the decisions ``frames`` and ``size``."""
+def input_log_probabilities(distribution: FactorisedDistribution, thrift: float = 0.0) -> list[Tensor]:
+    """log Q of each option of ``frames`` and of ``size``, Q(f, s) ∝ P(f) P(s) / (f s²)^thrift, differentiable.
+
+    The MACs of a path grow with f s²: at a thrift of 1 and a uniform P every input takes the same share of a budget.
+    """
+    space = distribution.space
+    assert isinstance(space, BlockSpace)
+    logarithms = []
+    for name, options, power in (("frames", space.frames, 1), ("size", space.sizes, 2)):
+        logit = distribution.logit(name)
+        logarithms.append((logit - thrift * power * logit.new_tensor(options).log()).log_softmax(0))
+    return logarithms
+
+
+def sample_input(
+    distribution: FactorisedDistribution, generator: torch.Generator, thrift: float = 0.0
+) -> tuple[int, int]:
+    """Random option indices of the decisions ``frames`` and ``size``; see `input_log_probabilities`."""
     frames, size = (
-        int(torch.multinomial(distribution.logit(name).detach().softmax(0).cpu(), 1, generator=generator))
-        for name in ("frames", "size")
+        int(torch.multinomial(log_q.detach().exp().cpu(), 1, generator=generator))
+        for log_q in input_log_probabilities(distribution, thrift)
     )
     return frames, size
 
@@ -42,21 +58,23 @@ def input_loss(
     loss: Tensor,
     loss_at: Callable[[int, int], Tensor],
     generator: torch.Generator,
+    thrift: float = 0.0,
 ) -> Tensor:
     """A term whose gradient is REINFORCE's for (frames, size); another sample is the baseline (leave-one-out).
 
     Args:
         first: option indices of the input that had this loss.
         loss_at: the loss at other numbers of frames and sizes.
+        thrift: with which the first was sampled, see `input_log_probabilities`.
     """
-    second = sample_input(distribution, generator)
+    second = sample_input(distribution, generator, thrift)
     if second == first:
         return loss.new_zeros(())
     space = distribution.space
     assert isinstance(space, BlockSpace)
     with torch.no_grad():
         other = loss_at(space.frames[second[0]], space.sizes[second[1]])
-    log_p = [distribution.logit(name).log_softmax(0) for name in ("frames", "size")]
+    log_p = input_log_probabilities(distribution, thrift)
     difference = [log_p[0][f] + log_p[1][s] for f, s in (first, second)]
     term: Tensor = 0.5 * (loss - other) * (difference[0] - difference[1])
     return term

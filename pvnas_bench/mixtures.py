@@ -99,8 +99,8 @@ def gradients(loss: Tensor, tensors: Sequence[Tensor], backward: Callable[[Tenso
     return found
 
 
-class WeightsConfig(StrategyConfig):
-    """Hyper-parameters of a supernet's weights."""
+class OptimiserConfig(StrategyConfig):
+    """Hyper-parameters of what optimises a supernet's weights."""
 
     optimiser: Literal["adamw", "sgd"] = Field(
         "adamw",
@@ -110,14 +110,19 @@ class WeightsConfig(StrategyConfig):
     weight_rate: float = Field(
         8e-3, gt=0, description="peak rate of the weights (R: the protocol's; DARTS: sgd, 0.025)"
     )
-    weight_floor: float = Field(0.0, ge=0, description="last rate of their cosine (R; DARTS: 0.001)")
     weight_decay: float = Field(0.05, ge=0, description="of the weights (R: the protocol's; DARTS: 3e-4)")
-    rising: float = Field(0.1, ge=0, lt=1, description="part of the search in which their rate rises (R)")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="of the weights' loss (R: the protocol's; DARTS: 0)")
     gradient_clip: float = Field(5.0, gt=0, description="largest norm of the weights' gradient (DARTS)")
 
 
-def make_weight_optimiser(parameters: Iterable[nn.Parameter], config: WeightsConfig) -> torch.optim.Optimizer:
+class WeightsConfig(OptimiserConfig):
+    """The same with a schedule of one rise and one cosine."""
+
+    weight_floor: float = Field(0.0, ge=0, description="last rate of the weights' cosine (R; DARTS: 0.001)")
+    rising: float = Field(0.1, ge=0, lt=1, description="part of the search in which the weights' rate rises (R)")
+
+
+def make_weight_optimiser(parameters: Iterable[nn.Parameter], config: OptimiserConfig) -> torch.optim.Optimizer:
     """The optimiser of a supernet's weights."""
     if config.optimiser == "adamw":
         return torch.optim.AdamW(parameters, lr=config.weight_rate, weight_decay=config.weight_decay, foreach=True)

@@ -30,7 +30,7 @@ def convolution_pass(device: torch.device) -> Pass:
     """One forward and backward pass of a dense convolution and what usually follows it, all of it PyTorch's."""
     x = _clips(device)
     layers = nn.Sequential(nn.Conv2d(CHANNELS, 2 * CHANNELS, 3, padding=1), nn.BatchNorm2d(2 * CHANNELS), nn.ReLU())
-    module = layers.to(device, memory_format=torch.channels_last)
+    module = layers.to(device)
     return _pass(lambda: module(x), module)
 
 

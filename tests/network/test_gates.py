@@ -9,7 +9,13 @@ import torch
 from pvnas_bench.spaces.st_default import SPACE
 
 from pvnas_bench.distribution import FactorisedDistribution
-from pvnas_bench.gates import input_loss, sample_input, straight_through, two_path_plan
+from pvnas_bench.gates import (
+    input_log_probabilities,
+    input_loss,
+    sample_input,
+    straight_through,
+    two_path_plan,
+)
 from pvnas_bench.knapsack import best_under_cap, decision_scores
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.space import BlockSpace, Stage
@@ -164,3 +170,48 @@ def test_input_decisions_learn_by_leave_one_out() -> None:
             one_hot[option] = 1
             expected += 0.5 * advantage * (one_hot - 1 / 3)
         torch.testing.assert_close(logit.grad, expected)
+
+
+def test_thrift_gives_every_input_the_same_share_of_the_budget() -> None:
+    distribution = FactorisedDistribution(SPACE)
+    frames, sizes = (log_q.detach().exp() for log_q in input_log_probabilities(distribution, thrift=1.0))
+    spent = torch.outer(frames * torch.tensor(SPACE.frames), sizes * torch.tensor(SPACE.sizes) ** 2)
+    torch.testing.assert_close(spent, spent.mean().expand(3, 3))
+
+    generator = torch.Generator().manual_seed(0)
+    drawn = Counter(sample_input(distribution, generator, thrift=1.0)[0] for _ in range(4000))
+    for option, q in enumerate(frames.tolist()):
+        assert drawn[option] / 4000 == pytest.approx(q, abs=4 * math.sqrt(q * (1 - q) / 4000))
+
+
+def test_without_bias_thrifty_draws_descend_the_mean_loss_of_thrifty_draws() -> None:
+    """The mean of the surrogate's gradient is that of E_Q[loss], by enumeration of both samples."""
+    distribution = FactorisedDistribution(SPACE)
+    distribution.logit("frames").data.copy_(torch.tensor([0.3, -0.2, 0.5]))
+    losses = torch.tensor([[1.0, 2.0, 0.5], [1.5, 0.2, 0.9], [3.0, 1.0, 2.5]])
+    parameters = [distribution.logit("frames"), distribution.logit("size")]
+
+    def q() -> torch.Tensor:
+        frames, sizes = input_log_probabilities(distribution, thrift=0.7)
+        return torch.outer(frames.exp(), sizes.exp())
+
+    exact = torch.autograd.grad((q() * losses).sum(), parameters)
+    generator = torch.Generator().manual_seed(1)
+    total = [torch.zeros(3), torch.zeros(3)]
+    draws = 4000
+    for _ in range(draws):
+        first = sample_input(distribution, generator, 0.7)
+        term = input_loss(
+            distribution,
+            first,
+            losses[first],
+            lambda f, s: losses[SPACE.frames.index(f), SPACE.sizes.index(s)],
+            generator,
+            0.7,
+        )
+        if term.requires_grad:
+            for mean, gradient in zip(total, torch.autograd.grad(term, parameters), strict=True):
+                mean += gradient / draws
+    for mean, gradient in zip(total, exact, strict=True):
+        torch.testing.assert_close(mean, gradient, atol=0.025, rtol=0)
+    assert exact[0].abs().max() > 0.05

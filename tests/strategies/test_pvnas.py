@@ -50,7 +50,7 @@ def test_the_ablations_of_the_schedule() -> None:
 def test_the_schedule_drives_what_it_is_set_to(
     tiny_dataset: Path, tmp_path: Path, scheduled: str, rates: tuple[float, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pvnas = strategy(tiny_dataset, tmp_path, scheduled=scheduled, floor="0")
+    pvnas = strategy(tiny_dataset, tmp_path, scheduled=scheduled, floor="0", cycles="4")
     monkeypatch.setattr(PVNAS, "progress", 0.125)
     pvnas._set_rates()
     actual = (
