@@ -11,6 +11,7 @@ What is compared, of runs that share a board and an entry:
 - *Failures*: a run that failed where the baseline has a completed run of that entry.
 """
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -389,11 +390,15 @@ def _short(value: Any) -> str:
 
 
 def _speed(fresh: Sequence[Record], reference: Sequence[Record], slowdown: float) -> Iterator[Finding]:
-    ours, theirs = _relative_seconds(fresh), _relative_seconds(reference)
+    machines = {_machine(r) for r in fresh if r.speed} & {_machine(r) for r in reference if r.speed}
+    ours = _relative_seconds([r for r in fresh if _machine(r) in machines])
+    theirs = _relative_seconds([r for r in reference if _machine(r) in machines or not machines])
     for name, before in theirs.items():
         after = ours.get(name)
         if after is None:
-            yield Finding("skipped", "speed", "", "", name, f"{before:.3g}", "", f"{name} was not timed")
+            elsewhere = not machines and any(r.speed and name in r.speed.seconds for r in fresh)
+            reason = "was timed on other machines or libraries" if elsewhere else "was not timed"
+            yield Finding("skipped", "speed", "", "", name, f"{before:.3g}", "", f"{name} {reason}")
             continue
         ratio = after / before if before > 0 else math.inf
         yield Finding(
@@ -406,6 +411,13 @@ def _speed(fresh: Sequence[Record], reference: Sequence[Record], slowdown: float
             f"{after:.3g}",
             f"{name} takes {ratio:.2f} times what it took, relative to the reference workload",
         )
+
+
+def _machine(record: Record) -> str:
+    """What two runs must share for their ratios to agree: processors differ in what they are good at."""
+    provenance = record.provenance
+    parts = [record.device, provenance.hardware, provenance.libraries, provenance.threads]
+    return json.dumps(parts, sort_keys=True)
 
 
 def _relative_seconds(found: Sequence[Record]) -> dict[str, float]:

@@ -98,6 +98,7 @@ def hardware(device: torch.device) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": usable_cores(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
     }
     if device.type == "cuda":
         facts["gpu"] = torch.cuda.get_device_name(device)

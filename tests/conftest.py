@@ -7,6 +7,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# A busy machine is slow, not wrong; the same examples every time.
+settings.register_profile("pvnas_bench", deadline=None, derandomize=True)
+settings.load_profile("pvnas_bench")
 
 CLASSES = ("down", "left", "right")
 CLIPS, FRAMES, SIDE, DOT = 12, 8, 32, 10

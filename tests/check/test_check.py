@@ -204,6 +204,15 @@ def test_speed_is_a_ratio_to_the_reference_workload() -> None:
     assert regressed(hidden) == [("speed", "full"), ("speed", "shift")]
 
 
+def test_speed_of_other_machines_is_not_compared() -> None:
+    result = check.compare(elsewhere(timed(0.04)), timed(0.02))
+    assert result.exit_code == 0
+    skipped = [f.message for f in result.findings if f.kind == "speed"]
+    assert skipped == [f"{name} was timed on other machines or libraries" for name in ("full", "shift")]
+    mixed = check.compare([*elsewhere(timed(0.02)), *timed(0.04)], timed(0.02))
+    assert regressed(mixed) == [("speed", "full")]
+
+
 def test_one_disturbed_run_does_not_make_the_code_slow() -> None:
     fresh = timed(0.02)
     fresh[0] = timed(0.2)[0]

@@ -27,7 +27,7 @@ def badness(labels: np.ndarray, subjects: np.ndarray, mask: np.ndarray, fraction
     return missing, abs(mask.sum() - fraction * len(labels))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.sampled_from([0.2, 0.3, 0.5]))
 def test_as_good_as_brute_force(seed: int, fraction: float) -> None:
     rng = np.random.default_rng(seed)
