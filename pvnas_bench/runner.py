@@ -2,8 +2,10 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pvnas_bench
 from pvnas_bench import records, runtime
@@ -48,13 +50,19 @@ class Run:
                     outcome = final(search, retrain=False)
                 except TrainingDiverged as diverged:
                     status, error = "failed", f"final training diverged: {diverged}"
-        record = self._record(search, status, error, outcome)
+        record = self._record(search, status, error, outcome, {**setup.preparation, **final.controls})
         records.save(record, setup.path)
         return record, setup.path
 
     def _record(
-        self, search: Search, status: records.Status, error: str | None, outcome: records.Outcome | None
+        self,
+        search: Search,
+        status: records.Status,
+        error: str | None,
+        outcome: records.Outcome | None,
+        measured: Mapping[str, Any],
     ) -> records.Record:
+        """The record; `measured` is what the harness says in `diagnostics` beside the strategy."""
         setup = self.setup
         info, dataset = setup.kind.info, setup.store.dataset
         settings = json.loads(json.dumps(vars(setup.protocol)))
@@ -96,7 +104,7 @@ class Run:
             device=str(setup.device),
             search=search.cost,
             trajectory=tuple(search.trajectory),
-            diagnostics=dict(search.diagnostics),
+            diagnostics={**search.diagnostics, **measured},
             outcome=outcome,
             provenance=records.Provenance(
                 created=datetime.now(UTC),
