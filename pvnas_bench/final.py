@@ -2,17 +2,21 @@
 
 import time
 from statistics import median
+from typing import Any
 
 import torch
 
 from pvnas_bench import records, seeding
+from pvnas_bench.controls import time_controls
 from pvnas_bench.ledger import Ledger
-from pvnas_bench.network.cost import network_layers
-from pvnas_bench.network.standalone import Network
+from pvnas_bench.network.backbone import frame_cost
+from pvnas_bench.network.cost import Cost
+from pvnas_bench.network.families import build, layers
+from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.phase import Phase
 from pvnas_bench.request import Observer, Setup
 from pvnas_bench.search import Search
-from pvnas_bench.space import Architecture
+from pvnas_bench.space import Architecture, Backbone
 from pvnas_bench.training import Clock, Workbench, test, train
 
 LATENCY_PASSES, LATENCY_WARMUP = 20, 5
@@ -23,6 +27,8 @@ class Final:
 
     def __init__(self, setup: Setup, observer: Observer) -> None:
         self._setup, self._observer = setup, observer
+        self.controls: dict[str, Any] = {}
+        """What the record says of the first network trained, beside its test."""
 
     def __call__(self, search: Search, *, retrain: bool) -> records.Outcome:
         """Train and test what a search found; without retraining, only describe it.
@@ -36,18 +42,17 @@ class Final:
         cost = setup.costs(architecture)
         ledger, clock, start = Ledger(setup.reference_training), Clock(), Phase.begin()
         full = Workbench(setup.store, setup.protocol, setup.device, ledger, clock)
-        spec = setup.space.spec(architecture)
         trained = []
         for retraining in range(setup.protocol.retrainings if retrain else 0):
             trained.append(self._retrain(full, architecture, retraining))
-        network = Network(spec, len(setup.store.classes)).to(setup.device)
+        network = build(setup.space, architecture, len(setup.store.classes)).to(setup.device)
         return records.Outcome(
             architecture=str(architecture),
             macs=cost.macs,
             parameters=cost.parameters,
             latency_ms=latency(network, setup.device) * 1e3,
             front=tuple(map(str, search.front)),
-            network=tuple(vars(layer) for layer in network_layers(spec, len(setup.store.classes))),
+            network=tuple(vars(layer) for layer in layers(setup.space, architecture, len(setup.store.classes))),
             trained=tuple(trained),
             cost=start.cost(ledger, clock, setup.device),
         )
@@ -64,7 +69,7 @@ class Final:
 
         progress(0)
         with seeding.torch_seeded(seed, "init"):
-            network = Network(setup.space.spec(architecture), len(setup.store.classes)).to(setup.device)
+            network = build(setup.space, architecture, len(setup.store.classes)).to(setup.device)
         curve = train(
             network,
             cost.macs,
@@ -76,6 +81,9 @@ class Final:
             progress=progress,
         )
         scores = test(network, cost.macs, bench, setup.store.indices("test"))
+        if setup.space.backbone is not None and retraining == 0:
+            shares = parameter_shares(setup.space.backbone, cost)
+            self.controls = {**shares, **time_controls(network, cost.macs, bench, setup.store.indices("test"))}
         return records.Trained(
             seed=retraining,
             test_top1=scores.top1,
@@ -87,11 +95,17 @@ class Final:
         )
 
 
-def latency(network: Network, device: torch.device) -> float:
-    """Median seconds of one clip's forward pass."""
+def parameter_shares(backbone: Backbone, temporal: Cost) -> dict[str, Any]:
+    """How the parameters divide between a frozen backbone and what is trained on its features."""
+    frozen = frame_cost(backbone).parameters
+    share = temporal.parameters / (frozen + temporal.parameters)
+    return {"parameters": {"backbone": frozen, "temporal": temporal.parameters, "temporal_share": share}}
+
+
+def latency(network: Classifier, device: torch.device) -> float:
+    """Median seconds of one clip's forward pass through a stand-alone network."""
     network.eval()
-    spec = network.spec
-    clip = torch.zeros(1, spec.frames, spec.size, spec.size, 3, device=device).permute(0, 1, 4, 2, 3)
+    clip = network.blank(device)
     times = []
     with torch.no_grad():
         for _ in range(LATENCY_WARMUP + LATENCY_PASSES):

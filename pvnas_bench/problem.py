@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pvnas_bench import seeding
+from pvnas_bench.errors import UsageError
 from pvnas_bench.ledger import BACKWARD
 from pvnas_bench.network.cost import Cost, CostModel
+from pvnas_bench.network.families import Costs, build
 from pvnas_bench.network.metering import ExpectedMacs, plan_macs
-from pvnas_bench.network.standalone import Network
+from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.network.supernet import Plan, Supernet, path_plan
-from pvnas_bench.space import Architecture, BlockSpace
+from pvnas_bench.space import Architecture, BlockSpace, SearchSpace
 from pvnas_bench.strategy import Evaluation
 from pvnas_bench.training import TrainingDiverged, Workbench, test, train, training_macs
 from pvnas_bench.video import ClipBatch
@@ -30,7 +32,7 @@ class Problem:
     """A search problem: a space, clips to search on, a budget.
 
     Attributes:
-        space: the search space.
+        space: the search space, of a family that the strategy works on (`Info.families`).
         classes: number of classes.
         cap: most MACs of one clip's forward pass that an architecture may have.
         ledger: the budget and what is spent of it; read it to plan, the problem charges it.
@@ -39,14 +41,15 @@ class Problem:
 
     def __init__(
         self,
-        space: BlockSpace,
-        costs: CostModel,
+        space: SearchSpace,
+        costs: Costs,
         bench: Workbench,
         splits: Mapping[SearchSplit, npt.NDArray[np.int64]],
         cap: int,
         seed: int,
     ) -> None:
-        self.space, self.cap, self.seed = space, cap, seed
+        self.space = cast(BlockSpace, space)  # the setup holds a strategy to the families that it names
+        self.cap, self.seed = cap, seed
         self.classes = costs.classes
         self.ledger = bench.ledger
         self._costs, self._bench = costs, bench
@@ -75,7 +78,7 @@ class Problem:
     @property
     def costs(self) -> CostModel:
         """The cost model, with its per-candidate tables."""
-        return self._costs
+        return cast(CostModel, self._costs)
 
     def cost(self, architecture: Architecture) -> Cost:
         """MACs and parameters; free of charge."""
@@ -83,7 +86,7 @@ class Problem:
 
     def expected_macs(self) -> ExpectedMacs:
         """E[MACs] as a differentiable function of the probabilities of all options."""
-        return ExpectedMacs(self._costs, self.device)
+        return ExpectedMacs(self.costs, self.device)
 
     def feasible(self, architecture: Architecture) -> bool:
         """Whether an architecture is under the cap."""
@@ -144,22 +147,36 @@ class Problem:
     # --- work, metered ------------------------------------------------------------------------------------------------
 
     def supernet(self, name: str = "supernet") -> "SearchSupernet":
-        """A new supernet of the space, initialised from the stream of this name."""
-        with seeding.torch_seeded(self.seed, "init", name):
-            return SearchSupernet(Supernet(self.space, self.classes).to(self.device), self._costs, self._bench)
+        """A new supernet of the space, initialised from the stream of this name.
 
-    def network(self, architecture: Architecture, name: str = "network") -> Network:
+        Raises:
+            UsageError: the space is of a family that has none.
+        """
+        if not isinstance(self.space, BlockSpace):
+            raise UsageError(
+                f"{self.space.name} has no supernet (its family is {self.space.family}): "
+                "a strategy that trains one works on spaces of the family mbconv, such as st_default"
+            )
+        with seeding.torch_seeded(self.seed, "init", name):
+            return SearchSupernet(Supernet(self.space, self.classes).to(self.device), self.costs, self._bench)
+
+    def inputs(self, batch: ClipBatch, network: Classifier) -> Tensor:
+        """What a `network` takes of a batch, on the device."""
+        return self._bench.inputs(batch, network)
+
+    def network(self, architecture: Architecture, name: str = "network") -> Classifier:
         """A new stand-alone network whose every pass is charged, initialised from the stream of this name.
 
         Calling it raises BudgetExhausted where the pass, or the backward pass that will follow it, does not fit, and
-        ValueError for clips that have not the architecture's frames and size.
+        ValueError for inputs that have not the architecture's shape.
         """
-        spec, macs, ledger = self.space.spec(architecture), self._costs(architecture).macs, self.ledger
+        macs, ledger = self._costs(architecture).macs, self.ledger
         with seeding.torch_seeded(self.seed, "init", name, str(architecture)):
-            network = Network(spec, self.classes).to(self.device)
+            network = build(self.space, architecture, self.classes).to(self.device)
+        expected = tuple(network.blank().shape[1:])
 
         def charge(_: nn.Module, inputs: tuple[Tensor]) -> None:
-            shape, expected = tuple(inputs[0].shape), (spec.frames, 3, spec.size, spec.size)
+            shape = tuple(inputs[0].shape)
             if shape[1:] != expected:
                 raise ValueError(f"{architecture} takes clips of shape (N, {expected}), got {shape}")
             ledger.forward(macs * shape[0], shape[0], BACKWARD if torch.is_grad_enabled() else 0)
@@ -237,7 +254,7 @@ class Problem:
         cost, bench = self._costs(architecture), self._bench
         seed = seeding.derive(self.seed, "evaluate", str(architecture), epochs)
         with seeding.torch_seeded(seed, "init"):
-            network = Network(self.space.spec(architecture), self.classes).to(self.device)
+            network = build(self.space, architecture, self.classes).to(self.device)
         try:
             curve = train(network, cost.macs, bench, self._splits["train"], epochs=epochs, seed=seed)
         except TrainingDiverged:

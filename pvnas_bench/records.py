@@ -194,7 +194,8 @@ class Record(_Model):
     search: Cost
     trajectory: tuple[Step, ...]
     diagnostics: dict[str, Any] = Field(default_factory=dict)
-    """What the strategy chose to report about its search, JSON values."""
+    """What the strategy chose to report about its search, JSON values; on a space with a frozen backbone also what that
+    cost (`backbone`), how `parameters` divide, and how the network found depends on `clip_length` and frame order."""
     outcome: Outcome | None
     speed: Speed | None = None
     provenance: Provenance

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from pvnas_bench.errors import UsageError
-from pvnas_bench.space import BlockSpace, SearchSpace
+from pvnas_bench.space import SearchSpace
 from pvnas_bench.strategy import Strategy
 
 STRATEGIES, SPACES = "pvnas_bench.strategies", "pvnas_bench.spaces"
@@ -86,7 +86,7 @@ def get_strategy(name: str) -> type[Strategy]:
     return found[0]
 
 
-def get_space(name: str) -> BlockSpace:
+def get_space(name: str) -> SearchSpace:
     """The space of a name, or of a file of one's own.
 
     Raises:
@@ -94,9 +94,9 @@ def get_space(name: str) -> BlockSpace:
     """
     space = getattr(_named("space", SPACES, name), "SPACE", None)
     if not isinstance(space, SearchSpace):
-        raise UsageError(f"{name} defines no space: it needs SPACE = BlockSpace(...)")
-    if not isinstance(space, BlockSpace):
-        raise UsageError(f"space {name} is a {type(space).__name__}, which has no supernet: use a BlockSpace")
+        raise UsageError(f"{name} defines no space: it needs SPACE = BlockSpace(...) or CellSpace(...)")
+    if not space.family:
+        raise UsageError(f"space {name} is a {type(space).__name__}, of no family: use a BlockSpace or a CellSpace")
     return space
 
 
@@ -106,7 +106,7 @@ def all_strategies() -> Iterator[type[Strategy]]:
         yield get_strategy(name)
 
 
-def all_spaces() -> Iterator[BlockSpace]:
+def all_spaces() -> Iterator[SearchSpace]:
     """Every space of the package and of installed plug-ins."""
     for name in [*_module_names(SPACES), *(point.name for point in entry_points(group=SPACES))]:
         yield get_space(name)

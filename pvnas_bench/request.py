@@ -13,10 +13,11 @@ from pydantic import ValidationError
 
 from pvnas_bench import records, registry, runtime
 from pvnas_bench.errors import UsageError
-from pvnas_bench.network.cost import CostModel
+from pvnas_bench.features import prepare_features
+from pvnas_bench.network.families import cost_model
 from pvnas_bench.problem import SearchSplit
 from pvnas_bench.protocol import Protocol, get_protocol
-from pvnas_bench.space import BlockSpace
+from pvnas_bench.space import Backbone, SearchSpace
 from pvnas_bench.strategy import Strategy, StrategyConfig
 from pvnas_bench.training import training_macs
 from pvnas_bench.video import CacheSpec, ClipStore, open_dataset, prepare, split_by_subject
@@ -56,6 +57,12 @@ class Observer:
     def preparing(self, done: int, total: int) -> None:
         """Clips made or decoded so far."""
 
+    def training_backbone(self, epoch: int, epochs: int) -> None:
+        """The space's backbone finished an epoch of its one training."""
+
+    def extracting(self, done: int, total: int) -> None:
+        """Clips whose features are computed so far."""
+
     def searching(self, budget: float) -> None:
         """The search begins."""
 
@@ -79,6 +86,7 @@ class Setup:
         self.kind = registry.get_strategy(request.strategy)
         self.config = parse_config(self.kind, request.settings)
         self.space = registry.get_space(request.space)
+        check_family(self.kind, self.space)
         self.protocol = get_protocol(request.protocol)
         if request.budget is not None:
             self.protocol = self.protocol.with_budget(request.budget)
@@ -87,7 +95,7 @@ class Setup:
         self.threads = request.threads or runtime.usable_cores()
         check_writable(request.results)
         self.store = self._prepare(observer)
-        self.costs = CostModel(self.space, len(self.store.classes))
+        self.costs = cost_model(self.space, len(self.store.classes))
         cheapest = self.costs.cheapest().macs
         if cheapest > self.cap:
             raise UsageError(
@@ -101,6 +109,29 @@ class Setup:
             self.protocol.epochs,
             self.protocol,
         )
+        self.preparation: dict[str, Any] = {}
+        """What the record says of work that was done before any search, for all of them."""
+        if self.space.backbone is not None:
+            self._prepare_features(self.space.backbone, observer)
+
+    def _prepare_features(self, backbone: Backbone, observer: Observer) -> None:
+        """Put features beside the clips."""
+        features = prepare_features(
+            backbone,
+            self.store,
+            self.splits["train"],
+            self.protocol,
+            self.device,
+            cache_dir=self.request.cache,
+            training=observer.training_backbone,
+            extracting=observer.extracting,
+        )
+        self.store = features.store
+        in_rt = {
+            f"{work}_reference_trainings": features.about[f"{work}_macs"] / self.reference_training
+            for work in ("training", "extraction")
+        }
+        self.preparation = {"backbone": {**features.about, **in_rt}}
 
     def _prepare(self, observer: Observer) -> ClipStore:
         dataset = open_dataset(self.request.dataset, cache_dir=self.request.cache, progress=observer.preparing)
@@ -153,6 +184,21 @@ class Setup:
         return self.request.results / f"{readable[:120]}-{self.id[:8]}" / records.FILE_NAME
 
 
+def check_family(kind: type[Strategy], space: SearchSpace) -> None:
+    """Check that a strategy works on spaces of this family.
+
+    Raises:
+        UsageError: it does not; the message names spaces that it works on.
+    """
+    families = kind.info.families
+    if families and space.family not in families:
+        fit = ", ".join(known.name for known in registry.all_spaces() if known.family in families)
+        raise UsageError(
+            f"{kind.info.name} works on spaces of the family {' or '.join(families)} ({fit}), and {space.name} is of "
+            f"{space.family}: change --space or --strategy"
+        )
+
+
 def search_splits(store: ClipStore, protocol: Protocol) -> dict[SearchSplit, Any]:
     """Divide the train split into search-train and search-val, by subject: the same for every seed and strategy."""
     indices = store.indices("train")
@@ -178,7 +224,7 @@ def parse_config(kind: type[Strategy], settings: Mapping[str, str]) -> StrategyC
         raise UsageError(f"{kind.info.name}:{where} {first['msg']}: change --set") from None
 
 
-def parse_cap(space: BlockSpace, cap: str | None) -> tuple[str, int]:
+def parse_cap(space: SearchSpace, cap: str | None) -> tuple[str, int]:
     """A cap's name and MACs from a name of the space or a number, such as ``L``, ``2.5e7``.
 
     Raises:

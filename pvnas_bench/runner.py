@@ -2,8 +2,10 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pvnas_bench
 from pvnas_bench import records, runtime, seeding, speed
@@ -11,6 +13,7 @@ from pvnas_bench.final import Final
 from pvnas_bench.network.workloads import block_passes, convolution_pass
 from pvnas_bench.request import Observer, Request, Setup
 from pvnas_bench.search import Search
+from pvnas_bench.space import BlockSpace
 from pvnas_bench.training import TrainingDiverged
 
 __all__ = ["Observer", "Request", "Run", "run"]
@@ -49,15 +52,16 @@ class Run:
                     outcome = final(search, retrain=False)
                 except TrainingDiverged as diverged:
                     status, error = "failed", f"final training diverged: {diverged}"
-            pace = self._pace() if status == "ok" else None
-        record = self._record(search, status, error, outcome, pace)
+            pace = self._pace(setup.space) if status == "ok" and isinstance(setup.space, BlockSpace) else None
+        measured = {**setup.preparation, **final.controls}
+        record = self._record(search, status, error, outcome, pace, measured)
         records.save(record, setup.path)
         return record, setup.path
 
-    def _pace(self) -> records.Speed:
-        setup = self.setup
+    def _pace(self, space: BlockSpace) -> records.Speed:
+        device = self.setup.device
         with seeding.torch_seeded(0, "speed"):
-            passes, reference = block_passes(setup.space, setup.device), convolution_pass(setup.device)
+            passes, reference = block_passes(space, device), convolution_pass(device)
         return speed.measure(passes, reference=reference)
 
     def _record(
@@ -67,7 +71,9 @@ class Run:
         error: str | None,
         outcome: records.Outcome | None,
         pace: records.Speed | None,
+        measured: Mapping[str, Any],
     ) -> records.Record:
+        """The record; `measured` is what the harness says in `diagnostics` beside the strategy."""
         setup = self.setup
         info, dataset = setup.kind.info, setup.store.dataset
         settings = json.loads(json.dumps(vars(setup.protocol)))
@@ -109,7 +115,7 @@ class Run:
             device=str(setup.device),
             search=search.cost,
             trajectory=tuple(search.trajectory),
-            diagnostics=dict(search.diagnostics),
+            diagnostics={**search.diagnostics, **measured},
             outcome=outcome,
             speed=pace,
             provenance=records.Provenance(

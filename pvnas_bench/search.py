@@ -15,7 +15,7 @@ from pvnas_bench.ledger import BudgetExhausted, Ledger
 from pvnas_bench.phase import Phase
 from pvnas_bench.problem import Problem, SearchSplit
 from pvnas_bench.request import Observer, Setup
-from pvnas_bench.space import Architecture, BlockSpace
+from pvnas_bench.space import Architecture, SearchSpace
 from pvnas_bench.strategy import SearchFinished
 from pvnas_bench.training import Clock, Workbench
 
@@ -116,7 +116,7 @@ def _innermost(failure: BaseException) -> str:
     return f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
 
 
-def valid(space: BlockSpace, architecture: Architecture) -> None:
+def valid(space: SearchSpace, architecture: Architecture) -> None:
     """Check that an architecture is one of the space's.
 
     Raises:

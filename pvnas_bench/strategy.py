@@ -33,6 +33,7 @@ class Info:
         published: what follows the publication or its code.
         reconstructed: what is a choice of this benchmark, as the publication does not tell.
         role: a search method, or a control that is always on the board.
+        families: of spaces that it works on (`SearchSpace.family`); empty: all.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Info:
     published: str
     reconstructed: str = ""
     role: Role = "search"
+    families: tuple[str, ...] = ()
 
 
 class StrategyConfig(BaseModel):

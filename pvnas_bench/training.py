@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pvnas_bench import seeding
 from pvnas_bench.ledger import BACKWARD, Ledger
-from pvnas_bench.network.standalone import Network
+from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.protocol import Protocol
 from pvnas_bench.video import ClipBatch, ClipStore, Views, clip_batches
 
@@ -54,6 +54,11 @@ class Workbench:
         """The batch's clips on the device, (N, T, 3, S, S)."""
         with self.clock("data"):
             return batch.clips(frames, size).to(self.device, non_blocking=True)
+
+    def inputs(self, batch: ClipBatch, network: Classifier) -> Tensor:
+        """What a stand-alone network takes of the batch on the device."""
+        with self.clock("data"):
+            return network.inputs(batch).to(self.device, non_blocking=True)
 
     def batches(self, indices: npt.NDArray[np.int64], *, train: bool, seed: int) -> Iterator[ClipBatch]:
         """One epoch: shuffled and augmented, or in order and centred."""
@@ -114,7 +119,7 @@ def training_macs(macs: int, clips: int, epochs: int, protocol: Protocol) -> int
 
 
 def train(
-    network: Network,
+    network: Classifier,
     macs: int,
     bench: Workbench,
     indices: npt.NDArray[np.int64],
@@ -124,7 +129,7 @@ def train(
     validation: npt.NDArray[np.int64] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[dict[str, float]]:
-    """Train a network by the protocol's recipe.
+    """Train a stand-alone network, of any family, by the protocol's recipe.
 
     Args:
         macs: of one clip's forward pass, for the ledger.
@@ -139,7 +144,7 @@ def train(
         BudgetExhausted: the next batch does not fit.
         TrainingDiverged: the loss is not finite.
     """
-    protocol, spec, clock = bench.protocol, network.spec, bench.clock
+    protocol, clock = bench.protocol, bench.clock
     optimiser = make_optimiser(network, protocol)
     steps = epochs * max(len(indices) // protocol.batch_size, 1)
     curve: list[dict[str, float]] = []
@@ -152,10 +157,10 @@ def train(
                 for group in optimiser.param_groups:
                     group["lr"] = learning_rate_at(step, steps, protocol.learning_rate, protocol.warmup)
                 bench.ledger.forward(macs * len(batch), len(batch), BACKWARD)
-                clips = bench.clips(batch, spec.frames, spec.size)
+                inputs = bench.inputs(batch, network)
                 with clock("forward"):
                     labels = batch.labels.to(bench.device)
-                    loss = F.cross_entropy(network(clips), labels, label_smoothing=protocol.label_smoothing)
+                    loss = F.cross_entropy(network(inputs), labels, label_smoothing=protocol.label_smoothing)
                 with clock("backward"):
                     optimiser.zero_grad(set_to_none=True)
                     loss.backward()
@@ -177,7 +182,7 @@ def train(
 
 
 @torch.no_grad()
-def test(network: Network, macs: int, bench: Workbench, indices: npt.NDArray[np.int64]) -> Scores:
+def test(network: Classifier, macs: int, bench: Workbench, indices: npt.NDArray[np.int64]) -> Scores:
     """Accuracy of a network over these clips, the mean of the softmax over the protocol's views.
 
     Raises:
@@ -187,9 +192,9 @@ def test(network: Network, macs: int, bench: Workbench, indices: npt.NDArray[np.
     probabilities, labels = [], []
     for batch in bench.batches(indices, train=False, seed=0):
         bench.ledger.forward(macs * len(batch) * len(batch.views), len(batch), 0)
-        clips = bench.clips(batch, network.spec.frames, network.spec.size)
+        inputs = bench.inputs(batch, network)
         with bench.clock("forward"):
-            views = network(clips).softmax(-1).unflatten(0, (len(batch), -1))
+            views = network(inputs).softmax(-1).unflatten(0, (len(batch), -1))
             probabilities.append(views.mean(1).cpu())
         labels.append(batch.labels)
     return score(torch.cat(probabilities), torch.cat(labels))

@@ -94,6 +94,7 @@ class BNNAS(SPOS):
         paper="Chen et al., BN-NAS: Neural Architecture Search with Batch Normalization, ICCV 2021, arXiv 2108.07375",
         year=2021,
         levels=("structural", "modular"),
+        families=("mbconv",),
         published="random weights, only batch-norm trains, uniform paths, mean |γ| as score, evolution on the sum "
         "under the cap, a tenth of SPOS' supernet training, learning rates, the evolution's numbers",
         reconstructed="batch-norm of skips and the score of absent layers; frames and size have no γ and no score; "

@@ -63,6 +63,7 @@ class DANAS(Strategy):
         paper="Dai et al., DA-NAS: Data Adapted Pruning for Efficient Neural Architecture Search, ECCV 2020",
         year=2020,
         levels=("structural", "modular"),
+        families=("mbconv",),
         published="class subsets from easy to hard by the variance of accuracy, warm-up and three steps of growing "
         "data, 0.4 of a layer's candidates pruned after each step, gradient-based search with a cost term",
         reconstructed="which end of the variance is easy; softmax(α) as a candidate's score; each decision is a layer; "

@@ -128,6 +128,7 @@ class DARTS(MixtureSearch):
         "early stopping: Zela et al., Understanding and Robustifying DARTS, ICLR 2020",
         year=2019,
         levels=("structural", "modular"),
+        families=("mbconv",),
         published="softmax mixture of all candidates, alternating SGD (cosine) and Adam, first or second order; "
         "the dominant eigenvalue of the alphas' Hessian and early stopping by it (RobustDARTS)",
         reconstructed="chain of blocks in place of cells: factors operator, expansion and SE are mixed separately, "

@@ -38,6 +38,7 @@ class DrNAS(MixtureSearch):
         paper="Chen, Wang, Cheng, Tang & Hsieh, DrNAS: Dirichlet Neural Architecture Search, ICLR 2021",
         year=2021,
         levels=("structural", "modular"),
+        families=("mbconv",),
         published="mixture weights sampled from Dirichlet(ELU(β) + 1), pathwise gradients, KL penalty towards "
         "Dirichlet(1), first-order alternation; the largest mean is kept",
         reconstructed="chain of blocks in place of cells, factors of a block mixed separately, depths by a weighted "

@@ -78,6 +78,7 @@ class ENAS(Strategy):
         paper="Pham et al., Efficient Neural Architecture Search via Parameter Sharing, ICML 2018",
         year=2018,
         levels=("structural", "modular"),
+        families=("mbconv",),
         published="shared weights and an LSTM controller in alternation, REINFORCE with a moving-average baseline, "
         "entropy in the reward, temperature and tanh constant of the logits; samples compared at the end",
         reconstructed="all decisions of the space, frames and size included, in its order; a path above the MACs cap "

@@ -73,6 +73,7 @@ class FPNAS(Strategy):
         paper="Yan et al., FP-NAS: Fast Probabilistic Neural Architecture Search, CVPR 2021, arXiv 2011.10949",
         year=2021,
         levels=("structural", "modular"),
+        families=("mbconv",),
         published="importance-weighted gradients of weights and distribution, K = λH, factorised then joint "
         "distribution, hinge on MACs, halves of the search data, the most probable architecture at the end",
         reconstructed="β, θ, λ = K_0/H_0, optimiser, rates, temperature of w, warm-up; frames, size and depths "

@@ -62,6 +62,7 @@ class GDAS(FixedInputSearch):
         paper="Dong & Yang, Searching for a Robust Neural Architecture in Four GPU Hours, CVPR 2019",
         year=2019,
         levels=("structural", "modular"),
+        families=("mbconv",),
         published="hard Gumbel-softmax with straight-through gradient, one sampled path per step, τ from 10 to 0.1, "
         "alternating SGD and Adam",
         reconstructed="chain of blocks in place of cells; one sample per factor of a block; all depths computed in an "

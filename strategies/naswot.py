@@ -28,6 +28,7 @@ class NASWOT(ZeroCost):
         paper="Mellor, Turner, Storkey & Crowley, Neural Architecture Search without Training, ICML 2021",
         year=2021,
         levels=("structural", "modular"),
+        families=("mbconv",),
         published="log-determinant of the kernel of ReLU codes over one batch, the best of random samples",
         reconstructed="one batch of search-train for all architectures, batch-norm on its statistics; samples under "
         "the cap",

@@ -18,6 +18,7 @@ class NNIDarts(NNIDifferentiable):
         paper=f"Liu, Simonyan & Yang, DARTS: Differentiable Architecture Search, ICLR 2019; {PAPER}",
         year=2019,
         levels=("modular",),
+        families=("mbconv",),
         published="NNI's own DARTS strategy and its training of alphas and weights",
         reconstructed=SPACE,
     )

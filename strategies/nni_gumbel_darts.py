@@ -15,6 +15,7 @@ class NNIGumbelDarts(NNIDifferentiable):
         paper=f"Wu et al., FBNet, CVPR 2019; Xie et al., SNAS, ICLR 2019; {PAPER}",
         year=2019,
         levels=("modular",),
+        families=("mbconv",),
         published="NNI's own GumbelDARTS strategy and its training of alphas and weights",
         reconstructed=f"{SPACE}, by the softmax of the alphas, as NNI exports a random sample",
     )

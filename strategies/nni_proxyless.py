@@ -15,6 +15,7 @@ class NNIProxyless(NNIDifferentiable):
         paper=f"Cai, Zhu & Han, ProxylessNAS, ICLR 2019; {PAPER}",
         year=2019,
         levels=("modular",),
+        families=("mbconv",),
         published="NNI's own Proxyless strategy and its training of alphas and weights",
         reconstructed=SPACE,
     )

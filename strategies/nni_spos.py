@@ -31,6 +31,7 @@ class NNISpos(Strategy):
         paper=f"Guo et al., Single Path One-Shot Neural Architecture Search with Uniform Sampling, ECCV 2020; {PAPER}",
         year=2020,
         levels=("modular",),
+        families=("mbconv",),
         published="NNI's own RandomOneShot strategy: its supernet, its sampling with a filter, its training",
         reconstructed=f"{SPACE}; NNI's draws take seeds; the search on the trained supernet, part of the budget for it",
     )

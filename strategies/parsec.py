@@ -20,6 +20,7 @@ class PARSEC(FPNAS):
         paper="Casale, Gordon & Fusi, Probabilistic Neural Architecture Search, arXiv 1902.05116",
         year=2019,
         levels=("structural", "modular"),
+        families=("mbconv",),
         published="importance-weighted gradients of weights and distribution, K = 16 samples, one distribution over "
         "the candidates of a block, the most probable architecture at the end",
         reconstructed="the hinge on MACs (FP-NAS'), learning rates, temperature of the weights, warm-up; weights train "

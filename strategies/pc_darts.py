@@ -17,6 +17,7 @@ class PCDARTS(MixtureSearch):
         paper="Xu et al., PC-DARTS: Partial Channel Connections for Memory-Efficient Architecture Search, ICLR 2020",
         year=2020,
         levels=("structural", "modular"),
+        families=("mbconv",),
         published="operators mixed on 1/K of the channels, the first ones as in the authors' code; edge "
         "normalisation; weights only for the first 15 of 50 epochs; first-order alternation",
         reconstructed="the channels are those of a block's expansion, where operators are depth-wise: the projection "

@@ -71,6 +71,7 @@ class PVNAS(Strategy):
         paper="Wang et al., PV-NAS: Practical Neural Architecture Search for Video Recognition, arXiv 2011.00826",
         year=2020,
         levels=("structural", "modular"),
+        families=("mbconv",),
         published="gradient-based search in a large spatial-temporal space; a learning-rate scheduler that encourages "
         "diversity of the searched models",
         reconstructed="the relaxation (two-path binary gates), the schedule's form (warm restarts, one architecture "

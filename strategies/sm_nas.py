@@ -54,6 +54,7 @@ class SMNAS(Strategy):
         paper="Yao et al., SM-NAS: Structural-to-Modular Neural Architecture Search for Object Detection, AAAI 2020",
         year=2020,
         levels=("structural", "modular"),
+        families=("mbconv",),
         published="two stages, combination then modules; the Pareto front of accuracy and latency between them; "
         "partial order pruning; candidates trained from scratch on a fast schedule",
         reconstructed="the analogue for video of what each level holds; MACs of the exact table for latency; crowding "

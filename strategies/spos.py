@@ -34,6 +34,7 @@ class SPOS(Strategy):
         paper="Guo et al., Single Path One-Shot Neural Architecture Search with Uniform Sampling, ECCV 2020",
         year=2020,
         levels=("structural", "modular"),
+        families=("mbconv",),
         published="uniform path sampling under the cap, recalibrated batch-norm, the evolution's proportions, "
         "label smoothing",
         reconstructed="the shares of the budget; population and generations shrink alike to what the budget holds; "

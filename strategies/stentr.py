@@ -58,6 +58,7 @@ class STEntr(ZeroCost):
         "ICLR 2023",
         year=2023,
         levels=("structural", "modular"),
+        families=("mbconv",),
         published="the score as in the authors' code: half the log of fan-in times refinement factor per layer, plus "
         "the log channels of each stage, weighted by stage; evolved under a MACs budget",
         reconstructed="the last stage counts 6, the one before 1 (the authors' weights of five stages end so); the "

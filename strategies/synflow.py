@@ -40,7 +40,6 @@ class SynFlow(ZeroCost):
     )
 
     def score(self, architecture: Architecture) -> float:
-        spec = self.problem.space.spec(architecture)
         network = self.problem.network(architecture).double()
-        ones = torch.ones(1, spec.frames, spec.size, spec.size, 3, dtype=torch.float64, device=self.problem.device)
-        return math.log(synaptic_flow(network, ones.permute(0, 1, 4, 2, 3)))
+        ones = torch.ones_like(network.blank(self.problem.device), dtype=torch.float64)
+        return math.log(synaptic_flow(network, ones))

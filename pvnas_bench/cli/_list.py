@@ -26,6 +26,7 @@ def _strategies() -> list[dict[str, Any]]:
             "description": f"{kind.info.title} ({kind.info.year})",
             "role": kind.info.role,
             "levels": list(kind.info.levels),
+            "families": list(kind.info.families),
             "paper": kind.info.paper,
             "published": kind.info.published,
             "reconstructed": kind.info.reconstructed,
@@ -51,6 +52,7 @@ def _spaces() -> list[dict[str, Any]]:
             "name": space.name,
             "description": space.description,
             "version": space.version,
+            "family": space.family,
             "caps": dict(space.caps),
             "architectures": space.size,
         }

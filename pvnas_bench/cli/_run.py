@@ -41,6 +41,12 @@ class Shown(Observer):
     def preparing(self, done: int, total: int) -> None:
         self._display.show("clips", done, total, f"{done:,} of {total:,} made ready")
 
+    def training_backbone(self, epoch: int, epochs: int) -> None:
+        self._display.show("backbone", epoch, epochs, f"epoch {epoch} of {epochs}")
+
+    def extracting(self, done: int, total: int) -> None:
+        self._display.show("features", done, total, f"{done:,} of {total:,} clips")
+
     def searching(self, budget: float) -> None:
         self._display.show("search", 0, budget, f"budget {budget:g} reference trainings")
 

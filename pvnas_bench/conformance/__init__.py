@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pvnas_bench import registry, runtime
 from pvnas_bench.conformance._drive import Course, drive
 from pvnas_bench.conformance._world import PROTOCOL, World, world
+from pvnas_bench.errors import UsageError
 from pvnas_bench.strategy import Strategy
 
 SEED = 3
+FAMILY = "mbconv"
+"""Of the spaces that the suite brings."""
 TOLERANCE = 1.01
 FEW_STEPS, MORE_BUDGET = 4, 4
 """A search of fewer steps has no middle: it is repeated with so many times the budget."""
@@ -47,9 +50,15 @@ def check(name: str) -> Iterator[Result]:
     """Check a strategy by its name or its file; the results come as they are found.
 
     Raises:
-        UsageError: there is no such strategy.
+        UsageError: there is no such strategy, or it does not work on spaces of blocks, which the suite brings.
     """
     kind = registry.get_strategy(name)
+    if kind.info.families and FAMILY not in kind.info.families:
+        families = " or ".join(kind.info.families)
+        raise UsageError(
+            f"{kind.info.name} works on spaces of the family {families}, and the suite's are of {FAMILY}: "
+            "add that family to its info, or test the strategy with runs of your own"
+        )
     with runtime.configured(threads=1, deterministic=True), world() as found:
         yield from results(kind, found)
 

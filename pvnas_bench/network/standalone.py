@@ -1,10 +1,16 @@
 """The stand-alone network of one architecture."""
 
+from typing import TYPE_CHECKING
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pvnas_bench.network.blocks import InvertedBottleneck, pointwise
 from pvnas_bench.space import NetworkSpec
+
+if TYPE_CHECKING:
+    from pvnas_bench.video import ClipBatch
 
 RGB = 3
 DROPOUT = 0.1
@@ -44,7 +50,19 @@ class Head(nn.Module):
         return logits
 
 
-class Network(nn.Module):
+class Classifier(nn.Module):
+    """A stand-alone network of any family of spaces: what training and testing need of it, beside being a module."""
+
+    def inputs(self, batch: "ClipBatch") -> Tensor:
+        """What it takes of a batch of clips, (N V, ...), on the CPU."""
+        raise NotImplementedError
+
+    def blank(self, device: torch.device | str = "cpu") -> Tensor:
+        """One clip of zeros as it takes it, (1, ...)."""
+        raise NotImplementedError
+
+
+class Network(Classifier):
     """A clip classifier: (N, T, 3, S, S) → logits (N, classes)."""
 
     def __init__(self, spec: NetworkSpec, classes: int) -> None:
@@ -61,3 +79,12 @@ class Network(nn.Module):
             x = block(x, frames)
         logits: Tensor = self.head(x, frames)
         return logits
+
+    def inputs(self, batch: "ClipBatch") -> Tensor:
+        """Clips of `spec.frames` and `spec.size`, (N V, T, 3, S, S)."""
+        return batch.clips(self.spec.frames, self.spec.size)
+
+    def blank(self, device: torch.device | str = "cpu") -> Tensor:
+        """One clip of zeros, (1, T, 3, S, S)."""
+        t, size = self.spec.frames, self.spec.size
+        return torch.zeros(1, t, size, size, RGB, device=device).permute(0, 1, 4, 2, 3)

@@ -12,22 +12,42 @@ from pvnas_bench.space._blocks import (
     hidden_channels,
     uniform_options,
 )
+from pvnas_bench.space._cell import (
+    CELL_OPERATORS,
+    EDGES,
+    TEMPORAL_KERNELS,
+    Backbone,
+    Cell,
+    CellSpace,
+    CellSpec,
+    cell_options,
+    edge_name,
+)
 from pvnas_bench.space._decisions import INACTIVE, Architecture, Decision, Level, SearchSpace
 
 __all__ = [
+    "CELL_OPERATORS",
+    "EDGES",
     "INACTIVE",
     "KERNELS",
     "OPERATORS",
     "SE",
+    "TEMPORAL_KERNELS",
     "Architecture",
+    "Backbone",
     "Block",
     "BlockSpace",
+    "Cell",
+    "CellSpace",
+    "CellSpec",
     "Decision",
     "Level",
     "NetworkSpec",
     "SearchSpace",
     "Slot",
     "Stage",
+    "cell_options",
+    "edge_name",
     "hidden_channels",
     "uniform_options",
 ]

@@ -117,6 +117,8 @@ class BlockSpace(SearchSpace):
     nor squeeze-excitation. ``skip`` is offered where input and output have one shape.
     """
 
+    family = "mbconv"
+
     def __init__(
         self,
         name: str,
@@ -161,7 +163,7 @@ class BlockSpace(SearchSpace):
 
     def describe(self) -> dict[str, object]:
         layout = {"stem": self.stem, "stages": [asdict(stage) for stage in self.stages], "head": self.head}
-        return super().describe() | {"family": "mbconv", "layout": layout, "caps": self.caps}
+        return super().describe() | {"family": self.family, "layout": layout, "caps": self.caps}
 
     def spec(self, architecture: Architecture) -> NetworkSpec:
         """The network of an architecture."""

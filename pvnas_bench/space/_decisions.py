@@ -7,12 +7,15 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from pvnas_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from pvnas_bench.space._cell import Backbone
 
 Level = Literal["structural", "modular"]
 INACTIVE = -1
@@ -69,7 +72,14 @@ class SearchSpace:
 
     Each decision depends on at most one earlier decision, so that conditions form a forest: counting and
     uniform sampling are exact.
+
+    Attributes:
+        family: what kind of networks the space holds; it decides how they are built and what they cost.
+        backbone: the frozen network whose features the architectures take; None: they take clips.
     """
+
+    family: str = ""
+    backbone: "Backbone | None" = None
 
     def __init__(
         self,
@@ -159,6 +169,10 @@ class SearchSpace:
     def condition(self, i: int) -> tuple[int, frozenset[int]]:
         """The earlier decision, and its options, under which the i-th exists; (INACTIVE, nothing): always."""
         return self._parent[i], self._enabled_by[i]
+
+    def spec(self, architecture: Architecture) -> Any:
+        """The network of an architecture, as its family is built from; subclasses say how."""
+        raise NotImplementedError
 
     # --- making architectures ---------------------------------------------------------------------------------------
 

@@ -3,8 +3,8 @@
 The data flow, one module each: `_registry` opens a data set by name, `_folder` reads a class folder or a manifest
 into the table of `_dataset`, `_splits` divides it by subject, `_decode` reads one clip, `_pool` and `_worker` do
 that in processes that can be killed, `_store` decodes every clip once into a memory-mapped cache, `_sampling` picks
-frames and `_batches` cuts, resizes and normalises them. `_synthetic`, `_scenes` and `_encode` make the embedded data
-set.
+frames and `_batches` cuts, resizes and normalises them; `_features` keeps what a frozen network makes of every
+frame. `_synthetic`, `_scenes` and `_encode` make the embedded data set.
 
 Only the batches need torch and only the workers need the decoders; both are imported when first used, so that
 listing data sets loads neither.
@@ -12,23 +12,30 @@ listing data sets loads neither.
 
 from typing import TYPE_CHECKING, Any
 
+from pvnas_bench.video._cache_dir import cache_root, made_whole
 from pvnas_bench.video._dataset import Dataset
+from pvnas_bench.video._features import FeatureStore, extract
 from pvnas_bench.video._registry import list_datasets, open_dataset
 from pvnas_bench.video._spec import CacheSpec
 from pvnas_bench.video._splits import split_by_subject
 from pvnas_bench.video._store import ClipStore, prepare
 
 if TYPE_CHECKING:
-    from pvnas_bench.video._batches import ClipBatch, Views, clip_batches
+    from pvnas_bench.video._batches import ClipBatch, Views, clip_batches, images
 
 __all__ = [
     "CacheSpec",
     "ClipBatch",
     "ClipStore",
     "Dataset",
+    "FeatureStore",
     "Views",
+    "cache_root",
     "clip_batches",
+    "extract",
+    "images",
     "list_datasets",
+    "made_whole",
     "open_dataset",
     "prepare",
     "split_by_subject",
@@ -36,7 +43,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("ClipBatch", "Views", "clip_batches"):
+    if name in ("ClipBatch", "Views", "clip_batches", "images"):
         from pvnas_bench.video import _batches
 
         return getattr(_batches, name)

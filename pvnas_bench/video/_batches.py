@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from pvnas_bench.video._features import FeatureStore
 from pvnas_bench.video._sampling import Sampling, dense, segment_centres, segment_jitter
 from pvnas_bench.video._store import ClipStore
 
@@ -94,8 +95,32 @@ class ClipBatch:
                 if mirrored[n]:
                     cut = np.ascontiguousarray(cut[:, :, ::-1])
                 pixels[n, v] = _resize(torch.from_numpy(cut), size)
-        normal = pixels.flatten(0, 1).to(torch.float32).sub_(255 * _MEAN).mul_(1 / (255 * _STD))
-        return normal.permute(0, 1, 4, 2, 3)
+        return _normalised(pixels.flatten(0, 1)).permute(0, 1, 4, 2, 3)
+
+    def features(self, steps: int) -> torch.Tensor:
+        """The features of frames sampled along time as `clips` samples them; nothing is cut or mirrored.
+
+        Returns:
+            float32 (N V, F, steps), views as in `clips` (spatial crops see the same). The memory order is clip, time,
+            feature.
+
+        Raises:
+            TypeError: the clips of the store have no features.
+        """
+        if not isinstance(self.store, FeatureStore):
+            raise TypeError(f"the clips of {self.store.dataset.name!r} have no features: make a FeatureStore of them")
+        rng = np.random.Generator(np.random.PCG64(self.seed)) if self.seed is not None else None
+        sampled = []
+        for clip in self.indices:
+            source = self.store.features(int(clip))
+            for v in range(len(self.views) if rng is None else 1):
+                picked = (
+                    self._view(len(source), steps, v)[0]
+                    if rng is None
+                    else self._random_frames(len(source), steps, rng)
+                )
+                sampled.append(torch.from_numpy(source[picked]))
+        return torch.stack(sampled).transpose(1, 2)
 
     def _random_boxes(self, rng: np.random.Generator) -> NDArray[np.int64]:
         """(N, 3) top, left and side of a random square within the stored one."""
@@ -122,6 +147,18 @@ class ClipBatch:
         side = max(1, round(stored * crop))
         left = (stored - side) // 2 if self.views.spatial == 1 else (stored - side) * place // 2
         return picked, ((stored - side) // 2, left, side)
+
+
+def images(frames: NDArray[np.uint8], size: int) -> torch.Tensor:
+    """Stored frames as `ClipBatch.clips` would show them at test: (T, S, S, 3) → float32 (T, 3, size, size).
+
+    The result is channels-last in memory.
+    """
+    return _normalised(_resize(torch.from_numpy(np.array(frames)), size)).permute(0, 3, 1, 2)
+
+
+def _normalised(pixels: torch.Tensor) -> torch.Tensor:
+    return pixels.to(torch.float32).sub_(255 * _MEAN).mul_(1 / (255 * _STD))
 
 
 def _resize(frames: torch.Tensor, size: int) -> torch.Tensor:

@@ -10,7 +10,8 @@ live for one clip and use one thread (dmlc/decord#157, #208, #294).
 """
 
 import re
-from collections.abc import Iterator, Set
+import sys
+from collections.abc import Container, Iterator, Set
 from importlib import import_module
 from pathlib import Path
 
@@ -103,7 +104,32 @@ def _decord(path: Path, wanted: Set[int], packets: int) -> _Frames:
         raise ClipError(_reason(error, path)) from error
 
 
-def _pyav(path: Path, wanted: Set[int]) -> _Frames:
+def read_chunks(path: Path, spec: CacheSpec, frames: int) -> Iterator[NDArray[np.uint8]]:
+    """Decode every frame of a clip, in memory that does not grow with the clip; `spec.max_frames` is ignored.
+
+    For files that `read_clip` could read: it runs where it is called, by PyAV, and not in a process that can be killed.
+
+    Yields:
+        (T, size, size, 3) RGB; T = frames but for the last chunk.
+
+    Raises:
+        ClipError: the file cannot be read any more.
+    """
+    chunk: list[NDArray[np.uint8]] = []
+    try:
+        for frame in _pyav(path, range(sys.maxsize)):
+            assert frame is not None
+            chunk.append(to_square(frame, spec.size, spec.fit))
+            if len(chunk) == frames:
+                yield np.stack(chunk)
+                chunk.clear()
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise ClipError(_reason(error, path)) from error
+    if chunk:
+        yield np.stack(chunk)
+
+
+def _pyav(path: Path, wanted: Container[int]) -> _Frames:
     with av.open(path) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1

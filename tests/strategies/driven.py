@@ -19,9 +19,19 @@ from pvnas_bench.search import Search
 class Driven:
     """A strategy after `setup`, and the trajectory of its incumbents."""
 
-    def __init__(self, strategy: str, dataset: Path, budget: float, seed: int = 0, **settings: object) -> None:
+    def __init__(
+        self,
+        strategy: str,
+        dataset: Path,
+        budget: float,
+        seed: int = 0,
+        space: str = "st_default",
+        **settings: object,
+    ) -> None:
         words = {key: str(value) for key, value in settings.items()}
-        request = Request(strategy, dataset=str(dataset), budget=budget, seed=seed, settings=words, threads=1)
+        request = Request(
+            strategy, space=space, dataset=str(dataset), budget=budget, seed=seed, settings=words, threads=1
+        )
         self.search = Search(Setup(request, Observer()), Observer())
         self.problem, self.seed, self.steps = self.search.problem, seed, 0
         self.trajectory: list[tuple[str, float]] = []
@@ -65,7 +75,7 @@ class Driven:
 
 
 def check_continuation(
-    strategy: str, dataset: Path, budget: float, until: Callable[[Any], bool], **settings: object
+    strategy: str, dataset: Path, budget: float, until: Callable[[Any], bool], **settings: Any
 ) -> None:
     """The same seed gives the same trajectory, and so does a new object that is loaded in the middle.
 

@@ -1,0 +1,69 @@
+"""The families of spaces: how the networks of a space are built, what they cost, of which layers they are made.
+
+A family is a space's `family`; this table is the one place that tells them apart.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pvnas_bench.network.backbone import backbone_layer
+from pvnas_bench.network.cost import Cost, CostModel, Layer, network_layers
+from pvnas_bench.network.standalone import Classifier, Network
+from pvnas_bench.network.temporal_cell import TemporalCostModel, TemporalNetwork, temporal_layers
+from pvnas_bench.space import Architecture, SearchSpace
+
+
+class Costs(Protocol):
+    """A cost model: the exact cost of each architecture, by look-up."""
+
+    classes: int
+
+    def __call__(self, architecture: Architecture) -> Cost:
+        """MACs of one clip's forward pass, and trainable parameters."""
+
+    def cheapest(self) -> Cost:
+        """The least MACs that an architecture of the space can have."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a kind of networks is built.
+
+    Attributes:
+        network: a stand-alone network, from a space's `spec` and the number of classes.
+        layers: its table of layers, from the same.
+        costs: the cost model of a space, from the space and the number of classes.
+    """
+
+    network: Callable[[Any, int], Classifier]
+    layers: Callable[[Any, int], Iterator[Layer]]
+    costs: Callable[[Any, int], Costs]
+
+
+FAMILIES: dict[str, Family] = {
+    "mbconv": Family(Network, network_layers, CostModel),
+    "temporal_cell": Family(TemporalNetwork, temporal_layers, TemporalCostModel),
+}
+"""By the name that a space has as its `family`."""
+
+
+def build(space: SearchSpace, architecture: Architecture, classes: int) -> Classifier:
+    """The stand-alone network of an architecture, on the CPU, initialised by torch's own generator."""
+    return FAMILIES[space.family].network(space.spec(architecture), classes)
+
+
+def layers(space: SearchSpace, architecture: Architecture, classes: int) -> Iterator[Layer]:
+    """The network of an architecture, layer by layer, from input to logits.
+
+    A frozen backbone comes first, though it is no part of the architecture's cost: with the MACs of the frames seen.
+    """
+    own = list(FAMILIES[space.family].layers(space.spec(architecture), classes))
+    if space.backbone is not None:
+        yield backbone_layer(space.backbone, frames=own[0].shape_in[0])
+    yield from own
+
+
+def cost_model(space: SearchSpace, classes: int) -> Costs:
+    """The cost model of a space."""
+    return FAMILIES[space.family].costs(space, classes)

@@ -1,0 +1,224 @@
+"""The network of temporal cells, on the features of a frozen backbone, and its exact cost.
+
+Features are (N, C, T, 1) in channels-last memory, that is N, T, C: a temporal convolution is a 2-D one with a (k, 1)
+kernel, a point-wise one a matrix product (see `operators`). Every operator keeps C and T.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pvnas_bench.network.blocks import pointwise
+from pvnas_bench.network.cost import Cost, Layer
+from pvnas_bench.network.standalone import DROPOUT, Classifier
+from pvnas_bench.space import (
+    EDGES,
+    INACTIVE,
+    TEMPORAL_KERNELS,
+    Architecture,
+    Cell,
+    CellSpace,
+    CellSpec,
+    edge_name,
+)
+
+if TYPE_CHECKING:
+    from pvnas_bench.video import ClipBatch
+
+POOL = 3
+"""Time steps that a pooling operator sees."""
+
+
+class TemporalConvolution(nn.Module):
+    """ReLU, depth-wise temporal convolution, point-wise convolution, batch-norm: half of DARTS' separable one."""
+
+    def __init__(self, channels: int, taps: int, dilation: int) -> None:
+        super().__init__()
+        self.padding, self.dilation = (dilation * (taps - 1) // 2, 0), (dilation, 1)
+        self.depthwise = nn.Parameter(torch.empty(channels, 1, taps, 1))
+        nn.init.kaiming_normal_(self.depthwise, mode="fan_in", nonlinearity="relu")
+        self.pointwise = pointwise(channels, channels)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.conv2d(F.relu(x), self.depthwise, None, 1, self.padding, self.dilation, groups=x.shape[1])
+        out: Tensor = self.norm(self.pointwise(y))
+        return out
+
+
+def pooled(x: Tensor, token: str) -> Tensor:
+    """Maximum (``max3``) or mean (``avg3``) over the time steps before, at and after; the ends have no neighbour."""
+    empty = float("-inf") if token == "max3" else 0.0
+    padded = F.pad(x, (0, 0, 1, 1), value=empty)
+    before, after = padded[:, :, :-2], padded[:, :, 2:]
+    if token == "max3":
+        return torch.maximum(torch.maximum(before, x), after)
+    seen = F.pad(x.new_ones(x.shape[2]), (1, 1)).unfold(0, POOL, 1).sum(1)  # 2 at the ends
+    return (before + x + after) / seen[:, None]
+
+
+class TemporalPooling(nn.Module):
+    """A pooling operator with a batch-norm after it, as in DARTS."""
+
+    def __init__(self, channels: int, token: str) -> None:
+        super().__init__()
+        self.token = token
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.norm(pooled(x, self.token))
+        return out
+
+
+def cell_operator(token: str, channels: int) -> nn.Module:
+    """The operator of a token: (N, C, T, 1) → (N, C, T, 1)."""
+    if token == "skip":
+        return nn.Identity()
+    if token in TEMPORAL_KERNELS:
+        return TemporalConvolution(channels, *TEMPORAL_KERNELS[token])
+    return TemporalPooling(channels, token)
+
+
+class TemporalCell(nn.Module):
+    """A directed graph: node 1 = e01(x), node 2 = e02(x) + e12(node 1); out = batch-norm(node 1 + node 2)."""
+
+    def __init__(self, cell: Cell, channels: int) -> None:
+        super().__init__()
+        self.edges = nn.ModuleDict(
+            {
+                edge_name(edge): cell_operator(token, channels)
+                for edge, token in zip(EDGES, cell.operators, strict=True)
+                if token != "none"
+            }
+        )
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, T, 1) → (N, C, T, 1)."""
+        nodes: dict[int, Tensor] = {0: x}
+        for edge in EDGES:
+            if edge_name(edge) in self.edges:
+                y = self.edges[edge_name(edge)](nodes[edge[0]])
+                nodes[edge[1]] = nodes[edge[1]] + y if edge[1] in nodes else y
+        total = nodes[1] + nodes[2] if 1 in nodes else nodes[2]
+        out: Tensor = self.norm(total)
+        return out
+
+
+class TemporalNetwork(Classifier):
+    """A classifier of feature sequences: projection, cells, mean over time, linear; (N, F, T) → logits (N, classes)."""
+
+    def __init__(self, spec: CellSpec, classes: int) -> None:
+        super().__init__()
+        self.spec = spec
+        self.projection = pointwise(spec.features, spec.channels)
+        self.norm = nn.BatchNorm2d(spec.channels)
+        self.cells = nn.ModuleList(TemporalCell(cell, spec.channels) for cell in spec.cells)
+        self.dropout = nn.Dropout(DROPOUT)
+        self.classifier = nn.Linear(spec.channels, classes)
+        nn.init.normal_(self.classifier.weight, std=0.01)
+        nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        x = self.norm(self.projection(features.unsqueeze(-1)))
+        for cell in self.cells:
+            x = cell(x)
+        logits: Tensor = self.classifier(self.dropout(F.relu(x).mean((2, 3))))
+        return logits
+
+    def inputs(self, batch: "ClipBatch") -> Tensor:
+        """The features of `spec.steps` time steps, (N V, F, T)."""
+        return batch.features(self.spec.steps)
+
+    def blank(self, device: torch.device | str = "cpu") -> Tensor:
+        """One clip of zeros, (1, F, T)."""
+        return torch.zeros(1, self.spec.steps, self.spec.features, device=device).transpose(1, 2)
+
+
+# --- cost -------------------------------------------------------------------------------------------------------------
+
+
+def projection_cost(features: int, channels: int, steps: int) -> Cost:
+    """The input projection and its batch-norm."""
+    weights = features * channels
+    return Cost(weights * steps, weights + 2 * channels)
+
+
+def operator_cost(token: str, channels: int, steps: int) -> Cost:
+    """An edge's operator; pooling has the parameters of its batch-norm only, skip and none have nothing."""
+    if token in ("skip", "none"):
+        return Cost(0, 0)
+    if token not in TEMPORAL_KERNELS:
+        return Cost(0, 2 * channels)
+    weights = channels * TEMPORAL_KERNELS[token][0] + channels**2
+    return Cost(weights * steps, weights + 2 * channels)
+
+
+def classifier_cost(channels: int, classes: int) -> Cost:
+    """The classifier with its bias."""
+    return Cost(channels * classes, channels * classes + classes)
+
+
+def temporal_layers(spec: CellSpec, classes: int) -> Iterator[Layer]:
+    """The network, layer by layer, from features to logits; shapes are (time steps, 1, 1, channels)."""
+    shape = (spec.steps, 1, 1, spec.channels)
+    cost = projection_cost(spec.features, spec.channels, spec.steps)
+    yield Layer("projection", "conv 1", (spec.steps, 1, 1, spec.features), shape, cost.macs, cost.parameters)
+    for cell in spec.cells:
+        cost = Cost(0, 2 * spec.channels)
+        for token in cell.operators:
+            cost = cost + operator_cost(token, spec.channels, spec.steps)
+        yield Layer(cell.name, " ".join(cell.operators), shape, shape, cost.macs, cost.parameters)
+    cost = classifier_cost(spec.channels, classes)
+    yield Layer("head", "pool, linear", shape, (1, 1, 1, classes), cost.macs, cost.parameters)
+
+
+class TemporalCostModel:
+    """Costs of a cell space's architectures, by look-up: a query is one sum over its edges.
+
+    The backbone is no part of them: its features are computed once per clip, for all architectures.
+    """
+
+    def __init__(self, space: CellSpace, classes: int) -> None:
+        self.space, self.classes = space, classes
+        self._tables = [[self._table(steps, channels) for channels in space.channels] for steps in space.steps]
+        self._inputs = tuple(space.position(name) for name in ("steps", "cells", "channels"))
+
+    def _table(self, steps: int, channels: int) -> tuple[Cost, Mapping[str, Cost]]:
+        """What every network has, and the operators, by token."""
+        fixed = projection_cost(self.space.backbone.features, channels, steps)
+        tokens = {token for decision in self.space.decisions[3:] for token in decision.options}
+        operators = {token: operator_cost(token, channels, steps) for token in tokens}
+        return fixed + classifier_cost(channels, self.classes), operators
+
+    def __call__(self, architecture: Architecture) -> Cost:
+        """The exact cost of an architecture of this space."""
+        steps, cells, channels = (architecture.choices[i] for i in self._inputs)
+        total, operators = self._tables[steps][channels]
+        norms = 2 * self.space.channels[channels] * self.space.cells[cells]
+        macs, parameters = total.macs, total.parameters + norms
+        for decision, choice in zip(self.space.decisions[3:], architecture.choices[3:], strict=True):
+            if choice != INACTIVE:
+                cost = operators[decision.options[choice]]
+                macs += cost.macs
+                parameters += cost.parameters
+        return Cost(macs, parameters)
+
+    def cheapest(self) -> Cost:
+        """The least MACs that an architecture of the space can have (and the parameters that go with them)."""
+        costs = []
+        for row in self._tables:
+            for (fixed, operators), channels in zip(row, self.space.channels, strict=True):
+                cells = min(self.space.cells)
+                total = fixed + Cost(0, 2 * channels * cells)
+                for decision in self.space.decisions[3 : 3 + 3 * cells]:
+                    total = total + min((operators[token] for token in decision.options), key=_by_cost)
+                costs.append(total)
+        return min(costs, key=_by_cost)
+
+
+def _by_cost(cost: Cost) -> tuple[int, int]:
+    return cost.macs, cost.parameters

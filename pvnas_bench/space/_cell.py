@@ -1,0 +1,178 @@
+"""Spaces of temporal cells on the features of a frozen 2-D backbone.
+
+The setting of NAS-TC (Ren et al. 2021, arXiv 2104.01110): a 2-D network turns every frame into a feature vector once;
+what is searched is the small directed graphs, stitched one after another, that connect time.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from pvnas_bench.space._blocks import NetworkSpec
+from pvnas_bench.space._decisions import Architecture, Decision, SearchSpace
+
+CELL_OPERATORS: dict[str, str] = {
+    "t3": "temporal 3, depth-wise, then point-wise",
+    "t5": "temporal 5, depth-wise, then point-wise",
+    "t7": "temporal 7, depth-wise, then point-wise",
+    "t3d2": "temporal 3 with dilation 2, depth-wise, then point-wise",
+    "t3d3": "temporal 3 with dilation 3, depth-wise, then point-wise",
+    "max3": "maximum over 3 time steps",
+    "avg3": "mean over 3 time steps",
+    "skip": "identity",
+    "none": "no edge",
+}
+"""Operator tokens of an edge and what they mean."""
+
+TEMPORAL_KERNELS: dict[str, tuple[int, int]] = {
+    "t3": (3, 1),
+    "t5": (5, 1),
+    "t7": (7, 1),
+    "t3d2": (3, 2),
+    "t3d3": (3, 3),
+}
+"""Taps and dilation of the operators that are convolutions."""
+
+EDGES: tuple[tuple[int, int], ...] = ((0, 1), (0, 2), (1, 2))
+"""Edges of a cell, (from, to), in the order of its decisions: node 0 is the cell's input, 1 and 2 are summed.
+
+Edge (0, 2) always exists, so that no cell is empty; without edge (0, 1) there is no edge (1, 2).
+"""
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A 2-D network that is trained once and frozen.
+
+    Attributes:
+        network: it is trained as a clip classifier with `network.frames` frames; its blocks see single frames.
+        grid: its last feature map is averaged over grid x grid fields of equal size.
+
+    Raises:
+        ValueError: there are no such fields.
+    """
+
+    network: NetworkSpec
+    grid: int
+
+    def __post_init__(self) -> None:
+        size = math.ceil(self.network.size / 2)
+        for block in self.network.blocks:
+            size = math.ceil(size / block.stride)
+        if size % self.grid:
+            raise ValueError(f"a grid of {self.grid} does not divide the feature map of {size} x {size}")
+
+    @property
+    def features(self) -> int:
+        """Values per frame: channels of the last block times fields."""
+        return self.network.blocks[-1].cout * self.grid**2
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: the operator on each of `EDGES`; ``none`` where there is no edge."""
+
+    name: str
+    operators: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CellSpec:
+    """A temporal network: all that is needed to build it but the number of classes."""
+
+    steps: int
+    """Time steps that it sees of a clip's features."""
+    features: int
+    """Values per time step."""
+    channels: int
+    """After the input projection, and of every cell."""
+    cells: tuple[Cell, ...]
+
+
+def edge_name(edge: tuple[int, int]) -> str:
+    """An edge in a decision's name: ``01`` leads from node 0 to node 1."""
+    return f"{edge[0]}{edge[1]}"
+
+
+class CellSpace(SearchSpace):
+    """Decisions: ``steps``, ``cells``, ``channels`` (structural); ``operator.C.IJ`` of cell C's edge from node I to J.
+
+    Attributes:
+        backbone: the frozen network whose features the architectures take.
+    """
+
+    family = "temporal_cell"
+    backbone: Backbone
+
+    def __init__(
+        self,
+        name: str,
+        version: int,
+        *,
+        description: str,
+        backbone: Backbone,
+        steps: Sequence[int],
+        cells: Sequence[int],
+        channels: Sequence[int],
+        operators: Sequence[str],
+        caps: Mapping[str, int],
+        reference: Mapping[str, str],
+        experts: Mapping[str, Mapping[str, str]],
+    ) -> None:
+        """Declare a space; see `SearchSpace`.
+
+        Args:
+            steps, cells, channels: the options of the structural decisions, ascending.
+            operators: tokens of `CELL_OPERATORS` offered on every edge; ``none`` not on edge (0, 2).
+
+        Raises:
+            ValueError: an unknown operator.
+        """
+        if unknown := set(operators) - set(CELL_OPERATORS):
+            raise ValueError(f"space {name}: unknown operator {sorted(unknown)[0]}: use {', '.join(CELL_OPERATORS)}")
+        self.backbone = backbone
+        self.steps, self.cells, self.channels = tuple(steps), tuple(cells), tuple(channels)
+        decisions = [
+            Decision("steps", tuple(map(str, steps)), "structural", "input"),
+            Decision("cells", tuple(map(str, cells)), "structural", "input"),
+            Decision("channels", tuple(map(str, channels)), "structural", "input"),
+        ]
+        real = tuple(operator for operator in operators if operator != "none")
+        for cell in range(1, max(cells) + 1):
+            deep = ("cells", frozenset(str(depth) for depth in cells if depth >= cell))
+            fed = (self.decision(cell, EDGES[0]), frozenset(real))
+            decisions += [
+                Decision(self.decision(cell, EDGES[0]), tuple(operators), "modular", f"cell.{cell}", deep),
+                Decision(self.decision(cell, EDGES[1]), real, "modular", f"cell.{cell}", deep),
+                Decision(self.decision(cell, EDGES[2]), tuple(operators), "modular", f"cell.{cell}", fed),
+            ]
+        super().__init__(
+            name, version, decisions, description=description, caps=caps, reference=reference, experts=experts
+        )
+
+    @staticmethod
+    def decision(cell: int, edge: tuple[int, int]) -> str:
+        """The name of an edge's decision; cells count from 1."""
+        return f"operator.{cell}.{edge_name(edge)}"
+
+    def describe(self) -> dict[str, object]:
+        layout = {"backbone": asdict(self.backbone), "edges": EDGES}
+        return super().describe() | {"family": self.family, "layout": layout, "caps": self.caps}
+
+    def spec(self, architecture: Architecture) -> CellSpec:
+        """The temporal network of an architecture."""
+        options = self.options(architecture)
+        cells = tuple(
+            Cell(f"cell.{cell}", tuple(options.get(self.decision(cell, edge), "none") for edge in EDGES))
+            for cell in range(1, int(options["cells"]) + 1)
+        )
+        return CellSpec(int(options["steps"]), self.backbone.features, int(options["channels"]), cells)
+
+
+def cell_options(*, steps: int, cells: int, channels: int, operators: Sequence[str]) -> dict[str, str]:
+    """Options of a hand-designed network: the same operators, in the order of `EDGES`, in every cell."""
+    options = {"steps": str(steps), "cells": str(cells), "channels": str(channels)}
+    for cell in range(1, cells + 1):
+        for edge, operator in zip(EDGES, operators, strict=True):
+            options[CellSpace.decision(cell, edge)] = operator
+    return options

@@ -1,0 +1,248 @@
+"""NAS-TC on spaces of blocks: what is temporal is stitched to a 2-D path of the supernet, block by block.
+
+Stage 1 trains a 2-D network once: it does the heavy spatial features, and is frozen. Stage 2: from the first block to
+the last, each block tries the operators that mix time. Of each only what is new is trained (temporal kernels, their
+batch-norms, the classifier), from the same start and for the same number of steps; the most accurate on search-val
+stays, with its weights, and the next block is searched on top of the prefix chosen so far.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pvnas_bench import Architecture, Problem, SearchFinished, Strategy
+from pvnas_bench.mixtures import make_weight_optimiser, set_rate
+from pvnas_bench.space import KERNELS, BlockSpace, uniform_options
+
+Snapshot = dict[str, Tensor]
+
+
+def mixes_time(operator: str) -> bool:
+    """Whether an operator sees other frames."""
+    return operator == "tsm" or any(len(k) == 3 or k[-1] == 1 for k in KERNELS.get(operator, ()))
+
+
+def flat_architectures(space: BlockSpace) -> Iterator[Architecture]:
+    """2-D networks: one spatial operator and one expansion throughout, no squeeze-excitation."""
+    depths = [stage.depths for stage in space.stages]
+    for frames, size, expansion in itertools.product(space.frames, space.sizes, space.expansions):
+        for chosen in itertools.product(*depths):
+            yield space.from_options(
+                uniform_options(
+                    space.stages,
+                    frames=frames,
+                    size=size,
+                    depths=chosen,
+                    operators=["s3"] * len(space.stages),
+                    expansion=expansion,
+                    se=space.se[0],
+                )
+            )
+
+
+class BlockStitching(Strategy):
+    """The search of `nas_tc` on a space of blocks."""
+
+    def setup(self, problem: Problem) -> None:
+        self.problem, space = problem, problem.space
+        self.fallback = problem.sample(problem.rng("fallback"))
+        flat = [a for a in flat_architectures(space) if problem.feasible(a)]
+        like = [a for a in flat if self._structure(a) == self._structure(space.reference)]
+        self.backbone = max(like or flat or [self.fallback], key=lambda a: problem.cost(a).macs)
+        self.chosen = self.backbone
+        self.supernet = problem.supernet()
+        self.weight_optimiser = make_weight_optimiser(self.supernet.parameters(), self.config)
+        self.queue = self._queue()
+        self.trials: list[list[Any]] = []
+        self.start: Snapshot = {}
+        """The temporal weights that every candidate of the current block starts from."""
+        self.best: Snapshot = {}
+        self.spent = {"backbone": 0.0, "temporal": 0.0}
+        self.final: dict[str, float] = {}
+
+    def _structure(self, architecture: Architecture) -> list[int]:
+        """Frames, size, depths, and the expansions."""
+        return [
+            choice
+            for decision, choice in zip(self.problem.space.decisions, architecture.choices, strict=True)
+            if decision.level == "structural" or decision.name.startswith("expansion")
+        ]
+
+    def _queue(self) -> list[tuple[str, str]]:
+        """What is tried: (block, operator), blocks in order, the spatial operator first."""
+        space, options = self.problem.space, self.problem.space.options(self.backbone)
+        queue = []
+        for slot in space.slots:
+            if (spatial := options.get(f"operator.{slot.name}")) is not None and spatial != "skip":
+                queue += [(slot.name, o) for o in (spatial, *filter(mixes_time, slot.operators))]
+        return queue
+
+    # --- stage 1: the backbone ----------------------------------------------------------------------------------------
+
+    @property
+    def backbone_budget(self) -> float:
+        return float(self.config.backbone_share * self.problem.ledger.budget)
+
+    def step(self) -> None:
+        """One epoch of the backbone, or one operator tried in one block."""
+        if self.problem.ledger.spent < self.backbone_budget and not self.trials:
+            self._train_backbone()
+        elif len(self.trials) < len(self.queue):
+            self._try(*self.queue[len(self.trials)])
+        elif not self.final:
+            self._measure_clip_lengths()
+        else:
+            raise SearchFinished
+
+    def _train_backbone(self) -> None:
+        before, losses = self.problem.ledger.spent, []
+        for batch in self.problem.search_batches("train"):
+            progress = self.problem.ledger.spent / self.backbone_budget
+            if progress >= 1:
+                break
+            set_rate(self.weight_optimiser, self.config, progress)
+            loss = self.supernet.loss(batch, self.backbone, self.config.label_smoothing)
+            self.problem.backward(loss)
+            self.problem.update(self.weight_optimiser, clip=self.config.gradient_clip)
+            losses.append(float(loss.detach()))
+        self.spent["backbone"] += self.problem.ledger.spent - before
+        self.problem.log(train_loss=float(np.mean(losses)))
+
+    # --- stage 2: time ------------------------------------------------------------------------------------------------
+
+    def trainable(self, block: str) -> dict[str, nn.Parameter]:
+        """What stage 2 may train for a block, by name: temporal kernels, batch-norms of operators that mix time, γ and
+        β of its candidates (see `_keep_spatial`), and the classifier.
+        """
+        index = [slot.name for slot in self.problem.space.slots].index(block)
+        kinds = ("operators.temporal", "operators.full", "scale", "shift")
+        norms = tuple(f"operator_norms.{operator}" for operator in KERNELS if mixes_time(operator))
+        own = tuple(f"network.blocks.{index}.{part}" for part in (*kinds, *norms))
+        return {
+            name: parameter
+            for name, parameter in self.supernet.named_parameters()
+            if name.startswith((*own, "network.head.classifier."))
+        }
+
+    def _keep_spatial(self, block: str, parameters: Mapping[str, nn.Parameter]) -> None:
+        """Clear the gradient of the spatial candidates' γ and β: they are the backbone's."""
+        slot = next(slot for slot in self.problem.space.slots if slot.name == block)
+        spatial = [o for o, operator in enumerate(slot.operators) if not mixes_time(operator)]
+        for name, parameter in parameters.items():
+            if name.endswith(("scale", "shift")) and parameter.grad is not None:
+                parameter.grad[spatial] = 0.0
+
+    def _snapshot(self, block: str) -> Snapshot:
+        return {name: parameter.detach().clone() for name, parameter in self.trainable(block).items()}
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        parameters = dict(self.supernet.named_parameters())
+        with torch.no_grad():
+            for name, value in snapshot.items():
+                parameters[name].copy_(value)
+
+    def replaced(self, block: str, operator: str) -> Architecture:
+        """The prefix chosen so far with another operator in a block."""
+        space, choices = self.problem.space, [max(c, 0) for c in self.chosen.choices]
+        slot = next(slot for slot in space.slots if slot.name == block)
+        choices[space.groups[block][0]] = slot.operators.index(operator)
+        return space.architecture(choices)
+
+    def _try(self, block: str, operator: str) -> None:
+        """Train what is new of one operator in one block, measure it, and keep it if it is the best of its block."""
+        before = self.problem.ledger.spent
+        candidate = self.replaced(block, operator)
+        earlier = [top1 for b, _, top1 in self.trials if b == block]
+        if not earlier:
+            self.start = self._snapshot(block)
+        self._restore(self.start)
+        top1 = -1.0
+        if self.problem.feasible(candidate):
+            self._train_temporal(block, candidate)
+            top1, _ = self.supernet.validate(candidate, self.problem.validation_batches())
+        if not earlier or top1 > max(earlier):
+            self.best = self._snapshot(block)
+        self.trials.append([block, operator, top1])
+        if len(self.trials) == len(self.queue) or self.queue[len(self.trials)][0] != block:
+            self._choose(block)
+        self.spent["temporal"] += self.problem.ledger.spent - before
+        self.problem.log(val_top1=max(top1 for b, _, top1 in self.trials if b == block))
+
+    def _train_temporal(self, block: str, candidate: Architecture) -> None:
+        """Adam on the temporal weights along one path, for its share of what is left of the budget."""
+        problem, config = self.problem, self.config
+        clips, reference = problem.clips_in("val"), problem.ledger.reference
+        validation = problem.cost(candidate).macs * clips / reference
+        lengths = clips * sum(problem.cost(self._at(f)).macs for f in range(len(problem.space.frames))) / reference
+        trials = len(self.queue) - len(self.trials)
+        share = (problem.ledger.left - 1.2 * lengths) / trials - validation
+        start, batches = problem.ledger.spent, iter(problem.search_batches("train"))
+        parameters = self.trainable(block)
+        optimiser = torch.optim.Adam(parameters.values(), lr=config.temporal_rate)
+        macs = problem.cost(candidate).macs
+        one = 3 * macs * min(problem.batch_size, problem.clips_in("train")) / problem.ledger.reference
+        while (spent := problem.ledger.spent - start) + one <= share:
+            batch = next(batches, None)
+            if batch is None:
+                batches = iter(problem.search_batches("train"))
+                batch = next(batches)
+            for group in optimiser.param_groups:
+                group["lr"] = config.temporal_rate * (1 - spent / share)
+            problem.backward(self.supernet.loss(batch, candidate, config.label_smoothing))
+            self._keep_spatial(block, parameters)
+            problem.update(optimiser, clip=config.gradient_clip)
+            self.supernet.zero_grad(set_to_none=True)
+
+    def _choose(self, block: str) -> None:
+        top1, _, operator = max((t, -i, o) for i, (b, o, t) in enumerate(self.trials) if b == block)
+        if top1 >= 0:
+            self.chosen = self.replaced(block, operator)
+            self._restore(self.best)
+
+    def _measure_clip_lengths(self) -> None:
+        """Accuracy of the network found on clips of every number of frames, by the weights of the search."""
+        for f, frames in enumerate(self.problem.space.frames):
+            top1, _ = self.supernet.validate(self._at(f), self.problem.validation_batches())
+            self.final[f"top1_at_{frames}_frames"] = top1
+
+    def _at(self, frames: int) -> Architecture:
+        """The network found so far with another option of frames."""
+        return self.problem.space.architecture([frames, *(max(c, 0) for c in self.chosen.choices[1:])])
+
+    # --- what the harness asks for ------------------------------------------------------------------------------------
+
+    def incumbent(self) -> Architecture:
+        return self.chosen
+
+    def diagnostics(self) -> Mapping[str, Any]:
+        temporal = self.problem.cost(self.chosen).parameters - self.problem.cost(self.backbone).parameters
+        return self.final | {
+            "trials": [list(row) for row in self.trials],
+            "cost": dict(self.spent),
+            "temporal_parameters": temporal,
+            "temporal_share": temporal / self.problem.cost(self.chosen).parameters,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "supernet": self.supernet.state_dict(),
+            "weight_optimiser": self.weight_optimiser.state_dict(),
+            "chosen": str(self.chosen),
+            "trials": [list(row) for row in self.trials],
+            "start": dict(self.start),
+            "best": dict(self.best),
+            "spent": dict(self.spent),
+            "final": dict(self.final),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.supernet.load_state_dict(state["supernet"])
+        self.weight_optimiser.load_state_dict(state["weight_optimiser"])
+        self.chosen = self.problem.space.parse(state["chosen"])
+        self.trials = [list(row) for row in state["trials"]]
+        self.start, self.best = dict(state["start"]), dict(state["best"])
+        self.spent, self.final = dict(state["spent"]), dict(state["final"])
