@@ -32,7 +32,9 @@ class Grid(BaseModel):
 
     Attributes:
         strategies: names or paths, with hyper-parameters in brackets: ``expert[network=tsm]``.
+        protocol: None: quick; with tables, theirs.
         seeds: 0, 1, … seeds - 1.
+        tabular, partial: as in a `Request`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,10 +42,12 @@ class Grid(BaseModel):
     strategies: tuple[str, ...] = Field(min_length=1)
     spaces: tuple[str, ...] = Field(("st_default",), min_length=1)
     datasets: tuple[str, ...] = Field(("synthetic_motion",), min_length=1)
-    protocol: str = "quick"
+    protocol: str | None = None
     cap: str | None = None
     budget: float | None = None
     seeds: int = Field(3, ge=1)
+    tabular: bool = False
+    partial: bool = False
 
     @classmethod
     def load(cls, path: Path) -> "Grid":
@@ -74,7 +78,9 @@ class Grid(BaseModel):
             where = ".".join(map(str, first["loc"]))
             raise UsageError(f"a grid's {where}: {first['msg']} (it has {known})") from None
 
-    def requests(self, results: Path, *, device: str = "auto", threads: int = 1) -> list[Request]:
+    def requests(
+        self, results: Path, *, device: str = "auto", threads: int = 1, tables: Path | None = None
+    ) -> list[Request]:
         """One request for each cell, all strategies of a seed before the next seed."""
         return [
             Request(
@@ -89,6 +95,9 @@ class Grid(BaseModel):
                 results=results,
                 device=device,
                 threads=threads,
+                tabular=self.tabular,
+                tables=tables,
+                partial=self.partial,
             )
             for seed in range(self.seeds)
             for dataset in self.datasets

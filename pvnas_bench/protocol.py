@@ -85,6 +85,14 @@ PROTOCOLS = {
             proxy_epochs=10,
             retrainings=3,
         ),
+        Protocol(
+            "micro",
+            1,
+            "for spaces of which a table knows every architecture: 75 reference trainings of search, 12 epochs",
+            budget=75.0,
+            epochs=12,
+            proxy_epochs=12,
+        ),
     )
 }
 
