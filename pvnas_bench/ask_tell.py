@@ -6,6 +6,7 @@ remembers every answer, and never pays twice for the same one.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from pvnas_bench.problem import Problem
@@ -52,12 +53,11 @@ class AskTell(Strategy):
         Raises:
             SearchFinished: there was none in `REPEATS` asks.
         """
-        known = {(evaluation.architecture, evaluation.epochs): evaluation for evaluation in self.history}
         for _ in range(REPEATS):
             asked = self.ask()
             trial = asked if isinstance(asked, Trial) else Trial(asked)
             epochs = trial.epochs or self.problem.proxy_epochs
-            found = known.get((trial.architecture, epochs))
+            found = self._known(trial.architecture, epochs)
             evaluation = found or self.problem.evaluate(trial.architecture, epochs)
             self.history.append(evaluation)
             self.tell(evaluation)
@@ -66,10 +66,18 @@ class AskTell(Strategy):
                 return
         raise SearchFinished
 
+    def _known(self, architecture: Architecture, epochs: int) -> Evaluation | None:
+        """The answer to an earlier ask for the same, the last of them."""
+        choices = architecture.choices
+        for evaluation in reversed(self.history):
+            if evaluation.epochs == epochs and evaluation.architecture.choices == choices:
+                return evaluation
+        return None
+
     @staticmethod
     def best(evaluations: list[Evaluation]) -> Evaluation:
         """The most accurate of those trained longest, the first of equals."""
-        return max(evaluations, key=lambda evaluation: (evaluation.epochs, evaluation.top1))
+        return max(evaluations, key=attrgetter("epochs", "top1"))
 
     def incumbent(self) -> Architecture:
         return self.best(self.history).architecture if self.history else self.fallback

@@ -80,11 +80,15 @@ class Problem:
 
     def rng(self, name: str) -> np.random.Generator:
         """The numpy generator of this name: one stream per name, the same in every run of the seed."""
-        return self._rngs.setdefault(name, seeding.generator(self.seed, "strategy", name))
+        if name not in self._rngs:
+            self._rngs[name] = seeding.generator(self.seed, "strategy", name)
+        return self._rngs[name]
 
     def torch_rng(self, name: str) -> torch.Generator:
         """The torch generator (CPU) of this name."""
-        return self._torch_rngs.setdefault(name, seeding.torch_generator(self.seed, "strategy", name))
+        if name not in self._torch_rngs:
+            self._torch_rngs[name] = seeding.torch_generator(self.seed, "strategy", name)
+        return self._torch_rngs[name]
 
     # --- architectures ------------------------------------------------------------------------------------------------
 

@@ -68,11 +68,11 @@ def info(space: str, dataset: str, tables: Path | None, *, as_json: bool) -> int
         f"{about.stem}: {len(table)} of {about.space.architectures} architectures, "
         f"{facts['trainings']} trainings ({', '.join(f'seed {s}: {n}' for s, n in facts['seeds'].items())})",
         f"  space         {about.space.fingerprint}",
-        f"  data          {about.data.name}, {len(about.data.classes)} classes, fingerprint {about.data.fingerprint[:12]}",
+        f"  data          {about.data.name}, {len(about.data.classes)} classes, {about.data.fingerprint[:12]}",
         f"  clips         {_clips(about)}",
         f"  recipe        {about.protocol.name} version {about.protocol.version}, {about.epochs} epochs",
         f"  test top-1    {facts['lowest']:.1%} to {facts['highest']:.1%}, mean {facts['mean']:.1%}",
-        f"  a training    {facts['seconds']:.1f} CPU seconds, {facts['seconds'] * facts['trainings'] / 3600:.1f} h in all",
+        f"  a training    {facts['seconds']:.1f} CPU seconds, {facts['hours']:.1f} hours in all",
         f"  made by       {len(table.sessions)} builds, pvnas-bench {', '.join(facts['versions'])}, "
         f"{', '.join(facts['processors'])}",
         f"  fingerprint   {table.fingerprint}",
@@ -103,6 +103,7 @@ def _facts(table: Table) -> dict[str, Any]:
         "highest": max(truths),
         "mean": fmean(truths),
         "seconds": fmean(t.seconds for t in trainings),
+        "hours": sum(t.seconds for t in trainings) / 3600,
         "versions": sorted({session.pvnas_bench for session in table.sessions}),
         "processors": sorted({str(session.hardware["processor"]) for session in table.sessions}),
         "fingerprint": table.fingerprint,
@@ -124,7 +125,7 @@ def query(architecture: str, space: str, dataset: str, tables: Path | None, *, a
             "architectures, build the rest with `table build`"
         )
     if as_json:
-        print(json.dumps([json.loads(training.model_dump_json()) for training in trainings]))
+        print(json.dumps([training._asdict() for training in trainings]))
         return OK
     first = trainings[0]
     print(f"{string} on {table.about.data.name}: {first.macs / 1e6:.2f} MMACs, {first.parameters:,} parameters")

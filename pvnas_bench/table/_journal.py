@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.table._schema import About, Session, Training
+
+TRAINING = TypeAdapter(Training)
 
 
 @dataclass
@@ -35,7 +37,7 @@ class Content:
         for training in later.trainings:
             if training.key not in known:
                 known.add(training.key)
-                self.trainings.append(training.model_copy(update={"session": training.session + shift}))
+                self.trainings.append(training._replace(session=training.session + shift))
 
 
 def read(path: Path) -> Content:
@@ -55,7 +57,7 @@ def read(path: Path) -> Content:
             elif kind == "session":
                 content.sessions.append(Session.model_validate(values))
             elif kind == "training":
-                content.trainings.append(Training.model_validate(values))
+                content.trainings.append(TRAINING.validate_python(values))
             else:
                 raise ValueError(f"unknown kind {kind!r}")
         except (ValueError, AttributeError, ValidationError) as error:
@@ -76,7 +78,8 @@ class Journal:
     def append(self, entry: About | Session | Training) -> None:
         """Write one entry; it is on the disk when this returns."""
         kind = {About: "about", Session: "session", Training: "training"}[type(entry)]
-        line = json.dumps({kind: json.loads(entry.model_dump_json())}, separators=(",", ":"))
+        values = entry._asdict() if isinstance(entry, Training) else json.loads(entry.model_dump_json())
+        line = json.dumps({kind: values}, separators=(",", ":"))
         self._file.write(line.encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())

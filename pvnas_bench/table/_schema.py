@@ -1,7 +1,7 @@
 """What a table holds: one training for each architecture and seed, and how they were made."""
 
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -64,7 +64,7 @@ class Session(_Model):
     hardware: dict[str, Any]
 
 
-class Training(_Model):
+class Training(NamedTuple):
     """One architecture trained from scratch on search-train, once, and tested.
 
     Accuracies are fractions, losses mean cross-entropies; all of them have the precision of float32. A training that
@@ -73,8 +73,8 @@ class Training(_Model):
 
     architecture: str
     seed: int
-    session: int = 0
-    """Position in the table's list of sessions."""
+    session: int
+    """Position in the list of sessions of the file that it is in."""
     macs: int
     """Of one clip's forward pass."""
     parameters: int

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pvnas_bench.errors import UsageError
-from pvnas_bench.records import write_atomically
+from pvnas_bench.records import without_cycle_collection, write_atomically
 from pvnas_bench.table import _journal
 from pvnas_bench.table._journal import Content
 from pvnas_bench.table._schema import About, Session, Training
@@ -119,8 +119,7 @@ def read_parquet(path: Path) -> Content:
             columns[name] = list(map(tuple, flat.reshape(len(table), -1).tolist()))
         else:
             columns[name] = values.to_pylist() if name == "architecture" else values.to_numpy().tolist()
-    rows = zip(*columns.values(), strict=True)
-    trainings = [Training.model_construct(None, **dict(zip(columns, row, strict=True))) for row in rows]
+    trainings = list(map(Training, *(columns[name] for name in Training._fields)))
     return Content(about, sessions, trainings)
 
 
@@ -130,10 +129,11 @@ def load(files: Files) -> Table:
     Raises:
         UsageError: there is none, or it cannot be read.
     """
-    content = files.read()
-    if content.about is None or not content.trainings:
-        raise UsageError(f"no table {files.stem} in {files.folder}: build it with `table build`")
-    return Table(content.about, content.sessions, content.trainings)
+    with without_cycle_collection():
+        content = files.read()
+        if content.about is None or not content.trainings:
+            raise UsageError(f"no table {files.stem} in {files.folder}: build it with `table build`")
+        return Table(content.about, content.sessions, content.trainings)
 
 
 def find(space: str, dataset: str, folder: Path | None = None) -> Table:

@@ -121,6 +121,7 @@ class Trainer:
         return Training(
             architecture=str(architecture),
             seed=seed,
+            session=0,
             macs=cost.macs,
             parameters=cost.parameters,
             training_macs=search.ledger.macs + cost.macs * views * len(self._splits["val"]),
@@ -214,7 +215,7 @@ def build(
                 journal.append(about)
             journal.append(session())
             for done, training in enumerate(_trained(recipe, asked, workers), 1):
-                training = training.model_copy(update={"session": len(begun.sessions)})
+                training = training._replace(session=len(begun.sessions))
                 journal.append(training)
                 yield Progress(files.parquet, done, len(asked), len(known), training)
         files.compact()
