@@ -88,10 +88,10 @@ PROTOCOLS = {
         Protocol(
             "micro",
             1,
-            "for spaces of which a table knows every architecture: 75 reference trainings of search, 12 epochs",
-            budget=75.0,
-            epochs=12,
-            proxy_epochs=12,
+            "for spaces that have a table: 60 reference trainings of search, every training of 20 epochs",
+            budget=60.0,
+            epochs=20,
+            proxy_epochs=20,
         ),
     )
 }
