@@ -392,6 +392,9 @@ def table_report(
     ] = None,
     results: Annotated[Path | None, typer.Option(help="Runs on the tables, for regret curves.", metavar="DIR")] = None,
     tables: Tables = None,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="Score every untrained network too, which needs the clips and minutes.")
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option(help="The page; its pictures lie beside it.  [default: results/SPACE.md]", metavar="FILE"),
@@ -399,7 +402,8 @@ def table_report(
 ) -> int:
     """Write a page of what the tables of a space teach, and print its path."""
     from pvnas_bench.cli import _table
+    from pvnas_bench.cli._quiet import quiet
 
-    return _table.report(
-        space, dataset or ["synthetic_motion"], results, tables, output or Path("results", f"{space}.md")
-    )
+    with quiet():
+        page = output or Path("results", f"{Path(space).stem}.md")
+        return _table.report(space, dataset or ["synthetic_motion"], results, tables, page, scores=scores)

@@ -167,13 +167,21 @@ def verify(space: str, dataset: str, sample: int, seed: int, tables: Path | None
     return OK if verdict.agrees else FAILED
 
 
-def report(space: str, datasets: Sequence[str], results: Path | None, tables: Path | None, output: Path) -> int:
+def report(
+    space: str, datasets: Sequence[str], results: Path | None, tables: Path | None, output: Path, *, scores: bool
+) -> int:
     """Write the page and print its path."""
     from pvnas_bench.table import report as reporting
 
     known = registry.get_space(space)
     found = [find(known.name, dataset, tables) for dataset in datasets]
+    scored = {}
+    if scores:
+        from pvnas_bench.table.scores import score_all
+
+        for table, dataset in zip(found, datasets, strict=True):
+            scored[table.about.data.name] = score_all(table, space, dataset, tables)
     with _results.writing(output):
-        reporting.write(known, found, results, output)
+        reporting.write(known, found, scored, results, output)
     print(output)
     return OK

@@ -9,6 +9,7 @@ import numpy as np
 from pvnas_bench import seeding
 from pvnas_bench.errors import UsageError
 from pvnas_bench.request import Observer
+from pvnas_bench.table._lessons import noise
 from pvnas_bench.table._schema import Training
 from pvnas_bench.table._table import Table
 from pvnas_bench.table.build import Recipe, Trainer
@@ -61,16 +62,6 @@ def pairs(
         yield Pair(told, trainer(told.architecture, told.seed))
 
 
-def seed_deviation(table: Table) -> float:
-    """The standard deviation of test top-1 over seeds, pooled over architectures with several; nan without any."""
-    values = table.matrix("test_top1")
-    several = values[(~np.isnan(values)).sum(1) > 1]
-    if not len(several):
-        return math.nan
-    squares = np.nansum((several - np.nanmean(several, axis=1, keepdims=True)) ** 2)
-    return float(np.sqrt(squares / ((~np.isnan(several)).sum() - len(several))))
-
-
 @dataclass(frozen=True)
 class Verdict:
     """Whether repeated trainings agree with a table, in words too."""
@@ -86,16 +77,17 @@ def judge(table: Table, found: Sequence[Pair]) -> Verdict:
     training drifts apart as if it had another seed.
 
     Raises:
-        UsageError: no architecture has two seeds, so that σ is not known.
+        UsageError: fewer than three architectures have two seeds, so that σ is not known.
     """
     from scipy.stats import chi2
 
-    sigma = seed_deviation(table)
-    if math.isnan(sigma):
+    known = noise(table.matrix("test_top1"))
+    if known is None:
         raise UsageError(
-            f"the table {table.about.stem} has no architecture with two seeds to tell the spread of a training: "
-            "build some with `table build --sample 20 --seed 1`"
+            f"the table {table.about.stem} has not enough architectures with two seeds to tell the spread of a "
+            "training: build some with `table build --sample 20 --seed 1`"
         )
+    sigma = known.seed_deviation
     differences = np.array([pair.difference for pair in found])
     limit = math.sqrt(2 * sigma**2 * chi2.ppf(1 - ERROR, len(found)) / len(found))
     root = float(np.sqrt((differences**2).mean()))
