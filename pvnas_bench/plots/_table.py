@@ -88,7 +88,7 @@ def regret(task: str, found: Sequence[Regret]) -> Figure:
     """Mean regret of each entry against cost, with 95 % bootstrap bands; random search is the line to beat."""
     made = figure(8.2, max(4.2, 0.24 * len(found) + 1.6))
     axes = made.subplots()
-    styles = looks([(regret.entry, "search") for regret in found])
+    styles = looks([(regret.entry, regret.role) for regret in found])
     ends = []
     for one in found:
         look = styles[one.entry]
@@ -99,6 +99,8 @@ def regret(task: str, found: Sequence[Regret]) -> Figure:
             )
         ends.append((float(100 * one.mean[-1]), f"{clean(one.entry)} ({len(one.final)} runs)", look.colour))
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.set_xlim(float(found[0].at[0]), float(found[0].at[-1]))
     axes.set_ylim(bottom=0)
     axes.set_xlabel("search cost (reference trainings)")

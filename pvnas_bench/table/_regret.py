@@ -28,6 +28,7 @@ class Regret:
     """
 
     entry: str
+    role: records.Role
     at: npt.NDArray[np.float64]
     mean: npt.NDArray[np.float64]
     low: npt.NDArray[np.float64]
@@ -41,7 +42,7 @@ def regrets(folder: Path, table: Table) -> list[Regret]:
     Before its first step a search stands for an architecture like any other: its regret is that of its first
     incumbent.
     """
-    curves: dict[str, list[npt.NDArray[np.float64]]] = defaultdict(list)
+    curves: dict[tuple[str, records.Role], list[npt.NDArray[np.float64]]] = defaultdict(list)
     grid: npt.NDArray[np.float64] | None = None
     for path in records.find(folder):
         record = records.load(path)
@@ -53,11 +54,11 @@ def regrets(folder: Path, table: Table) -> list[Regret]:
         values = [step.metrics["regret"] for step in record.trajectory]
         curve = step_values(at, values, grid)
         curve[np.isnan(curve)] = values[0]
-        curves[record.strategy.entry].append(curve)
+        curves[record.strategy.entry, record.strategy.role].append(curve)
     found = []
-    for entry, rows in sorted(curves.items()):
+    for (entry, role), rows in sorted(curves.items()):
         assert grid is not None
-        found.append(Regret(entry, grid, *mean_band(rows), np.array([row[-1] for row in rows])))
+        found.append(Regret(entry, role, grid, *mean_band(rows), np.array([row[-1] for row in rows])))
     return sorted(found, key=lambda regret: float(regret.mean[-1]))
 
 
