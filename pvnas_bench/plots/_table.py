@@ -36,7 +36,7 @@ def operators(effects: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figur
     grid = made.subplots(1, len(tasks), squeeze=False)
     for axes, task in zip(grid.flat, tasks, strict=True):
         values = np.array([[100 * effects[task].get(d, {}).get(o, np.nan) for d in decisions] for o in options])
-        limit = float(np.nanmax(np.abs(values)))
+        limit = max(float(np.nanmax(np.abs(values))), 0.1)  # a scale even where nothing differs
         axes.imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit, aspect="auto")
         for row, column in zip(*np.nonzero(~np.isnan(values)), strict=True):
             dark = abs(values[row, column]) > 0.65 * limit
@@ -77,7 +77,8 @@ def fidelity(taus: Mapping[str, Sequence[float]]) -> Figure:
         axes.plot(
             range(1, len(taus[task]) + 1), taus[task], color=look.colour, linestyle=look.dash, marker=look.marker, ms=4
         )
-        ends.append((float(taus[task][-1]), clean(task), look.colour))
+        if not np.isnan(taus[task][-1]):  # undefined where all accuracies are equal
+            ends.append((float(taus[task][-1]), clean(task), look.colour))
     axes.set_xlabel("epochs of the training")
     axes.set_ylabel("Kendall τ of its search-val top-1\nwith the mean test top-1")
     end_labels(axes, ends)

@@ -167,7 +167,7 @@ def _informative(table: Table) -> list[str]:
         _points(noise.spread),
         _points(noise.seed_deviation),
         _points(noise.standard_error),
-        f"{noise.spread / noise.standard_error:.1f}",
+        f"{noise.spread / noise.standard_error:.1f}" if noise.standard_error else "–",
         gap,
         _tau(noise.tau),
     ]
