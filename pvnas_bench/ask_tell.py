@@ -33,6 +33,8 @@ class AskTell(Strategy):
 
     def setup(self, problem: Problem) -> None:
         self.problem, self.history = problem, []
+        self._known: dict[tuple[Architecture, int], Evaluation] = {}
+        self._best: Evaluation | None = None
         self.fallback = problem.sample(problem.rng("sample"))
         self.prepare()
 
@@ -52,30 +54,35 @@ class AskTell(Strategy):
         Raises:
             SearchFinished: there was none in `REPEATS` asks.
         """
-        known = {(evaluation.architecture, evaluation.epochs): evaluation for evaluation in self.history}
         for _ in range(REPEATS):
             asked = self.ask()
             trial = asked if isinstance(asked, Trial) else Trial(asked)
             epochs = trial.epochs or self.problem.proxy_epochs
-            found = known.get((trial.architecture, epochs))
+            found = self._known.get((trial.architecture, epochs))
             evaluation = found or self.problem.evaluate(trial.architecture, epochs)
-            self.history.append(evaluation)
+            best = self._remember(evaluation)
             self.tell(evaluation)
             if found is None:
-                self.problem.log(val_top1=self.best(self.history).top1)
+                self.problem.log(val_top1=best.top1)
                 return
         raise SearchFinished
 
-    @staticmethod
-    def best(evaluations: list[Evaluation]) -> Evaluation:
-        """The most accurate of those trained longest, the first of equals."""
-        return max(evaluations, key=lambda evaluation: (evaluation.epochs, evaluation.top1))
+    def _remember(self, evaluation: Evaluation) -> Evaluation:
+        """Add to the history; the most accurate of those trained longest, the first of equals."""
+        self.history.append(evaluation)
+        self._known[evaluation.architecture, evaluation.epochs] = evaluation
+        best = self._best
+        if best is None or (evaluation.epochs, evaluation.top1) > (best.epochs, best.top1):
+            self._best = best = evaluation
+        return best
 
     def incumbent(self) -> Architecture:
-        return self.best(self.history).architecture if self.history else self.fallback
+        return self._best.architecture if self._best else self.fallback
 
     def state_dict(self) -> dict[str, Any]:
         return {"history": [[str(e.architecture), e.top1, e.loss, e.epochs] for e in self.history]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.history = [self.problem.restore(*told) for told in state["history"]]
+        self.history, self._known, self._best = [], {}, None
+        for told in state["history"]:
+            self._remember(self.problem.restore(*told))

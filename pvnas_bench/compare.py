@@ -8,7 +8,7 @@ import multiprocessing
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,8 @@ from pvnas_bench.runner import Run
 State = Literal["waiting", "running", "ok", "failed", "timeout", "interrupted", "refused"]
 DONE: frozenset[State] = frozenset({"ok"})
 RETRIED: frozenset[State] = frozenset({"failed", "timeout"})
+BATCH = 20
+"""Cells on a table that a process runs at a time."""
 ENTRY = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<settings>[^\[\]]*)\])?")
 
 
@@ -32,7 +34,9 @@ class Grid(BaseModel):
 
     Attributes:
         strategies: names or paths, with hyper-parameters in brackets: ``expert[network=tsm]``.
+        protocol: None: quick; with tables, theirs.
         seeds: 0, 1, … seeds - 1.
+        tabular, partial: as in a `Request`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,10 +44,12 @@ class Grid(BaseModel):
     strategies: tuple[str, ...] = Field(min_length=1)
     spaces: tuple[str, ...] = Field(("st_default",), min_length=1)
     datasets: tuple[str, ...] = Field(("synthetic_motion",), min_length=1)
-    protocol: str = "quick"
+    protocol: str | None = None
     cap: str | None = None
     budget: float | None = None
     seeds: int = Field(3, ge=1)
+    tabular: bool = False
+    partial: bool = False
 
     @classmethod
     def load(cls, path: Path) -> "Grid":
@@ -74,7 +80,9 @@ class Grid(BaseModel):
             where = ".".join(map(str, first["loc"]))
             raise UsageError(f"a grid's {where}: {first['msg']} (it has {known})") from None
 
-    def requests(self, results: Path, *, device: str = "auto", threads: int = 1) -> list[Request]:
+    def requests(
+        self, results: Path, *, device: str = "auto", threads: int = 1, tables: Path | None = None
+    ) -> list[Request]:
         """One request for each cell, all strategies of a seed before the next seed."""
         return [
             Request(
@@ -89,6 +97,9 @@ class Grid(BaseModel):
                 results=results,
                 device=device,
                 threads=threads,
+                tabular=self.tabular,
+                tables=tables,
+                partial=self.partial,
             )
             for seed in range(self.seeds)
             for dataset in self.datasets
@@ -167,12 +178,14 @@ def work(request: Request) -> None:
 
 
 def compare(cells: Sequence[Cell], *, workers: int, retry_failed: bool = False) -> Iterator[Cell]:
-    """Run every cell that is not done, each in a process of its own.
+    """Run every cell that is not done, each in a process of its own; searches on a table share processes.
 
     Yields:
         each cell when it starts and when it ends, in the order in which that happens.
     """
-    waiting = [cell for cell in cells if cell.state not in DONE and (retry_failed or cell.state not in RETRIED)]
+    asked = [cell for cell in cells if cell.state not in DONE and (retry_failed or cell.state not in RETRIED)]
+    yield from _look_up([cell for cell in asked if cell.request.tabular], workers)
+    waiting = [cell for cell in asked if not cell.request.tabular]
     waiting.reverse()
     running: dict[Future[None], tuple[Cell, ProcessPoolExecutor]] = {}
     try:
@@ -189,6 +202,39 @@ def compare(cells: Sequence[Cell], *, workers: int, retry_failed: bool = False) 
     finally:
         for _, pool in running.values():
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def look_up(requests: Sequence[Request]) -> list[str]:
+    """Run cells on a table one after the other.
+
+    Returns:
+        of each why it has no record; empty where it has one.
+    """
+    notes = []
+    for request in requests:
+        try:
+            work(request)
+            notes.append("")
+        except Exception as error:  # the other cells can run all the same
+            notes.append(f"{type(error).__name__}: {error}")
+    return notes
+
+
+def _look_up(cells: Sequence[Cell], workers: int) -> Iterator[Cell]:
+    """Run cells on tables: each takes less time than a process takes to start."""
+    if not cells:
+        return
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        batches = [cells[i : i + BATCH] for i in range(0, len(cells), BATCH)]
+        futures = {pool.submit(look_up, [cell.request for cell in batch]): batch for batch in batches}
+        for future in as_completed(futures):
+            batch, error = futures[future], future.exception()
+            notes = future.result() if error is None else ["its process died"] * len(batch)
+            for cell, note in zip(batch, notes, strict=True):
+                yield replace(cell, state="refused", note=note) if note else _recorded(cell)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _ended(cell: Cell, future: "Future[None]") -> Cell:

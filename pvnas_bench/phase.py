@@ -27,12 +27,13 @@ class Phase:
         """What was consumed since it began."""
         wall = time.perf_counter() - self.wall
         other = wall - sum(clock.seconds.values())
+        table = {"table": clock.simulated} if clock.simulated else {}
         return records.Cost(
             reference_trainings=ledger.spent,
             macs=ledger.macs,
-            wall_seconds=wall,
-            cpu_seconds=_cpu_seconds() - self.cpu,
-            seconds=clock.seconds | {"harness": other},
+            wall_seconds=wall + clock.simulated,
+            cpu_seconds=_cpu_seconds() - self.cpu + clock.simulated,
+            seconds=clock.seconds | table | {"harness": other},
             peak_memory_bytes=runtime.peak_memory(device),
             samples=ledger.samples,
             architectures_evaluated=ledger.evaluations,

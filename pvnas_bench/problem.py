@@ -28,6 +28,24 @@ SearchSplit = Literal["train", "val"]
 TRIES = 10_000
 
 
+def in_mixed_order(splits: Mapping[SearchSplit, npt.NDArray[np.int64]]) -> dict[SearchSplit, npt.NDArray[np.int64]]:
+    """The clips of each split in an order that is always the same one.
+
+    Batch-norm on the statistics of a batch sorted by class would remove what tells classes apart.
+    """
+    mixed = seeding.generator(0, "order of search splits")
+    return {split: mixed.permutation(indices) for split, indices in splits.items()}
+
+
+def evaluation_seed(seed: int, architecture: Architecture, epochs: int) -> int:
+    """The seed of everything random in the stand-alone training of an evaluation.
+
+    Args:
+        seed: of the run, or of a table.
+    """
+    return seeding.derive(seed, "evaluate", str(architecture), epochs)
+
+
 class Problem:
     """A search problem: a space, clips to search on, a budget.
 
@@ -53,9 +71,7 @@ class Problem:
         self.classes = costs.classes
         self.ledger = bench.ledger
         self._costs, self._bench = costs, bench
-        mixed = seeding.generator(0, "order of search splits")
-        self._splits = {split: mixed.permutation(indices) for split, indices in splits.items()}
-        """In mixed order: batch-norm on the statistics of a batch sorted by class removes what tells classes apart."""
+        self._splits = in_mixed_order(splits)
         self._rngs: dict[str, np.random.Generator] = {}
         self._torch_rngs: dict[str, torch.Generator] = {}
         self._epochs: dict[str, int] = {}
@@ -67,11 +83,15 @@ class Problem:
 
     def rng(self, name: str) -> np.random.Generator:
         """The numpy generator of this name: one stream per name, the same in every run of the seed."""
-        return self._rngs.setdefault(name, seeding.generator(self.seed, "strategy", name))
+        if name not in self._rngs:
+            self._rngs[name] = seeding.generator(self.seed, "strategy", name)
+        return self._rngs[name]
 
     def torch_rng(self, name: str) -> torch.Generator:
         """The torch generator (CPU) of this name."""
-        return self._torch_rngs.setdefault(name, seeding.torch_generator(self.seed, "strategy", name))
+        if name not in self._torch_rngs:
+            self._torch_rngs[name] = seeding.torch_generator(self.seed, "strategy", name)
+        return self._torch_rngs[name]
 
     # --- architectures ------------------------------------------------------------------------------------------------
 
@@ -252,7 +272,7 @@ class Problem:
 
     def _evaluate(self, architecture: Architecture, epochs: int) -> Evaluation:
         cost, bench = self._costs(architecture), self._bench
-        seed = seeding.derive(self.seed, "evaluate", str(architecture), epochs)
+        seed = evaluation_seed(self.seed, architecture, epochs)
         with seeding.torch_seeded(seed, "init"):
             network = build(self.space, architecture, self.classes).to(self.device)
         try:

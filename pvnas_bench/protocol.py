@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pvnas_bench.errors import UsageError
@@ -54,7 +54,7 @@ class Protocol:
     @property
     def fingerprint(self) -> str:
         """A hash of every setting."""
-        settings = {key: value for key, value in asdict(self).items() if key != "description"}
+        settings = {key: value for key, value in vars(self).items() if key != "description"}
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
         return f"{self.name}@{self.version}:{digest}"
 
@@ -84,6 +84,14 @@ PROTOCOLS = {
             epochs=30,
             proxy_epochs=10,
             retrainings=3,
+        ),
+        Protocol(
+            "micro",
+            1,
+            "for spaces that have a table: 60 reference trainings of search, every training of 20 epochs",
+            budget=60.0,
+            epochs=20,
+            proxy_epochs=20,
         ),
     )
 }

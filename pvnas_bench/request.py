@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 from pydantic import ValidationError
 
 from pvnas_bench import records, registry, runtime
@@ -19,6 +20,9 @@ from pvnas_bench.problem import SearchSplit
 from pvnas_bench.protocol import Protocol, get_protocol
 from pvnas_bench.space import Backbone, SearchSpace
 from pvnas_bench.strategy import Strategy, StrategyConfig
+from pvnas_bench.table import Table
+from pvnas_bench.table import find as find_table
+from pvnas_bench.tabular import LazyStore
 from pvnas_bench.training import training_macs
 from pvnas_bench.video import CacheSpec, ClipStore, open_dataset, prepare, split_by_subject
 
@@ -30,16 +34,20 @@ class Request:
     Attributes:
         strategy, space: a name or a path.
         dataset: a name, a folder or a manifest.
+        protocol: None: quick; with a table, the table's.
         cap: the name of one of the space's caps, or a number of MACs; None: the space's first.
         budget: in reference trainings; None: the protocol's.
         settings: hyper-parameters that differ from their defaults.
         threads: None: every usable core.
+        tabular: evaluations are looked up in the table of the space and the data set, which is a name then.
+        tables: folder of one's own tables, before the published ones; None: the default one.
+        partial: restrict the search to the architectures of a table that is not complete.
     """
 
     strategy: str
     space: str = "st_default"
     dataset: str = "synthetic_motion"
-    protocol: str = "quick"
+    protocol: str | None = None
     cap: str | None = None
     budget: float | None = None
     seed: int = 0
@@ -49,6 +57,9 @@ class Request:
     threads: int | None = None
     deterministic: bool = True
     cache: Path | None = None
+    tabular: bool = False
+    tables: Path | None = None
+    partial: bool = False
 
 
 class Observer:
@@ -87,25 +98,26 @@ class Setup:
         self.config = parse_config(self.kind, request.settings)
         self.space = registry.get_space(request.space)
         check_family(self.kind, self.space)
-        self.protocol = get_protocol(request.protocol)
+        self.table = self._find_table() if request.tabular else None
+        self.protocol = get_protocol(request.protocol or (self.table.about.protocol.name if self.table else "quick"))
         if request.budget is not None:
             self.protocol = self.protocol.with_budget(request.budget)
         self.cap_name, self.cap = parse_cap(self.space, request.cap)
         self.device = runtime.choose_device(request.device)
         self.threads = request.threads or runtime.usable_cores()
         check_writable(request.results)
-        self.store = self._prepare(observer)
-        self.costs = cost_model(self.space, len(self.store.classes))
+        self.store = self._open_clips(observer)
+        self.data = data_entry(self.store) if self.table is None else self.table.about.data
+        self.costs = cost_model(self.space, len(self.data.classes))
         cheapest = self.costs.cheapest().macs
         if cheapest > self.cap:
             raise UsageError(
                 f"no architecture of {self.space.name} is under the cap of {self.cap:,} MACs: "
                 f"the cheapest has {cheapest:,}, raise --cap"
             )
-        self.splits = search_splits(self.store, self.protocol)
         self.reference_training = training_macs(
             self.costs(self.space.reference).macs,
-            len(self.store.indices("train")),
+            self.data.clips["train"],
             self.protocol.epochs,
             self.protocol,
         )
@@ -119,7 +131,7 @@ class Setup:
         features = prepare_features(
             backbone,
             self.store,
-            self.splits["train"],
+            search_splits(self.store, self.protocol)["train"],
             self.protocol,
             self.device,
             cache_dir=self.request.cache,
@@ -133,20 +145,64 @@ class Setup:
         }
         self.preparation = {"backbone": {**features.about, **in_rt}}
 
-    def _prepare(self, observer: Observer) -> ClipStore:
-        dataset = open_dataset(self.request.dataset, cache_dir=self.request.cache, progress=observer.preparing)
-        spec = CacheSpec(self.protocol.cache_size, self.protocol.cache_frames, self.protocol.fit)
-        return prepare(dataset, spec, cache_dir=self.request.cache, progress=observer.preparing)
+    def _find_table(self) -> Table:
+        """The table of the space and the data set, complete unless the request says otherwise."""
+        request, space = self.request, self.space
+        found = find_table(space.name, request.dataset, request.tables)
+        if found.about.space.fingerprint != space.fingerprint:
+            raise UsageError(
+                f"the table of {space.name} is of {found.about.space.fingerprint}, the space is {space.fingerprint}: "
+                "build it again, or name another folder with --tables"
+            )
+        if len(found) < space.size and not request.partial:
+            missing = found.missing(space)
+            raise UsageError(
+                f"the table {found.about.stem} lacks {len(missing)} of {space.size} architectures, such as "
+                f"{missing[0]}: build them with `table build`, or search among the others only with --partial"
+            )
+        return found
+
+    def _open_clips(self, observer: Observer) -> ClipStore:
+        """The clips; those of a table are opened when a strategy trains on them."""
+        request, table = self.request, self.table
+
+        def opened() -> ClipStore:
+            return open_clips(request.dataset, self.protocol, request.cache, observer)
+
+        if table is None:
+            return opened()
+
+        def checked() -> ClipStore:
+            try:
+                store = opened()
+            except UsageError as error:
+                raise UsageError(f"{self.kind.info.name} trains on clips, which the table has not: {error}") from None
+            if store.dataset.fingerprint != table.about.data.fingerprint:
+                raise UsageError(
+                    f"the clips of {request.dataset} are not those of the table: name others with --dataset"
+                )
+            return store
+
+        return cast(ClipStore, LazyStore(checked))
+
+    def search_view(self) -> tuple[ClipStore, dict[SearchSplit, Any]]:
+        """The clips that a search sees, and the search splits as positions among them."""
+        if self.table is None:
+            return search_view(self.store, self.protocol)
+        train, val = self.table.about.search_clips["train"], self.table.about.search_clips["val"]
+        view = LazyStore(lambda: search_view(self.store, self.protocol)[0])
+        return cast(ClipStore, view), {"train": np.arange(train), "val": np.arange(train, train + val)}
 
     @property
     def command(self) -> tuple[str, ...]:
         """The command that repeats this run; files are named without their folders, which differ between machines."""
         request = self.request
         words = ["pvnas-bench", "run", "--strategy", Path(request.strategy).name, "--space", Path(request.space).name]
-        words += ["--dataset", Path(request.dataset).name, "--protocol", request.protocol, "--cap", self.cap_name]
+        words += ["--dataset", Path(request.dataset).name, "--protocol", self.protocol.name, "--cap", self.cap_name]
         words += ["--budget", f"{self.protocol.budget:g}", "--seed", str(request.seed)]
         for key, value in request.settings.items():
             words += ["--set", f"{key}={value}"]
+        words += ["--tabular"] * request.tabular + ["--partial"] * request.partial
         return (*words, "--device", request.device, "--threads", str(self.threads))
 
     @property
@@ -165,12 +221,18 @@ class Setup:
         return f"{self.space.fingerprint}:{self.cap_name}"
 
     @property
+    def protocol_fingerprint(self) -> str:
+        """Runs on a table are on a board of their own, for each state of the table."""
+        fingerprint = self.protocol.fingerprint
+        return fingerprint if self.table is None else f"{fingerprint}:{self.table.fingerprint}"
+
+    @property
     def id(self) -> str:
         """The same for the same request: a run that is repeated replaces its record."""
         parts = [
             self.space_fingerprint,
-            self.store.dataset.fingerprint,
-            self.protocol.fingerprint,
+            self.data.fingerprint,
+            self.protocol_fingerprint,
             self.entry,
             self.request.seed,
         ]
@@ -179,7 +241,7 @@ class Setup:
     @property
     def path(self) -> Path:
         """Where the record goes."""
-        words = (self.entry, self.space.name, self.store.dataset.name, self.protocol.name, f"s{self.request.seed}")
+        words = (self.entry, self.space.name, self.data.name, self.protocol.name, f"s{self.request.seed}")
         readable = "-".join(re.sub(r"[^A-Za-z0-9_.=]+", "_", word).strip("_") for word in words)
         return self.request.results / f"{readable[:120]}-{self.id[:8]}" / records.FILE_NAME
 
@@ -199,11 +261,53 @@ def check_family(kind: type[Strategy], space: SearchSpace) -> None:
         )
 
 
+def open_clips(dataset: str, protocol: Protocol, cache: Path | None, observer: Observer) -> ClipStore:
+    """The clips of a data set as a protocol needs them, decoded before or now.
+
+    Raises:
+        UsageError: there is no such data set, or it is unfit.
+    """
+    opened = open_dataset(dataset, cache_dir=cache, progress=observer.preparing)
+    spec = CacheSpec(protocol.cache_size, protocol.cache_frames, protocol.fit)
+    return prepare(opened, spec, cache_dir=cache, progress=observer.preparing)
+
+
+def data_entry(store: ClipStore) -> records.DataEntry:
+    """What a record or a table says of its data."""
+    dataset = store.dataset
+    return records.DataEntry(
+        name=dataset.name,
+        fingerprint=dataset.fingerprint,
+        classes=dataset.classes,
+        clips={split: len(store.indices(split)) for split in ("train", "val", "test")},
+        skipped=store.skipped,
+    )
+
+
+def protocol_entry(protocol: Protocol) -> records.ProtocolEntry:
+    """What a record or a table says of its protocol."""
+    return records.ProtocolEntry(
+        name=protocol.name,
+        version=protocol.version,
+        fingerprint=protocol.fingerprint,
+        budget=protocol.budget,
+        settings=json.loads(json.dumps(vars(protocol))),
+    )
+
+
 def search_splits(store: ClipStore, protocol: Protocol) -> dict[SearchSplit, Any]:
     """Divide the train split into search-train and search-val, by subject: the same for every seed and strategy."""
     indices = store.indices("train")
     held_out = split_by_subject(store.labels[indices], store.subjects[indices], protocol.search_val_fraction, seed=0)
     return {"train": indices[~held_out], "val": indices[held_out]}
+
+
+def search_view(store: ClipStore, protocol: Protocol) -> tuple[ClipStore, dict[SearchSplit, Any]]:
+    """The clips that a search sees, and the search splits as positions among them."""
+    splits = search_splits(store, protocol)
+    visible = np.concatenate([splits["train"], splits["val"]])
+    cut = len(splits["train"])
+    return store.subset(visible), {"train": np.arange(cut), "val": np.arange(cut, len(visible))}
 
 
 def parse_config(kind: type[Strategy], settings: Mapping[str, str]) -> StrategyConfig:

@@ -1,6 +1,5 @@
 """The runner: one search, one final training, one record."""
 
-import json
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,9 +10,10 @@ import pvnas_bench
 from pvnas_bench import records, runtime, seeding, speed
 from pvnas_bench.final import Final
 from pvnas_bench.network.workloads import block_passes, convolution_pass
-from pvnas_bench.request import Observer, Request, Setup
+from pvnas_bench.request import Observer, Request, Setup, protocol_entry
 from pvnas_bench.search import Search
 from pvnas_bench.space import BlockSpace
+from pvnas_bench.tabular import TabularFinal
 from pvnas_bench.training import TrainingDiverged
 
 __all__ = ["Observer", "Request", "Run", "run"]
@@ -39,7 +39,8 @@ class Run:
         Raises:
             UsageError: the budget is too small for one step of the strategy; nothing was written.
         """
-        setup, final = self.setup, Final(self.setup, self.observer)
+        setup = self.setup
+        final = Final(setup, self.observer) if setup.table is None else TabularFinal(setup)
         with runtime.configured(setup.threads, setup.request.deterministic):
             search = Search(self.setup, self.observer)
             status, error = search.run()
@@ -52,7 +53,8 @@ class Run:
                     outcome = final(search, retrain=False)
                 except TrainingDiverged as diverged:
                     status, error = "failed", f"final training diverged: {diverged}"
-            pace = self._pace(setup.space) if status == "ok" and isinstance(setup.space, BlockSpace) else None
+            timed = status == "ok" and setup.table is None
+            pace = self._pace(setup.space) if timed and isinstance(setup.space, BlockSpace) else None
         measured = {**setup.preparation, **final.controls}
         record = self._record(search, status, error, outcome, pace, measured)
         records.save(record, setup.path)
@@ -75,8 +77,7 @@ class Run:
     ) -> records.Record:
         """The record; `measured` is what the harness says in `diagnostics` beside the strategy."""
         setup = self.setup
-        info, dataset = setup.kind.info, setup.store.dataset
-        settings = json.loads(json.dumps(vars(setup.protocol)))
+        info = setup.kind.info
         return records.Record(
             id=setup.id,
             status=status,
@@ -97,20 +98,8 @@ class Run:
                 cap_macs=setup.cap,
                 reference_macs=setup.costs(setup.space.reference).macs,
             ),
-            data=records.DataEntry(
-                name=dataset.name,
-                fingerprint=dataset.fingerprint,
-                classes=dataset.classes,
-                clips={s: len(setup.store.indices(s)) for s in ("train", "val", "test")},
-                skipped=setup.store.skipped,
-            ),
-            protocol=records.ProtocolEntry(
-                name=setup.protocol.name,
-                version=setup.protocol.version,
-                fingerprint=setup.protocol.fingerprint,
-                budget=setup.protocol.budget,
-                settings=settings,
-            ),
+            data=setup.data,
+            protocol=protocol_entry(setup.protocol).model_copy(update={"fingerprint": setup.protocol_fingerprint}),
             seed=setup.request.seed,
             device=str(setup.device),
             search=search.cost,

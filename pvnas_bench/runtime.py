@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,11 @@ def peak_memory(device: torch.device) -> int:
 
 def libraries() -> dict[str, str]:
     """Installed versions of the libraries that results may depend on."""
+    return dict(_libraries())
+
+
+@cache
+def _libraries() -> dict[str, str]:
     found = {}
     for name in LIBRARIES:
         try:
@@ -105,6 +111,7 @@ def hardware(device: torch.device) -> dict[str, Any]:
     return facts
 
 
+@cache
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -114,6 +121,7 @@ def _processor() -> str:
     return platform.processor() or "unknown"
 
 
+@cache
 def commit() -> str | None:
     """The commit of the checkout that this package runs from; None for an installed package."""
     root = Path(__file__).resolve().parent.parent

@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pvnas_bench import records, seeding
 from pvnas_bench.errors import UsageError
 from pvnas_bench.ledger import BudgetExhausted, Ledger
 from pvnas_bench.phase import Phase
-from pvnas_bench.problem import Problem, SearchSplit
+from pvnas_bench.problem import Problem
 from pvnas_bench.request import Observer, Setup
 from pvnas_bench.space import Architecture, SearchSpace
 from pvnas_bench.strategy import SearchFinished
+from pvnas_bench.tabular import TabularProblem
 from pvnas_bench.training import Clock, Workbench
 
 
@@ -27,11 +26,12 @@ class Search:
         self._setup, self._observer = setup, observer
         self.ledger = Ledger(setup.reference_training, setup.protocol.budget)
         self._clock = Clock()
-        visible = np.concatenate([setup.splits["train"], setup.splits["val"]])
-        bench = Workbench(setup.store.subset(visible), setup.protocol, setup.device, self.ledger, self._clock)
-        cut = len(setup.splits["train"])
-        splits: dict[SearchSplit, Any] = {"train": np.arange(cut), "val": np.arange(cut, len(visible))}
-        self.problem = Problem(setup.space, setup.costs, bench, splits, setup.cap, setup.request.seed)
+        store, splits = setup.search_view()
+        bench = Workbench(store, setup.protocol, setup.device, self.ledger, self._clock)
+        problem = (setup.space, setup.costs, bench, splits, setup.cap, setup.request.seed)
+        self.problem = (
+            Problem(*problem) if setup.table is None else TabularProblem(setup.table, setup.request.partial, *problem)
+        )
         self.strategy = setup.kind(setup.config)
         self.incumbent: Architecture | None = None
         self.front: tuple[Architecture, ...] = ()
@@ -92,16 +92,19 @@ class Search:
         """Ask for the incumbent, check it, and put the step on the trajectory."""
         setup = self._setup
         incumbent = self.strategy.incumbent()
-        valid(setup.space, incumbent)
+        if incumbent is not self.incumbent:
+            valid(setup.space, incumbent)
         macs = setup.costs(incumbent).macs
         if macs > setup.cap:
             raise ValueError(f"the incumbent {incumbent} has {macs:,} MACs, above the cap of {setup.cap:,}")
         self.incumbent, self.front = incumbent, tuple(self.strategy.front())
         self.diagnostics = json.loads(json.dumps(self.strategy.diagnostics()))
+        if setup.table is not None:
+            self.problem.log(regret=setup.table.regret(str(incumbent), setup.cap))
         noted = records.Step(
             step=step,
             cost=self.ledger.spent,
-            wall=time.perf_counter() - self._phase.wall,
+            wall=time.perf_counter() - self._phase.wall + self._clock.simulated,
             incumbent=str(incumbent),
             macs=macs,
             metrics=dict(self.problem.metrics),

@@ -23,9 +23,10 @@ EVALUATION_BATCH = 64
 
 @dataclass
 class Clock:
-    """Wall seconds by activity."""
+    """Wall seconds by activity, and those that a table says would have passed."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    simulated: float = 0.0
 
     @contextmanager
     def __call__(self, activity: str) -> Iterator[None]:

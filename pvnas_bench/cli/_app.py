@@ -16,6 +16,12 @@ app = typer.Typer(
 )
 data = typer.Typer(help="Make clips ready for training.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data, name="data")
+table = typer.Typer(
+    help="Train every architecture of a small space once, to search it in no time.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(table, name="table")
 
 Json = Annotated[bool, typer.Option("--json", help="Print what a program would read.")]
 Results = Annotated[Path, typer.Option(help="Folder of the records.", metavar="DIR")]
@@ -23,6 +29,22 @@ Dataset = Annotated[
     str, typer.Option(help="A name of `list datasets`, a folder ROOT/<class>/<clip>, or a manifest .csv.")
 ]
 Protocol = Annotated[str, typer.Option(help="What is equal for all: quick (minutes) or standard (for tables).")]
+AnyProtocol = Annotated[
+    str | None,
+    typer.Option(help="What is equal for all: quick, standard or micro.  [default: quick, or the table's]"),
+]
+Tabular = Annotated[
+    bool,
+    typer.Option("--tabular", help="Look evaluations up in the space's table for the data set, named by its name."),
+]
+Tables = Annotated[
+    Path | None, typer.Option(help="Folder of your own tables.  [default: results/tables]", metavar="DIR")
+]
+Partial = Annotated[
+    bool, typer.Option("--partial", help="Search only among the architectures of a table that is not complete.")
+]
+MicroSpace = Annotated[str, typer.Option(help="A small space: a name of `list spaces`, or a .py file of your own.")]
+MicroProtocol = Annotated[str, typer.Option(help="The recipe of every training.")]
 Reference = Annotated[
     bool, typer.Option("--reference/--no-reference", help="Show the published runs of the same board.")
 ]
@@ -68,7 +90,7 @@ def run(
     strategy: Annotated[str, typer.Option(help="A name of `list strategies`, or a .py file of your own.")],
     space: Annotated[str, typer.Option(help="A name of `list spaces`, or a .py file of your own.")] = "st_default",
     dataset: Dataset = "synthetic_motion",
-    protocol: Protocol = "quick",
+    protocol: AnyProtocol = None,
     cap: Annotated[
         str | None, typer.Option(help="Most MACs: one of the space's caps, or a number.  [default: the space's first]")
     ] = None,
@@ -83,6 +105,9 @@ def run(
     results: Results = Path("results/runs"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads.  [default: every core]", min=1)] = None,
+    tabular: Tabular = False,
+    tables: Tables = None,
+    partial: Partial = False,
     reference: Reference = True,
     json: Json = False,
 ) -> int:
@@ -108,6 +133,9 @@ def run(
             results=results,
             device=device,
             threads=threads,
+            tabular=tabular,
+            tables=tables,
+            partial=partial,
         )
         return _run.run(request, reference=reference, as_json=json)
 
@@ -122,7 +150,7 @@ def compare(
     ] = None,
     space: Annotated[list[str] | None, typer.Option(help="A space; may be repeated.")] = None,
     dataset: Annotated[list[str] | None, typer.Option(help="A data set; may be repeated.")] = None,
-    protocol: Annotated[str | None, typer.Option(help="quick or standard.")] = None,
+    protocol: AnyProtocol = None,
     cap: Annotated[str | None, typer.Option(help="Most MACs: one of the space's caps, or a number.")] = None,
     budget: Annotated[float | None, typer.Option(help="Of each search, in reference trainings.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Seeds 0, 1, ... of each.", min=1)] = None,
@@ -131,6 +159,9 @@ def compare(
     workers: Annotated[int | None, typer.Option(help="Runs side by side.  [default: every core]", min=1)] = None,
     threads: Annotated[int, typer.Option(help="CPU threads of each run.", min=1)] = 1,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
+    tabular: Tabular = False,
+    tables: Tables = None,
+    partial: Partial = False,
     reference: Reference = True,
 ) -> int:
     """Run a grid of strategies, spaces, data sets and seeds side by side, and show the leaderboards.
@@ -148,6 +179,8 @@ def compare(
         "cap": cap,
         "budget": budget,
         "seeds": seeds,
+        "tabular": tabular,
+        "partial": partial,
     }
     with quiet():
         return _compare.compare(
@@ -157,6 +190,7 @@ def compare(
             device=device,
             workers=workers,
             threads=threads,
+            tables=tables,
             retry_failed=retry_failed,
             reference=reference,
         )
@@ -281,3 +315,95 @@ def prepare(
     from pvnas_bench.cli import _data
 
     return _data.prepare(dataset, protocol, as_json=json)
+
+
+@table.command()
+def build(
+    space: MicroSpace = "st_micro",
+    dataset: Dataset = "synthetic_motion",
+    protocol: MicroProtocol = "micro",
+    seed: Annotated[
+        list[int] | None, typer.Option(help="Of the trainings; may be repeated.  [default: 0]", min=0)
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(help="Only so many random architectures, the same for every seed.", min=1)
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Trainings side by side, one thread each.  [default: every core]", min=1)
+    ] = None,
+    tables: Tables = None,
+) -> int:
+    """Train every architecture of a small space, and keep what each reaches.
+
+    The same command goes on where it was stopped or killed. The last line of standard output is the table's path.
+    """
+    from pvnas_bench.cli import _table
+    from pvnas_bench.cli._quiet import quiet
+
+    with quiet():
+        return _table.build(space, dataset, protocol, seed or [0], sample, workers, tables)
+
+
+@table.command()
+def info(
+    space: MicroSpace = "st_micro", dataset: Dataset = "synthetic_motion", tables: Tables = None, json: Json = False
+) -> int:
+    """Say what a table holds, and how it was made."""
+    from pvnas_bench.cli import _table
+
+    return _table.info(space, dataset, tables, as_json=json)
+
+
+@table.command()
+def query(
+    architecture: Annotated[str, typer.Argument(help="Its string, as other commands print it.", metavar="ARCH")],
+    space: MicroSpace = "st_micro",
+    dataset: Dataset = "synthetic_motion",
+    tables: Tables = None,
+    json: Json = False,
+) -> int:
+    """Show what an architecture reached with each seed."""
+    from pvnas_bench.cli import _table
+
+    return _table.query(architecture, space, dataset, tables, as_json=json)
+
+
+@table.command()
+def verify(
+    space: MicroSpace = "st_micro",
+    dataset: Dataset = "synthetic_motion",
+    sample: Annotated[int, typer.Option(help="Architectures trained again.", min=1)] = 5,
+    seed: Annotated[int, typer.Option(help="Of the choice of architectures.", min=0)] = 0,
+    tables: Tables = None,
+) -> int:
+    """Train a random sample of a table again: exit code 1 if it differs by more than other seeds do."""
+    from pvnas_bench.cli import _table
+    from pvnas_bench.cli._quiet import quiet
+
+    with quiet():
+        return _table.verify(space, dataset, sample, seed, tables)
+
+
+@table.command("report")
+def table_report(
+    space: MicroSpace = "st_micro",
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="A data set with a table; may be repeated.  [default: synthetic_motion]")
+    ] = None,
+    results: Annotated[Path | None, typer.Option(help="Runs on the tables, for regret curves.", metavar="DIR")] = None,
+    tables: Tables = None,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="Score every untrained network too, which needs the clips and minutes.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The page; its pictures lie beside it.  [default: results/SPACE.md]", metavar="FILE"),
+    ] = None,
+) -> int:
+    """Write a page of what the tables of a space teach, and print its path."""
+    from pvnas_bench.cli import _table
+    from pvnas_bench.cli._quiet import quiet
+
+    with quiet():
+        page = output or Path("results", f"{Path(space).stem}.md")
+        return _table.report(space, dataset or ["synthetic_motion"], results, tables, page, scores=scores)

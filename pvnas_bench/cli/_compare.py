@@ -25,6 +25,7 @@ def compare(
     device: str,
     workers: int | None,
     threads: int,
+    tables: Path | None,
     retry_failed: bool,
     reference: bool,
 ) -> int:
@@ -36,7 +37,7 @@ def compare(
     values = Grid.load(grid).model_dump(exclude_unset=True) if grid else {}
     if not values and "strategies" not in given:
         raise UsageError("nothing to compare: name strategies with --strategy, or a grid's TOML file")
-    requests = Grid.parse({**values, **given}).requests(results, device=device, threads=threads)
+    requests = Grid.parse({**values, **given}).requests(results, device=device, threads=threads, tables=tables)
     with _progress.display() as display:
         cells = open_cells(requests, Shown(display))
     try:

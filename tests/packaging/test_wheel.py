@@ -29,6 +29,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     (copy / "results/reference/a-run").mkdir()
     (copy / "results/reference/a-run/record.json").write_text("{}")
     (copy / "results/reference/table.md").write_text("")
+    (copy / "results/reference/tables").mkdir(exist_ok=True)
+    (copy / "results/reference/tables/a-table.parquet").write_bytes(b"")
+    (copy / "results/reference/tables/a-table.jsonl").write_text("")
     ended = subprocess.run(
         [sys.executable, "-c", BUILD, str(out)], cwd=copy, capture_output=True, text=True, check=True
     )
@@ -52,13 +55,18 @@ def test_every_source_file_is_in_it(wheel: zipfile.ZipFile) -> None:
     assert "pvnas_bench/py.typed" in expected
 
 
-def test_published_records_are_in_it_and_nothing_else_of_the_results(wheel: zipfile.ZipFile) -> None:
+def test_published_records_and_tables_are_in_it_and_nothing_else_of_the_results(wheel: zipfile.ZipFile) -> None:
     published = {name for name in wheel.namelist() if name.startswith("pvnas_bench/reference/")}
     records = {
         f"pvnas_bench/reference/{file.relative_to(ROOT / 'results/reference').as_posix()}"
-        for file in (ROOT / "results/reference").rglob("*record.json")
+        for pattern in ("**/*record.json", "tables/*.parquet")
+        for file in (ROOT / "results/reference").glob(pattern)
     }
-    ours = {"pvnas_bench/reference/__init__.py", "pvnas_bench/reference/a-run/record.json"}
+    ours = {
+        "pvnas_bench/reference/__init__.py",
+        "pvnas_bench/reference/a-run/record.json",
+        "pvnas_bench/reference/tables/a-table.parquet",
+    }
     assert published == records | ours
 
 

@@ -1,0 +1,187 @@
+"""The commands `table …`."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from pvnas_bench import registry
+from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _progress, _results
+from pvnas_bench.errors import UsageError
+from pvnas_bench.table import About, Table, Training, default_folder, find
+
+
+def build(
+    space: str,
+    dataset: str,
+    protocol: str,
+    seeds: Sequence[int],
+    sample: int | None,
+    workers: int | None,
+    tables: Path | None,
+) -> int:
+    """Build a table, or go on with it, and print its path."""
+    from pvnas_bench import runtime
+    from pvnas_bench.cli._run import Shown
+    from pvnas_bench.table import build as building
+
+    recipe, folder = building.Recipe(space, dataset, protocol), tables or default_folder()
+    try:
+        with _progress.display() as display:
+            path = None
+            for progress in building.build(
+                recipe,
+                folder,
+                seeds=tuple(dict.fromkeys(seeds)),
+                sample=sample,
+                workers=workers or runtime.usable_cores(),
+                observer=Shown(display),
+            ):
+                path = progress.path
+                display.show("trainings", progress.done, progress.asked, _note(progress.known, progress.last))
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    print(path)
+    return OK
+
+
+def _note(known: int, last: Training | None) -> str:
+    if last is None:
+        return f"{known} were known before"
+    return (
+        f"{last.architecture} seed {last.seed}: search-val {last.val_top1[-1]:.1%}, test {last.test_top1:.1%}, "
+        f"{last.seconds:.1f} s"
+    )
+
+
+def info(space: str, dataset: str, tables: Path | None, *, as_json: bool) -> int:
+    """Print what a table holds."""
+    table = find(registry.get_space(space).name, dataset, tables)
+    if as_json:
+        print(json.dumps(_facts(table), ensure_ascii=False))
+        return OK
+    about, facts = table.about, _facts(table)
+    lines = [
+        f"{about.stem}: {len(table)} of {about.space.architectures} architectures, "
+        f"{facts['trainings']} trainings ({', '.join(f'seed {s}: {n}' for s, n in facts['seeds'].items())})",
+        f"  space         {about.space.fingerprint}",
+        f"  data          {about.data.name}, {len(about.data.classes)} classes, {about.data.fingerprint[:12]}",
+        f"  clips         {_clips(about)}",
+        f"  recipe        {about.protocol.name} version {about.protocol.version}, {about.epochs} epochs",
+        f"  test top-1    {facts['lowest']:.1%} to {facts['highest']:.1%}, mean {facts['mean']:.1%}",
+        f"  a training    {facts['seconds']:.1f} CPU seconds, {facts['hours']:.1f} hours in all",
+        f"  made by       {len(table.sessions)} builds, pvnas-bench {', '.join(facts['versions'])}, "
+        f"{', '.join(facts['processors'])}",
+        f"  fingerprint   {table.fingerprint}",
+    ]
+    print("\n".join(lines))
+    return OK
+
+
+def _clips(about: About) -> str:
+    search = about.search_clips
+    return f"{search['train']} to train on, {search['val']} to validate on, {about.data.clips['test']} to test on"
+
+
+def _facts(table: Table) -> dict[str, Any]:
+    trainings = [t for architecture in table.architectures for t in table.trainings(architecture)]
+    truths = [table.top1(architecture) for architecture in table.architectures]
+    return {
+        "space": table.about.space.name,
+        "space_fingerprint": table.about.space.fingerprint,
+        "dataset": table.about.data.name,
+        "data_fingerprint": table.about.data.fingerprint,
+        "recipe": table.about.protocol.settings,
+        "architectures": len(table),
+        "architectures_in_space": table.about.space.architectures,
+        "trainings": len(trainings),
+        "seeds": {seed: sum(t.seed == seed for t in trainings) for seed in table.seeds},
+        "lowest": min(truths),
+        "highest": max(truths),
+        "mean": fmean(truths),
+        "seconds": fmean(t.seconds for t in trainings),
+        "hours": sum(t.seconds for t in trainings) / 3600,
+        "versions": sorted({session.pvnas_bench for session in table.sessions}),
+        "processors": sorted({str(session.hardware["processor"]) for session in table.sessions}),
+        "fingerprint": table.fingerprint,
+    }
+
+
+def query(architecture: str, space: str, dataset: str, tables: Path | None, *, as_json: bool) -> int:
+    """Print what an architecture reached.
+
+    Raises:
+        UsageError: it is no architecture of the space, or the table has no training of it.
+    """
+    known = registry.get_space(space)
+    string, table = str(known.parse(architecture)), find(known.name, dataset, tables)
+    trainings = table.trainings(string)
+    if not trainings:
+        raise UsageError(
+            f"{string} was not trained yet: the table has {len(table)} of {table.about.space.architectures} "
+            "architectures, build the rest with `table build`"
+        )
+    if as_json:
+        print(json.dumps([training._asdict() for training in trainings]))
+        return OK
+    first = trainings[0]
+    print(f"{string} on {table.about.data.name}: {first.macs / 1e6:.2f} MMACs, {first.parameters:,} parameters")
+    for t in trainings:
+        print(
+            f"  seed {t.seed}        search-val {t.val_top1[-1]:.1%}, test top-1 {t.test_top1:.1%}, "
+            f"top-5 {t.test_top5:.1%}, loss {t.test_loss:.3f}; {t.seconds:.1f} s, {t.latency_ms:.2f} ms a clip"
+        )
+        print(f"    by epoch    {' '.join(f'{value:.1%}' for value in t.val_top1)}")
+    values = [t.test_top1 for t in trainings]
+    spread = f" ± {stdev(values):.1%} over seeds" if len(values) > 1 else ""
+    rank = 1 + sum(table.top1(other) > table.top1(string) for other in table.architectures)
+    print(f"  test top-1    {fmean(values):.1%}{spread}, rank {rank} of {len(table)}")
+    return OK
+
+
+def verify(space: str, dataset: str, sample: int, seed: int, tables: Path | None) -> int:
+    """Train a sample of a table again and print how it compares."""
+    from pvnas_bench.cli._run import Shown
+    from pvnas_bench.table import verify as verifying
+
+    table = find(registry.get_space(space).name, dataset, tables)
+    pairs: list[verifying.Pair] = []
+    try:
+        with _progress.display() as display:
+            for pair in verifying.pairs(table, space, dataset, sample, seed, Shown(display)):
+                pairs.append(pair)
+                display.show("trainings", len(pairs), sample, f"{pair.told.architecture}: {pair.difference:+.1%}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    for pair in pairs:
+        print(
+            f"{pair.told.architecture} seed {pair.told.seed}: test top-1 {pair.told.test_top1:.1%} in the table, "
+            f"{pair.again.test_top1:.1%} again{' (equal to the last bit)' if pair.equal else ''}"
+        )
+    verdict = verifying.judge(table, pairs)
+    print(verdict.words)
+    return OK if verdict.agrees else FAILED
+
+
+def report(
+    space: str, datasets: Sequence[str], results: Path | None, tables: Path | None, output: Path, *, scores: bool
+) -> int:
+    """Write the page and print its path."""
+    from pvnas_bench.table import report as reporting
+
+    known = registry.get_space(space)
+    found = [find(known.name, dataset, tables) for dataset in datasets]
+    scored = {}
+    if scores:
+        from pvnas_bench.table.scores import score_all
+
+        for table, dataset in zip(found, datasets, strict=True):
+            scored[table.about.data.name] = score_all(table, space, dataset, tables)
+    with _results.writing(output):
+        reporting.write(known, found, scored, results, output)
+    print(output)
+    return OK

@@ -1,0 +1,107 @@
+"""The journal of a build: a JSON line for each finished training, on the disk before the next one counts.
+
+A process that is killed in the middle of a line leaves that line without its end; whoever opens the journal next cuts
+it off. Only one process at a time has it open.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from pydantic import TypeAdapter, ValidationError
+
+from pvnas_bench.errors import UsageError
+from pvnas_bench.table._schema import About, Session, Training
+
+TRAINING = TypeAdapter(Training)
+
+
+@dataclass
+class Content:
+    """What a journal, or a table file, holds."""
+
+    about: About | None = None
+    sessions: list[Session] = field(default_factory=list)
+    trainings: list[Training] = field(default_factory=list)
+
+    def add(self, later: "Content") -> None:
+        """Append what a later file of the same recipe holds; of two trainings with one key the earlier stays."""
+        known, shift = {training.key for training in self.trainings}, len(self.sessions)
+        self.about = self.about or later.about
+        self.sessions += later.sessions
+        for training in later.trainings:
+            if training.key not in known:
+                known.add(training.key)
+                self.trainings.append(training._replace(session=training.session + shift))
+
+
+def read(path: Path) -> Content:
+    """What a journal holds; a last line without its end is left out. An absent file is an empty journal.
+
+    Raises:
+        UsageError: the file is no journal, or a line that is whole cannot be read.
+    """
+    content = Content()
+    if not path.exists():
+        return content
+    for number, line in enumerate(_whole_lines(path.read_bytes()), 1):
+        try:
+            ((kind, values),) = json.loads(line).items()
+            if kind == "about":
+                content.about = About.model_validate(values)
+            elif kind == "session":
+                content.sessions.append(Session.model_validate(values))
+            elif kind == "training":
+                content.trainings.append(TRAINING.validate_python(values))
+            else:
+                raise ValueError(f"unknown kind {kind!r}")
+        except (ValueError, AttributeError, ValidationError) as error:
+            raise UsageError(f"{path}, line {number} is damaged ({error}): remove that line and build again") from None
+    return content
+
+
+def _whole_lines(text: bytes) -> list[bytes]:
+    return text[: text.rfind(b"\n") + 1].splitlines()
+
+
+class Journal:
+    """A journal open for appending."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def append(self, entry: About | Session | Training) -> None:
+        """Write one entry; it is on the disk when this returns."""
+        kind = {About: "about", Session: "session", Training: "training"}[type(entry)]
+        values = entry._asdict() if isinstance(entry, Training) else json.loads(entry.model_dump_json())
+        line = json.dumps({kind: values}, separators=(",", ":"))
+        self._file.write(line.encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Journal]:
+    """A journal for appending, for this process alone, without the half line that a killed one may have left.
+
+    Raises:
+        UsageError: another process has it open, or it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+b")
+    except OSError as error:
+        raise UsageError(f"cannot write {path} ({error.strerror}): choose another --tables") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"{path} is being written by another process: wait until it ends") from None
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        yield Journal(file)

@@ -1,0 +1,174 @@
+"""Tables in a folder: a Parquet file for each space and data set, and beside it the journal of a build under way."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pvnas_bench.errors import UsageError
+from pvnas_bench.records import without_cycle_collection, write_atomically
+from pvnas_bench.table import _journal
+from pvnas_bench.table._journal import Content
+from pvnas_bench.table._schema import About, Session, Training
+from pvnas_bench.table._table import Table
+
+KEY = b"pvnas_bench"
+"""Of the description in a Parquet file's metadata."""
+PUBLISHED = "pvnas_bench.reference"
+CURVES = ("train_loss", "val_top1", "val_loss")
+REALS = ("seconds", "latency_ms", "test_top1", "test_top5", "test_mean_class", "test_loss")
+
+
+def default_folder() -> Path:
+    """Where tables are built unless a folder is named."""
+    return Path("results/tables")
+
+
+@dataclass(frozen=True)
+class Files:
+    """The two files of a table."""
+
+    folder: Path
+    stem: str
+
+    @property
+    def parquet(self) -> Path:
+        return self.folder / f"{self.stem}.parquet"
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / f"{self.stem}.jsonl"
+
+    def read(self) -> Content:
+        """All finished trainings, of the Parquet file and of the journal.
+
+        Raises:
+            UsageError: a file that cannot be read, or two recipes.
+        """
+        content = read_parquet(self.parquet) if self.parquet.exists() else Content()
+        later = _journal.read(self.journal)
+        if content.about and later.about and content.about.recipe != later.about.recipe:
+            raise UsageError(f"{self.journal} has another recipe than {self.parquet}: keep one of them")
+        content.add(later)
+        return content
+
+    def compact(self) -> None:
+        """Make one Parquet file of both; a crash in between leaves every training in at least one of them."""
+        content = self.read()
+        if content.about is not None:
+            write_atomically(self.parquet, to_parquet(content))
+            self.journal.unlink(missing_ok=True)
+
+
+def to_parquet(content: Content) -> bytes:
+    """A table's Parquet file: a row for each training, in the order of architecture and seed."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    assert content.about is not None
+    trainings = sorted(content.trainings, key=lambda training: training.key)
+
+    def column(name: str) -> list[Any]:
+        return [getattr(training, name) for training in trainings]
+
+    curve = pa.list_(pa.float32(), content.about.epochs)
+    columns = {
+        "architecture": pa.array(column("architecture"), pa.string()),
+        "seed": pa.array(column("seed"), pa.int32()),
+        "session": pa.array(column("session"), pa.int32()),
+        **{name: pa.array(column(name), pa.int64()) for name in ("macs", "parameters", "training_macs")},
+        **{name: pa.array(column(name), curve) for name in CURVES},
+        **{name: pa.array(column(name), pa.float32()) for name in REALS},
+    }
+    description = {
+        "about": json.loads(content.about.model_dump_json()),
+        "sessions": [json.loads(session.model_dump_json()) for session in content.sessions],
+    }
+    table = pa.table(columns).replace_schema_metadata({KEY: json.dumps(description).encode()})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", compression_level=19, use_dictionary=["architecture"])
+    return bytes(sink.getvalue())
+
+
+def read_parquet(path: Path) -> Content:
+    """What a table's Parquet file holds.
+
+    Raises:
+        UsageError: it is no table, or of another schema version.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path, memory_map=True)
+        description = json.loads((table.schema.metadata or {})[KEY])
+        about = About.model_validate(description["about"])
+        sessions = [Session.model_validate(values) for values in description["sessions"]]
+    except (OSError, KeyError, ValueError, ValidationError, pa.ArrowException) as error:
+        raise UsageError(f"{path} is no table of this version ({type(error).__name__}): build it again") from None
+    columns: dict[str, list[Any]] = {}
+    for name in table.column_names:
+        values = table[name].combine_chunks()
+        if name in CURVES:
+            flat = values.flatten().to_numpy(zero_copy_only=False)
+            columns[name] = list(map(tuple, flat.reshape(len(table), -1).tolist()))
+        else:
+            columns[name] = values.to_pylist() if name == "architecture" else values.to_numpy().tolist()
+    trainings = list(map(Training, *(columns[name] for name in Training._fields)))
+    return Content(about, sessions, trainings)
+
+
+def load(files: Files) -> Table:
+    """The table of these files, complete or not.
+
+    Raises:
+        UsageError: there is none, or it cannot be read.
+    """
+    with without_cycle_collection():
+        content = files.read()
+        if content.about is None or not content.trainings:
+            raise UsageError(f"no table {files.stem} in {files.folder}: build it with `table build`")
+        return Table(content.about, content.sessions, content.trainings)
+
+
+def find(space: str, dataset: str, folder: Path | None = None) -> Table:
+    """The table of a space and a data set: one's own in the folder, else the one that is published.
+
+    Args:
+        dataset: a name, or the path of a folder or manifest, whose last part without a suffix is the name.
+
+    Raises:
+        UsageError: there is none; the message names those that exist.
+    """
+    stem = f"{space}-{Path(dataset).stem}"
+    folders = [folder or default_folder(), _published()]
+    for place in folders:
+        files = Files(place, stem)
+        if times := _times(files):
+            return _cached(files, times)
+    known = sorted({path.stem for place in folders for path in place.glob("*.parquet")})
+    there = f"there are {', '.join(known)}" if known else "there is none"
+    raise UsageError(f"no table {stem} in {folders[0]} or among the published: {there}, or build it with `table build`")
+
+
+def _published() -> Path:
+    with resources.as_file(resources.files(PUBLISHED)) as folder:
+        return folder / "tables"
+
+
+def _times(files: Files) -> tuple[int, ...]:
+    """When each file was written, 0 where it does not exist; nothing where neither does."""
+    paths: Sequence[Path] = (files.parquet, files.journal)
+    times = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
+    return times if any(times) else ()
+
+
+@lru_cache(maxsize=8)
+def _cached(files: Files, times: tuple[int, ...]) -> Table:
+    """A table is read once, and again when a file changes."""
+    return load(files)

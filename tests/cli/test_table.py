@@ -1,0 +1,102 @@
+"""The commands `table …`, and `run` and `compare` on a table."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pvnas_bench import records
+from pvnas_bench.cli import OK, USAGE
+
+from .conftest import Cli
+from .test_start import imported
+
+SPACE = Path(__file__).parents[1] / "table" / "tiny_space.py"
+
+
+@pytest.fixture(scope="module")
+def tables(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a table of three architectures of six, with two seeds. Only read it."""
+    folder = tmp_path_factory.mktemp("tables")
+    words = ("--space", SPACE, "--dataset", tiny_dataset, "--tables", folder, "--workers", 2)
+    command = [sys.executable, "-m", "pvnas_bench", "table", "build", *words, "--sample", 3, "--seed", 0, "--seed", 1]
+    ended = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True, timeout=300)
+    assert Path(ended.stdout.splitlines()[-1]).is_file()
+    assert re.search(r"^trainings: 0%, 0 were known before$", ended.stderr, re.M)
+    assert re.search(r"^trainings: 100%, \S+ seed \d: search-val [\d.]+%, test [\d.]+%, [\d.]+ s$", ended.stderr, re.M)
+    return folder
+
+
+@pytest.fixture
+def of(tables: Path, tiny_dataset: Path) -> tuple[object, ...]:
+    """The options that name the table."""
+    return ("--space", SPACE, "--dataset", tiny_dataset, "--tables", tables)
+
+
+def test_info_and_query_tell_what_was_built(cli: Cli, of: tuple[object, ...]) -> None:
+    facts = json.loads(cli("table", "info", *of, "--json").out)
+    assert (facts["architectures"], facts["architectures_in_space"], facts["trainings"]) == (3, 6, 6)
+    assert facts["seeds"] == {"0": 3, "1": 3}
+    out = cli("table", "info", *of).out
+    assert "3 of 6 architectures, 6 trainings (seed 0: 3, seed 1: 3)" in out
+    known = [a for a in ENUMERATED if cli("table", "query", a, *of).code == OK]
+    assert len(known) == 3
+    trainings = json.loads(cli("table", "query", known[0], *of, "--json").out)
+    assert [t["seed"] for t in trainings] == [0, 1]
+    shown = cli("table", "query", known[0], *of).out
+    for training in trainings:
+        assert f"test top-1 {training['test_top1']:.1%}" in shown
+        assert f"{training['val_top1'][3]:.1%}" in shown
+
+
+ENUMERATED = [
+    f"4-16-1-1/{first}-e1-no/{second}" for first in ("s3", "f3") for second in ("s3-e1-no", "f3-e1-no", "skip-_-_")
+]
+
+
+def test_what_is_not_there_is_a_usage_error(cli: Cli, of: tuple[object, ...], tmp_path: Path) -> None:
+    unknown = [a for a in ENUMERATED if cli("table", "query", a, *of).code == USAGE]
+    ended = cli("table", "query", unknown[0], *of)
+    assert ended.errors and "was not trained yet: the table has 3 of 6" in ended.err
+    assert "has 1 groups" in cli("table", "query", "nothing", *of).err
+    assert "no table" in cli("table", "info", "--tables", tmp_path).err
+
+
+def test_run_and_compare_on_a_table(cli: Cli, of: tuple[object, ...], tmp_path: Path) -> None:
+    words = ("--strategy", "random_search", *of, "--tabular", "--results", tmp_path)
+    refused = cli("run", *words)
+    assert refused.code == USAGE and "lacks 3 of 6 architectures" in refused.err
+    ended = cli("run", *words, "--partial")
+    assert ended.code == OK
+    record = records.load(Path(ended.last_line))
+    assert record.protocol.name == "micro"
+    assert record.provenance.command[-6:-4] == ("--tabular", "--partial")
+    ended = cli("compare", *words, "--partial", "--strategy", "local_search", "--seeds", 3, "--workers", 1)
+    assert ended.code == OK
+    assert len(list(records.find(tmp_path))) == 6
+    assert "6 cells: 6 ok" in ended.err
+    assert re.search(r"random_search .* 3 +0$", ended.out, re.M)
+
+
+def test_a_cell_that_cannot_run_does_not_stop_the_others(cli: Cli, of: tuple[object, ...], tmp_path: Path) -> None:
+    words = ("--strategy", "random_search", "--strategy", "random_sampling", *of, "--tabular", "--partial")
+    ended = cli("compare", *words, "--budget", "0.01", "--seeds", 1, "--results", tmp_path, "--workers", 1)
+    assert "too small for one step of random_search" in ended.err
+    assert [path.parent.name.split("-")[0] for path in records.find(tmp_path)] == ["random_sampling"]
+
+
+def test_verify_and_report(cli: Cli, of: tuple[object, ...], tmp_path: Path) -> None:
+    ended = cli("table", "verify", *of, "--sample", 1)
+    assert ended.code == OK, ended.err
+    assert "(equal to the last bit)" in ended.out and "agrees: root mean square difference 0.00%" in ended.out
+    ended = cli("table", "report", *of, "--output", tmp_path / "page.md")
+    assert ended.code == OK, ended.err
+    assert "3 of 6" in Path(ended.last_line).read_text()
+
+
+def test_reading_a_table_does_not_import_torch(of: tuple[object, ...]) -> None:
+    for words in (("table", "info", *of), ("table", "report", "--help"), ("table", "--help")):
+        assert "torch" not in imported(*words)

@@ -1,0 +1,56 @@
+"""What `results/` publishes follows from its records, byte for byte."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from pvnas_bench import leaderboard, records
+from pvnas_bench.compare import Grid
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "results"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def boards() -> list[leaderboard.Board]:
+    found, unreadable = records.load_folder(RESULTS / "reference", records.Summary)
+    assert not unreadable
+    return leaderboard.build(found)
+
+
+def test_tables_are_those_of_the_records(boards: list[leaderboard.Board]) -> None:
+    assert (RESULTS / "leaderboard.md").read_text(encoding="utf-8") == leaderboard.to_markdown(boards)
+    assert (RESULTS / "leaderboard.csv").read_text(encoding="utf-8") == leaderboard.to_csv(boards)
+
+
+def test_the_readme_shows_the_board_that_a_first_run_lands_on(boards: list[leaderboard.Board]) -> None:
+    (shown,) = (board for board in boards if board.data == "synthetic_motion")
+    assert f"```text\n{leaderboard.render_terminal([shown])}```\n" in README
+
+
+def test_every_cell_of_the_grid_is_there_on_both_data_sets(boards: list[leaderboard.Board]) -> None:
+    grid = Grid.load(RESULTS / "reference" / "grid.toml")
+    assert [board.data for board in boards] == ["synthetic_motion", "words"]
+    for board in boards:
+        rows = {row.entry: row for row in board.rows}
+        for strategy in grid.strategies:
+            entry = "expert" if strategy == "expert[network=r2plus1d]" else strategy  # its default
+            assert rows[entry].seeds >= grid.seeds, f"{entry} on {board.data}"
+            assert rows[entry].failures == 0
+
+
+def test_records_name_no_place_of_the_machine_they_were_made_on() -> None:
+    for path in [*RESULTS.rglob("*.json"), *RESULTS.glob("*.md"), *RESULTS.glob("*.csv")]:
+        assert not re.search(r"(?<![\w.])/(home|root|tmp|work|Users)/", path.read_text(encoding="utf-8")), path
+
+
+def test_what_ci_compares_with_is_the_grid_that_it_runs() -> None:
+    grid = tomllib.loads((RESULTS / "check" / "grid.toml").read_text(encoding="utf-8"))
+    baseline = json.loads((RESULTS / "check" / "baseline.json").read_text(encoding="utf-8"))
+    cells = {(record["strategy"]["entry"], record["seed"]) for record in baseline}
+    assert cells == {(strategy, seed) for strategy in grid["strategies"] for seed in range(grid["seeds"])}
+    assert all(record["speed"] for record in baseline)

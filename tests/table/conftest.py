@@ -1,0 +1,32 @@
+"""A table that was really built, once, of the six architectures of `tiny_space` on the tiny data set."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pvnas_bench.table import Table, find
+from pvnas_bench.table.build import Recipe, build
+
+SPACE = Path(__file__).with_name("tiny_space.py")
+
+
+@dataclass(frozen=True)
+class Built:
+    """A table, where it lies and how it was made."""
+
+    table: Table
+    folder: Path
+    recipe: Recipe
+
+
+@pytest.fixture(scope="session")
+def built(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """All six architectures with seed 0, two of them with seed 1 as well. Only read it."""
+    folder = tmp_path_factory.mktemp("tables")
+    recipe = Recipe(str(SPACE), str(tiny_dataset), "micro")
+    for _ in build(recipe, folder):
+        pass
+    for _ in build(recipe, folder, seeds=(1,), sample=2):
+        pass
+    return Built(find("tiny", str(tiny_dataset), folder), folder, recipe)

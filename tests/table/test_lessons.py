@@ -1,0 +1,139 @@
+"""The numbers of the page, against made-up tables whose answers are known."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau
+
+from pvnas_bench import registry
+from pvnas_bench.records import write_atomically
+from pvnas_bench.request import Request
+from pvnas_bench.runner import run
+from pvnas_bench.table import Table, report
+from pvnas_bench.table import _lessons as lessons
+from pvnas_bench.table._regret import regrets
+from pvnas_bench.table._store import Files, to_parquet
+
+from . import made_up
+
+SPACE = registry.get_space("st_micro")
+
+
+def table(content: made_up.Content) -> Table:
+    assert content.about is not None
+    return Table(content.about, content.sessions, content.trainings)
+
+
+def test_noise_recovers_the_deviations_that_numbers_were_drawn_with() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(0.5, 0.10, (20_000, 1)) + rng.normal(0, 0.04, (20_000, 3))
+    values[::2, 2] = np.nan  # two seeds only
+    values[1::4, 1:] = np.nan  # one seed: left out
+    found = lessons.noise(values[:, :])
+    assert found is not None
+    assert found.architectures == 15_000
+    assert found.seeds == pytest.approx((2 * 10_000 + 3 * 5_000) / 15_000)
+    assert found.seed_deviation == pytest.approx(0.04, rel=0.02)
+    assert found.spread == pytest.approx(0.10, rel=0.02)
+    assert found.standard_error == pytest.approx(found.seed_deviation / math.sqrt(found.seeds))
+
+
+def test_the_tau_of_two_seeds_is_that_of_scipy() -> None:
+    values = np.random.default_rng(1).random((40, 2)).round(1)
+    found = lessons.noise(values)
+    assert found is not None
+    assert found.tau == pytest.approx(kendalltau(values[:, 0], values[:, 1]).statistic)
+
+
+def test_noise_of_single_seeds_is_not_known() -> None:
+    assert lessons.noise(np.ones((9, 1))) is None
+    assert lessons.noise(np.array([[0.1, 0.2], [0.1, np.nan], [0.1, np.nan]])) is None
+
+
+def additive() -> made_up.Content:
+    """Accuracies that are a sum: t5 in the first block gives 0.2, a skip in the last costs 0.1."""
+    content = made_up.content(SPACE)
+    trainings = []
+    for training in content.trainings:
+        options = SPACE.options(SPACE.parse(training.architecture))
+        value = 0.5 + 0.2 * (options["operator.1.1"] == "t5") - 0.1 * (options["operator.1.4"] == "skip")
+        trainings.append(training._replace(test_top1=value))
+    return made_up.Content(content.about, content.sessions, trainings)
+
+
+def test_effects_are_differences_from_the_mean() -> None:
+    effects = lessons.effects(SPACE, table(additive()))
+    first, last = effects["operator.1.1"], effects["operator.1.4"]
+    assert first["t5"] - first["s3"] == pytest.approx(0.2)
+    assert last["skip"] - last["s3"] == pytest.approx(-0.1)
+    assert sum(first.values()) == pytest.approx(0)  # the space is balanced
+    assert effects["operator.1.2"] == pytest.approx(dict.fromkeys(effects["operator.1.2"], 0.0))
+    assert "frames" not in effects
+
+
+def test_a_sum_of_effects_explains_a_sum_and_not_chance() -> None:
+    assert lessons.additive_share(SPACE, table(additive())) == pytest.approx(1)
+    assert lessons.additive_share(SPACE, table(made_up.content(SPACE))) < 0.1
+
+
+def test_predictors_and_fidelity_are_correlations_with_the_truth() -> None:
+    made = table(made_up.content(SPACE, seeds=2))
+    truth = lessons.truth(made)
+    found = lessons.predictors(made, {"score": (-truth).tolist()})
+    assert found["score"] == -1
+    macs = [made.trainings(a)[0].macs for a in made.architectures]
+    assert found["MACs"] == pytest.approx(kendalltau(macs, truth).statistic)
+    taus = lessons.fidelity(made)
+    last = [made.trainings(a)[0].val_top1[-1] for a in made.architectures]
+    assert taus[-1] == pytest.approx(kendalltau(last, truth).statistic)
+    assert len(taus) == made.about.epochs
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Table, Path, Path]:
+    """A made-up table, its folder, and the records of two searches with two seeds each."""
+    folder, runs = tmp_path_factory.mktemp("tables"), tmp_path_factory.mktemp("runs")
+    content = made_up.content(SPACE, seeds=2)
+    write_atomically(Files(folder, "st_micro-made_up").parquet, to_parquet(content))
+    for strategy in ("random_search", "random_sampling"):
+        for seed in range(2):
+            request = Request(strategy, "st_micro", "made_up", seed=seed, tabular=True, tables=folder, results=runs)
+            assert run(request)[0].status == "ok"
+    return table(content), folder, runs
+
+
+def test_regret_curves_follow_the_trajectories(searched: tuple[Table, Path, Path]) -> None:
+    made, _, runs = searched
+    search, sampling = regrets(runs, made)
+    assert (search.entry, sampling.entry) == ("random_search", "random_sampling")
+    assert sampling.role == "random_control"
+    assert np.ptp(sampling.mean) == 0
+    assert search.mean[-1] == pytest.approx(search.final.mean())
+    assert search.mean[-1] < search.mean[0]
+    assert (search.low <= search.mean).all() and (search.mean <= search.high).all()
+
+
+def test_runs_on_another_state_of_the_table_are_left_out(searched: tuple[Table, Path, Path]) -> None:
+    _, _, runs = searched
+    assert regrets(runs, table(made_up.content(SPACE, seeds=1))) == []
+
+
+def test_the_page_says_what_the_table_says(searched: tuple[Table, Path, Path], tmp_path: Path) -> None:
+    made, _, runs = searched
+    other = made_up.content(SPACE, sample=50)
+    assert other.about is not None
+    data = other.about.data.model_copy(update={"name": "second"})
+    other = made_up.Content(other.about.model_copy(update={"data": data}), other.sessions, other.trainings)
+    report.write(SPACE, [made, table(other)], {}, runs, tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text()
+    best = max(made.architectures, key=made.top1)
+    assert f"| 1 | `{best}` | {made.top1(best):.1%} |" in page
+    assert "| second | 50 of 500 | 50 |" in page
+    assert "needs two seeds" in page
+    assert "| random_search | 2 |" in page
+    pictures = {path.name for path in (tmp_path / "page").iterdir()}
+    expected = {"distribution", "operators", "fidelity", "tasks", "regret-made_up"}
+    assert pictures == {f"{name}.png" for name in expected}
+    assert all(f"(page/{name})" in page for name in pictures)

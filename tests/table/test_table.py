@@ -1,0 +1,63 @@
+import math
+from statistics import fmean
+
+import numpy as np
+import pytest
+
+from pvnas_bench import registry
+from pvnas_bench.table import Table
+
+from . import made_up
+
+SPACE = registry.get_space("st_micro")
+CONTENT = made_up.content(SPACE, seeds=2)
+assert CONTENT.about is not None
+TABLE = Table(CONTENT.about, CONTENT.sessions, CONTENT.trainings)
+
+
+def test_a_query_answers_what_was_put_in() -> None:
+    for architecture in TABLE.architectures[::50]:
+        expected = [t for t in CONTENT.trainings if t.architecture == architecture]
+        assert list(TABLE.trainings(architecture)) == expected
+        assert TABLE.top1(architecture) == fmean(t.test_top1 for t in expected)
+    assert TABLE.trainings("nothing") == ()
+    assert "nothing" not in TABLE
+
+
+def test_regret_is_the_distance_from_the_best_under_the_cap() -> None:
+    truth = {a: TABLE.top1(a) for a in TABLE.architectures}
+    macs = {t.architecture: t.macs for t in CONTENT.trainings}
+    best = max(truth, key=lambda a: truth[a])
+    assert TABLE.regret(best) == 0.0
+    for cap in (math.inf, sorted(macs.values())[len(macs) // 3]):
+        highest = max(truth[a] for a in truth if macs[a] <= cap)
+        for architecture in TABLE.architectures[::97]:
+            assert TABLE.regret(architecture, cap) == pytest.approx(highest - truth[architecture])
+
+
+def test_a_complete_table_misses_nothing_and_a_part_names_what_it_misses() -> None:
+    assert TABLE.missing(SPACE) == []
+    part = made_up.content(SPACE, sample=60)
+    assert part.about is not None
+    lacking = Table(part.about, part.sessions, part.trainings).missing(SPACE)
+    assert len(lacking) == SPACE.size - 60
+    assert set(lacking) | {t.architecture for t in part.trainings} == set(TABLE.architectures)
+
+
+def test_a_matrix_has_a_row_for_each_architecture_and_a_column_for_each_seed() -> None:
+    assert CONTENT.about is not None
+    table = Table(CONTENT.about, CONTENT.sessions, CONTENT.trainings[:-1])
+    matrix = table.matrix("val_top1")
+    assert matrix.shape == (SPACE.size, 2)
+    assert np.isnan(matrix).sum() == 1
+    row = table.architectures.index(CONTENT.trainings[3].architecture)
+    assert matrix[row, 0] == CONTENT.trainings[3].val_top1[-1]
+
+
+def test_the_fingerprint_changes_with_any_answer() -> None:
+    assert CONTENT.about is not None
+    again = Table(CONTENT.about, CONTENT.sessions, CONTENT.trainings[::-1])
+    assert again.fingerprint == TABLE.fingerprint
+    changed = [CONTENT.trainings[0]._replace(test_top1=0.5), *CONTENT.trainings[1:]]
+    assert Table(CONTENT.about, CONTENT.sessions, changed).fingerprint != TABLE.fingerprint
+    assert Table(CONTENT.about, CONTENT.sessions, CONTENT.trainings[1:]).fingerprint != TABLE.fingerprint

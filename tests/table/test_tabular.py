@@ -1,0 +1,110 @@
+"""A search on a table is the search that trains, without the training."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pvnas_bench import records
+from pvnas_bench.errors import UsageError
+from pvnas_bench.records import write_atomically
+from pvnas_bench.request import Observer, Request, Setup
+from pvnas_bench.runner import run
+from pvnas_bench.search import Search
+from pvnas_bench.table._store import Files, to_parquet
+
+from . import made_up
+from .conftest import SPACE, Built
+
+BUDGET = 5.0
+
+
+def request(built: Built, strategy: str, results: Path, **options: Any) -> Request:
+    values = {"budget": BUDGET, "protocol": "micro", "tables": built.folder, "threads": 1, **options}
+    return Request(strategy, space=str(SPACE), dataset=built.recipe.dataset, results=results, **values)
+
+
+def steps(record: records.Record) -> list[tuple[int, float, str, float | None]]:
+    return [(s.step, s.cost, s.incumbent, s.metrics.get("val_top1")) for s in record.trajectory]
+
+
+@pytest.mark.parametrize("strategy", ["random_search", "regularized_evolution", "local_search"])
+def test_the_trajectory_and_the_charge_are_those_of_real_trainings(built: Built, strategy: str, tmp_path: Path) -> None:
+    # Seed 0 of the run is seed 0 of the trainings; architectures with two seeds may answer by the other one.
+    single = built.folder.parent / "single"
+    table = built.table
+    content = made_up.Content(table.about, list(table.sessions), [table.trainings(a)[0] for a in table.architectures])
+    write_atomically(Files(single, table.about.stem).parquet, to_parquet(content))
+    trained, _ = run(request(built, strategy, tmp_path / "trained"))
+    looked, _ = run(request(built, strategy, tmp_path / "looked", tabular=True, tables=single))
+    assert trained.status == looked.status == "ok"
+    assert len(trained.trajectory) > 3
+    assert steps(trained) == steps(looked)
+    for name in ("macs", "samples", "architectures_evaluated", "reference_trainings", "overshoot"):
+        assert getattr(trained.search, name) == getattr(looked.search, name)
+    assert trained.board[:2] == looked.board[:2]
+    assert trained.board[2] != looked.board[2]  # never on one leaderboard
+
+
+def test_an_evaluation_is_one_of_the_table_and_the_same_throughout_a_run(built: Built, tmp_path: Path) -> None:
+    seen = set()
+    both = next(a for a in built.table.architectures if len(built.table.trainings(a)) == 2)
+    for seed in range(12):
+        problem = Search(
+            Setup(request(built, "random_search", tmp_path, tabular=True, seed=seed), Observer()), Observer()
+        ).problem
+        architecture = problem.space.parse(both)
+        first, short = problem.evaluate(architecture), problem.evaluate(architecture, 3)
+        assert problem.evaluate(architecture) is first
+        match = [t for t in built.table.trainings(both) if (t.val_top1[-1], t.val_loss[-1]) == (first.top1, first.loss)]
+        assert len(match) == 1
+        assert (short.top1, short.loss, short.epochs) == (match[0].val_top1[2], match[0].val_loss[2], 3)
+        seen.add(match[0].seed)
+    assert seen == {0, 1}
+
+
+def test_the_clock_is_simulated_and_the_regret_known(built: Built, tmp_path: Path) -> None:
+    record, _ = run(request(built, "random_search", tmp_path, tabular=True))
+    expected = 0.0
+    for step in record.trajectory:
+        assert step.wall >= expected
+        assert step.metrics["regret"] == pytest.approx(built.table.regret(step.incumbent))
+        expected = step.wall
+    assert record.search.wall_seconds > record.search.seconds["table"] > 0
+    assert record.outcome is not None
+    told = built.table.trainings(record.outcome.architecture)
+    assert [t.test_top1 for t in record.outcome.trained] == [t.test_top1 for t in told]
+
+
+def test_a_table_that_is_not_complete_is_searched_only_if_asked(built: Built, tmp_path: Path) -> None:
+    table = built.table
+    kept = table.architectures[:4]
+    part = made_up.Content(table.about, list(table.sessions), [table.trainings(a)[0] for a in kept])
+    write_atomically(Files(tmp_path / "part", table.about.stem).parquet, to_parquet(part))
+    options = {"tabular": True, "tables": tmp_path / "part"}
+    with pytest.raises(UsageError, match=r"lacks 2 of 6 architectures, such as \S+: build them"):
+        run(request(built, "random_search", tmp_path, **options))
+    record, _ = run(request(built, "random_search", tmp_path, partial=True, budget=20.0, **options))
+    assert record.status == "ok"
+    assert {step.incumbent for step in record.trajectory} <= set(kept)
+    assert record.trajectory[-1].metrics["regret"] >= 0
+
+
+def test_no_clip_is_opened_unless_a_strategy_trains_on_it(
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise UsageError("the clips are elsewhere")
+
+    monkeypatch.setattr("pvnas_bench.request.open_dataset", gone)
+    record, _ = run(request(built, "random_search", tmp_path, tabular=True))
+    assert record.status == "ok"
+    with pytest.raises(UsageError, match=r"spos trains on clips, which the table has not: the clips are elsewhere"):
+        run(request(built, "spos", tmp_path, tabular=True))
+
+
+def test_a_strategy_that_trains_on_clips_trains_on_those_of_the_table(built: Built, tmp_path: Path) -> None:
+    record, _ = run(request(built, "spos", tmp_path, tabular=True, budget=20.0))
+    assert record.status == "ok", record.error
+    assert record.outcome is not None
+    assert record.outcome.trained[0].test_top1 == built.table.trainings(record.outcome.architecture)[0].test_top1
