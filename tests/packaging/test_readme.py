@@ -26,10 +26,10 @@ def test_the_first_two_blocks_are_one_command_each() -> None:
     assert second.endswith("bin/tox\n")
 
 
-def test_tox_without_arguments_checks_style_and_types_and_runs_the_tests() -> None:
+def test_tox_without_arguments_checks_style_types_and_regressions_and_runs_the_tests() -> None:
     tox = ConfigParser(interpolation=None)
     tox.read(ROOT / "tox.ini")
-    assert tox["tox"]["env_list"].split(", ") == ["lint", "types", "tests"]
+    assert tox["tox"]["env_list"].split(", ") == ["lint", "types", "tests", "check"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the script is for bash")
