@@ -85,11 +85,15 @@ def effects(space: SearchSpace, table: Table) -> dict[str, dict[str, float]]:
 
 
 def additive_share(space: SearchSpace, table: Table) -> float:
-    """The share of the truth's variance that a sum of one effect for each option explains (least squares, R²)."""
+    """The share of the truth's variance that a sum of one effect for each option explains (R² of least squares).
+
+    nan where nothing varies.
+    """
     codes = np.stack([space.encode(space.parse(a)) for a in table.architectures]).astype(np.float64)
     values = truth(table)
     fitted = codes @ np.linalg.lstsq(codes, values, rcond=None)[0]
-    return float(1 - ((values - fitted) ** 2).sum() / ((values - values.mean()) ** 2).sum())
+    total = float(((values - values.mean()) ** 2).sum())
+    return 1 - float(((values - fitted) ** 2).sum()) / total if total else math.nan
 
 
 def fidelity(table: Table) -> list[float]:
