@@ -174,7 +174,7 @@ def test_a_strategy_that_asks_for_a_supernet_is_told_in_one_line(
 def test_surveillance_clips(tmp_path: Path) -> None:
     if not REAL.is_file():
         pytest.skip("no ../shared/data beside the repository")
-    record, path = run(request("random_search", REAL, tmp_path, budget=0.5))
+    record, path = run(request("random_search", REAL, tmp_path, budget=2.0))
     assert record.status == "ok"
     assert record.diagnostics["backbone"]["longest_clip_frames"] > 100
     assert json.loads(path.read_text())["diagnostics"]["clip_length"][-1][0] > 100
