@@ -9,10 +9,10 @@ from typing import Any
 import pvnas_bench
 from pvnas_bench import records, runtime, seeding, speed
 from pvnas_bench.final import Final
-from pvnas_bench.network.workloads import block_passes, convolution_pass
+from pvnas_bench.network.families import workloads
+from pvnas_bench.network.workloads import convolution_pass
 from pvnas_bench.request import Observer, Request, Setup, protocol_entry
 from pvnas_bench.search import Search
-from pvnas_bench.space import BlockSpace
 from pvnas_bench.tabular import TabularFinal
 from pvnas_bench.training import TrainingDiverged
 
@@ -53,17 +53,16 @@ class Run:
                     outcome = final(search, retrain=False)
                 except TrainingDiverged as diverged:
                     status, error = "failed", f"final training diverged: {diverged}"
-            timed = status == "ok" and setup.table is None
-            pace = self._pace(setup.space) if timed and isinstance(setup.space, BlockSpace) else None
+            pace = self._pace() if status == "ok" and setup.table is None else None
         measured = {**setup.preparation, **final.controls}
         record = self._record(search, status, error, outcome, pace, measured)
         records.save(record, setup.path)
         return record, setup.path
 
-    def _pace(self, space: BlockSpace) -> records.Speed:
-        device = self.setup.device
+    def _pace(self) -> records.Speed:
+        space, device = self.setup.space, self.setup.device
         with seeding.torch_seeded(0, "speed"):
-            passes, reference = block_passes(space, device), convolution_pass(device)
+            passes, reference = workloads(space, device), convolution_pass(device)
         return speed.measure(passes, reference=reference)
 
     def _record(

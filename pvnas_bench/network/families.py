@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
+
 from pvnas_bench.network.backbone import backbone_layer
 from pvnas_bench.network.cost import Cost, CostModel, Layer, network_layers
 from pvnas_bench.network.standalone import Classifier, Network
 from pvnas_bench.network.temporal_cell import TemporalCostModel, TemporalNetwork, temporal_layers
+from pvnas_bench.network.workloads import Pass, block_passes, cell_passes
 from pvnas_bench.space import Architecture, SearchSpace
 
 
@@ -34,16 +37,18 @@ class Family:
         network: a stand-alone network, from a space's `spec` and the number of classes.
         layers: its table of layers, from the same.
         costs: the cost model of a space, from the space and the number of classes.
+        workloads: what a record times, from the space and a device.
     """
 
     network: Callable[[Any, int], Classifier]
     layers: Callable[[Any, int], Iterator[Layer]]
     costs: Callable[[Any, int], Costs]
+    workloads: Callable[[Any, torch.device], dict[str, Pass]]
 
 
 FAMILIES: dict[str, Family] = {
-    "mbconv": Family(Network, network_layers, CostModel),
-    "temporal_cell": Family(TemporalNetwork, temporal_layers, TemporalCostModel),
+    "mbconv": Family(Network, network_layers, CostModel, block_passes),
+    "temporal_cell": Family(TemporalNetwork, temporal_layers, TemporalCostModel, cell_passes),
 }
 """By the name that a space has as its `family`."""
 
@@ -67,3 +72,8 @@ def layers(space: SearchSpace, architecture: Architecture, classes: int) -> Iter
 def cost_model(space: SearchSpace, classes: int) -> Costs:
     """The cost model of a space."""
     return FAMILIES[space.family].costs(space, classes)
+
+
+def workloads(space: SearchSpace, device: torch.device) -> dict[str, Pass]:
+    """Passes of the space's operators whose speed a record states, by name."""
+    return FAMILIES[space.family].workloads(space, device)

@@ -1,4 +1,4 @@
-"""The work whose speed a record states: training passes of our blocks, and of PyTorch's own as the yardstick."""
+"""The work whose speed a record states: training passes of blocks and cells, and of PyTorch's own as the yardstick."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from pvnas_bench.network.blocks import InvertedBottleneck
-from pvnas_bench.space import Block, BlockSpace
+from pvnas_bench.network.temporal_cell import cell_operator
+from pvnas_bench.space import Block, BlockSpace, CellSpace
 
 CLIPS, FRAMES, CHANNELS, SIZE, EXPANSION = 2, 8, 32, 12, 4
+SEQUENCES, STEPS = 16, 64
 
 Pass = Callable[[], None]
 
@@ -24,6 +26,23 @@ def _block_pass(operator: str, x: Tensor) -> Pass:
     block = Block("workload", CHANNELS, CHANNELS, 1, operator, EXPANSION, se=False)
     module = InvertedBottleneck(block).to(x.device)
     return _pass(lambda: module(x, FRAMES), module)
+
+
+def cell_passes(space: CellSpace, device: torch.device) -> dict[str, Pass]:
+    """By operator of the space, one forward and backward pass of an edge that uses it, on features of fixed shape."""
+    operators = dict.fromkeys(
+        o for decision in space.decisions for o in decision.options if "operator" in decision.name
+    )
+    shape = (SEQUENCES, STEPS, 1, CHANNELS)
+    ramp = torch.linspace(-1, 1, SEQUENCES * STEPS * CHANNELS, device=device).view(shape)
+    x = ramp.permute(0, 3, 1, 2).requires_grad_()  # (N, C, T, 1), channels-last
+    computed = [operator for operator in operators if operator not in ("skip", "none")]
+    return {f"cell {operator}": _cell_pass(operator, x) for operator in computed}
+
+
+def _cell_pass(operator: str, x: Tensor) -> Pass:
+    module = cell_operator(operator, CHANNELS).to(x.device)
+    return _pass(lambda: module(x), module)
 
 
 def convolution_pass(device: torch.device) -> Pass:

@@ -5,6 +5,7 @@ import torch
 
 from pvnas_bench import registry, speed
 from pvnas_bench.network import operators, workloads
+from pvnas_bench.network.families import workloads as workloads_of
 from pvnas_bench.network.workloads import block_passes, convolution_pass
 
 CPU = torch.device("cpu")
@@ -15,6 +16,13 @@ def test_every_operator_of_the_space_is_timed_once() -> None:
     measured = speed.measure(block_passes(space, CPU), reference=convolution_pass(CPU), repetitions=1)
     assert set(measured.seconds) == {f"block {o}" for o in ("s3", "s5", "st3", "f3", "t5", "tsm")}
     assert all(seconds > 0 for seconds in measured.seconds.values()) and measured.reference_seconds > 0
+
+
+def test_every_operator_of_a_cell_that_computes_is_timed_once() -> None:
+    passes = workloads_of(registry.get_space("st_temporal_cell"), CPU)
+    assert set(passes) == {f"cell {o}" for o in ("t3", "t5", "t7", "t3d2", "t3d3", "max3", "avg3")}
+    for run in passes.values():
+        run()
 
 
 def test_a_pass_leaves_no_gradients_and_can_be_repeated() -> None:
