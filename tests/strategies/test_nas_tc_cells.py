@@ -64,15 +64,34 @@ def test_edges_are_searched_in_order_and_the_best_operator_stays(searched: tuple
     assert driven.strategy.incumbent().choices[:3] == SPACE.reference.choices[:3]
 
 
+def test_the_most_accurate_operator_stays_with_its_weights(tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driven, measured = Driven("nas_tc", tiny_dataset, BUDGET, space="st_temporal_cell"), dict[str, TemporalNetwork]()
+    stitching = driven.strategy.stitching
+
+    def validate(network: TemporalNetwork) -> float:
+        token = next(token for token, own in stitching.candidates.items() if own is network)
+        measured[token] = network
+        return {"t5": 0.6, "max3": 0.6, "none": 0.5}.get(token, 0.4)
+
+    monkeypatch.setattr(stitching, "_validate", validate)
+    while stitching.position == 0:
+        driven.step()
+    assert SPACE.option(stitching.chosen, "operator.1.01") == "t5"  # before max3, which is no better
+    assert stitching.network is measured["t5"]
+    assert SPACE.option(stitching.chosen, "operator.1.12") == "none"  # an edge of its own now, idle
+
+
 def test_all_before_a_cell_is_bit_identical_after_its_search(
     searched: tuple[Driven, dict[int, dict[str, torch.Tensor]]],
 ) -> None:
     driven, begun = searched
     after = weights(driven.strategy.stitching.network)
+    searched_network = driven.strategy.stitching.network
     prefix = [name for name in begun[2] if name.startswith(("projection.", "norm.", "cells.0."))]
     assert len(prefix) > 4
     for name in prefix:
         assert torch.equal(begun[2][name], after[name]), name
+        assert searched_network.get_parameter(name).grad is None  # nor was any computed for it
     for name in ("projection.weight", "norm.weight", "cells.0.norm.weight"):
         assert not torch.equal(begun[1][name], begun[2][name]), name  # the first cell trained them
     for name in ("cells.1.norm.weight", "classifier.weight"):
