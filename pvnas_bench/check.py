@@ -7,7 +7,8 @@ What is compared, of runs that share a board and an entry:
 - *Deterministic quantities*, exactly. MACs and parameters wherever both sides found the same architecture; the
   whole trajectory, the architecture and the budget used where a run with the same seed was deterministic on the same
   device, hardware and library versions. Where these differ the comparison is skipped, and said to be.
-- *Speed*: seconds of each piece of work beside the reference workload's of the same process, fresh over baseline.
+- *Speed*: seconds of each piece of work beside the reference workload's of the same process, fresh over baseline, of
+  runs on the same device, hardware, threads and library versions.
 - *Failures*: a run that failed where the baseline has a completed run of that entry.
 """
 

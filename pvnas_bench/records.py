@@ -156,7 +156,7 @@ class Outcome(_Model):
 
 
 class Speed(_Model):
-    """How fast the code was, on a scale that machines share: seconds beside those of a reference workload.
+    """How fast the code was: seconds beside those of a reference workload, which runs of one machine can share.
 
     All of it is timed in the run's own process, each the least of several repetitions that take turns, so
     that a busy or slower machine slows both sides of the ratio.

@@ -1,34 +1,17 @@
-"""Speed on a scale that machines share: seconds of the code beside those of a reference workload."""
+"""Speed beside a yardstick: seconds of the code and of a reference workload, taken in turns in one process."""
 
 import time
 from collections.abc import Callable, Mapping
-
-import numpy as np
 
 from pvnas_bench.records import Speed
 
 REPETITIONS = 15
 
 
-def reference_workload() -> None:
-    """A fixed amount of work that no change of this project can speed up or slow down.
-
-    Matrix products and passes over memory, which is what networks are made of; some 10 ms on one core.
-    """
-    matrix = np.full((384, 384), 0.5, np.float32)
-    for _ in range(4):
-        matrix = (matrix @ matrix) / np.float32(192)
-    memory = np.ones(1 << 20, np.float32)
-    for _ in range(4):
-        memory = np.maximum(memory * np.float32(0.5), np.float32(0.25))
-    if not (np.isfinite(matrix).all() and np.isfinite(memory).all()):
-        raise ArithmeticError("the reference workload went wrong")
-
-
 def measure(
     pieces: Mapping[str, Callable[[], object]],
     *,
-    reference: Callable[[], object] = reference_workload,
+    reference: Callable[[], object],
     repetitions: int = REPETITIONS,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Speed:
@@ -39,7 +22,8 @@ def measure(
 
     Args:
         pieces: of each name, one pass of the work, synchronised if it runs on an accelerator.
-        reference: what the pieces are compared with; the same for every run that is to be compared.
+        reference: work that no change of this project can speed up or slow down; the same for every run that is to be
+            compared.
     """
     work: dict[str, Callable[[], object]] = {"": reference, **pieces}
     if len(work) != len(pieces) + 1:

@@ -6,11 +6,11 @@ the alphas' gradient goes either through the current weights (first order, ξ = 
 (second order, eqs. 6-8: the mixed second derivative by a central difference with ε = 0.01/‖∇w' L_val‖).
 Of the relaxed network each decision's most probable option is kept, under the cap.
 
-Found on synthetic_motion under quick (first order, seed 0): test top-1 0.818 where random architectures have a mean of
-0.46; no collapse to skip (none kept), alpha entropy down to 0.56 of the uniform one's, and the path is more accurate
-than the mixture on the weights they share (0.398 against 0.365 on search-val). Two departures from the paper carry
-that, both in the config: AdamW in place of SGD, and a mixture that sees the smallest clips. With SGD, or at the
-reference's size, the mixture hardly learns within the budget.
+Found on synthetic_motion under quick (first order, seed 0): test top-1 0.818 (0.75 over seeds 0-2) where random
+architectures have a mean of 0.46; no collapse to skip (none kept), alpha entropy down to 0.56 of the uniform one's, and
+the path is more accurate than the mixture on the weights they share (0.398 against 0.365 on search-val). Two departures
+from the paper carry that, both in the config: AdamW in place of SGD, and a mixture that sees the smallest clips. With
+SGD, or at the reference's size, the mixture hardly learns within the budget.
 """
 
 from collections.abc import Callable, Sequence

@@ -2,9 +2,6 @@
 
 Trials are divided into good and bad ones; the next suggestion maximises the ratio of their densities. Grouped: of
 decisions that exist only under others, those that occur together share one joint density.
-
-Found on synthetic_motion under quick (one run, seed 0): test top-1 0.797 after 38 trainings and 4 suggestions above the
-cap, where random architectures have a mean of 0.46.
 """
 
 from optuna.samplers import BaseSampler, TPESampler

@@ -6,9 +6,11 @@ architectures; the distribution trains on search-val through binary gates on two
 drives the search from basin to basin; the architecture at the end of each cycle is kept, and the best of them returned.
 
 What was found while it was reconstructed (synthetic_motion, quick, cap L; random sampling has a mean test top-1 of 0.46
-over six seeds): derived networks have to be compared by full trainings, as after half of one all are near chance (mean
-0.50 over seeds 0-3); inputs drawn evenly leave the weights too few steps to learn what only time shows, and spatial
-operators win (mean 0.57, one seed at 0.13), which drawing them by their cost mends.
+over six seeds): weights trained by SGD hardly leave chance in this budget. With inputs drawn evenly, too few steps are
+left to learn what only time shows, and spatial operators may win: a mean of 0.57 over seeds 0-3, one of them at 0.13,
+with comparisons by full trainings, and of 0.50 with half ones, after which most networks are near chance. Drawing
+inputs by their cost gave 0.69 over seeds 0-3 with half and 0.66 over seeds 0-2 with full trainings: no difference can
+be told. Seed 0 gives 0.79 on one thread and 0.60 on two: rounding alone moves a result that far.
 """
 
 import math

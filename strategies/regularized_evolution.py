@@ -2,9 +2,6 @@
 
 Each round draws a tournament from the population, mutates its winner, trains the child and adds it; the oldest member
 leaves. Ageing keeps an architecture from surviving on one lucky training.
-
-Found on synthetic_motion under quick (one run, seed 0): test top-1 0.750 after 21 trainings, where random architectures
-have a mean of 0.46.
 """
 
 from pydantic import Field

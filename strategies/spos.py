@@ -6,8 +6,8 @@ supernet's weights, its batch-norm statistics first recalibrated on clips of sea
 sampled under the cap, their uniform constraint sampling.
 
 What was found on synthetic_motion (protocol quick, cap L; random sampling has a mean test top-1 of 0.46): 0.60 and 0.64
-with seeds 0 and 1. SGD at 0.1 trains the supernet further (loss 2.3 for 2.4, best fitness 0.30 for 0.24), yet its best
-path was smaller and had 0.43 (one seed).
+with seeds 0 and 1, 0.59 over seeds 0-2. SGD at 0.1 trains the supernet further (loss 2.3 for 2.4, best fitness 0.30 for
+0.24), yet its best path was smaller and had 0.43 (one seed).
 """
 
 import itertools

@@ -327,13 +327,19 @@ def _notes(runs: Sequence[AnyRecord], rows: Sequence[Row], has_control: bool, im
     over = [run for run in runs if run.search.overshoot > 0.01 * run.protocol.budget]
     if over:
         notes.append(f"{len(over)} runs spent over 1 % more than the budget.")
-    machines = {repr(sorted(run.provenance.hardware.items())) + run.device for run in runs}
-    if len(machines) > 1:
-        notes.append(f"runs of {len(machines)} kinds of machine: their latency and seconds do not compare.")
+    if (machines := _machines(runs)) > 1:
+        notes.append(f"runs of {machines} kinds of machine: their latency and seconds do not compare.")
     versions = {(run.provenance.pvnas_bench, run.provenance.commit) for run in runs}
     if len(versions) > 1:
         notes.append(f"runs of {len(versions)} versions of the code.")
     return notes
+
+
+def _machines(runs: Sequence[AnyRecord]) -> int:
+    """Kinds of machine, by the facts that all runs state: newer versions state more of them."""
+    stated = [run.provenance.hardware for run in runs]
+    common = sorted(set.intersection(*map(set, stated))) or sorted(set().union(*stated))
+    return len({(r.device, *(repr(r.provenance.hardware.get(name)) for name in common)) for r in runs})
 
 
 def mark(fingerprint: str) -> str:

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from pvnas_bench.plots._style import clean, end_labels, figure, looks
 from pvnas_bench.statistics import kendall_tau
-from pvnas_bench.table._lessons import Floats
-from pvnas_bench.table._regret import Regret
+from pvnas_bench.table.lessons import Floats
+from pvnas_bench.table.regret import Regret
 
 
 def distribution(truths: Mapping[str, Floats], experts: Mapping[str, Mapping[str, float]]) -> Figure:

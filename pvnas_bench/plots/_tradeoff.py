@@ -117,7 +117,15 @@ def costs(runs: Runs) -> Figure | str:
     spent = [entry.row.search_reference_trainings or 0.0 for entry in entries]
     budget.barh(places, spent, color=colours, height=0.62, edgecolor="black", linewidth=0.5)
     for place, value in zip(places, spent, strict=True):
-        budget.annotate(f"{value:.2f}", (value, place), (3, 0), textcoords="offset points", va="center", fontsize=7)
+        budget.annotate(
+            f"{value:.2f}",
+            (value, place),
+            (5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=7,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+        )
     budget.axvline(runs.board.budget, color="black", linestyle=(0, (2, 2)), linewidth=1)
     budget.set_xlabel("reference trainings\n(dashed: budget)")
     budget.margins(x=0.22)

@@ -1,11 +1,12 @@
 """Tables: what every architecture of a small space reaches when it is trained, so that a search need not train.
 
-`_schema` says what a table holds, `_journal` appends finished trainings so that no crash loses one, `_store` keeps
-tables in a folder as Parquet, `_table` looks up. `build` and `verify` train and need torch; nothing else here does.
+`schema` says what a table holds, `journal` appends finished trainings so that no crash loses one, `store` keeps tables
+in a folder as Parquet, `_table` looks up, `lessons` and `regret` say what tables and searches on them teach. None of it
+needs torch; what trains is the `builder`.
 """
 
-from pvnas_bench.table._schema import About, Session, Training
-from pvnas_bench.table._store import default_folder, find, load
 from pvnas_bench.table._table import Table
+from pvnas_bench.table.schema import About, Session, Training
+from pvnas_bench.table.store import default_folder, find, load
 
 __all__ = ["About", "Session", "Table", "Training", "default_folder", "find", "load"]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pvnas_bench.space import SearchSpace
-from pvnas_bench.table._schema import About, Session, Training
+from pvnas_bench.table.schema import About, Session, Training
 
 
 class Table:

@@ -11,7 +11,7 @@ from pvnas_bench.runner import Request, Run
 
 @pytest.mark.parametrize("strategy", ["pvnas", "random_search"])
 def test_overhead(benchmark: BenchmarkFixture, tmp_path: Path, strategy: str) -> None:
-    run = Run(Request(strategy, budget=0.5, results=tmp_path))
+    run = Run(Request(strategy, results=tmp_path))
     found: list[Record] = []
     benchmark.pedantic(lambda: found.append(run()[0]), rounds=1)
     (record,) = found

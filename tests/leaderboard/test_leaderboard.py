@@ -220,6 +220,16 @@ def test_runs_of_other_machines_and_versions_are_noted() -> None:
     assert any("2 versions of the code" in note for note in board.notes)
 
 
+def test_a_run_that_states_one_fact_more_is_of_the_same_machine() -> None:
+    made = content("beta")
+    made["provenance"]["hardware"] |= {"instructions": "AVX512"}
+    board = only(leaderboard.build([record("alpha"), Record.model_validate(made)]))
+    assert not any("kinds of machine" in note for note in board.notes)
+    made["provenance"]["hardware"] |= {next(iter(made["provenance"]["hardware"])): "another"}
+    board = only(leaderboard.build([record("alpha"), Record.model_validate(made)]))
+    assert any("2 kinds of machine" in note for note in board.notes)
+
+
 def tasks(number: int, scores: dict[str, float]) -> list[Record]:
     rng = np.random.default_rng(1)
     return [

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pvnas_bench.builder.build import Recipe, build
 from pvnas_bench.table import Table, find
-from pvnas_bench.table.build import Recipe, build
 
 SPACE = Path(__file__).with_name("tiny_space.py")
 

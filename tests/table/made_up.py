@@ -4,15 +4,15 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from pvnas_bench.builder.build import random_order
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.protocol import get_protocol
 from pvnas_bench.records import DataEntry
 from pvnas_bench.request import protocol_entry
 from pvnas_bench.space import BlockSpace
 from pvnas_bench.table import About, Session, Training
-from pvnas_bench.table._journal import Content as Content
-from pvnas_bench.table._schema import SpaceIdentity
-from pvnas_bench.table.build import random_order
+from pvnas_bench.table.journal import Content as Content
+from pvnas_bench.table.schema import SpaceIdentity
 
 
 def about(space: BlockSpace, dataset: str = "made_up") -> About:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from pvnas_bench import registry
+from pvnas_bench.builder.build import Recipe, Trainer, build, random_order
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.cost import CostModel
-from pvnas_bench.table import _journal, find
-from pvnas_bench.table._store import Files
-from pvnas_bench.table.build import Recipe, Trainer, build, random_order
+from pvnas_bench.table import find, journal
+from pvnas_bench.table.store import Files
 from pvnas_bench.training import training_macs
 
 from .conftest import SPACE, Built
@@ -88,13 +88,13 @@ def test_a_build_that_is_killed_goes_on_and_loses_and_doubles_nothing(
     files = Files(tmp_path, built.table.about.stem)
     begun = started(tiny_dataset, tmp_path)
     deadline = time.monotonic() + 120
-    while len(_journal.read(files.journal).trainings) < 2:
+    while len(journal.read(files.journal).trainings) < 2:
         assert begun.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     workers = children(begun.pid)
     os.kill(begun.pid, signal.SIGKILL)
     begun.wait()
-    finished = _journal.read(files.journal).trainings
+    finished = journal.read(files.journal).trainings
     assert 2 <= len(finished) < 6
     with files.journal.open("ab") as file:
         file.write(b'{"training":{"architecture":"8-')  # as if the kill had come in the middle of a write

@@ -5,7 +5,7 @@ import pytest
 
 from pvnas_bench import registry
 from pvnas_bench.errors import UsageError
-from pvnas_bench.table import _journal
+from pvnas_bench.table import journal
 
 from . import made_up
 
@@ -13,16 +13,16 @@ CONTENT = made_up.content(registry.get_space("st_micro"), sample=3)
 
 
 def written(path: Path) -> None:
-    with _journal.opened(path) as journal:
+    with journal.opened(path) as entries:
         assert CONTENT.about is not None
         for entry in (CONTENT.about, *CONTENT.sessions, *CONTENT.trainings):
-            journal.append(entry)
+            entries.append(entry)
 
 
 def test_what_was_appended_is_read(tmp_path: Path) -> None:
     written(tmp_path / "j")
-    assert _journal.read(tmp_path / "j") == CONTENT
-    assert _journal.read(tmp_path / "absent") == _journal.Content()
+    assert journal.read(tmp_path / "j") == CONTENT
+    assert journal.read(tmp_path / "absent") == journal.Content()
 
 
 @pytest.mark.parametrize("cut", [1, 2, 40])
@@ -30,10 +30,10 @@ def test_a_line_cut_short_is_left_out_and_the_next_one_starts_afresh(tmp_path: P
     path = tmp_path / "j"
     written(path)
     os.truncate(path, path.stat().st_size - cut)
-    assert _journal.read(path).trainings == CONTENT.trainings[:2]
-    with _journal.opened(path) as journal:
-        journal.append(CONTENT.trainings[2])
-    assert _journal.read(path) == CONTENT
+    assert journal.read(path).trainings == CONTENT.trainings[:2]
+    with journal.opened(path) as entries:
+        entries.append(CONTENT.trainings[2])
+    assert journal.read(path) == CONTENT
 
 
 def test_a_whole_line_that_is_damaged_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -41,22 +41,22 @@ def test_a_whole_line_that_is_damaged_is_an_error_that_names_it(tmp_path: Path) 
     written(path)
     path.write_bytes(path.read_bytes().replace(b'"seed":0', b'"seed":"x"', 1))
     with pytest.raises(UsageError, match="j, line 3 is damaged"):
-        _journal.read(path)
+        journal.read(path)
 
 
 def test_only_one_process_writes(tmp_path: Path) -> None:
     with (
-        _journal.opened(tmp_path / "j"),
+        journal.opened(tmp_path / "j"),
         pytest.raises(UsageError, match="another process"),
-        _journal.opened(tmp_path / "j"),
+        journal.opened(tmp_path / "j"),
     ):
         pass
-    with _journal.opened(tmp_path / "j"):
+    with journal.opened(tmp_path / "j"):
         pass
 
 
 def test_of_two_trainings_with_one_key_the_earlier_stays() -> None:
-    both, later = _journal.Content(), made_up.content(registry.get_space("st_micro"), seeds=2, sample=3)
+    both, later = journal.Content(), made_up.content(registry.get_space("st_micro"), seeds=2, sample=3)
     both.add(CONTENT)
     both.add(later)
     assert [training.key for training in both.trainings] == [training.key for training in later.trainings]

@@ -9,12 +9,12 @@ from scipy.stats import kendalltau
 
 from pvnas_bench import registry
 from pvnas_bench.records import write_atomically
+from pvnas_bench.report import tables as report
 from pvnas_bench.request import Request
 from pvnas_bench.runner import run
-from pvnas_bench.table import Table, report
-from pvnas_bench.table import _lessons as lessons
-from pvnas_bench.table._regret import regrets
-from pvnas_bench.table._store import Files, to_parquet
+from pvnas_bench.table import Table, lessons
+from pvnas_bench.table.regret import regrets
+from pvnas_bench.table.store import Files, to_parquet
 
 from . import made_up
 

@@ -7,8 +7,8 @@ import pytest
 from pvnas_bench import registry
 from pvnas_bench.errors import UsageError
 from pvnas_bench.records import write_atomically
-from pvnas_bench.table import _journal, find
-from pvnas_bench.table._store import Files, load, read_parquet, to_parquet
+from pvnas_bench.table import find, journal
+from pvnas_bench.table.store import Files, load, read_parquet, to_parquet
 
 from . import made_up
 
@@ -35,11 +35,11 @@ def test_a_table_of_three_seeds_is_below_three_megabytes_and_quick_to_open() -> 
 def test_a_table_in_two_files_is_one_and_stays_so_when_it_is_compacted(tmp_path: Path) -> None:
     content, files = made_up.content(SPACE, seeds=2, sample=4), Files(tmp_path, "st_micro-made_up")
     first, rest = content.trainings[:5], content.trainings[5:]
-    write_atomically(files.parquet, to_parquet(_journal.Content(content.about, content.sessions, first)))
-    with _journal.opened(files.journal) as journal:
+    write_atomically(files.parquet, to_parquet(journal.Content(content.about, content.sessions, first)))
+    with journal.opened(files.journal) as entries:
         assert content.about is not None
         for entry in (content.about, made_up.session(), *rest):
-            journal.append(entry)
+            entries.append(entry)
     both = load(files)
     files.compact()
     assert not files.journal.exists()
@@ -55,8 +55,8 @@ def test_files_of_two_recipes_are_not_mixed(tmp_path: Path) -> None:
     about = made_up.about(SPACE)
     settings = {**about.protocol.settings, "learning_rate": 1.0}
     protocol = about.protocol.model_copy(update={"settings": settings})
-    with _journal.opened(files.journal) as journal:
-        journal.append(about.model_copy(update={"protocol": protocol}))
+    with journal.opened(files.journal) as entries:
+        entries.append(about.model_copy(update={"protocol": protocol}))
     with pytest.raises(UsageError, match="another recipe"):
         load(files)
 

@@ -11,7 +11,7 @@ from pvnas_bench.records import write_atomically
 from pvnas_bench.request import Observer, Request, Setup
 from pvnas_bench.runner import run
 from pvnas_bench.search import Search
-from pvnas_bench.table._store import Files, to_parquet
+from pvnas_bench.table.store import Files, to_parquet
 
 from . import made_up
 from .conftest import SPACE, Built

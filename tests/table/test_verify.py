@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from pvnas_bench import registry
+from pvnas_bench.builder.verify import Pair, judge, pairs
 from pvnas_bench.errors import UsageError
 from pvnas_bench.table import Table
-from pvnas_bench.table.verify import Pair, judge, pairs
 
 from . import made_up
 from .conftest import SPACE, Built

@@ -33,9 +33,9 @@ from pvnas_bench.problem import evaluation_seed, in_mixed_order
 from pvnas_bench.protocol import get_protocol
 from pvnas_bench.request import Observer, data_entry, open_clips, protocol_entry, search_view
 from pvnas_bench.space import Architecture, BlockSpace
-from pvnas_bench.table import _journal
-from pvnas_bench.table._schema import About, Session, SpaceIdentity, Training
-from pvnas_bench.table._store import Files
+from pvnas_bench.table import journal
+from pvnas_bench.table.schema import About, Session, SpaceIdentity, Training
+from pvnas_bench.table.store import Files
 from pvnas_bench.training import Clock, Scores, TrainingDiverged, Workbench, test, train
 
 
@@ -205,7 +205,7 @@ def build(
     about = trainer.about
     files = Files(folder, about.stem)
     order = random_order(trainer.space)[:sample]
-    with _journal.opened(files.journal) as journal:
+    with journal.opened(files.journal) as entries:
         content = files.read()
         if content.about is not None and content.about.recipe != about.recipe:
             raise UsageError(f"{folder} holds a table {about.stem} of another recipe: choose another --tables")
@@ -213,13 +213,13 @@ def build(
         asked = [(string, seed) for seed in seeds for string in order if (string, seed) not in known]
         yield Progress(files.parquet, 0, len(asked), len(known))
         if asked:
-            begun = _journal.read(files.journal)
+            begun = journal.read(files.journal)
             if begun.about is None:
-                journal.append(about)
-            journal.append(session())
+                entries.append(about)
+            entries.append(session())
             for done, training in enumerate(_trained(recipe, asked, workers), 1):
                 training = training._replace(session=len(begun.sessions))
-                journal.append(training)
+                entries.append(training)
                 yield Progress(files.parquet, done, len(asked), len(known), training)
         files.compact()
 

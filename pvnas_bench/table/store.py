@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.records import without_cycle_collection, write_atomically
-from pvnas_bench.table import _journal
-from pvnas_bench.table._journal import Content
-from pvnas_bench.table._schema import About, Session, Training
+from pvnas_bench.table import journal
 from pvnas_bench.table._table import Table
+from pvnas_bench.table.journal import Content
+from pvnas_bench.table.schema import About, Session, Training
 
 KEY = b"pvnas_bench"
 """Of the description in a Parquet file's metadata."""
@@ -51,7 +51,7 @@ class Files:
             UsageError: a file that cannot be read, or two recipes.
         """
         content = read_parquet(self.parquet) if self.parquet.exists() else Content()
-        later = _journal.read(self.journal)
+        later = journal.read(self.journal)
         if content.about and later.about and content.about.recipe != later.about.recipe:
             raise UsageError(f"{self.journal} has another recipe than {self.parquet}: keep one of them")
         content.add(later)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pvnas_bench import seeding
+from pvnas_bench.builder.build import Recipe, Trainer
 from pvnas_bench.errors import UsageError
 from pvnas_bench.request import Observer
-from pvnas_bench.table._lessons import noise
-from pvnas_bench.table._schema import Training
 from pvnas_bench.table._table import Table
-from pvnas_bench.table.build import Recipe, Trainer
+from pvnas_bench.table.lessons import noise
+from pvnas_bench.table.schema import Training
 
 ERROR = 0.001
 """Probability that a table which is right fails."""

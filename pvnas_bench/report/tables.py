@@ -12,9 +12,9 @@ from pvnas_bench.plots._style import styled
 from pvnas_bench.records import write_atomically
 from pvnas_bench.space import SearchSpace
 from pvnas_bench.statistics import kendall_tau
-from pvnas_bench.table import _lessons as lessons
-from pvnas_bench.table._regret import Regret, regrets
+from pvnas_bench.table import lessons
 from pvnas_bench.table._table import Table
+from pvnas_bench.table.regret import Regret, regrets
 
 BEST = 10
 """Architectures listed of each task."""

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from pydantic import TypeAdapter, ValidationError
 
 from pvnas_bench.errors import UsageError
-from pvnas_bench.table._schema import About, Session, Training
+from pvnas_bench.table.schema import About, Session, Training
 
 TRAINING = TypeAdapter(Training)
 
