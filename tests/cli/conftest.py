@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -50,12 +51,17 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
     return call
 
 
+def _heed_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def process(*words: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
     """The command line in a process of its own, ended with the context."""
     command = [sys.executable, "-m", "pvnas_bench", *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
-    with subprocess.Popen(command, text=True, **{**pipes, **options}) as child:
+    # In a job in the background Ctrl-C is ignored, and so it would be in its children.
+    with subprocess.Popen(command, text=True, preexec_fn=_heed_ctrl_c, **{**pipes, **options}) as child:
         try:
             yield child
         finally:
