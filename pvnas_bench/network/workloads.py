@@ -1,30 +1,34 @@
-"""The work whose speed a record states: training passes of blocks and cells, and of PyTorch's own as the yardstick."""
+"""The work whose speed a record states: training passes of operators, and of PyTorch's own layers as the yardstick.
+
+Operators alone, without the matrix products of their blocks, which would hide half of what one loses.
+"""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from pvnas_bench.network.blocks import InvertedBottleneck
+from pvnas_bench.network.operators import Operator, temporal_shift
 from pvnas_bench.network.temporal_cell import cell_operator
-from pvnas_bench.space import Block, BlockSpace, CellSpace
+from pvnas_bench.space import BlockSpace, CellSpace
 
-CLIPS, FRAMES, CHANNELS, SIZE, EXPANSION = 2, 8, 32, 12, 4
-SEQUENCES, STEPS = 16, 64
+CLIPS, FRAMES, CHANNELS, SIZE = 2, 8, 128, 12
+SEQUENCES, STEPS, FEATURES = 16, 64, 32
 
 Pass = Callable[[], None]
 
 
 def block_passes(space: BlockSpace, device: torch.device) -> dict[str, Pass]:
-    """By operator of the space, one forward and backward pass of a block that uses it, on clips of fixed shape."""
+    """By operator of the space, one forward and backward pass of it on clips of fixed shape."""
     operators = dict.fromkeys(o for slot in space.slots for o in slot.operators if o != "skip")
     x = _clips(device)
-    return {f"block {operator}": _block_pass(operator, x) for operator in operators}
+    return {f"operator {operator}": _operator_pass(operator, x) for operator in operators}
 
 
-def _block_pass(operator: str, x: Tensor) -> Pass:
-    block = Block("workload", CHANNELS, CHANNELS, 1, operator, EXPANSION, se=False)
-    module = InvertedBottleneck(block).to(x.device)
+def _operator_pass(operator: str, x: Tensor) -> Pass:
+    module = Operator(operator, CHANNELS, stride=1).to(x.device)
+    if operator == "tsm":
+        return _pass(lambda: module(temporal_shift(x, FRAMES), FRAMES), module)
     return _pass(lambda: module(x, FRAMES), module)
 
 
@@ -33,22 +37,22 @@ def cell_passes(space: CellSpace, device: torch.device) -> dict[str, Pass]:
     operators = dict.fromkeys(
         o for decision in space.decisions for o in decision.options if "operator" in decision.name
     )
-    shape = (SEQUENCES, STEPS, 1, CHANNELS)
-    ramp = torch.linspace(-1, 1, SEQUENCES * STEPS * CHANNELS, device=device).view(shape)
+    shape = (SEQUENCES, STEPS, 1, FEATURES)
+    ramp = torch.linspace(-1, 1, SEQUENCES * STEPS * FEATURES, device=device).view(shape)
     x = ramp.permute(0, 3, 1, 2).requires_grad_()  # (N, C, T, 1), channels-last
     computed = [operator for operator in operators if operator not in ("skip", "none")]
     return {f"cell {operator}": _cell_pass(operator, x) for operator in computed}
 
 
 def _cell_pass(operator: str, x: Tensor) -> Pass:
-    module = cell_operator(operator, CHANNELS).to(x.device)
+    module = cell_operator(operator, FEATURES).to(x.device)
     return _pass(lambda: module(x), module)
 
 
 def convolution_pass(device: torch.device) -> Pass:
     """One forward and backward pass of a dense convolution and what usually follows it, all of it PyTorch's."""
     x = _clips(device)
-    layers = nn.Sequential(nn.Conv2d(CHANNELS, 2 * CHANNELS, 3, padding=1), nn.BatchNorm2d(2 * CHANNELS), nn.ReLU())
+    layers = nn.Sequential(nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1), nn.BatchNorm2d(CHANNELS), nn.ReLU())
     module = layers.to(device)
     return _pass(lambda: module(x), module)
 

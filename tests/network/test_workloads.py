@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 def test_every_operator_of_the_space_is_timed_once() -> None:
     space = registry.get_space("st_default")
     measured = speed.measure(block_passes(space, CPU), reference=convolution_pass(CPU), repetitions=1)
-    assert set(measured.seconds) == {f"block {o}" for o in ("s3", "s5", "st3", "f3", "t5", "tsm")}
+    assert set(measured.seconds) == {f"operator {o}" for o in ("s3", "s5", "st3", "f3", "t5", "tsm")}
     assert all(seconds > 0 for seconds in measured.seconds.values()) and measured.reference_seconds > 0
 
 
@@ -48,6 +48,6 @@ def test_a_pass_is_of_the_operator_that_it_names(monkeypatch: pytest.MonkeyPatch
         calls.clear()
         run()
         seen[name] = tuple(calls)
-    assert seen.pop("block f3") == ("3 taps",)
-    assert seen.pop("block t5") == ("5 taps",)
+    assert seen.pop("operator f3") == ("3 taps",)
+    assert seen.pop("operator t5") == ("5 taps",)
     assert set(seen.values()) == {()}
