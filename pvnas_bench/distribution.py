@@ -30,32 +30,46 @@ class FactorisedDistribution(nn.Module):
         self.logits = nn.ParameterList(
             nn.Parameter(torch.zeros(len(decision.options), device=device)) for decision in space.decisions
         )
+        self._rows: tuple[Tensor, ...] = tuple(self.logits)  # a ParameterList is slow to go through
+        counts = np.array([len(row) for row in self._rows])
+        columns = np.arange(counts.max())
+        self._exists_at = columns < counts[:, None]
+        starts = counts.cumsum() - counts
+        places = np.where(self._exists_at, starts[:, None] + columns, counts.sum())
+        self._places = torch.from_numpy(places).to(device)
 
     def logit(self, decision: str) -> Tensor:
         """The logits (options,) of one decision."""
-        logit: Tensor = self.logits[self.space.position(decision)]
-        return logit
+        return self._rows[self.space.position(decision)]
 
     def log_probabilities(self) -> dict[str, Tensor]:
         """By decision, the log-probability of each option given that the decision exists."""
-        return {d.name: logit.log_softmax(0) for d, logit in zip(self.space.decisions, self.logits, strict=True)}
+        return {d.name: row.log_softmax(0) for d, row in zip(self.space.decisions, self._rows, strict=True)}
 
     def probabilities(self) -> dict[str, Tensor]:
         """By decision, the probability of each option given that the decision exists."""
         return {name: value.exp() for name, value in self.log_probabilities().items()}
 
+    def log_table(self) -> Tensor:
+        """`log_probabilities` in one tensor, (decisions, most options), -inf where a decision has fewer."""
+        return self._table().log_softmax(1)
+
+    def _table(self) -> Tensor:
+        return torch.cat([*self._rows, self._rows[0].new_full((1,), -torch.inf)])[self._places]
+
     @torch.no_grad()
-    def sample(self, generator: torch.Generator) -> Architecture:
-        """A random architecture."""
-        logits = torch.cat(list(self.logits)).double().cpu().numpy()
-        draws = torch.rand(len(self.logits), generator=generator, dtype=torch.float64).tolist()
-        choices, start = [], 0
-        for decision, draw in zip(self.space.decisions, draws, strict=True):
-            own = logits[start : start + len(decision.options)]
-            cumulative = np.exp(own - own.max()).cumsum()
-            choices.append(int(np.searchsorted(cumulative, draw * cumulative[-1], side="right")))
-            start += len(own)
-        return self.space.architecture(choices)
+    def sample(self, generator: torch.Generator, added: Tensor | None = None) -> Architecture:
+        """A random architecture.
+
+        Args:
+            added: (decisions, most options) to the logits.
+        """
+        table = self._table().double().cpu()
+        logits = (table if added is None else table + added).numpy()
+        draws = torch.rand(len(self._rows), generator=generator, dtype=torch.float64).numpy()
+        cumulative = np.exp(logits - logits.max(1, keepdims=True)).cumsum(1)
+        passed = cumulative <= (draws * cumulative[:, -1])[:, None]
+        return self.space.architecture((passed & self._exists_at).sum(1).tolist())
 
     def log_prob(self, architecture: Architecture) -> Tensor:
         """log P(A), differentiable."""

@@ -4,13 +4,14 @@ ProxylessNAS (Cai, Zhu & Han 2019, section 3.2.1): of two sampled candidates one
 gradient with respect to their gates gives that of their probabilities, renormalised over the two.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pvnas_bench.distribution import FactorisedDistribution
-from pvnas_bench.network.supernet import Candidate, Gated, Plan
+from pvnas_bench.network.supernet import Candidate, Plan
 from pvnas_bench.space import BlockSpace
 
 
@@ -27,112 +28,139 @@ def straight_through(log_weights: Tensor, generator: torch.Generator) -> Tensor:
     return hard + (probabilities - probabilities.detach())  # the bracket is exactly zero
 
 
-def input_log_probabilities(distribution: FactorisedDistribution, thrift: float = 0.0) -> list[Tensor]:
-    """log Q of each option of ``frames`` and of ``size``, Q(f, s) ∝ P(f) P(s) / (f s²)^thrift, differentiable.
+def thrifty(space: BlockSpace, thrift: float) -> Tensor:
+    """What to add to log-probabilities, (decisions, most options), so that inputs are drawn by their cost.
 
-    The MACs of a path grow with f s²: at a thrift of 1 and a uniform P every input takes the same share of a budget.
+    Of ``frames`` and ``size`` it makes Q(f, s) ∝ P(f) P(s) / (f s²)^thrift. The MACs of a path grow with f s²: at a
+    thrift of 1 and a uniform P every input takes the same share of a budget.
     """
-    space = distribution.space
-    assert isinstance(space, BlockSpace)
-    logarithms = []
+    added = torch.zeros(len(space.decisions), max(len(decision.options) for decision in space.decisions))
     for name, options, power in (("frames", space.frames, 1), ("size", space.sizes, 2)):
-        logit = distribution.logit(name)
-        logarithms.append((logit - thrift * power * logit.new_tensor(options).log()).log_softmax(0))
-    return logarithms
+        added[space.position(name), : len(options)] = -thrift * power * torch.tensor(options).log()
+    return added
 
 
-def sample_input(
-    distribution: FactorisedDistribution, generator: torch.Generator, thrift: float = 0.0
-) -> tuple[int, int]:
+def input_log_probabilities(space: BlockSpace, log_p: Tensor) -> Tensor:
+    """log Q of ``frames`` and of ``size``, (2, most options), renormalised, differentiable.
+
+    Args:
+        log_p: (decisions, most options), `FactorisedDistribution.log_table`, with `thrifty` added or not.
+    """
+    return log_p[[space.position("frames"), space.position("size")]].log_softmax(1)
+
+
+@torch.no_grad()
+def sample_input(space: BlockSpace, log_p: Tensor, generator: torch.Generator) -> tuple[int, int]:
     """Random option indices of the decisions ``frames`` and ``size``; see `input_log_probabilities`."""
-    frames, size = (
-        int(torch.multinomial(log_q.detach().exp().cpu(), 1, generator=generator))
-        for log_q in input_log_probabilities(distribution, thrift)
-    )
+    p = input_log_probabilities(space, log_p).exp().cpu()
+    frames, size = (p / torch.empty_like(p).exponential_(generator=generator)).argmax(1).tolist()
     return frames, size
 
 
 def input_loss(
-    distribution: FactorisedDistribution,
+    space: BlockSpace,
+    log_p: Tensor,
     first: tuple[int, int],
     loss: Tensor,
     loss_at: Callable[[int, int], Tensor],
     generator: torch.Generator,
-    thrift: float = 0.0,
 ) -> Tensor:
     """A term whose gradient is REINFORCE's for (frames, size); another sample is the baseline (leave-one-out).
 
     Args:
+        log_p: from which the first was sampled, see `input_log_probabilities`.
         first: option indices of the input that had this loss.
         loss_at: the loss at other numbers of frames and sizes.
-        thrift: with which the first was sampled, see `input_log_probabilities`.
     """
-    second = sample_input(distribution, generator, thrift)
+    second = sample_input(space, log_p, generator)
     if second == first:
         return loss.new_zeros(())
-    space = distribution.space
-    assert isinstance(space, BlockSpace)
     with torch.no_grad():
         other = loss_at(space.frames[second[0]], space.sizes[second[1]])
-    log_p = input_log_probabilities(distribution, thrift)
-    difference = [log_p[0][f] + log_p[1][s] for f, s in (first, second)]
+    log_q = input_log_probabilities(space, log_p)
+    difference = [log_q[0, f] + log_q[1, s] for f, s in (first, second)]
     term: Tensor = 0.5 * (loss - other) * (difference[0] - difference[1])
     return term
 
 
-def two_path_plan(distribution: FactorisedDistribution, frames: int, size: int, generator: torch.Generator) -> Plan:
+def two_path_plan(space: BlockSpace, log_p: Tensor, frames: int, size: int, generator: torch.Generator) -> Plan:
     """Two sampled candidates in every slot, and two sampled depths in every stage, one of them switched on.
 
     Args:
+        log_p: (decisions, most options), `FactorisedDistribution.log_table`; the gates carry its gradient.
         frames, size: option indices of the input.
     """
-    space = distribution.space
-    assert isinstance(space, BlockSpace)
-    log_p = distribution.log_probabilities()
-    depths = []
-    reached = []
+    p = log_p.detach().exp().cpu().numpy()
+    depths, reached = [], []
     for s, stage in enumerate(space.stages, 1):
-        options = _two(log_p[f"depth.{s}"], generator)
-        gates = straight_through(log_p[f"depth.{s}"][options], generator) if len(options) > 1 else None
+        position = space.position(f"depth.{s}")
+        options = sorted(_two(p[position, : len(stage.depths)], generator))
+        gates = straight_through(log_p[position][options], generator) if len(options) > 1 else None
         depths.append(tuple((stage.depths[o], None if gates is None else gates[i]) for i, o in enumerate(options)))
         reached.append(max(stage.depths[o] for o in options))
-    slots: list[Gated | None] = []
+    pairs: list[list[Candidate] | None] = []
+    races = []
     for slot in space.slots:
         if slot.index > reached[slot.stage - 1]:
-            slots.append(None)
+            pairs.append(None)
             continue
-        own = [log_p[f"{kind}.{slot.name}"] for kind in ("operator", "expansion", "se")]
-        pair = _two_candidates(own, slot.operators, generator)
-        weights = torch.stack([_log_weight(candidate, own, slot.operators) for candidate in pair])
-        gates = straight_through(weights, generator)
-        slots.append([(candidate, gates[i]) for i, candidate in enumerate(pair)])
+        own = [p[i, : len(space.decisions[i].options)] for i in space.groups[slot.name]]
+        pairs.append(_two_candidates(own, slot.operators, generator))
+        races.append(torch.empty(2).exponential_(generator=generator))
+    gate = iter(_gates(_log_weights(space, log_p, pairs), torch.stack(races)))
+    slots = [None if pair is None else list(zip(pair, next(gate), strict=True)) for pair in pairs]
     return Plan(space.frames[frames], space.sizes[size], tuple(slots), tuple(depths))
 
 
-def _two(log_p: Tensor, generator: torch.Generator) -> list[int]:
-    """Two different options drawn by their probabilities (fewer where there are fewer), in order."""
-    p = log_p.detach().exp().cpu()
-    drawn: list[int] = torch.multinomial(p, min(2, len(p)), generator=generator).tolist()
-    return sorted(drawn)
+def _two(p: npt.NDArray[np.float32], generator: torch.Generator) -> list[int]:
+    """Two different indices drawn by their probabilities without replacement; fewer where there are fewer.
+
+    An exponential race: the first arrivals at rates p (Efraimidis & Spirakis 2006).
+    """
+    rates = p / torch.empty(len(p)).exponential_(generator=generator).numpy()
+    first: list[int] = np.argsort(-rates)[:2].tolist()
+    return first
 
 
-def _two_candidates(log_p: list[Tensor], operators: tuple[str, ...], generator: torch.Generator) -> list[Candidate]:
+def _two_candidates(
+    p: Sequence[npt.NDArray[np.float32]], operators: tuple[str, ...], generator: torch.Generator
+) -> list[Candidate]:
     """Two different candidates of a slot, drawn by their probabilities without replacement."""
-    p = [lp.detach().exp().cpu() for lp in log_p]
-    joint = torch.einsum("o,e,a->oea", *p).clone()
+    joint = p[0][:, None, None] * p[1][:, None] * p[2]
     for o, operator in enumerate(operators):
         if operator == "skip":  # one candidate whatever its expansion and SE would be
             joint[o] = 0.0
             joint[o, 0, 0] = p[0][o]
-    flat = torch.multinomial(joint.flatten(), 2, generator=generator)
     pair = []
-    for index in flat.tolist():
+    for index in _two(joint.ravel(), generator):
         o, rest = divmod(index, joint.shape[1] * joint.shape[2])
         pair.append((o, *divmod(rest, joint.shape[2])))
     return pair
 
 
-def _log_weight(candidate: Candidate, log_p: list[Tensor], operators: tuple[str, ...]) -> Tensor:
-    """log P(candidate), differentiable."""
-    o, e, a = candidate
-    return log_p[0][o] if operators[o] == "skip" else log_p[0][o] + log_p[1][e] + log_p[2][a]
+def _log_weights(space: BlockSpace, log_p: Tensor, pairs: Sequence[list[Candidate] | None]) -> Tensor:
+    """log P of both candidates of each slot that has a pair, (slots, 2), differentiable.
+
+    Args:
+        log_p: (decisions, most options).
+    """
+    width, nothing = log_p.shape[1], log_p.numel()
+    places = []
+    for slot, pair in zip(space.slots, pairs, strict=True):
+        for o, e, a in pair or ():
+            at = [i * width + choice for i, choice in zip(space.groups[slot.name], (o, e, a), strict=True)]
+            places.append([at[0], nothing, nothing] if slot.operators[o] == "skip" else at)
+    parts = torch.cat([log_p.flatten(), log_p.new_zeros(1)])[torch.tensor(places, device=log_p.device)]
+    return (parts[:, 0] + parts[:, 1] + parts[:, 2]).view(-1, 2)
+
+
+def _gates(log_weights: Tensor, races: Tensor) -> list[tuple[Tensor, ...]]:
+    """`straight_through` of each row, the one whose race is won being switched on.
+
+    Args:
+        races: (slots, 2) exponential random times.
+    """
+    probabilities = log_weights.softmax(1)
+    won = (probabilities.detach() / races.to(probabilities.device)).argmax(1, keepdim=True)
+    hard = torch.zeros_like(probabilities).scatter_(1, won, 1.0)
+    return [row.unbind() for row in (hard + (probabilities - probabilities.detach())).unbind()]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import cached_property
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -350,12 +351,13 @@ class SearchSupernet(nn.Module):
             logits: Tensor = (
                 self.network(clips, plan)
                 if train_weights
-                else torch.func.functional_call(self.network, self._frozen(), (clips, plan))
+                else torch.func.functional_call(self.network, self._frozen, (clips, plan))
             )
         if logits.requires_grad:
             logits.register_hook(lambda _: self._ledger.backward(macs * backward))
         return logits
 
+    @cached_property
     def _frozen(self) -> dict[str, Tensor]:
         """The parameters as constants that share their memory."""
         return {name: parameter.detach() for name, parameter in self.network.named_parameters()}
@@ -374,7 +376,8 @@ class SearchSupernet(nn.Module):
     ) -> Tensor:
         """Mean cross-entropy of a batch through one path or a plan; see `forward`."""
         logits = self(batch, path, train_weights)
-        return F.cross_entropy(logits, self.labels(batch), label_smoothing=label_smoothing)
+        with self._clock("forward"):
+            return F.cross_entropy(logits, self.labels(batch), label_smoothing=label_smoothing)
 
     @torch.no_grad()
     def validate(

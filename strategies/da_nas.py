@@ -198,13 +198,14 @@ class DANAS(Strategy):
 
     def _alpha_step(self, batch: Any, rng: torch.Generator) -> None:
         """Cross-entropy through two gated candidates per block, and the MACs term."""
-        frames, size = sample_input(self.alphas, rng)
-        plan = two_path_plan(self.alphas, frames, size, rng)
+        space, log_p = self.problem.space, self.alphas.log_table()
+        frames, size = sample_input(space, log_p, rng)
+        plan = two_path_plan(space, log_p, frames, size, rng)
         cross_entropy = self._loss(batch, plan)
         loss = cross_entropy + input_loss(
-            self.alphas, (frames, size), cross_entropy.detach(), lambda f, s: self._loss(batch, plan.at(f, s)), rng
+            space, log_p, (frames, size), cross_entropy.detach(), lambda f, s: self._loss(batch, plan.at(f, s)), rng
         )
-        macs = self.expected_macs(self.alphas.probabilities())
+        macs = self.expected_macs(log_p.exp())
         loss = loss + self.config.macs_weight * (macs / (self.config.target * self.problem.cap) - 1).abs().float()
         self.problem.backward(loss)
         self.supernet.zero_grad(set_to_none=True)

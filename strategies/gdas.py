@@ -101,11 +101,12 @@ class GDAS(FixedInputSearch):
             loss = self.supernet.loss(held_out, one_path_plan(space, gates, *self.input))
             self.descend(loss)
             return float(loss.detach())
-        first = sample_input(self.alphas, rng)
+        table = self.alphas.log_table()
+        first = sample_input(space, table, rng)
         plan = one_path_plan(space, gates, space.frames[first[0]], space.sizes[first[1]])
         loss = self.supernet.loss(held_out, plan)
         term = input_loss(
-            self.alphas, first, loss.detach(), lambda f, s: self.supernet.loss(held_out, plan.at(f, s)), rng
+            space, table, first, loss.detach(), lambda f, s: self.supernet.loss(held_out, plan.at(f, s)), rng
         )
         self.descend(loss + term)
         return float(loss.detach())

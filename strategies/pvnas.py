@@ -16,6 +16,7 @@ be told. Seed 0 gives 0.79 on one thread and 0.60 on two: rounding alone moves a
 import math
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -24,7 +25,7 @@ from pydantic import Field
 
 from pvnas_bench import Architecture, Info, Problem, SearchFinished, Strategy
 from pvnas_bench.distribution import FactorisedDistribution
-from pvnas_bench.gates import input_loss, sample_input, two_path_plan
+from pvnas_bench.gates import input_loss, sample_input, thrifty, two_path_plan
 from pvnas_bench.mixtures import OptimiserConfig, make_weight_optimiser
 
 Schedule = Literal["diversity", "cosine", "step", "constant"]
@@ -53,10 +54,11 @@ def schedule(kind: Schedule, progress: float, cycles: int, decay: float, growth:
     return floor + 0.5 * (decay**cycle - floor) * (1 + math.cos(math.pi * within))
 
 
-def cycle_bounds(cycles: int, growth: float) -> list[float]:
+@lru_cache
+def cycle_bounds(cycles: int, growth: float) -> tuple[float, ...]:
     """The progress at which each cycle begins, and 1, at which the last one ends."""
     lengths = np.array([growth**c for c in range(cycles)])
-    return [0.0, *(np.cumsum(lengths) / lengths.sum()).tolist()]
+    return (0.0, *(np.cumsum(lengths) / lengths.sum()).tolist())
 
 
 def cycle_at(progress: float, cycles: int, growth: float) -> tuple[int, float]:
@@ -104,6 +106,7 @@ class PVNAS(Strategy):
         self.problem, config = problem, self.config
         self.supernet = problem.supernet()
         self.alphas = FactorisedDistribution(problem.space, problem.device)
+        self.thrifty = thrifty(problem.space, config.thrift).to(problem.device)
         self.expected_macs = problem.expected_macs()
         self.weight_optimiser = make_weight_optimiser(self.supernet.parameters(), config)
         self.alpha_optimiser = torch.optim.Adam(self.alphas.parameters(), lr=config.alpha_rate, betas=(0.0, 0.999))
@@ -149,7 +152,8 @@ class PVNAS(Strategy):
                 self._derive()
                 break
             self._set_rates()
-            loss = self.supernet.loss(batch, self._path(rng), self.config.label_smoothing)
+            path = self.alphas.sample(rng, self.thrifty)
+            loss = self.supernet.loss(batch, path, self.config.label_smoothing)
             self.problem.backward(loss)
             self.problem.update(self.weight_optimiser, clip=self.config.gradient_clip)
             losses.append(float(loss.detach()))
@@ -161,7 +165,7 @@ class PVNAS(Strategy):
                 self._alpha_step(held_out, rng)
         self.history["alpha_entropy"].append(self.alphas.mean_entropy())
         self.history["learning_rate"].append(self._rate())
-        self.history["expected_macs"].append(float(self.expected_macs(self.alphas.probabilities()).detach()))
+        self.history["expected_macs"].append(float(self.expected_macs(self.alphas.log_table().exp()).detach()))
         if losses:
             self.problem.log(train_loss=float(np.mean(losses)))
         self.problem.log(alpha_entropy=self.history["alpha_entropy"][-1])
@@ -179,28 +183,22 @@ class PVNAS(Strategy):
             for group in optimiser.param_groups:
                 group["lr"] = peak * (rate if on else 1.0)
 
-    def _path(self, rng: torch.Generator) -> Architecture:
-        """A path to train, its input drawn thriftily."""
-        space = self.problem.space
-        path = self.alphas.sample(rng)
-        rest = [max(choice, 0) for choice in path.choices[2:]]
-        return space.architecture([*sample_input(self.alphas, rng, self.config.thrift), *rest])
-
     def _alpha_step(self, batch: Any, rng: torch.Generator) -> None:
         """Cross-entropy through two gated candidates per block, the MACs term, and leave-one-out for the input."""
-        thrift = self.config.thrift
-        frames, size = sample_input(self.alphas, rng, thrift)
-        plan = two_path_plan(self.alphas, frames, size, rng)
+        space, log_p = self.problem.space, self.alphas.log_table()
+        log_q = log_p + self.thrifty
+        frames, size = sample_input(space, log_q, rng)
+        plan = two_path_plan(space, log_p, frames, size, rng)
         cross_entropy = self.supernet.loss(batch, plan, train_weights=False)
         loss = cross_entropy + input_loss(
-            self.alphas,
+            space,
+            log_q,
             (frames, size),
             cross_entropy.detach(),
             lambda f, s: self.supernet.loss(batch, plan.at(f, s)),
             rng,
-            thrift,
         )
-        macs = self.expected_macs(self.alphas.probabilities())
+        macs = self.expected_macs(log_p.exp())
         loss = loss + self.config.macs_weight * (macs / (self.config.target * self.problem.cap) - 1).abs().float()
         self.problem.backward(loss)
         self.problem.update(self.alpha_optimiser)

@@ -1,12 +1,10 @@
 """MACs of what a supernet computes, and the expected MACs of a distribution over architectures."""
 
 import math
-from collections.abc import Mapping
 from typing import cast
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from pvnas_bench.network.cost import CostModel, block_cost
 from pvnas_bench.network.supernet import Candidate, Gated, Mixture, Plan
@@ -75,21 +73,22 @@ class ExpectedMacs:
             for d, depth in enumerate(space.stages[slot.stage - 1].depths):
                 reached[b, d] = float(depth >= slot.index)
         self._reached = reached.to(device)
+        groups = [[*space.groups[slot.name], space.position(f"depth.{slot.stage}")] for slot in space.slots]
+        self._groups = torch.tensor(groups, device=device)
+        self._input = (space.position("frames"), space.position("size"))
 
-    def __call__(self, probabilities: Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, probabilities: Tensor) -> Tensor:
         """E[MACs] of one clip.
 
         Args:
-            probabilities: by decision name, (options,), conditional on the decision's existence.
+            probabilities: of each option given that its decision exists, (decisions, most options), zero where a
+                decision has fewer.
         """
-        p, slots = probabilities, self._space.slots
-        by_slot = {
-            kind: pad_sequence([p[f"{kind}.{slot.name}"] for slot in slots], batch_first=True).double()
-            for kind in ("operator", "expansion", "se")
-        }
-        depths = pad_sequence([p[f"depth.{slot.stage}"] for slot in slots], batch_first=True).double()
-        exists = (depths * self._reached).sum(1)
-        mean = torch.einsum(
-            "bfsoea,bo,be,ba,b->fs", self._slots, by_slot["operator"], by_slot["expansion"], by_slot["se"], exists
-        )
-        return torch.einsum("fs,f,s->", self._fixed + mean, p["frames"].double(), p["size"].double())
+        operators, expansions, se = self._slots.shape[-3:]
+        p = probabilities.double()
+        operator, expansion, attention, depth = (p[rows] for rows in self._groups.unbind(1))
+        exists = (depth[:, : self._reached.shape[1]] * self._reached).sum(1)
+        options = (operator[:, :operators], expansion[:, :expansions], attention[:, :se])
+        mean = torch.einsum("bfsoea,bo,be,ba,b->fs", self._slots, *options, exists)
+        frames, size = (p[i, :count] for i, count in zip(self._input, self._fixed.shape, strict=True))
+        return torch.einsum("fs,f,s->", self._fixed + mean, frames, size)

@@ -14,6 +14,7 @@ from pvnas_bench.gates import (
     input_loss,
     sample_input,
     straight_through,
+    thrifty,
     two_path_plan,
 )
 from pvnas_bench.knapsack import best_under_cap, decision_scores
@@ -95,8 +96,8 @@ def test_mean_entropy_runs_from_one_to_zero() -> None:
 def test_two_paths_are_two_different_candidates_one_of_them_on() -> None:
     distribution, generator = FactorisedDistribution(SPACE), torch.Generator().manual_seed(0)
     for _ in range(20):
-        frames, size = sample_input(distribution, generator)
-        plan = two_path_plan(distribution, frames, size, generator)
+        frames, size = sample_input(SPACE, distribution.log_table(), generator)
+        plan = two_path_plan(SPACE, distribution.log_table(), frames, size, generator)
         assert plan.frames == SPACE.frames[frames] and plan.size == SPACE.sizes[size]
         for stage in plan.depths:
             assert sorted(float(gate.detach()) for _, gate in stage if gate is not None) == [0.0, 1.0]
@@ -159,8 +160,9 @@ def test_input_decisions_learn_by_leave_one_out() -> None:
     """The surrogate's gradient is the mean of REINFORCE over two samples, each the other's baseline."""
     distribution = FactorisedDistribution(SPACE)
     loss, other = torch.tensor(2.0), torch.tensor(1.5)
-    surrogate = input_loss(distribution, (0, 0), loss, lambda f, s: other, torch.Generator().manual_seed(4))
-    second = sample_input(distribution, torch.Generator().manual_seed(4))
+    table = distribution.log_table()
+    surrogate = input_loss(SPACE, table, (0, 0), loss, lambda f, s: other, torch.Generator().manual_seed(4))
+    second = sample_input(SPACE, table, torch.Generator().manual_seed(4))
     assert second[0] != 0 and second[1] != 0
     surrogate.backward()
     for logit, b in zip(distribution.logits, second, strict=False):
@@ -174,12 +176,13 @@ def test_input_decisions_learn_by_leave_one_out() -> None:
 
 def test_thrift_gives_every_input_the_same_share_of_the_budget() -> None:
     distribution = FactorisedDistribution(SPACE)
-    frames, sizes = (log_q.detach().exp() for log_q in input_log_probabilities(distribution, thrift=1.0))
+    log_q = distribution.log_table().detach() + thrifty(SPACE, 1.0)
+    frames, sizes = input_log_probabilities(SPACE, log_q).exp()[:, :3]
     spent = torch.outer(frames * torch.tensor(SPACE.frames), sizes * torch.tensor(SPACE.sizes) ** 2)
     torch.testing.assert_close(spent, spent.mean().expand(3, 3))
 
     generator = torch.Generator().manual_seed(0)
-    drawn = Counter(sample_input(distribution, generator, thrift=1.0)[0] for _ in range(4000))
+    drawn = Counter(sample_input(SPACE, log_q, generator)[0] for _ in range(4000))
     for option, q in enumerate(frames.tolist()):
         assert drawn[option] / 4000 == pytest.approx(q, abs=4 * math.sqrt(q * (1 - q) / 4000))
 
@@ -192,22 +195,24 @@ def test_without_bias_thrifty_draws_descend_the_mean_loss_of_thrifty_draws() -> 
     parameters = [distribution.logit("frames"), distribution.logit("size")]
 
     def q() -> torch.Tensor:
-        frames, sizes = input_log_probabilities(distribution, thrift=0.7)
+        frames, sizes = input_log_probabilities(SPACE, distribution.log_table() + added)[:, :3]
         return torch.outer(frames.exp(), sizes.exp())
 
+    added = thrifty(SPACE, 0.7)
     exact = torch.autograd.grad((q() * losses).sum(), parameters)
     generator = torch.Generator().manual_seed(1)
     total = [torch.zeros(3), torch.zeros(3)]
     draws = 4000
     for _ in range(draws):
-        first = sample_input(distribution, generator, 0.7)
+        log_q = distribution.log_table() + added
+        first = sample_input(SPACE, log_q, generator)
         term = input_loss(
-            distribution,
+            SPACE,
+            log_q,
             first,
             losses[first],
             lambda f, s: losses[SPACE.frames.index(f), SPACE.sizes.index(s)],
             generator,
-            0.7,
         )
         if term.requires_grad:
             for mean, gradient in zip(total, torch.autograd.grad(term, parameters), strict=True):

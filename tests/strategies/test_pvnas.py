@@ -81,7 +81,7 @@ def test_the_macs_term_alone_drives_expected_macs_to_the_target(tiny_dataset: Pa
     pvnas = strategy(tiny_dataset, tmp_path, target="0.5")
     target = 0.5 * pvnas.problem.cap
     for _ in range(200):
-        macs = pvnas.expected_macs(pvnas.alphas.probabilities())
+        macs = pvnas.expected_macs(pvnas.alphas.log_table().exp())
         (macs / target - 1).abs().backward()
         pvnas.alpha_optimiser.step()
         pvnas.alpha_optimiser.zero_grad()
