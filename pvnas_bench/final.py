@@ -41,6 +41,7 @@ class Final:
         assert architecture is not None
         cost = setup.costs(architecture)
         ledger, clock, start = Ledger(setup.reference_training), Clock(), Phase.begin()
+        self._observer.timed(clock)
         full = Workbench(setup.store, setup.protocol, setup.device, ledger, clock)
         trained = []
         for retraining in range(setup.protocol.retrainings if retrain else 0):

@@ -23,7 +23,7 @@ from pvnas_bench.strategy import Strategy, StrategyConfig
 from pvnas_bench.table import Table
 from pvnas_bench.table import find as find_table
 from pvnas_bench.tabular import LazyStore
-from pvnas_bench.training import training_macs
+from pvnas_bench.training import Clock, training_macs
 from pvnas_bench.video import CacheSpec, ClipStore, open_dataset, prepare, split_by_subject
 
 
@@ -73,6 +73,9 @@ class Observer:
 
     def extracting(self, done: int, total: int) -> None:
         """Clips whose features are computed so far."""
+
+    def timed(self, clock: Clock) -> None:
+        """A phase begins, of search or of final training, whose activities this clock counts."""
 
     def searching(self, budget: float) -> None:
         """The search begins."""

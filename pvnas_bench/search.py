@@ -49,6 +49,7 @@ class Search:
         setup = self._setup
         status: records.Status = "ok"
         error: str | None = None
+        self._observer.timed(self._clock)
         self._observer.searching(setup.protocol.budget)
         try:
             self._steps()

@@ -26,26 +26,30 @@ class Clock:
 
     seconds: dict[str, float] = field(default_factory=dict)
     simulated: float = 0.0
+    active: str | None = None
+    """The activity whose time passes now."""
 
     def __call__(self, activity: str) -> "Timed":
         """A context whose time counts as this activity's."""
-        return Timed(self.seconds, activity)
+        return Timed(self, activity)
 
 
 class Timed:
     """Adds the wall seconds between entering and leaving."""
 
-    __slots__ = ("_activity", "_seconds", "_start")
+    __slots__ = ("_activity", "_clock", "_start")
 
-    def __init__(self, seconds: dict[str, float], activity: str) -> None:
-        self._seconds, self._activity = seconds, activity
+    def __init__(self, clock: Clock, activity: str) -> None:
+        self._clock, self._activity = clock, activity
 
     def __enter__(self) -> None:
+        self._clock.active = self._activity
         self._start = time.perf_counter()
 
     def __exit__(self, *_: object) -> None:
-        passed = time.perf_counter() - self._start
-        self._seconds[self._activity] = self._seconds.get(self._activity, 0.0) + passed
+        passed, clock = time.perf_counter() - self._start, self._clock
+        clock.seconds[self._activity] = clock.seconds.get(self._activity, 0.0) + passed
+        clock.active = None
 
 
 class TrainingDiverged(Exception):

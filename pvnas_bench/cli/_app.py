@@ -141,6 +141,46 @@ def run(
 
 
 @app.command()
+def profile(
+    strategy: Annotated[str, typer.Option(help="A name of `list strategies`, or a .py file of your own.")],
+    space: Annotated[str, typer.Option(help="A name of `list spaces`, or a .py file of your own.")] = "st_default",
+    dataset: Dataset = "synthetic_motion",
+    protocol: AnyProtocol = None,
+    budget: Annotated[
+        float | None, typer.Option(help="Of the search, in reference trainings.  [default: the protocol's]")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A hyper-parameter of the strategy; may be repeated."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads.  [default: every core]", min=1)] = None,
+    functions: Annotated[int, typer.Option(help="How many functions of the harness to name.", min=0)] = 8,
+    json: Json = False,
+) -> int:
+    """Show where a run's time goes: decode, augment, forward, backward, optimiser, harness. No record is kept."""
+    from pvnas_bench.cli import _profile, _run
+    from pvnas_bench.cli._quiet import quiet
+
+    with quiet():
+        from pvnas_bench.runner import Request
+
+        request = Request(
+            strategy=strategy,
+            space=space,
+            dataset=dataset,
+            protocol=protocol,
+            budget=budget,
+            seed=seed,
+            settings=_run.parse_settings(settings or ()),
+            device=device,
+            threads=threads,
+        )
+        return _profile.profile(request, functions=functions, as_json=json)
+
+
+@app.command()
 def compare(
     grid: Annotated[
         Path | None, typer.Argument(help="A TOML file with what the options say.", metavar="[GRID.toml]")

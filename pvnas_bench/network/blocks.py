@@ -1,5 +1,7 @@
 """The inverted bottleneck and its squeeze-excitation, on folded clips (see `operators`)."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,6 +17,20 @@ def pointwise(cin: int, cout: int) -> nn.Conv2d:
     return convolution
 
 
+class _SpatialMean(torch.autograd.Function):
+    """(NT, c, H, W) → (NT, c). Its gradient is a view, where autograd's own is a tensor of the input's size."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.shape = x.shape
+        return x.mean((2, 3))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        height, width = ctx.shape[2:]
+        return (gradient / (height * width))[:, :, None, None].expand(ctx.shape)
+
+
 class SqueezeExcitation(nn.Module):
     """Channel attention pooled over time and space (Hu et al. 2018); `channels` may be a slice at run time."""
 
@@ -26,7 +42,8 @@ class SqueezeExcitation(nn.Module):
     def scale(self, x: Tensor, frames: int) -> Tensor:
         """(N·T, c, H, W) → the factor of each clip and channel, (N·T, c, 1, 1)."""
         c = x.shape[1]
-        pooled = x.mean((2, 3)).unflatten(0, (-1, frames)).mean(1)  # (N, c)
+        per_frame: Tensor = _SpatialMean.apply(x)  # type: ignore[no-untyped-call]
+        pooled = per_frame.unflatten(0, (-1, frames)).mean(1)  # (N, c)
         hidden = F.relu(F.linear(pooled, self.squeeze.weight[:, :c], self.squeeze.bias))
         factor = torch.sigmoid(F.linear(hidden, self.excite.weight[:c], self.excite.bias[:c]))
         return factor.repeat_interleave(frames, 0)[:, :, None, None]

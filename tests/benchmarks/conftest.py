@@ -1,0 +1,39 @@
+"""Lets benchmarks import what tests of other rooms have made; how they measure."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from pvnas_bench import runtime
+
+for room in ("network", "records", "table"):
+    sys.path.append(str(Path(__file__).parents[1] / room))
+
+Alternated = Callable[[Mapping[str, Callable[[], object]], int], dict[str, float]]
+
+
+@pytest.fixture
+def alternated() -> Alternated:
+    """Median CPU seconds of several pieces of work that take turns, so that what else the machine does hits all."""
+
+    def measure(work: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+        seconds: dict[str, list[float]] = {name: [] for name in work}
+        for _ in range(rounds + 1):
+            for name, do in work.items():
+                start = time.process_time()
+                do()
+                seconds[name].append(time.process_time() - start)
+        return {name: median(found[1:]) for name, found in seconds.items()}
+
+    return measure
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch on one thread, its memory kept, as in runs."""
+    with runtime.configured(1, deterministic=True):
+        yield
