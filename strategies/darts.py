@@ -11,6 +11,10 @@ architectures have a mean of 0.46; no collapse to skip (none kept), alpha entrop
 the path is more accurate than the mixture on the weights they share (0.398 against 0.365 on search-val). Two departures
 from the paper carry that, both in the config: AdamW in place of SGD, and a mixture that sees the smallest clips. With
 SGD, or at the reference's size, the mixture hardly learns within the budget.
+
+On words, under quick with seeds 0-2, it has 0.56, 0.39 and 0.61 where random search has 0.53 (standard deviation 0.04).
+The path of seed 1 has 0.14 on search-val where the others have 0.28 and 0.31: the choice fell on a network of 2.8 of
+the 7 MMACs allowed, of which the shared weights know little.
 """
 
 from collections.abc import Callable, Sequence

@@ -5,6 +5,10 @@ block to the last, each tries the operators that mix time, on top of the prefix 
 most accurate on search-val stays, with its weights. On a space of blocks the strategy trains the backbone itself, as a
 path of the supernet (`_nas_tc_blocks`); on a space of temporal cells the backbone is the space's, and a block is a cell
 (`_nas_tc_cells`).
+
+Found under quick with seeds 0-2: 0.55 on synthetic_motion, where random search has 0.53, and 0.48 on words, where it
+has 0.53 (standard deviations 0.10, 0.07, 0.05, 0.04). Frames, size and depth are not searched, and the spatial part is
+trained before there is any time in it: on motion alone the search stays at 0.16 to 0.23 on search-val.
 """
 
 from collections.abc import Mapping

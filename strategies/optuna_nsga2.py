@@ -1,4 +1,10 @@
-"""Optuna's NSGA-II: accuracy and MACs, a front of networks instead of one."""
+"""Optuna's NSGA-II: accuracy and MACs, a front of networks instead of one.
+
+Found under quick with seeds 0-2, some 35 trainings of 4 epochs: 0.64 on synthetic_motion, where random search has 0.53,
+and 0.46 on words, where it has 0.53 (standard deviations 0.05, 0.07, 0.04, 0.04). Its trainings go to the whole front:
+the networks found on words have 1.3 to 2.5 of the 7 MMACs allowed. Where accuracy has no noise its most accurate one is
+no better than that of chance after 30 evaluations, nor for certain after 120.
+"""
 
 from collections.abc import Sequence
 

@@ -2,6 +2,11 @@
 
 Trials are divided into good and bad ones; the next suggestion maximises the ratio of their densities. Grouped: of
 decisions that exist only under others, those that occur together share one joint density.
+
+Found under quick with seeds 0-2, some 30 trainings of 4 epochs: 0.61 on synthetic_motion, where random search has 0.53,
+and 0.46 on words, where it has 0.53 (standard deviations 0.22, 0.07, 0.01, 0.04). On words its incumbents have 0.28 to
+0.30 on search-val and random search's 0.29 to 0.34, with a standard error of 0.03. Where accuracy has no noise it is
+better than chance after 30 evaluations.
 """
 
 from optuna.samplers import BaseSampler, TPESampler

@@ -2,6 +2,12 @@
 
 Each round draws a tournament from the population, mutates its winner, trains the child and adds it; the oldest member
 leaves. Ageing keeps an architecture from surviving on one lucky training.
+
+Found under quick with seeds 0-2, some 25 trainings of 4 epochs: 0.71 on synthetic_motion, where random search has 0.53,
+and 0.49 on words, where it has 0.53 (standard deviations 0.09, 0.07, 0.07, 0.04). On words its incumbents have 0.24 to
+0.30 on search-val and random search's 0.29 to 0.34, with a standard error of 0.03: so short a training hardly tells
+architectures apart there, and the first ten are drawn at random. Where accuracy has no noise it is better than chance
+after 120 evaluations, and not yet after 30.
 """
 
 from pydantic import Field

@@ -8,6 +8,10 @@ sampled under the cap, their uniform constraint sampling.
 What was found on synthetic_motion (protocol quick, cap L; random sampling has a mean test top-1 of 0.46): 0.60 and 0.64
 with seeds 0 and 1, 0.59 over seeds 0-2. SGD at 0.1 trains the supernet further (loss 2.3 for 2.4, best fitness 0.30 for
 0.24), yet its best path was smaller and had 0.43 (one seed).
+
+On words, under quick with seeds 0-2, it has 0.34, 0.58 and 0.42 where random search has 0.53 (standard deviation 0.04).
+The supernet learns: the best of some 200 paths have 0.35, 0.37 and 0.36 on search-val with its weights. What they reach
+alone differs by far more than that.
 """
 
 import itertools

@@ -23,12 +23,14 @@ class _SpatialMean(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.shape = x.shape
-        return x.mean((2, 3))
+        mean: Tensor = x.mean((2, 3))
+        return mean
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         height, width = ctx.shape[2:]
-        return (gradient / (height * width))[:, :, None, None].expand(ctx.shape)
+        spread: Tensor = (gradient / (height * width))[:, :, None, None].expand(ctx.shape)
+        return spread
 
 
 class SqueezeExcitation(nn.Module):
