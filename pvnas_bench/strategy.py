@@ -58,6 +58,9 @@ class Strategy:
 
     info: ClassVar[Info]
     Config: ClassVar[type[StrategyConfig]] = StrategyConfig
+    trial_based: ClassVar[bool] = False
+    """Whether it trains nothing itself: all that it learns is what `problem.evaluate` tells. Hundreds of seeds of such a
+    search are compared on a table in one process."""
 
     def __init__(self, config: StrategyConfig) -> None:
         self.config: Any = config

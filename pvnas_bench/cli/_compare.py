@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pvnas_bench import runtime
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _leaderboard, _progress
@@ -12,6 +12,7 @@ from pvnas_bench.cli._run import Shown
 from pvnas_bench.compare import Cell, Grid, open_cells
 from pvnas_bench.compare import compare as run_cells
 from pvnas_bench.errors import UsageError
+from pvnas_bench.records import Status
 
 LONGEST = 30
 """Most cells that the live table shows at a time: those that run, and the last that ended."""
@@ -45,7 +46,7 @@ def compare(
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
-    if any(cell.path.exists() for cell in cells):
+    if any(cell.state in get_args(Status) for cell in cells):
         _leaderboard.show(results, None, None, reference=reference)
     return OK if all(cell.state == "ok" for cell in cells) else FAILED
 
