@@ -248,7 +248,9 @@ def _look_up(cells: Sequence[Cell], workers: int) -> Iterator[Cell]:
             if error is None:
                 yield from map(_as, batch, future.result())
             else:
-                note = "its process died" if isinstance(error, BrokenProcessPool) else f"{type(error).__name__}: {error}"
+                note = (
+                    "its process died" if isinstance(error, BrokenProcessPool) else f"{type(error).__name__}: {error}"
+                )
                 yield from (replace(cell, state="refused", note=note) for cell in batch)
     finally:
         pool.shutdown(cancel_futures=True)
@@ -267,6 +269,8 @@ def _ended(cell: Cell, future: "Future[None]") -> Cell:
     error = future.exception()
     if error is None:
         return _recorded(cell)
-    if isinstance(error, BrokenProcessPool):
-        return replace(cell, state="failed", note="its process died")
-    return replace(cell, state="refused", note=f"{type(error).__name__}: {error}")
+    return replace(cell, state="failed" if isinstance(error, BrokenProcessPool) else "refused", note=_why(error))
+
+
+def _why(error: BaseException) -> str:
+    return "its process died" if isinstance(error, BrokenProcessPool) else f"{type(error).__name__}: {error}"

@@ -33,6 +33,7 @@ def widest(budget: float, costs: Sequence[float], factor: int) -> int:
     Args:
         costs: of one training at each rung.
     """
+
     def too_wide(width: int) -> bool:
         return sum(n * c for n, c in zip(rung_sizes(width, len(costs), factor), costs, strict=True)) > budget
 

@@ -21,7 +21,7 @@ Level = Literal["structural", "modular"]
 INACTIVE = -1
 INACTIVE_TOKEN = "_"
 LATEST = 4096
-"""Architectures that a space remembers by their choices: searches of small spaces make the same ones again and again."""
+"""Architectures that a space remembers by their choices: searches of small spaces make the same ones over and over."""
 
 
 @dataclass(frozen=True)
