@@ -27,6 +27,7 @@ class Trial:
 class AskTell(Strategy):
     """A strategy that sees nothing of an architecture but its accuracy after a short training."""
 
+    trial_based = True
     problem: Problem
     history: list[Evaluation]
     """Everything that was told, in order."""

@@ -17,15 +17,17 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pvnas_bench import records
+from pvnas_bench.batch import Ended, search_all
 from pvnas_bench.errors import UsageError
 from pvnas_bench.request import Observer, Request, Setup
 from pvnas_bench.runner import Run
+from pvnas_bench.workers import begin
 
 State = Literal["waiting", "running", "ok", "failed", "timeout", "interrupted", "refused"]
 DONE: frozenset[State] = frozenset({"ok"})
 RETRIED: frozenset[State] = frozenset({"failed", "timeout"})
-BATCH = 20
-"""Cells on a table that a process runs at a time."""
+BATCH = 25
+"""Seeds that a process searches a table with at a time."""
 ENTRY = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<settings>[^\[\]]*)\])?")
 
 
@@ -128,11 +130,17 @@ def parse_entry(entry: str) -> tuple[str, dict[str, str]]:
 
 @dataclass(frozen=True)
 class Cell:
-    """A run of the grid and how it stands; `top1` and `seconds` once it is done."""
+    """A run of the grid and how it stands; `top1` and `seconds` once it is done.
+
+    Attributes:
+        path: of its record, where it has a file of its own.
+        batched: it is searched together with the other seeds of its request, and its record is in their file.
+    """
 
     request: Request
     entry: str
     path: Path
+    batched: bool = False
     state: State = "waiting"
     note: str = ""
     top1: float | None = None
@@ -145,28 +153,46 @@ def open_cells(requests: Sequence[Request], observer: Observer | None = None) ->
     Raises:
         UsageError: a request that cannot work; nothing was run.
     """
+    observer, setups, known = observer or Observer(), dict[object, Setup](), dict[Path, dict[str, Ended]]()
     cells = []
     for request in requests:
-        setup = Setup(request, observer or Observer())
-        cell = Cell(request, setup.entry, setup.path)
-        cells.append(_recorded(cell) if cell.path.exists() else cell)
+        alike = _but_seed(request)
+        if alike not in setups:
+            setups[alike] = Setup(request, observer)
+        setup = setups[alike].at(request.seed)
+        cell = Cell(request, setup.entry, setup.path, batched=request.tabular and setup.kind.trial_based)
+        if cell.batched and setup.lines not in known:
+            known[setup.lines] = _on_lines(setup.lines)
+        if cell.batched and (ended := known[setup.lines].get(setup.id)):
+            cells.append(_as(cell, ended))
+        else:
+            cells.append(_recorded(cell) if cell.path.exists() else cell)
     return cells
+
+
+def _but_seed(request: Request) -> tuple[object, ...]:
+    """What the requests of a grid that differ in nothing but their seeds have in common."""
+    return request.strategy, request.space, request.dataset, *request.settings.items()
+
+
+def _on_lines(path: Path) -> dict[str, Ended]:
+    """How the runs of a file of many records ended, by id; what cannot be read is made anew."""
+    if not path.exists():
+        return {}
+    found = records.read(path, records.Summary)
+    return {record.id: Ended.of(record) for record in found if isinstance(record, records.Summary)}
 
 
 def _recorded(cell: Cell) -> Cell:
     """The cell as its record tells; a record that cannot be read is made anew."""
     try:
-        record = records.load(cell.path, records.Summary)
+        return _as(cell, Ended.of(records.load(cell.path, records.Summary)))
     except (ValueError, OSError) as error:
         return replace(cell, note=f"record made anew: {error}")
-    trained = record.outcome.trained if record.outcome else ()
-    return replace(
-        cell,
-        state=record.status,
-        note=record.error or "",
-        top1=sum(t.test_top1 for t in trained) / len(trained) if trained else None,
-        seconds=record.search.wall_seconds,
-    )
+
+
+def _as(cell: Cell, ended: Ended) -> Cell:
+    return replace(cell, state=ended.status, note=ended.note, top1=ended.top1, seconds=ended.seconds)
 
 
 def work(request: Request) -> None:
@@ -178,14 +204,14 @@ def work(request: Request) -> None:
 
 
 def compare(cells: Sequence[Cell], *, workers: int, retry_failed: bool = False) -> Iterator[Cell]:
-    """Run every cell that is not done, each in a process of its own; searches on a table share processes.
+    """Run every cell that is not done, each in a process of its own; those that only look up share processes.
 
     Yields:
         each cell when it starts and when it ends, in the order in which that happens.
     """
     asked = [cell for cell in cells if cell.state not in DONE and (retry_failed or cell.state not in RETRIED)]
-    yield from _look_up([cell for cell in asked if cell.request.tabular], workers)
-    waiting = [cell for cell in asked if not cell.request.tabular]
+    yield from _look_up([cell for cell in asked if cell.batched], workers)
+    waiting = [cell for cell in asked if not cell.batched]
     waiting.reverse()
     running: dict[Future[None], tuple[Cell, ProcessPoolExecutor]] = {}
     try:
@@ -204,37 +230,38 @@ def compare(cells: Sequence[Cell], *, workers: int, retry_failed: bool = False) 
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def look_up(requests: Sequence[Request]) -> list[str]:
-    """Run cells on a table one after the other.
-
-    Returns:
-        of each why it has no record; empty where it has one.
-    """
-    notes = []
-    for request in requests:
-        try:
-            work(request)
-            notes.append("")
-        except Exception as error:  # the other cells can run all the same
-            notes.append(f"{type(error).__name__}: {error}")
-    return notes
-
-
 def _look_up(cells: Sequence[Cell], workers: int) -> Iterator[Cell]:
-    """Run cells on tables: each takes less time than a process takes to start."""
-    if not cells:
+    """Search on tables, the seeds of a request in batches."""
+    alike: dict[tuple[object, ...], list[Cell]] = {}
+    for cell in cells:
+        alike.setdefault(_but_seed(cell.request), []).append(cell)
+    sizes = {key: min(BATCH, -(-len(same) // workers)) for key, same in alike.items()}
+    batches = [same[i : i + sizes[key]] for key, same in alike.items() for i in range(0, len(same), sizes[key])]
+    if not batches:
         return
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, len(batches)), mp_context=spawn, initializer=begin)
     try:
-        batches = [cells[i : i + BATCH] for i in range(0, len(cells), BATCH)]
-        futures = {pool.submit(look_up, [cell.request for cell in batch]): batch for batch in batches}
+        futures = {pool.submit(look_up, b[0].request, [c.request.seed for c in b]): b for b in batches}
         for future in as_completed(futures):
             batch, error = futures[future], future.exception()
-            notes = future.result() if error is None else ["its process died"] * len(batch)
-            for cell, note in zip(batch, notes, strict=True):
-                yield replace(cell, state="refused", note=note) if note else _recorded(cell)
+            if error is None:
+                yield from map(_as, batch, future.result())
+            else:
+                note = (
+                    "its process died" if isinstance(error, BrokenProcessPool) else f"{type(error).__name__}: {error}"
+                )
+                yield from (replace(cell, state="refused", note=note) for cell in batch)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def look_up(request: Request, seeds: Sequence[int]) -> list[Ended]:
+    """`search_all`, in a worker."""
+    from pvnas_bench.cli._quiet import quiet
+
+    with quiet():
+        return search_all(request, seeds)
 
 
 def _ended(cell: Cell, future: "Future[None]") -> Cell:
@@ -242,6 +269,8 @@ def _ended(cell: Cell, future: "Future[None]") -> Cell:
     error = future.exception()
     if error is None:
         return _recorded(cell)
-    if isinstance(error, BrokenProcessPool):
-        return replace(cell, state="failed", note="its process died")
-    return replace(cell, state="refused", note=f"{type(error).__name__}: {error}")
+    return replace(cell, state="failed" if isinstance(error, BrokenProcessPool) else "refused", note=_why(error))
+
+
+def _why(error: BaseException) -> str:
+    return "its process died" if isinstance(error, BrokenProcessPool) else f"{type(error).__name__}: {error}"

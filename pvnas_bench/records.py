@@ -1,4 +1,4 @@
-"""Records: one run's result with its provenance, as one JSON file.
+"""Records: one run's result with its provenance, as one JSON file, or as a line of a file of many.
 
 A record is data: reading one never executes anything. `Record` is the schema; `load` reads one file,
 `load_folder` reads a results folder and says which files it left out and why; `save` writes atomically.
@@ -28,6 +28,8 @@ from pvnas_bench.errors import UsageError
 
 SCHEMA_VERSION: Final = 1
 FILE_NAME = "record.json"
+LINES_NAME = "records.jsonl"
+"""Of a file with a record on each line: runs on a table take milliseconds, and there are thousands of them."""
 MAX_BYTES = 64 * 2**20
 """A larger file is not a record: it is left out unread."""
 
@@ -310,7 +312,15 @@ def load(path: Path, kind: Any = Record) -> Any:
     with open(path, "rb", buffering=0) as file:
         if os.fstat(file.fileno()).st_size > MAX_BYTES:
             raise ValueError(f"larger than {MAX_BYTES // 2**20} MiB, so not a record")
-        text = file.read()
+        return _parsed(file.read(), kind)
+
+
+def _parsed(text: bytes, kind: Any) -> Any:
+    """A record from its JSON.
+
+    Raises:
+        ValueError: it is none.
+    """
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
@@ -356,12 +366,33 @@ def _reason(error: ValidationError) -> str:
 
 
 def find(folder: Path) -> Iterator[Path]:
-    """The record files under a folder, in a fixed order."""
+    """The files of records under a folder, in a fixed order."""
     for directory, subfolders, files in os.walk(folder):
         subfolders.sort()
         for name in sorted(files):
-            if name == FILE_NAME or name.endswith("." + FILE_NAME):
+            if name in (FILE_NAME, LINES_NAME) or name.endswith("." + FILE_NAME):
                 yield Path(directory, name)
+
+
+def read(path: Path, kind: type[_Read]) -> "Iterator[_Read | Unreadable]":
+    """The records of a file of either sort, one after the other, or why there is none where one should be.
+
+    The last line of a file of many may be one that a process was killed while writing: without its end it is left out.
+    """
+    try:
+        if path.name != LINES_NAME:
+            yield load(path, kind)
+            return
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    yield _parsed(line, kind)
+                except ValueError as error:
+                    yield Unreadable(path, f"line {number}: {error}")
+    except (ValueError, OSError) as error:
+        yield Unreadable(path, str(error))
 
 
 @overload
@@ -369,15 +400,21 @@ def load_folder(folder: Path) -> tuple[list[Record], list[Unreadable]]: ...
 @overload
 def load_folder(folder: Path, kind: type[_Read]) -> tuple[list[_Read], list[Unreadable]]: ...
 def load_folder(folder: Path, kind: Any = Record) -> tuple[list[Any], list[Unreadable]]:
-    """Every record under a folder (or its summary), and every file that claims to be one but cannot be read."""
+    """Every record under a folder (or its summary), and every file or line that claims to be one but cannot be read.
+
+    In a file of many the last record of a run is the one that counts.
+    """
     records: list[Any] = []
     unreadable: list[Unreadable] = []
     with without_cycle_collection():
         for path in find(folder):
-            try:
-                records.append(load(path, kind))
-            except (ValueError, OSError) as error:
-                unreadable.append(Unreadable(path, str(error)))
+            of_file: dict[str, Any] = {}
+            for found in read(path, kind):
+                if isinstance(found, Unreadable):
+                    unreadable.append(found)
+                else:
+                    of_file[found.id] = found
+            records += of_file.values()
     return records, unreadable
 
 

@@ -1,11 +1,13 @@
 """A request in the words of the command line, and the run that it stands for, with everything looked up."""
 
+import copy
 import hashlib
 import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -129,6 +131,12 @@ class Setup:
         if self.space.backbone is not None:
             self._prepare_features(self.space.backbone, observer)
 
+    def at(self, seed: int) -> "Setup":
+        """What the same request with another seed stands for; all that is looked up is shared."""
+        other = copy.copy(self)
+        other.request = replace(self.request, seed=seed)
+        return other
+
     def _prepare_features(self, backbone: Backbone, observer: Observer) -> None:
         """Put features beside the clips."""
         features = prepare_features(
@@ -208,7 +216,7 @@ class Setup:
         words += ["--tabular"] * request.tabular + ["--partial"] * request.partial
         return (*words, "--device", request.device, "--threads", str(self.threads))
 
-    @property
+    @cached_property
     def entry(self) -> str:
         """The leaderboard row: the strategy's name and the hyper-parameters that are not its defaults."""
         changed = {
@@ -219,11 +227,11 @@ class Setup:
         settings = ", ".join(f"{key}={value}" for key, value in changed.items())
         return f"{self.kind.info.name}[{settings}]" if settings else self.kind.info.name
 
-    @property
+    @cached_property
     def space_fingerprint(self) -> str:
         return f"{self.space.fingerprint}:{self.cap_name}"
 
-    @property
+    @cached_property
     def protocol_fingerprint(self) -> str:
         """Runs on a table are on a board of their own, for each state of the table."""
         fingerprint = self.protocol.fingerprint
@@ -232,21 +240,26 @@ class Setup:
     @property
     def id(self) -> str:
         """The same for the same request: a run that is repeated replaces its record."""
-        parts = [
-            self.space_fingerprint,
-            self.data.fingerprint,
-            self.protocol_fingerprint,
-            self.entry,
-            self.request.seed,
-        ]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+        return self._digest(self.request.seed)
 
     @property
     def path(self) -> Path:
         """Where the record goes."""
-        words = (self.entry, self.space.name, self.data.name, self.protocol.name, f"s{self.request.seed}")
+        return self._folder(f"s{self.request.seed}", self.id) / records.FILE_NAME
+
+    @property
+    def lines(self) -> Path:
+        """Where the records of this request with every seed go, when they are made together."""
+        return self._folder("seeds", self._digest("seeds")) / records.LINES_NAME
+
+    def _digest(self, *more: str | int) -> str:
+        parts = [self.space_fingerprint, self.data.fingerprint, self.protocol_fingerprint, self.entry, *more]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+    def _folder(self, last: str, digest: str) -> Path:
+        words = (self.entry, self.space.name, self.data.name, self.protocol.name, last)
         readable = "-".join(re.sub(r"[^A-Za-z0-9_.=]+", "_", word).strip("_") for word in words)
-        return self.request.results / f"{readable[:120]}-{self.id[:8]}" / records.FILE_NAME
+        return self.request.results / f"{readable[:120]}-{digest[:8]}"
 
 
 def check_family(kind: type[Strategy], space: SearchSpace) -> None:

@@ -22,14 +22,17 @@ __all__ = ["Observer", "Request", "Run", "run"]
 class Run:
     """One run, from request to record. Everything that a user can get wrong is found out by the constructor."""
 
-    def __init__(self, request: Request, observer: Observer | None = None) -> None:
+    def __init__(self, request: Request | Setup, observer: Observer | None = None) -> None:
         """Resolve every name, prepare the clips, and check that a search is possible.
+
+        Args:
+            request: or what it stands for, where that is known.
 
         Raises:
             UsageError: something asked for does not exist or cannot work; nothing was written to the results.
         """
         self.observer = observer or Observer()
-        self.setup = Setup(request, self.observer)
+        self.setup = request if isinstance(request, Setup) else Setup(request, self.observer)
 
     def __call__(self) -> tuple[records.Record, Path]:
         """Search, train and test what was found, and write the record.
@@ -39,6 +42,12 @@ class Run:
         Raises:
             UsageError: the budget is too small for one step of the strategy; nothing was written.
         """
+        record, path = self.record(), self.setup.path
+        records.save(record, path)
+        return record, path
+
+    def record(self) -> records.Record:
+        """As a call, without writing the record."""
         setup = self.setup
         final = Final(setup, self.observer) if setup.table is None else TabularFinal(setup)
         with runtime.configured(setup.threads, setup.request.deterministic):
@@ -55,9 +64,7 @@ class Run:
                     status, error = "failed", f"final training diverged: {diverged}"
             pace = self._pace() if status == "ok" and setup.table is None else None
         measured = {**setup.preparation, **final.controls}
-        record = self._record(search, status, error, outcome, pace, measured)
-        records.save(record, setup.path)
-        return record, setup.path
+        return self._record(search, status, error, outcome, pace, measured)
 
     def _pace(self) -> records.Speed:
         space, device = self.setup.space, self.setup.device

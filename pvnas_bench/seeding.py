@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 import torch
@@ -30,8 +31,20 @@ def torch_seeded(seed: int, *names: str | int) -> Iterator[None]:
 
     For code that knows no other, such as the initialisation of layers, and dropout.
     """
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.default_generator.manual_seed(derive(seed, *names))
-        if torch.cuda.is_available():
-            torch.cuda.manual_seed_all(derive(seed, *names))
+    derived, generator = derive(seed, *names), torch.default_generator
+    before = generator.get_state()
+    on_gpus = [torch.cuda.get_rng_state(i) for i in range(torch.cuda.device_count())] if _cuda() else []
+    generator.manual_seed(derived)
+    if on_gpus:
+        torch.cuda.manual_seed_all(derived)
+    try:
         yield
+    finally:
+        generator.set_state(before)
+        for i, state in enumerate(on_gpus):
+            torch.cuda.set_rng_state(state, i)
+
+
+@cache
+def _cuda() -> bool:
+    return torch.cuda.is_available()

@@ -58,6 +58,9 @@ class Strategy:
 
     info: ClassVar[Info]
     Config: ClassVar[type[StrategyConfig]] = StrategyConfig
+    trial_based: ClassVar[bool] = False
+    """Whether it trains nothing itself: all that it learns is what `problem.evaluate` tells. On a table hundreds of
+    seeds of such a search share a process."""
 
     def __init__(self, config: StrategyConfig) -> None:
         self.config: Any = config

@@ -1,6 +1,7 @@
 """Searching on a table: evaluations are looked up and charged, and a simulated clock runs instead of time."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pvnas_bench import records, seeding
@@ -69,7 +70,7 @@ class TabularProblem(Problem):
         ledger.samples += epochs * clips_per_epoch(self.clips_in("train"), protocol) + self.clips_in("val")
         self._bench.clock.simulated += training.seconds * epochs / last
         top1, loss = training.val_top1[epochs - 1], training.val_loss[epochs - 1]
-        curve = tuple({"epoch": float(e), "train_loss": x} for e, x in enumerate(training.train_loss[:epochs], 1))
+        curve = _curve(training.train_loss[:epochs])
         return Evaluation(architecture, top1, loss, epochs, training.macs, training.parameters, curve)
 
     def _drawn(self, architecture: Architecture) -> Training:
@@ -78,6 +79,12 @@ class TabularProblem(Problem):
         if len(trainings) == 1:
             return trainings[0]
         return trainings[seeding.derive(self.seed, "table", str(architecture)) % len(trainings)]
+
+
+@lru_cache(maxsize=8192)
+def _curve(losses: tuple[float, ...]) -> tuple[dict[str, float], ...]:
+    """The curve of an evaluation; many runs in a process look at the same trainings."""
+    return tuple({"epoch": float(e), "train_loss": loss} for e, loss in enumerate(losses, 1))
 
 
 class TabularFinal:

@@ -1,7 +1,7 @@
-"""What the `optuna_*` strategies share: Optuna asks and is told, one study of plain data for each.
+"""What the `optuna_*` strategies share: Optuna asks and is told, one study for each.
 
-A study is built anew from its trials before every ask, and its sampler takes a seed from the problem: what Optuna
-suggests is a function of the trials and the seed alone, so that a search that was saved goes on as if it had not been.
+Before every ask the study gets a new sampler, which takes a seed from the problem: what Optuna suggests is a function
+of the trials and the seed alone, so that a search that was saved as plain data goes on as if it had not been.
 
 The space is defined by run: a decision is suggested only where it exists. The MACs cap is a constraint. A suggestion
 above it is told as infeasible, untrained and free; as the samplers want a value of it, it gets the mean accuracy so
@@ -58,25 +58,27 @@ class OptunaStrategy(AskTell):
         return NopPruner()
 
     def prepare(self) -> None:
-        self.trials: list[dict[str, Any]] = []
         self.enqueued = 0
+        self.study = self._new_study()
 
     # --- the study --------------------------------------------------------------------------------------------------
 
-    def _seeded(self) -> optuna.Study:
-        """A study of all trials, whose sampler has a new seed."""
-        return self.study(self.sampler(int(self.problem.rng("optuna").integers(2**32))))
+    def _new_study(self) -> optuna.Study:
+        with quiet():
+            return optuna.create_study(
+                pruner=self.pruner(),
+                directions=list(self.directions),
+                study_name=self.info.name,  # Optuna's Hyperband assigns brackets by a hash of it
+            )
 
-    def study(self, sampler: BaseSampler | None = None) -> optuna.Study:
-        """A study of all trials."""
-        study = optuna.create_study(
-            sampler=sampler,
-            pruner=self.pruner(),
-            directions=list(self.directions),
-            study_name=self.info.name,  # Optuna's Hyperband assigns brackets by a hash of it
-        )
-        study.add_trials([self._frozen(trial) for trial in self.trials])
-        return study
+    def _seed(self) -> None:
+        """Give the study a sampler with a new seed."""
+        self.study.sampler = self.sampler(int(self.problem.rng("optuna").integers(2**32)))
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """Every trial so far, not to be changed."""
+        return self.study.get_trials(deepcopy=False)
 
     def _frozen(self, trial: Mapping[str, Any]) -> FrozenTrial:
         options = {decision.name: decision.options for decision in self.problem.space.decisions}
@@ -101,32 +103,24 @@ class OptunaStrategy(AskTell):
             "intermediate_values": [list(pair) for pair in trial.intermediate_values.items()],
         }
 
-    def _keep(self, study: optuna.Study, number: int) -> None:
-        """Take a trial over from its study."""
-        self.trials[number:] = [self._plain(study.get_trials(deepcopy=False)[number])]
-
     # --- asking and telling -------------------------------------------------------------------------------------------
 
     def ask(self) -> Architecture | Trial:
         with quiet():
             for _ in range(TRIES):
-                study = self._seeded()
-                trial = study.ask()
-                architecture = self._suggested(trial)
+                self._seed()
+                self._trial = self.study.ask()
+                architecture = self._suggested(self._trial)
                 if self.problem.feasible(architecture):
-                    break
+                    return architecture
                 known = [evaluation.top1 for evaluation in self.history]
-                values = self.values(architecture, float(np.mean(known)) if known else 0.0)
-                study.tell(trial, values)
-                self._keep(study, trial.number)
-            else:
-                architecture = self.problem.sample(self.problem.rng("enqueue"))
-                self.enqueued += 1
-                study = self._seeded()
-                study.enqueue_trial(self.problem.space.options(architecture))
-                trial = study.ask()
-                self._suggested(trial)
-        self._study, self._trial = study, trial
+                self.study.tell(self._trial, self.values(architecture, float(np.mean(known)) if known else 0.0))
+            architecture = self.problem.sample(self.problem.rng("enqueue"))
+            self.enqueued += 1
+            self._seed()
+            self.study.enqueue_trial(self.problem.space.options(architecture))
+            self._trial = self.study.ask()
+            self._suggested(self._trial)
         return architecture
 
     def _suggested(self, trial: optuna.Trial) -> Architecture:
@@ -143,8 +137,7 @@ class OptunaStrategy(AskTell):
 
     def tell(self, evaluation: Evaluation) -> None:
         with quiet():
-            self._study.tell(self._trial, self.values(evaluation.architecture, evaluation.top1))
-        self._keep(self._study, self._trial.number)
+            self.study.tell(self._trial, self.values(evaluation.architecture, evaluation.top1))
 
     def values(self, architecture: Architecture, top1: float) -> list[float]:
         """The objectives, in the order of `directions`."""
@@ -158,15 +151,18 @@ class OptunaStrategy(AskTell):
     # --- the rest -----------------------------------------------------------------------------------------------------
 
     def diagnostics(self) -> Mapping[str, Any]:
+        trials = len(self.trials)
         return {
-            "trials": len(self.trials),
-            "infeasible": len(self.trials) - len(self.history),
+            "trials": trials,
+            "infeasible": trials - len(self.history),
             "enqueued": self.enqueued,
         }
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"trials": [dict(trial) for trial in self.trials], "enqueued": self.enqueued}
+        return super().state_dict() | {"trials": list(map(self._plain, self.trials)), "enqueued": self.enqueued}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
-        self.trials, self.enqueued = [dict(trial) for trial in state["trials"]], state["enqueued"]
+        self.study, self.enqueued = self._new_study(), state["enqueued"]
+        with quiet():
+            self.study.add_trials(map(self._frozen, state["trials"]))

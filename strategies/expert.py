@@ -24,6 +24,8 @@ class Expert(Strategy):
         role="expert_control",
     )
 
+    trial_based = True
+
     class Config(StrategyConfig):
         network: str = Field("r2plus1d", description="a hand-designed network of the space")
 

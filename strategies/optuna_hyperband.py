@@ -43,9 +43,9 @@ class OptunaHyperband(OptunaStrategy):
         startup: int = Field(10, ge=1, le=1000, description="random trials at the start (Optuna's default)")
 
     def prepare(self) -> None:
-        super().prepare()
         most = self.problem.full_epochs
         self.rungs = rungs(min(self.config.least, most), most, self.config.factor)
+        super().prepare()
 
     def sampler(self, seed: int) -> BaseSampler:
         return TPESampler(
@@ -63,26 +63,29 @@ class OptunaHyperband(OptunaStrategy):
 
     def ask(self) -> Architecture | Trial:
         """The running trial at its next rung, or a new one at the first."""
-        if not self.trials or self.trials[-1]["state"] != "RUNNING":
+        last = self.trials[-1:]
+        if not last or last[0].state != TrialState.RUNNING:
             architecture = super().ask()
             assert isinstance(architecture, Architecture)
             return Trial(architecture, self.rungs[0])
-        running = self.trials[-1]
-        architecture = self.problem.space.from_options(running["params"])
-        with quiet():
-            self._study = self.study(self.sampler(0))  # nothing is suggested
-            self._trial = optuna.Trial(self._study, len(self.trials) - 1)
-        return Trial(architecture, self.rungs[len(running["intermediate_values"])])
+        (running,) = last
+        return Trial(self.problem.space.from_options(running.params), self.rungs[len(running.intermediate_values)])
 
     def tell(self, evaluation: Evaluation) -> None:
         with quiet():
             self._trial.report(evaluation.top1, evaluation.epochs)
             if evaluation.epochs == self.rungs[-1]:
-                self._study.tell(self._trial, evaluation.top1)
+                self.study.tell(self._trial, evaluation.top1)
             elif self._trial.should_prune():
-                self._study.tell(self._trial, state=TrialState.PRUNED)
-        self._keep(self._study, self._trial.number)
+                self.study.tell(self._trial, state=TrialState.PRUNED)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        if self.trials and self.trials[-1].state == TrialState.RUNNING:
+            self.study.sampler = self.sampler(0)  # nothing is suggested
+            with quiet():
+                self._trial = optuna.Trial(self.study, self.trials[-1].number)
 
     def diagnostics(self) -> Mapping[str, Any]:
-        states = [trial["state"] for trial in self.trials]
-        return {"trials": len(states), "pruned": states.count("PRUNED"), "enqueued": self.enqueued}
+        states = [trial.state for trial in self.trials]
+        return {"trials": len(states), "pruned": states.count(TrialState.PRUNED), "enqueued": self.enqueued}

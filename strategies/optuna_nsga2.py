@@ -6,13 +6,33 @@ the networks found on words have 1.3 to 2.5 of the 7 MMACs allowed. Where accura
 no better than that of chance after 30 evaluations, nor for certain after 120.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from optuna import Study
 from optuna.samplers import BaseSampler, NSGAIISampler
-from pvnas_bench.strategies._optuna import OptunaStrategy, quiet
+from optuna.trial import FrozenTrial
+from pvnas_bench.strategies._optuna import OptunaStrategy
 from pydantic import Field
 
-from pvnas_bench import Architecture, Info, StrategyConfig
+from pvnas_bench import Architecture, Evaluation, Info, StrategyConfig
+
+
+class Sampler(NSGAIISampler):
+    """Optuna's, one of many that sample for a study in turn: the parents of a generation are selected once.
+
+    Optuna keeps parents in its study, from which they come back in another order than the one in which they were
+    selected; here the order, and with it what a seed draws, does not depend on how often they were asked for.
+    """
+
+    def __init__(self, parents: dict[int, list[FrozenTrial]], **options: Any) -> None:
+        super().__init__(**options)
+        self._parents = parents
+
+    def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
+        if generation not in self._parents:
+            self._parents[generation] = self.select_parent(study, generation) if generation else []
+        return self._parents[generation]
 
 
 class OptunaNSGA2(OptunaStrategy):
@@ -32,15 +52,33 @@ class OptunaNSGA2(OptunaStrategy):
 
     directions = ("maximize", "minimize")
 
+    def prepare(self) -> None:
+        super().prepare()
+        self.parents: dict[int, list[FrozenTrial]] = {}
+        self._front: list[Evaluation] = []
+
     def sampler(self, seed: int) -> BaseSampler:
-        return NSGAIISampler(population_size=self.config.population, seed=seed, constraints_func=self.excess)
+        return Sampler(self.parents, population_size=self.config.population, seed=seed, constraints_func=self.excess)
 
     def values(self, architecture: Architecture, top1: float) -> list[float]:
         return [top1, float(self.problem.cost(architecture).macs)]
 
+    def _remember(self, evaluation: Evaluation) -> Evaluation:
+        front = self._front
+        if not any(_beats(other, evaluation) or other == evaluation for other in front):
+            self._front = [*(other for other in front if not _beats(evaluation, other)), evaluation]
+        return super()._remember(evaluation)
+
     def front(self) -> Sequence[Architecture]:
         """The trials under the cap that no other one beats in accuracy and MACs."""
-        with quiet():
-            best = self.study().best_trials
-        found = (self.problem.space.from_options(trial.params) for trial in best)
-        return tuple(dict.fromkeys(architecture for architecture in found if self.problem.feasible(architecture)))
+        return tuple(evaluation.architecture for evaluation in self._front)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.parents.clear()
+        self._front = []
+        super().load_state_dict(state)
+
+
+def _beats(one: Evaluation, other: Evaluation) -> bool:
+    """Pareto dominance: in nothing worse, and not equal in both."""
+    return one.top1 >= other.top1 and one.macs <= other.macs and (one.top1, one.macs) != (other.top1, other.macs)

@@ -17,6 +17,8 @@ class RandomSampling(Strategy):
         role="random_control",
     )
 
+    trial_based = True
+
     def setup(self, problem: Problem) -> None:
         self.architecture = problem.sample(problem.rng("sample"))
 

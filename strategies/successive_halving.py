@@ -4,6 +4,7 @@ A rung trains n·η^-k architectures for R·η^-(s-k) epochs, so that every rung
 as the budget allows; what it leaves is spent on another one.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,10 +33,14 @@ def widest(budget: float, costs: Sequence[float], factor: int) -> int:
     Args:
         costs: of one training at each rung.
     """
-    width = 0
-    while sum(n * c for n, c in zip(rung_sizes(width + 1, len(costs), factor), costs, strict=True)) <= budget:
-        width += 1
-    return width
+
+    def too_wide(width: int) -> bool:
+        return sum(n * c for n, c in zip(rung_sizes(width, len(costs), factor), costs, strict=True)) > budget
+
+    beyond = 1
+    while not too_wide(beyond):
+        beyond *= 2
+    return bisect_left(range(1, beyond + 1), True, key=too_wide)
 
 
 class SuccessiveHalving(AskTell):

@@ -6,10 +6,7 @@ sample of its space. Only this process writes; what a worker finished is on the 
 
 import math
 import multiprocessing
-import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -37,6 +34,7 @@ from pvnas_bench.table import journal
 from pvnas_bench.table.schema import About, Session, SpaceIdentity, Training
 from pvnas_bench.table.store import Files
 from pvnas_bench.training import Clock, Scores, TrainingDiverged, Workbench, test, train
+from pvnas_bench.workers import begin
 
 
 @dataclass(frozen=True)
@@ -227,7 +225,7 @@ def build(
 def _trained(recipe: Recipe, asked: Sequence[tuple[str, int]], workers: int) -> Iterator[Training]:
     """Each training as it is finished."""
     spawn = multiprocessing.get_context("spawn")  # a fork of a process that has used torch may hang
-    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_begin)
+    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=begin)
     waiting: set[Future[Training]] = set()
     try:
         waiting = {pool.submit(_work, recipe, string, seed) for string, seed in asked}
@@ -238,19 +236,6 @@ def _trained(recipe: Recipe, asked: Sequence[tuple[str, int]], workers: int) -> 
         raise RuntimeError("a worker process died: start the same build again, with fewer --workers") from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _begin() -> None:
-    """A worker leaves Ctrl-C to its parent, and ends with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _work(recipe: Recipe, string: str, seed: int) -> Training:

@@ -1,17 +1,18 @@
 """The command `compare`: a live table of cells, then the leaderboards."""
 
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pvnas_bench import runtime
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _leaderboard, _progress
 from pvnas_bench.cli._run import Shown
-from pvnas_bench.compare import Cell, Grid, open_cells
+from pvnas_bench.compare import Cell, Grid, State, open_cells
 from pvnas_bench.compare import compare as run_cells
 from pvnas_bench.errors import UsageError
+from pvnas_bench.records import Status
 
 LONGEST = 30
 """Most cells that the live table shows at a time: those that run, and the last that ended."""
@@ -45,7 +46,7 @@ def compare(
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
-    if any(cell.path.exists() for cell in cells):
+    if any(cell.state in get_args(Status) for cell in cells):
         _leaderboard.show(results, None, None, reference=reference)
     return OK if all(cell.state == "ok" for cell in cells) else FAILED
 
@@ -59,30 +60,39 @@ def _run(cells: Sequence[Cell], workers: int, retry_failed: bool) -> list[Cell]:
 
 
 def _lines(state: dict[Path, Cell], events: Any) -> None:
-    print(_counts(state), file=sys.stderr, flush=True)
+    counts = Counter(cell.state for cell in state.values())
+    print(_counts(counts), file=sys.stderr, flush=True)
     for cell in events:
+        counts[state[cell.path].state] -= 1
+        counts[cell.state] += 1
         state[cell.path] = cell
         if cell.state != "running":
-            print(f"{_counts(state)}: {' '.join(_row(cell))}", file=sys.stderr, flush=True)
+            print(f"{_counts(counts)}: {' '.join(_row(cell))}", file=sys.stderr, flush=True)
 
 
 def _live(state: dict[Path, Cell], events: Any) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    recent: list[Path] = []
-    with Live(_table(state, recent), console=Console(stderr=True), refresh_per_second=2, redirect_stdout=False) as live:
+    recent: deque[Path] = deque(maxlen=LONGEST)
+
+    def shown() -> Any:
+        return _table(state, list(recent))
+
+    with Live(get_renderable=shown, console=Console(stderr=True), refresh_per_second=2, redirect_stdout=False):
         for cell in events:
             state[cell.path] = cell
-            recent = [*(path for path in recent if path != cell.path), cell.path][-LONGEST:]
-            live.update(_table(state, recent))
+            if cell.path in recent:
+                recent.remove(cell.path)
+            recent.append(cell.path)
 
 
 def _table(state: Mapping[Path, Cell], recent: Sequence[Path]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("strategy", "space", "data set", "seed", "state", "top-1", "search", title=_counts(state), box=None)
+    title = _counts(Counter(cell.state for cell in state.values()))
+    table = Table("strategy", "space", "data set", "seed", "state", "top-1", "search", title=title, box=None)
     for path in recent:
         table.add_row(*map(Text, _row(state[path])))
     return table
@@ -101,6 +111,5 @@ def _row(cell: Cell) -> tuple[str, ...]:
     )
 
 
-def _counts(state: Mapping[Path, Cell]) -> str:
-    counts = Counter(cell.state for cell in state.values())
-    return f"{len(state)} cells: " + ", ".join(f"{number} {name}" for name, number in counts.items())
+def _counts(counts: Counter[State]) -> str:
+    return f"{counts.total()} cells: " + ", ".join(f"{number} {name}" for name, number in counts.items() if number)

@@ -7,10 +7,13 @@ counts like data; batch-norm, activations, pooling, shifts and additions count n
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pvnas_bench.space import INACTIVE, KERNELS, Architecture, Block, BlockSpace, NetworkSpec, Slot, hidden_channels
 
 RGB, STEM_TAPS = 3, 9
+LATEST = 4096
+"""Costs that a model remembers: a search asks several times for that of the same architecture."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ class CostModel:
             [(t.fixed, [{c: (k.macs, k.parameters) for c, k in slot.items()} for slot in t.slots]) for t in row]
             for row in self.tables
         ]
+        self._known = lru_cache(maxsize=LATEST)(self._sum)
 
     def _table(self, frames: int, size: int) -> InputTable:
         stem = stem_cost(self.space.stem, frames, size)
@@ -140,7 +144,9 @@ class CostModel:
 
     def __call__(self, architecture: Architecture) -> Cost:
         """The exact cost of an architecture of this space."""
-        choices = architecture.choices
+        return self._known(architecture.choices)
+
+    def _sum(self, choices: tuple[int, ...]) -> Cost:
         fixed, slots = self._flat[choices[0]][choices[1]]
         macs, parameters = fixed.macs, fixed.parameters
         for table, (operator, expansion, se) in zip(slots, self._members, strict=True):

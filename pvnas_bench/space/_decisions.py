@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Level = Literal["structural", "modular"]
 INACTIVE = -1
 INACTIVE_TOKEN = "_"
+LATEST = 4096
+"""Architectures that a space remembers by their choices: searches of small spaces make the same ones over and over."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ class SearchSpace:
         if len(self._index) != len(self.decisions):
             raise ValueError(f"space {name}: two decisions share a name")
         self._sizes = np.array([len(decision.options) for decision in self.decisions])
+        self._made = lru_cache(maxsize=LATEST)(self._make)
         self._parent: list[int] = []
         self._enabled_by: list[frozenset[int]] = []
         for i, decision in enumerate(self.decisions):
@@ -182,6 +185,9 @@ class SearchSpace:
         Raises:
             ValueError: a wrong number of entries, or an index outside its decision's options.
         """
+        return self._made(tuple(choices))
+
+    def _make(self, choices: tuple[int, ...]) -> Architecture:
         if len(choices) != len(self.decisions):
             raise ValueError(f"space {self.name} has {len(self.decisions)} decisions, got {len(choices)} choices")
         canonical: list[int] = []

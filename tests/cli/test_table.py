@@ -76,7 +76,8 @@ def test_run_and_compare_on_a_table(cli: Cli, of: tuple[object, ...], tmp_path: 
     assert record.provenance.command[-6:-4] == ("--tabular", "--partial")
     ended = cli("compare", *words, "--partial", "--strategy", "local_search", "--seeds", 3, "--workers", 1)
     assert ended.code == OK
-    assert len(list(records.find(tmp_path))) == 6
+    found, unreadable = records.load_folder(tmp_path)
+    assert (len(found), unreadable) == (6, [])
     assert "6 cells: 6 ok" in ended.err
     assert re.search(r"random_search .* 3 +0$", ended.out, re.M)
 

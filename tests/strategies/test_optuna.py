@@ -44,7 +44,7 @@ def test_the_cap_is_a_constraint_and_what_is_above_it_is_free(name: str, tiny_da
     assert problem.ledger.spent == pytest.approx(charged, rel=1e-6)
     assert len(driven.asked) == 14
     above = 0
-    for trial in strategy.study().trials:
+    for trial in strategy.study.trials:
         macs = problem.cost(problem.space.from_options(trial.params)).macs
         above += macs > TIGHT
         if name != "optuna_random" and trial.state != TrialState.RUNNING:  # its sampler knows no constraints
@@ -52,7 +52,7 @@ def test_the_cap_is_a_constraint_and_what_is_above_it_is_free(name: str, tiny_da
             assert excess == pytest.approx(macs / TIGHT - 1)
     assert above > 0
     if name != "optuna_random":
-        feasible = [t for t in strategy.study().trials if t.state == TrialState.COMPLETE and t.values]
+        feasible = [t for t in strategy.study.trials if t.state == TrialState.COMPLETE and t.values]
         assert len(feasible) > 0
 
 
@@ -69,14 +69,14 @@ def test_when_nothing_fits_for_long_it_is_enqueued(tiny_dataset: Path) -> None:
     driven.step()
     assert driven.strategy.diagnostics() == {"trials": TRIES + 1, "infeasible": TRIES, "enqueued": 1}
     assert [architecture for architecture, _ in driven.asked] == [cheapest]
-    assert driven.strategy.study().trials[-1].params == driven.problem.space.options(cheapest)
+    assert driven.strategy.study.trials[-1].params == driven.problem.space.options(cheapest)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_only_decisions_that_exist_are_suggested(name: str, tiny_dataset: Path) -> None:
     driven = under(7_000_000, BlackBox(name, tiny_dataset, accuracy), 12)
     space, sizes = driven.problem.space, set()
-    for trial in driven.strategy.study().trials:
+    for trial in driven.strategy.study.trials:
         architecture = space.from_options(trial.params)
         assert trial.params == space.options(architecture)  # no more, no fewer
         sizes.add(len(trial.params))
@@ -118,7 +118,7 @@ def test_hyperband_prunes_as_asynchronous_halving_does(tiny_dataset: Path) -> No
     driven = under(7_000_000, driven, 45)
     seen: list[float] = []
     passed = []
-    for trial in driven.strategy.study().trials:
+    for trial in driven.strategy.study.trials:
         values = list(trial.intermediate_values.items())
         if not values:
             continue
@@ -137,7 +137,7 @@ def test_hyperband_prunes_as_asynchronous_halving_does(tiny_dataset: Path) -> No
 def test_a_running_trial_goes_on_from_plain_data(tiny_dataset: Path) -> None:
     driven = BlackBox("optuna_hyperband", tiny_dataset, accuracy)
     driven.step()
-    while driven.strategy.trials[-1]["state"] != "RUNNING":
+    while driven.strategy.trials[-1].state != TrialState.RUNNING:
         driven.step()
     state = json.loads(json.dumps(driven.strategy.state_dict()))
     other = BlackBox("optuna_hyperband", tiny_dataset, accuracy)

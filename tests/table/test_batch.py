@@ -1,0 +1,123 @@
+"""Searches on a table that share a process and a file: the same runs as one by one, and what a kill leaves of them."""
+
+from pathlib import Path
+
+import pytest
+
+from pvnas_bench import records, registry
+from pvnas_bench.batch import append
+from pvnas_bench.compare import Cell, Grid, compare, open_cells
+from pvnas_bench.records import Record, Unreadable, write_atomically
+from pvnas_bench.request import Request
+from pvnas_bench.runner import run
+from pvnas_bench.table.store import Files, to_parquet
+
+from . import made_up
+
+SEEDS = 5
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of made-up numbers of st_micro, with two seeds. Only read it."""
+    folder = tmp_path_factory.mktemp("tables")
+    content = made_up.content(registry.get_space("st_micro"), seeds=2)
+    write_atomically(Files(folder, "st_micro-made_up").parquet, to_parquet(content))
+    return folder
+
+
+def requests(tables: Path, results: Path, *strategies: str) -> list[Request]:
+    grid = {"strategies": strategies, "spaces": ["st_micro"], "datasets": ["made_up"], "seeds": SEEDS, "budget": 4.0}
+    return Grid.parse({**grid, "tabular": True}).requests(results, tables=tables)
+
+
+def finished(cells: list[Cell]) -> list[Cell]:
+    state = {cell.path: cell for cell in cells} | {cell.path: cell for cell in compare(cells, workers=2)}
+    return list(state.values())
+
+
+def without_times(record: Record) -> Record:
+    """What does not depend on the machine and the hour."""
+    steps = tuple(step.model_copy(update={"wall": 0.0}) for step in record.trajectory)
+    assert record.outcome is not None
+    outcome = record.outcome.model_copy(update={"cost": None})
+    gone = {"search": None, "provenance": None, "trajectory": steps, "outcome": outcome}
+    return record.model_copy(update=gone)
+
+
+def test_a_batch_has_the_records_of_runs_one_by_one(tables: Path, tmp_path: Path) -> None:
+    strategies = ("random_search", "local_search[restart=false]", "random_sampling")
+    asked = requests(tables, tmp_path / "batch", *strategies)
+    cells = finished(open_cells(asked))
+    assert [cell.state for cell in cells] == ["ok"] * len(asked)
+    found, unreadable = records.load_folder(tmp_path / "batch")
+    assert not unreadable
+    assert len(list(records.find(tmp_path / "batch"))) == len(strategies)
+    batch = {record.id: record for record in found}
+    assert len(batch) == len(asked)
+    for request, cell in zip(asked, cells, strict=True):
+        alone = records.load(run(request)[1])
+        assert without_times(batch[alone.id]) == without_times(alone)
+        assert alone.provenance.command == batch[alone.id].provenance.command
+        assert alone.outcome is not None
+        assert cell.top1 == pytest.approx(sum(t.test_top1 for t in alone.outcome.trained) / 2)
+
+
+def test_only_what_is_not_on_the_disk_is_searched_again(tables: Path, tmp_path: Path) -> None:
+    asked = requests(tables, tmp_path, "random_search")
+    finished(open_cells(asked))
+    (path,) = records.find(tmp_path)
+    whole = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(whole[:3]) + whole[3][:100])  # killed while it wrote the fourth
+    cells = open_cells(asked)
+    known = [record.seed for record in records.load_folder(tmp_path)[0]]
+    assert [cell.request.seed for cell in cells if cell.state == "ok"] == sorted(known)
+    assert len(known) == 3
+    again = list(compare(cells, workers=1))
+    assert sorted(known + [cell.request.seed for cell in again]) == list(range(SEEDS))
+    found, unreadable = records.load_folder(tmp_path)
+    assert (sorted(record.seed for record in found), unreadable) == (list(range(SEEDS)), [])
+    assert path.read_bytes().splitlines(keepends=True)[:3] == whole[:3]
+    assert list(compare(open_cells(asked), workers=1)) == []
+
+
+def test_a_run_with_a_record_of_its_own_is_done_too(tables: Path, tmp_path: Path) -> None:
+    asked = requests(tables, tmp_path, "random_search")
+    run(asked[2])
+    assert [cell.state for cell in open_cells(asked)] == ["waiting", "waiting", "ok", "waiting", "waiting"]
+
+
+def test_what_trains_has_a_process_and_a_file_of_its_own(tables: Path, tmp_path: Path) -> None:
+    cells = open_cells(requests(tables, tmp_path, "random_search", "spos", "expert[network=tsm]"))
+    assert {cell.entry: cell.batched for cell in cells} == {
+        "random_search": True, "spos": False, "expert[network=tsm]": True
+    }  # fmt: skip
+
+
+def test_appending_cuts_off_half_a_line_however_long(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "records.jsonl"
+    append(path, [b"one\n"])
+    with path.open("ab") as file:
+        file.write(b"x" * 200_000)
+    append(path, [b"two\n", b"three\n"])
+    assert path.read_bytes() == b"one\ntwo\nthree\n"
+    path.write_bytes(b"half")
+    append(path, [b"four\n"])
+    assert path.read_bytes() == b"four\n"
+
+
+def test_of_a_file_of_many_a_bad_line_is_named_and_the_last_record_of_a_run_counts(
+    tables: Path, tmp_path: Path
+) -> None:
+    record, _ = run(requests(tables, tmp_path / "alone", "random_sampling")[0])
+    path = tmp_path / "many" / "records.jsonl"
+    later = record.model_copy(update={"device": "later"})
+    lines = [record.model_dump_json(), '{"id": "broken"}', later.model_dump_json(), "{"]
+    append(path, [line.encode() + b"\n" for line in lines[:3]])
+    with path.open("a") as file:
+        file.write(lines[3])  # without its end: not written yet
+    found, unreadable = records.load_folder(tmp_path / "many")
+    assert [r.device for r in found] == ["later"]
+    ((bad, reason),) = [(u.path, u.reason) for u in unreadable]
+    assert bad == path and reason.startswith("line 2: not a record")
+    assert [type(item) for item in records.read(path, Record)] == [Record, Unreadable, Record]
