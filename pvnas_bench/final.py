@@ -1,12 +1,14 @@
 """The final phase of a run: the architecture found is retrained, tested once, and measured."""
 
 import time
+from collections.abc import Callable
 from statistics import median
 from typing import Any
 
 import torch
 
 from pvnas_bench import records, seeding
+from pvnas_bench.checkpoints import Checkpoints, State
 from pvnas_bench.controls import time_controls
 from pvnas_bench.ledger import Ledger
 from pvnas_bench.network.backbone import frame_cost
@@ -25,13 +27,16 @@ LATENCY_PASSES, LATENCY_WARMUP = 20, 5
 class Final:
     """Retraining on the whole train split and the one look at the test split."""
 
-    def __init__(self, setup: Setup, observer: Observer) -> None:
-        self._setup, self._observer = setup, observer
+    def __init__(self, setup: Setup, observer: Observer, checkpoints: Checkpoints) -> None:
+        self._setup, self._observer, self._checkpoints = setup, observer, checkpoints
         self.controls: dict[str, Any] = {}
         """What the record says of the first network trained, beside its test."""
 
-    def __call__(self, search: Search, *, retrain: bool) -> records.Outcome:
+    def __call__(self, search: Search, *, retrain: bool, state: State | None = None) -> records.Outcome:
         """Train and test what a search found; without retraining, only describe it.
+
+        Args:
+            state: what a checkpoint kept of this phase, to go on from.
 
         Raises:
             TrainingDiverged: a final training did.
@@ -42,9 +47,33 @@ class Final:
         cost = setup.costs(architecture)
         ledger, clock, start = Ledger(setup.reference_training), Clock(), Phase.begin()
         full = Workbench(setup.store, setup.protocol, setup.device, ledger, clock)
-        trained = []
-        for retraining in range(setup.protocol.retrainings if retrain else 0):
-            trained.append(self._retrain(full, architecture, retraining))
+        trained: list[records.Trained] = []
+        under_way: State | None = None
+        if state is not None:
+            trained = [records.Trained.model_validate(one) for one in state["trained"]]
+            ledger.macs, ledger.samples = state["ledger"]
+            clock.seconds.update(state["clock"])
+            start, self.controls, under_way = Phase.resumed(state["phase"]), state["controls"], state["under_way"]
+        searched = search.ended()
+
+        def boundary(training: Callable[[], State]) -> None:
+            self._checkpoints.boundary(
+                lambda: {
+                    "search": searched,
+                    "final": {
+                        "trained": [one.model_dump(mode="json") for one in trained],
+                        "ledger": [ledger.macs, ledger.samples],
+                        "clock": dict(clock.seconds),
+                        "phase": start.state(setup.device),
+                        "controls": self.controls,
+                        "under_way": training(),
+                    },
+                }
+            )
+
+        for retraining in range(len(trained), setup.protocol.retrainings if retrain else 0):
+            trained.append(self._retrain(full, architecture, retraining, under_way, boundary))
+            under_way = None
         network = build(setup.space, architecture, len(setup.store.classes)).to(setup.device)
         return records.Outcome(
             architecture=str(architecture),
@@ -57,7 +86,14 @@ class Final:
             cost=start.cost(ledger, clock, setup.device),
         )
 
-    def _retrain(self, bench: Workbench, architecture: Architecture, retraining: int) -> records.Trained:
+    def _retrain(
+        self,
+        bench: Workbench,
+        architecture: Architecture,
+        retraining: int,
+        state: State | None,
+        boundary: Callable[[Callable[[], State]], None],
+    ) -> records.Trained:
         """Train on the whole train split with a seed of its own, and touch the test split, once."""
         setup = self._setup
         cost = setup.costs(architecture)
@@ -67,7 +103,7 @@ class Final:
             protocol = setup.protocol
             self._observer.training(str(architecture), retraining + 1, protocol.retrainings, epoch, protocol.epochs)
 
-        progress(0)
+        progress(0 if state is None else len(state["curve"]))
         with seeding.torch_seeded(seed, "init"):
             network = build(setup.space, architecture, len(setup.store.classes)).to(setup.device)
         curve = train(
@@ -79,6 +115,8 @@ class Final:
             seed=seed,
             validation=setup.store.indices("val"),
             progress=progress,
+            state=state,
+            boundary=boundary,
         )
         scores = test(network, cost.macs, bench, setup.store.indices("test"))
         if setup.space.backbone is not None and retraining == 0:

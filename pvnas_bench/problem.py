@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -304,12 +305,16 @@ class Problem:
     # --- going on -----------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of chance and of the ledger."""
+        """The state of chance and of the ledger, and the evaluations made."""
         return {
             "rngs": {name: rng.bit_generator.state for name, rng in self._rngs.items()},
             "torch_rngs": {name: rng.get_state() for name, rng in self._torch_rngs.items()},
             "epochs": dict(self._epochs),
             "ledger": [self.ledger.macs, self.ledger.samples, self.ledger.evaluations],
+            "evaluations": [
+                [str(e.architecture), e.top1, e.loss, e.epochs, [dict(row) for row in e.curve]]
+                for e in self._evaluations.values()
+            ],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -320,6 +325,9 @@ class Problem:
             self.torch_rng(name).set_state(rng_state)
         self._epochs = dict(state["epochs"])
         self.ledger.macs, self.ledger.samples, self.ledger.evaluations = state["ledger"]
+        for *found, curve in state["evaluations"]:
+            evaluation = replace(self.restore(*found), curve=tuple(curve))
+            self._evaluations[evaluation.architecture, evaluation.epochs] = evaluation
 
 
 class SearchSupernet(nn.Module):

@@ -13,7 +13,6 @@ import gc
 import json
 import math
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import from_json
 
 from pvnas_bench.errors import UsageError
+from pvnas_bench.files import write_atomically as write_atomically
 
 SCHEMA_VERSION: Final = 1
 FILE_NAME = "record.json"
@@ -434,18 +434,3 @@ def _holds_lists_of_lists(item: dict[str, Any]) -> bool:
     return any(
         isinstance(field, list) and any(isinstance(one, dict | list) for one in field) for field in item.values()
     )
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file's content; after a crash at any instant the file holds its old or its new content."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pvnas_bench
-from pvnas_bench import records, runtime, seeding, speed
+from pvnas_bench import files, records, runtime, seeding, speed, stopping
+from pvnas_bench.checkpoints import Checkpoints
+from pvnas_bench.claims import claimed
+from pvnas_bench.errors import UsageError
 from pvnas_bench.final import Final
 from pvnas_bench.network.families import workloads
 from pvnas_bench.network.workloads import convolution_pass
@@ -40,24 +43,57 @@ class Run:
             UsageError: the budget is too small for one step of the strategy; nothing was written.
         """
         setup = self.setup
-        final = Final(setup, self.observer) if setup.table is None else TabularFinal(setup)
-        with runtime.configured(setup.threads, setup.request.deterministic):
-            search = Search(self.setup, self.observer)
-            status, error = search.run()
-            outcome = None
-            if search.incumbent is not None and status != "failed":
-                try:
-                    outcome = final(search, retrain=status == "ok")
-                except KeyboardInterrupt:
-                    status, error = "interrupted", "interrupted during the final training"
-                    outcome = final(search, retrain=False)
-                except TrainingDiverged as diverged:
-                    status, error = "failed", f"final training diverged: {diverged}"
-            pace = self._pace() if status == "ok" and setup.table is None else None
-        measured = {**setup.preparation, **final.controls}
-        record = self._record(search, status, error, outcome, pace, measured)
-        records.save(record, setup.path)
+        with claimed(setup.path) as claim, stopping.heeded() as stop:
+            checkpoints = Checkpoints(setup, claim, stop, self.observer)
+            with runtime.configured(setup.threads, setup.request.deterministic):
+                record = self._run(checkpoints)
+            claim.check()
+            self._save(record, checkpoints)
+            if record.status != "interrupted":
+                checkpoints.clear()
+                files.remove_leftovers(setup.path)
         return record, setup.path
+
+    def _run(self, checkpoints: Checkpoints) -> records.Record:
+        """Search and final training, from the last checkpoint on."""
+        setup = self.setup
+        final = Final(setup, self.observer, checkpoints) if setup.table is None else TabularFinal(setup)
+        search = Search(setup, self.observer, checkpoints)
+        state = (checkpoints.load() if setup.request.resume else None) or {}
+        status, error = search.run(state.get("search"))
+        outcome = None
+        if search.incumbent is not None and status != "failed":
+            try:
+                outcome = final(search, retrain=status == "ok", state=state.get("final"))
+            except KeyboardInterrupt:
+                status, error = "interrupted", "interrupted during the final training"
+                outcome = final(search, retrain=False)
+            except TrainingDiverged as diverged:
+                status, error = "failed", f"final training diverged: {diverged}"
+        pace = self._pace() if status == "ok" and setup.table is None else None
+        measured = {**setup.preparation, **final.controls}
+        if checkpoints.failures:
+            measured["checkpoints_not_written"] = checkpoints.failures
+        return self._record(search, status, error, outcome, pace, measured)
+
+    def _save(self, record: records.Record, checkpoints: Checkpoints) -> None:
+        """Write the record, on a full disk in the place of the checkpoint before the last.
+
+        Raises:
+            UsageError: it cannot be written; the checkpoint stays.
+        """
+        path = self.setup.path
+        try:
+            try:
+                records.save(record, path)
+            except OSError:
+                checkpoints.thin()
+                records.save(record, path)
+        except OSError as error:
+            raise UsageError(
+                f"the record cannot be written to {path.parent} ({error.strerror}): make room, and give the same "
+                "command again to go on from its last checkpoint"
+            ) from None
 
     def _pace(self) -> records.Speed:
         space, device = self.setup.space, self.setup.device

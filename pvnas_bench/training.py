@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -129,6 +130,8 @@ def train(
     seed: int,
     validation: npt.NDArray[np.int64] | None = None,
     progress: Callable[[int], None] | None = None,
+    state: Mapping[str, Any] | None = None,
+    boundary: Callable[[Callable[[], dict[str, Any]]], None] | None = None,
 ) -> list[dict[str, float]]:
     """Train a stand-alone network, of any family, by the protocol's recipe.
 
@@ -137,6 +140,8 @@ def train(
         indices: of the store's clips to train on.
         validation: clips to measure the top-1 on after each epoch; it selects nothing.
         progress: called with the number of epochs done.
+        state: of the same training, to go on from.
+        boundary: called after each epoch, with what returns the state of the training.
 
     Returns:
         per epoch: epoch, train_loss, and val_top1 where there is validation.
@@ -151,7 +156,22 @@ def train(
     curve: list[dict[str, float]] = []
     step = 0
     with seeding.torch_seeded(seed, "training"):
-        for epoch in range(1, epochs + 1):
+        if state is not None:
+            network.load_state_dict(state["network"])
+            optimiser.load_state_dict(state["optimiser"])
+            curve, step = list(state["curve"]), state["step"]
+            seeding.set_torch_state(state["chance"])
+
+        def reached() -> dict[str, Any]:
+            return {
+                "network": network.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "curve": list(curve),
+                "step": step,
+                "chance": seeding.torch_state(),
+            }
+
+        for epoch in range(len(curve) + 1, epochs + 1):
             network.train()
             losses = []
             for batch in bench.batches(indices, train=True, seed=seeding.derive(seed, "batches", epoch)):
@@ -179,6 +199,8 @@ def train(
             curve.append(row)
             if progress is not None:
                 progress(epoch)
+            if boundary is not None:
+                boundary(reached)
     return curve
 
 

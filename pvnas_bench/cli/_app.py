@@ -108,6 +108,12 @@ def run(
     tabular: Tabular = False,
     tables: Tables = None,
     partial: Partial = False,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Go on where a run of the same options was stopped or killed.")
+    ] = True,
+    checkpoint_every: Annotated[
+        float, typer.Option(help="Least seconds between two checkpoints; 0: after every step.", min=0.0)
+    ] = 60.0,
     reference: Reference = True,
     json: Json = False,
 ) -> int:
@@ -136,6 +142,8 @@ def run(
             tabular=tabular,
             tables=tables,
             partial=partial,
+            resume=resume,
+            checkpoint_seconds=checkpoint_every,
         )
         return _run.run(request, reference=reference, as_json=json)
 

@@ -47,6 +47,12 @@ class Shown(Observer):
     def extracting(self, done: int, total: int) -> None:
         self._display.show("features", done, total, f"{done:,} of {total:,} clips")
 
+    def resuming(self, step: int) -> None:
+        self._display.say(f"goes on from its checkpoint after step {step}")
+
+    def warned(self, message: str) -> None:
+        self._display.say(f"warning: {message}")
+
     def searching(self, budget: float) -> None:
         self._display.show("search", 0, budget, f"budget {budget:g} reference trainings")
 
