@@ -49,7 +49,7 @@ class Checkpoints:
         if self._every is not None and (self._stop.asked or self._due(self._every)):
             self._write(state)
         if self._stop.asked:
-            raise KeyboardInterrupt
+            self._stop.leave()
 
     def _due(self, every: float) -> bool:
         wait = max(every, RATIO * self._took) if every else 0.0
@@ -62,7 +62,8 @@ class Checkpoints:
             content = states.encode({"identity": self._identity, **state()})
         except Exception as error:  # a strategy's own code; its search can end well all the same
             self._every = None
-            self._observer.warned(f"this run cannot go on if it is killed: {type(error).__name__}: {error}")
+            reason = "the strategy has no state_dict" if isinstance(error, NotImplementedError) else str(error)
+            self._observer.warned(f"this run cannot go on if it is killed: {reason}")
             return
         known = self._files()
         number = known[-1][0] + 1 if known else 0

@@ -152,7 +152,7 @@ def _take(path: Path, holder: Holder, beat: float) -> Path:
                 if found is None:
                     continue  # it was given up just now
                 if not _void(last, found, own, beat):
-                    raise UsageError(f"{path.parent} is in use by {found}: wait until that ends")
+                    raise UsageError(f"{path} is in use by {found}: wait until that ends")
             mine = _numbered(path, before[-1] + 1 if before else 0)
             if not _made(own, mine):
                 continue

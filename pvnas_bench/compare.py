@@ -4,10 +4,15 @@ Each cell is one `runner.Run` in a fresh process. A cell whose record exists is 
 interrupted goes on where it stopped, and the record, not a list kept on the side, says what is done.
 """
 
+import math
 import multiprocessing
+import os
 import re
+import signal
+import threading
+import time
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -17,13 +22,17 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pvnas_bench import records
+from pvnas_bench.claims import held
 from pvnas_bench.errors import UsageError
 from pvnas_bench.request import Observer, Request, Setup
 from pvnas_bench.runner import Run
+from pvnas_bench.stopping import GRACE
 
 State = Literal["waiting", "running", "ok", "failed", "timeout", "interrupted", "refused"]
 DONE: frozenset[State] = frozenset({"ok"})
 RETRIED: frozenset[State] = frozenset({"failed", "timeout"})
+PATIENCE = 2 * GRACE
+"""Seconds beyond a cell's time limit after which its process is killed: Python code can catch what should end it."""
 BATCH = 20
 """Cells on a table that a process runs at a time."""
 ENTRY = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<settings>[^\[\]]*)\])?")
@@ -81,7 +90,14 @@ class Grid(BaseModel):
             raise UsageError(f"a grid's {where}: {first['msg']} (it has {known})") from None
 
     def requests(
-        self, results: Path, *, device: str = "auto", threads: int = 1, tables: Path | None = None
+        self,
+        results: Path,
+        *,
+        device: str = "auto",
+        threads: int = 1,
+        tables: Path | None = None,
+        timeout: float | None = None,
+        deterministic: bool = True,
     ) -> list[Request]:
         """One request for each cell, all strategies of a seed before the next seed."""
         return [
@@ -100,6 +116,8 @@ class Grid(BaseModel):
                 tabular=self.tabular,
                 tables=tables,
                 partial=self.partial,
+                timeout=timeout,
+                deterministic=deterministic,
             )
             for seed in range(self.seeds)
             for dataset in self.datasets
@@ -177,6 +195,40 @@ def work(request: Request) -> None:
         Run(request)()
 
 
+def _begin() -> None:
+    """A worker leaves Ctrl-C to its parent, who asks it to stop, and stops when its parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@dataclass
+class _Worker:
+    """The process of one cell."""
+
+    cell: Cell
+    pool: ProcessPoolExecutor
+    process: multiprocessing.process.BaseProcess
+    killed_at: float
+    """On the monotonic clock; by then it should have ended by itself."""
+    killed: bool = False
+
+
+def _start(cell: Cell) -> tuple["Future[None]", _Worker]:
+    before = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
+    future = pool.submit(work, cell.request)
+    (process,) = set(multiprocessing.active_children()) - before
+    limit = math.inf if cell.request.timeout is None else cell.request.timeout + PATIENCE
+    return future, _Worker(cell, pool, process, time.monotonic() + limit)
+
+
 def compare(cells: Sequence[Cell], *, workers: int, retry_failed: bool = False) -> Iterator[Cell]:
     """Run every cell that is not done, each in a process of its own; searches on a table share processes.
 
@@ -187,21 +239,48 @@ def compare(cells: Sequence[Cell], *, workers: int, retry_failed: bool = False) 
     yield from _look_up([cell for cell in asked if cell.request.tabular], workers)
     waiting = [cell for cell in asked if not cell.request.tabular]
     waiting.reverse()
-    running: dict[Future[None], tuple[Cell, ProcessPoolExecutor]] = {}
+    running: dict[Future[None], _Worker] = {}
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                cell = replace(waiting.pop(), state="running", note="")
-                pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
-                running[pool.submit(work, cell.request)] = cell, pool
+                cell = waiting.pop()
+                if (already := _elsewhere(cell)) is not None:
+                    yield already
+                    continue
+                cell = replace(cell, state="running", note="")
+                future, worker = _start(cell)
+                running[future] = worker
                 yield cell
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                cell, pool = running.pop(future)
-                pool.shutdown()
-                yield _ended(cell, future)
+            for future in wait(running, timeout=_kill_late(running.values()), return_when=FIRST_COMPLETED).done:
+                worker = running.pop(future)
+                worker.pool.shutdown()
+                yield _ended(worker, future)
     finally:
-        for _, pool in running.values():
-            pool.shutdown(wait=False, cancel_futures=True)
+        for worker in running.values():
+            worker.process.terminate()
+        for worker in running.values():
+            worker.pool.shutdown(cancel_futures=True)
+
+
+def _elsewhere(cell: Cell) -> Cell | None:
+    """The cell as another process has ended it since, or works on it now; None: it is to be run."""
+    if cell.path.exists() and (found := _recorded(cell)).state in DONE:
+        return found
+    holder = held(cell.path)
+    return None if holder is None else replace(cell, state="refused", note=f"in use by {holder}")
+
+
+def _kill_late(workers: Iterable[_Worker]) -> float | None:
+    """Kill workers that do not even heed their time limit; the seconds until the next may have to be."""
+    waits = []
+    for worker in workers:
+        left = worker.killed_at - time.monotonic()
+        if left <= 0 and not worker.killed:
+            worker.process.kill()
+            worker.killed = True
+        elif math.isfinite(left):
+            waits.append(left)
+    return min(waits, default=None)
 
 
 def look_up(requests: Sequence[Request]) -> list[str]:
@@ -237,11 +316,19 @@ def _look_up(cells: Sequence[Cell], workers: int) -> Iterator[Cell]:
         pool.shutdown(cancel_futures=True)
 
 
-def _ended(cell: Cell, future: "Future[None]") -> Cell:
+def _ended(worker: _Worker, future: "Future[None]") -> Cell:
     """How a cell ended: by its record, or why there is none."""
-    error = future.exception()
+    cell, error = worker.cell, future.exception()
     if error is None:
         return _recorded(cell)
-    if isinstance(error, BrokenProcessPool):
-        return replace(cell, state="failed", note="its process died")
-    return replace(cell, state="refused", note=f"{type(error).__name__}: {error}")
+    if not isinstance(error, BrokenProcessPool):
+        return replace(cell, state="refused", note=f"{type(error).__name__}: {error}")
+    worker.process.join()
+    try:
+        if worker.killed:
+            Run(cell.request).lost("timeout", f"no end after {cell.request.timeout:g} s, nor when it was told to end")
+        else:
+            Run(cell.request).lost("failed", f"its process died (exit code {worker.process.exitcode})")
+    except UsageError as reason:
+        return replace(cell, state="failed", note=f"its process died; {reason}")
+    return _recorded(cell)

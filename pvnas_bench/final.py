@@ -1,5 +1,6 @@
 """The final phase of a run: the architecture found is retrained, tested once, and measured."""
 
+import math
 import time
 from collections.abc import Callable
 from statistics import median
@@ -19,7 +20,7 @@ from pvnas_bench.phase import Phase
 from pvnas_bench.request import Observer, Setup
 from pvnas_bench.search import Search
 from pvnas_bench.space import Architecture, Backbone
-from pvnas_bench.training import Clock, Workbench, test, train
+from pvnas_bench.training import Clock, TrainingDiverged, Workbench, test, train
 
 LATENCY_PASSES, LATENCY_WARMUP = 20, 5
 
@@ -39,7 +40,7 @@ class Final:
             state: what a checkpoint kept of this phase, to go on from.
 
         Raises:
-            TrainingDiverged: a final training did.
+            TrainingFailed: a final training diverged, or does not fit into the memory.
         """
         setup = self._setup
         architecture = search.incumbent
@@ -119,6 +120,8 @@ class Final:
             boundary=boundary,
         )
         scores = test(network, cost.macs, bench, setup.store.indices("test"))
+        if not math.isfinite(scores.loss):
+            raise TrainingDiverged(f"the loss on the test split is {scores.loss:g}")
         if setup.space.backbone is not None and retraining == 0:
             shares = parameter_shares(setup.space.backbone, cost)
             self.controls = {**shares, **time_controls(network, cost.macs, bench, setup.store.indices("test"))}

@@ -44,6 +44,7 @@ class Request:
         partial: restrict the search to the architectures of a table that is not complete.
         resume: go on from the checkpoint of the same request, where there is one.
         checkpoint_seconds: least time between two checkpoints; 0: one at every boundary.
+        timeout: seconds after which the run is given up; None: never.
     """
 
     strategy: str
@@ -64,6 +65,7 @@ class Request:
     partial: bool = False
     resume: bool = True
     checkpoint_seconds: float = 60.0
+    timeout: float | None = None
 
 
 class Observer:

@@ -17,7 +17,8 @@ from pvnas_bench.network.workloads import convolution_pass
 from pvnas_bench.request import Observer, Request, Setup, protocol_entry
 from pvnas_bench.search import Search
 from pvnas_bench.tabular import TabularFinal
-from pvnas_bench.training import TrainingDiverged
+from pvnas_bench.stopping import Stop, TimedOut
+from pvnas_bench.training import TrainingFailed
 
 __all__ = ["Observer", "Request", "Run", "run"]
 
@@ -37,22 +38,36 @@ class Run:
     def __call__(self) -> tuple[records.Record, Path]:
         """Search, train and test what was found, and write the record.
 
-        A strategy that raises, an incumbent that is invalid, and an interruption end in a record that says so.
+        A strategy that raises, an incumbent that is invalid, the end of the time and an interruption end in a record
+        that says so. After the last two its checkpoint stays, and the same request goes on from it.
 
         Raises:
-            UsageError: the budget is too small for one step of the strategy; nothing was written.
+            UsageError: the budget is too small for one step of the strategy; another process makes the same run; the
+                record cannot be written.
         """
         setup = self.setup
-        with claimed(setup.path) as claim, stopping.heeded() as stop:
+        with claimed(setup.path) as claim, stopping.heeded(setup.request.timeout) as stop:
             checkpoints = Checkpoints(setup, claim, stop, self.observer)
             with runtime.configured(setup.threads, setup.request.deterministic):
                 record = self._run(checkpoints)
             claim.check()
             self._save(record, checkpoints)
-            if record.status != "interrupted":
+            if record.status in ("ok", "failed"):
                 checkpoints.clear()
                 files.remove_leftovers(setup.path)
         return record, setup.path
+
+    def lost(self, status: records.Status, error: str) -> None:
+        """Write the record of a run whose process is gone, as far as its last checkpoint tells; that one stays.
+
+        Raises:
+            UsageError: another process makes the run by now; the record cannot be written.
+        """
+        with claimed(self.setup.path) as claim:
+            checkpoints = Checkpoints(self.setup, claim, Stop(None), self.observer)
+            search = Search(self.setup, self.observer)
+            search.recall((checkpoints.load() or {}).get("search"))
+            self._save(self._record(search, status, error, None, None, self.setup.preparation), checkpoints)
 
     def _run(self, checkpoints: Checkpoints) -> records.Record:
         """Search and final training, from the last checkpoint on."""
@@ -68,8 +83,11 @@ class Run:
             except KeyboardInterrupt:
                 status, error = "interrupted", "interrupted during the final training"
                 outcome = final(search, retrain=False)
-            except TrainingDiverged as diverged:
-                status, error = "failed", f"final training diverged: {diverged}"
+            except TimedOut as late:
+                status, error = "timeout", f"{late} during the final training"
+                outcome = final(search, retrain=False)
+            except TrainingFailed as failure:
+                status, error = "failed", f"final training: {type(failure).__name__}: {failure}"
         pace = self._pace() if status == "ok" and setup.table is None else None
         measured = {**setup.preparation, **final.controls}
         if checkpoints.failures:

@@ -2,7 +2,6 @@
 
 import json
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,16 @@ from pvnas_bench.phase import Phase
 from pvnas_bench.problem import Problem
 from pvnas_bench.request import Observer, Setup
 from pvnas_bench.space import Architecture, SearchSpace
+from pvnas_bench.stopping import TimedOut
 from pvnas_bench.strategy import SearchFinished
 from pvnas_bench.tabular import TabularProblem
 from pvnas_bench.training import Clock, Workbench
+
+
+IDLE_STEPS = 10_000
+"""Steps in a row that spend nothing, after which a search is given up."""
+LARGEST_DIAGNOSTICS = 8 * 2**20
+"""Characters: a record that is larger than records may be could not be read back."""
 
 
 class Search:
@@ -36,7 +42,7 @@ class Search:
         self.incumbent: Architecture | None = None
         self.front: tuple[Architecture, ...] = ()
         self.trajectory: list[records.Step] = []
-        self.diagnostics: Mapping[str, Any] = {}
+        self.diagnostics: dict[str, Any] = {}
         self._phase = Phase.begin()
 
     def run(self, state: State | None = None) -> tuple[records.Status, str | None]:
@@ -63,7 +69,9 @@ class Search:
             raise
         except KeyboardInterrupt:
             status, error = "interrupted", "interrupted during the search"
-        except Exception as failure:
+        except TimedOut as late:
+            status, error = "timeout", f"{late} during the search"
+        except (Exception, SystemExit) as failure:
             reason = "".join(traceback.format_exception_only(failure)).strip()
             status, error = "failed", f"{reason} ({_innermost(failure)})"
         self.cost = self._phase.cost(self.ledger, self._clock, setup.device)
@@ -71,7 +79,7 @@ class Search:
 
     def _steps(self, state: State | None) -> None:
         setup, seed = self._setup, self._setup.request.seed
-        step, begun = 0, False
+        step, begun, idle = 0, False, 0
         while True:
             try:
                 if not begun:
@@ -80,6 +88,7 @@ class Search:
                     begun = True
                     if state is not None:
                         step = self._load(state)
+                spent = self.ledger.macs
                 with seeding.torch_seeded(seed, "step", step):
                     self.strategy.step()
             except SearchFinished:
@@ -97,6 +106,11 @@ class Search:
             self._note(step)
             if finished:
                 return
+            idle = 0 if self.ledger.macs > spent else idle + 1
+            if idle == IDLE_STEPS:
+                raise RuntimeError(
+                    f"{idle:,} steps in a row spent nothing: a search that is done raises SearchFinished"
+                )
             if self._checkpoints is not None:
                 self._checkpoints.boundary(self._state)
 
@@ -132,6 +146,20 @@ class Search:
         self.trajectory = [records.Step.model_validate(step) for step in state["trajectory"]]
         self.diagnostics = state["diagnostics"]
 
+    def recall(self, state: State | None) -> None:
+        """What a checkpoint tells of a search that does not go on here."""
+        phase = Phase.begin()
+        if state is not None:
+            self._restore(state)
+            if "cost" in state:
+                self.cost = records.Cost.model_validate(state["cost"])
+                return
+            phase = Phase.resumed(state["phase"])
+            self.ledger.macs, self.ledger.samples, self.ledger.evaluations = state["problem"]["ledger"]
+            seconds, self._clock.simulated = state["clock"]
+            self._clock.seconds.update(seconds)
+        self.cost = phase.cost(self.ledger, self._clock, self._setup.device)
+
     def _load(self, state: State) -> int:
         """Put strategy, problem and meters where a checkpoint says; the number of steps made."""
         try:
@@ -160,8 +188,19 @@ class Search:
         macs = setup.costs(incumbent).macs
         if macs > setup.cap:
             raise ValueError(f"the incumbent {incumbent} has {macs:,} MACs, above the cap of {setup.cap:,}")
-        self.incumbent, self.front = incumbent, tuple(self.strategy.front())
-        self.diagnostics = json.loads(json.dumps(self.strategy.diagnostics()))
+        front = tuple(self.strategy.front())
+        if front != self.front:
+            for member in front:
+                valid(setup.space, member)
+        self.incumbent, self.front = incumbent, front
+        diagnostics = json.dumps(self.strategy.diagnostics())
+        if len(diagnostics) > LARGEST_DIAGNOSTICS:
+            raise ValueError(
+                f"the diagnostics are {len(diagnostics):,} characters, {LARGEST_DIAGNOSTICS:,} are allowed"
+            )
+        self.diagnostics = json.loads(diagnostics)
+        if self.problem.failures:
+            self.diagnostics["trial_failures"] = dict(self.problem.failures)
         if setup.table is not None:
             self.problem.log(regret=setup.table.regret(str(incumbent), setup.cap))
         noted = records.Step(

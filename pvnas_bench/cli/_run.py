@@ -84,6 +84,8 @@ def run(request: Request, *, reference: bool, as_json: bool) -> int:
         return INTERRUPTED
     if record.error:
         print(f"{record.status}: {record.error}", file=sys.stderr)
+    if any(path.parent.glob("checkpoint-*")):
+        print("the same command goes on from its checkpoint", file=sys.stderr)
     if as_json:
         print(json.dumps(summary(record, path)))
     else:
