@@ -16,8 +16,8 @@ from pvnas_bench.network.families import workloads
 from pvnas_bench.network.workloads import convolution_pass
 from pvnas_bench.request import Observer, Request, Setup, protocol_entry
 from pvnas_bench.search import Search
-from pvnas_bench.tabular import TabularFinal
 from pvnas_bench.stopping import Stop, TimedOut
+from pvnas_bench.tabular import TabularFinal
 from pvnas_bench.training import TrainingFailed
 
 __all__ = ["Observer", "Request", "Run", "run"]

@@ -18,7 +18,6 @@ from pvnas_bench.strategy import SearchFinished
 from pvnas_bench.tabular import TabularProblem
 from pvnas_bench.training import Clock, Workbench
 
-
 IDLE_STEPS = 10_000
 """Steps in a row that spend nothing, after which a search is given up."""
 LARGEST_DIAGNOSTICS = 8 * 2**20
