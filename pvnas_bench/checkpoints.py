@@ -118,7 +118,7 @@ def identity(setup: Setup) -> dict[str, str]:
     return {
         "run": setup.id,
         "pvnas_bench": pvnas_bench.__version__,
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "strategy": _hash(Path(module).read_bytes()) if module else "",
     }
 

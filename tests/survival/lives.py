@@ -12,6 +12,17 @@ from typing import Any
 TIMED = ("wall", "latency_ms", "created", "peak_memory_bytes", "speed", "command")
 """Fields of a record that no two runs share; so are all whose names end in seconds."""
 
+FAMILIES = {
+    "pvnas": "differentiable",
+    "spos": "one-shot, then evolution",
+    "enas": "reinforcement",
+    "nni_darts": "of another library",
+    "nas_tc": "progressive",
+    "regularized_evolution": "evolution",
+    "optuna_tpe": "Bayesian",
+    "successive_halving": "rungs of fidelity",
+}
+
 
 class Nursery:
     """Starts runs; see `nursery.py`."""
@@ -26,12 +37,25 @@ class Nursery:
         assert line, "the nursery died"
         return json.loads(line)
 
-    def live(self, kill_after: float | None = None, **request: Any) -> tuple[int, float]:
-        """Run a request in a process of its own, perhaps kill it; its exit code and the seconds that it lived."""
+    def begin(self, *, kill_after: float | None = None, fault: Mapping[str, Any] | None = None, **request: Any) -> None:
+        """Start a request in a process of its own, perhaps to be killed.
+
+        Args:
+            fault: arguments of `faults.layer`, which is around the run.
+        """
         assert self._process.stdin is not None
-        print(json.dumps({"request": request, "kill_after": kill_after}), file=self._process.stdin, flush=True)
+        task = {"request": request, "kill_after": kill_after, "fault": fault}
+        print(json.dumps(task), file=self._process.stdin, flush=True)
+
+    def end(self) -> tuple[int, float]:
+        """Wait until it ends; its exit code and the seconds that it lived."""
         code, seconds = self._read()
         return code, seconds
+
+    def live(self, **how: Any) -> tuple[int, float]:
+        """`begin`, then `end`."""
+        self.begin(**how)
+        return self.end()
 
 
 @contextmanager
