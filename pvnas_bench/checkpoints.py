@@ -81,7 +81,7 @@ class Checkpoints:
     def load(self) -> State | None:
         """The newest checkpoint that is whole, of this code and this request; None: there is none."""
         for _, path in reversed(self._files()):
-            content = path.read_bytes()
+            content = files.read_whole(path, sys.maxsize)
             if NAME.fullmatch(path.name)["hash"] != _hash(content):  # type: ignore[index]
                 self._observer.warned(f"{path.name} is damaged: the run goes on from before it")
                 continue

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pvnas_bench import records
 from pvnas_bench.claims import held
 from pvnas_bench.errors import UsageError
+from pvnas_bench.files import read_whole
 from pvnas_bench.request import Observer, Request, Setup
 from pvnas_bench.runner import Run
 from pvnas_bench.stopping import GRACE
@@ -33,6 +34,8 @@ DONE: frozenset[State] = frozenset({"ok"})
 RETRIED: frozenset[State] = frozenset({"failed", "timeout"})
 PATIENCE = 2 * GRACE
 """Seconds beyond a cell's time limit after which its process is killed: Python code can catch what should end it."""
+LARGEST_GRID = 2**20
+"""Bytes of a grid's file."""
 BATCH = 20
 """Cells on a table that a process runs at a time."""
 ENTRY = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<settings>[^\[\]]*)\])?")
@@ -56,7 +59,7 @@ class Grid(BaseModel):
     protocol: str | None = None
     cap: str | None = None
     budget: float | None = None
-    seeds: int = Field(3, ge=1)
+    seeds: int = Field(3, ge=1, le=10_000)
     tabular: bool = False
     partial: bool = False
 
@@ -68,11 +71,12 @@ class Grid(BaseModel):
             UsageError: it cannot be read or says something that a grid does not know.
         """
         try:
-            return cls.parse(tomllib.loads(path.read_text(encoding="utf-8")))
+            values = tomllib.loads(read_whole(path, LARGEST_GRID).decode())
         except OSError as error:
             raise UsageError(f"{path}: {error.strerror}: name a TOML file") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"{path} is not TOML: {error}") from None
+        return cls.parse(values)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> "Grid":

@@ -4,6 +4,7 @@ import errno
 import glob
 import os
 import secrets
+import stat
 from pathlib import Path
 
 
@@ -27,6 +28,26 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def read_whole(path: Path, limit: int) -> bytes:
+    """A file's content.
+
+    Raises:
+        ValueError: it is no regular file (a pipe or a device could be read for ever), or has more bytes than the limit.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb", buffering=0, opener=_without_waiting) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("no regular file")
+        if status.st_size > limit:
+            raise ValueError(f"larger than {limit / 2**20:g} MiB")
+        return file.read()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def remove_leftovers(path: Path) -> None:

@@ -24,6 +24,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import from_json
 
 from pvnas_bench.errors import UsageError
+from pvnas_bench.files import read_whole
 from pvnas_bench.files import write_atomically as write_atomically
 
 SCHEMA_VERSION: Final = 1
@@ -307,10 +308,7 @@ def load(path: Path, kind: Any = Record) -> Any:
         ValueError: the file is too large, not JSON, not a record, or of an unknown schema version.
         OSError: the file cannot be read.
     """
-    with open(path, "rb", buffering=0) as file:
-        if os.fstat(file.fileno()).st_size > MAX_BYTES:
-            raise ValueError(f"larger than {MAX_BYTES // 2**20} MiB, so not a record")
-        text = file.read()
+    text = read_whole(path, MAX_BYTES)
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:

@@ -14,10 +14,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from pvnas_bench.claims import claimed
 from pvnas_bench.errors import UsageError
-from pvnas_bench.files import Appended
+from pvnas_bench.files import Appended, read_whole
 from pvnas_bench.table.schema import About, Session, Training
 
 TRAINING = TypeAdapter(Training)
+LARGEST = 2**31
+"""Bytes of a journal."""
 
 
 @dataclass
@@ -48,7 +50,7 @@ def read(path: Path) -> Content:
     content = Content()
     if not path.exists():
         return content
-    for number, line in enumerate(_whole_lines(path.read_bytes()), 1):
+    for number, line in enumerate(_whole_lines(_content(path)), 1):
         try:
             ((kind, values),) = json.loads(line).items()
             if kind == "about":
@@ -59,9 +61,16 @@ def read(path: Path) -> Content:
                 content.trainings.append(TRAINING.validate_python(values))
             else:
                 raise ValueError(f"unknown kind {kind!r}")
-        except (ValueError, AttributeError, ValidationError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError, ValidationError) as error:
             raise UsageError(f"{path}, line {number} is damaged ({error}): remove that line and build again") from None
     return content
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_whole(path, LARGEST)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is no journal ({error}): move it away") from None
 
 
 def _whole_lines(text: bytes) -> list[bytes]:
