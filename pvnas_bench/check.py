@@ -27,6 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pvnas_bench import leaderboard, records, statistics
 from pvnas_bench.errors import UsageError
+from pvnas_bench.files import read_whole
 from pvnas_bench.records import Record
 
 MARGIN = 0.02
@@ -35,6 +36,8 @@ ALPHA = 0.01
 """Family-wise: an unchanged tree whose runs are not deterministic fails once in a hundred checks."""
 SLOWDOWN = 1.25
 """A piece of work may take so many times what the baseline's took, both relative to the reference workload."""
+LARGEST = 2**30
+"""Bytes of a baseline."""
 
 Kind = Literal["accuracy", "exact", "speed", "failure"]
 Verdict = Literal["ok", "regressed", "skipped"]
@@ -87,7 +90,7 @@ def load_baseline(path: Path) -> list[Record]:
     try:
         if path.name.endswith(records.FILE_NAME):
             return [records.load(path)]
-        return TypeAdapter(list[Record]).validate_json(path.read_bytes())
+        return TypeAdapter(list[Record]).validate_json(read_whole(path, LARGEST))
     except OSError as error:
         raise UsageError(f"cannot read baseline {path} ({error.strerror}): name a file or folder of records") from None
     except ValidationError as error:

@@ -4,10 +4,15 @@ Each cell is one `runner.Run` in a fresh process. A cell whose record exists is 
 interrupted goes on where it stopped, and the record, not a list kept on the side, says what is done.
 """
 
+import math
 import multiprocessing
+import os
 import re
+import signal
+import threading
+import time
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -18,9 +23,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pvnas_bench import records
 from pvnas_bench.batch import Ended, search_all
+from pvnas_bench.claims import held
 from pvnas_bench.errors import UsageError
+from pvnas_bench.files import read_whole
 from pvnas_bench.request import Observer, Request, Setup
 from pvnas_bench.runner import Run
+from pvnas_bench.stopping import GRACE
 from pvnas_bench.workers import begin
 
 State = Literal["waiting", "running", "ok", "failed", "timeout", "interrupted", "refused"]
@@ -28,6 +36,10 @@ DONE: frozenset[State] = frozenset({"ok"})
 RETRIED: frozenset[State] = frozenset({"failed", "timeout"})
 BATCH = 25
 """Seeds that a process searches a table with at a time."""
+PATIENCE = 2 * GRACE
+"""Seconds beyond a cell's time limit after which its process is killed: Python code can catch what should end it."""
+LARGEST_GRID = 2**20
+"""Bytes of a grid's file."""
 ENTRY = re.compile(r"(?P<name>[^\[\]]+)(\[(?P<settings>[^\[\]]*)\])?")
 
 
@@ -49,7 +61,7 @@ class Grid(BaseModel):
     protocol: str | None = None
     cap: str | None = None
     budget: float | None = None
-    seeds: int = Field(3, ge=1)
+    seeds: int = Field(3, ge=1, le=10_000)
     tabular: bool = False
     partial: bool = False
 
@@ -61,11 +73,12 @@ class Grid(BaseModel):
             UsageError: it cannot be read or says something that a grid does not know.
         """
         try:
-            return cls.parse(tomllib.loads(path.read_text(encoding="utf-8")))
+            values = tomllib.loads(read_whole(path, LARGEST_GRID).decode())
         except OSError as error:
             raise UsageError(f"{path}: {error.strerror}: name a TOML file") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"{path} is not TOML: {error}") from None
+        return cls.parse(values)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> "Grid":
@@ -83,7 +96,14 @@ class Grid(BaseModel):
             raise UsageError(f"a grid's {where}: {first['msg']} (it has {known})") from None
 
     def requests(
-        self, results: Path, *, device: str = "auto", threads: int = 1, tables: Path | None = None
+        self,
+        results: Path,
+        *,
+        device: str = "auto",
+        threads: int = 1,
+        tables: Path | None = None,
+        timeout: float | None = None,
+        deterministic: bool = True,
     ) -> list[Request]:
         """One request for each cell, all strategies of a seed before the next seed."""
         return [
@@ -102,6 +122,8 @@ class Grid(BaseModel):
                 tabular=self.tabular,
                 tables=tables,
                 partial=self.partial,
+                timeout=timeout,
+                deterministic=deterministic,
             )
             for seed in range(self.seeds)
             for dataset in self.datasets
@@ -203,6 +225,40 @@ def work(request: Request) -> None:
         Run(request)()
 
 
+def _begin() -> None:
+    """A worker leaves Ctrl-C to its parent, who asks it to stop, and stops when its parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@dataclass
+class _Worker:
+    """The process of one cell."""
+
+    cell: Cell
+    pool: ProcessPoolExecutor
+    process: multiprocessing.process.BaseProcess
+    killed_at: float
+    """On the monotonic clock; by then it should have ended by itself."""
+    killed: bool = False
+
+
+def _start(cell: Cell) -> tuple["Future[None]", _Worker]:
+    before = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
+    future = pool.submit(work, cell.request)
+    (process,) = set(multiprocessing.active_children()) - before
+    limit = math.inf if cell.request.timeout is None else cell.request.timeout + PATIENCE
+    return future, _Worker(cell, pool, process, time.monotonic() + limit)
+
+
 def compare(cells: Sequence[Cell], *, workers: int, retry_failed: bool = False) -> Iterator[Cell]:
     """Run every cell that is not done, each in a process of its own; those that only look up share processes.
 
@@ -213,21 +269,48 @@ def compare(cells: Sequence[Cell], *, workers: int, retry_failed: bool = False) 
     yield from _look_up([cell for cell in asked if cell.batched], workers)
     waiting = [cell for cell in asked if not cell.batched]
     waiting.reverse()
-    running: dict[Future[None], tuple[Cell, ProcessPoolExecutor]] = {}
+    running: dict[Future[None], _Worker] = {}
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                cell = replace(waiting.pop(), state="running", note="")
-                pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
-                running[pool.submit(work, cell.request)] = cell, pool
+                cell = waiting.pop()
+                if (already := _elsewhere(cell)) is not None:
+                    yield already
+                    continue
+                cell = replace(cell, state="running", note="")
+                future, worker = _start(cell)
+                running[future] = worker
                 yield cell
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                cell, pool = running.pop(future)
-                pool.shutdown()
-                yield _ended(cell, future)
+            for future in wait(running, timeout=_kill_late(running.values()), return_when=FIRST_COMPLETED).done:
+                worker = running.pop(future)
+                worker.pool.shutdown()
+                yield _ended(worker, future)
     finally:
-        for _, pool in running.values():
-            pool.shutdown(wait=False, cancel_futures=True)
+        for worker in running.values():
+            worker.process.terminate()
+        for worker in running.values():
+            worker.pool.shutdown(cancel_futures=True)
+
+
+def _elsewhere(cell: Cell) -> Cell | None:
+    """The cell as another process has ended it since, or works on it now; None: it is to be run."""
+    if cell.path.exists() and (found := _recorded(cell)).state in DONE:
+        return found
+    holder = held(cell.path)
+    return None if holder is None else replace(cell, state="refused", note=f"in use by {holder}")
+
+
+def _kill_late(workers: Iterable[_Worker]) -> float | None:
+    """Kill workers that do not even heed their time limit; the seconds until the next may have to be."""
+    waits = []
+    for worker in workers:
+        left = worker.killed_at - time.monotonic()
+        if left <= 0 and not worker.killed:
+            worker.process.kill()
+            worker.killed = True
+        elif math.isfinite(left):
+            waits.append(left)
+    return min(waits, default=None)
 
 
 def _look_up(cells: Sequence[Cell], workers: int) -> Iterator[Cell]:
@@ -248,10 +331,7 @@ def _look_up(cells: Sequence[Cell], workers: int) -> Iterator[Cell]:
             if error is None:
                 yield from map(_as, batch, future.result())
             else:
-                note = (
-                    "its process died" if isinstance(error, BrokenProcessPool) else f"{type(error).__name__}: {error}"
-                )
-                yield from (replace(cell, state="refused", note=note) for cell in batch)
+                yield from (replace(cell, state="refused", note=_why(error)) for cell in batch)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -264,12 +344,22 @@ def look_up(request: Request, seeds: Sequence[int]) -> list[Ended]:
         return search_all(request, seeds)
 
 
-def _ended(cell: Cell, future: "Future[None]") -> Cell:
+def _ended(worker: _Worker, future: "Future[None]") -> Cell:
     """How a cell ended: by its record, or why there is none."""
-    error = future.exception()
+    cell, error = worker.cell, future.exception()
     if error is None:
         return _recorded(cell)
-    return replace(cell, state="failed" if isinstance(error, BrokenProcessPool) else "refused", note=_why(error))
+    if not isinstance(error, BrokenProcessPool):
+        return replace(cell, state="refused", note=_why(error))
+    worker.process.join()
+    try:
+        if worker.killed:
+            Run(cell.request).lost("timeout", f"no end after {cell.request.timeout:g} s, nor when it was told to end")
+        else:
+            Run(cell.request).lost("failed", f"its process died (exit code {worker.process.exitcode})")
+    except UsageError as reason:
+        return replace(cell, state="failed", note=f"its process died; {reason}")
+    return _recorded(cell)
 
 
 def _why(error: BaseException) -> str:

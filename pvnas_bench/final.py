@@ -1,12 +1,15 @@
 """The final phase of a run: the architecture found is retrained, tested once, and measured."""
 
+import math
 import time
+from collections.abc import Callable
 from statistics import median
 from typing import Any
 
 import torch
 
 from pvnas_bench import records, seeding
+from pvnas_bench.checkpoints import Checkpoints, State
 from pvnas_bench.controls import time_controls
 from pvnas_bench.ledger import Ledger
 from pvnas_bench.network.backbone import frame_cost
@@ -17,7 +20,7 @@ from pvnas_bench.phase import Phase
 from pvnas_bench.request import Observer, Setup
 from pvnas_bench.search import Search
 from pvnas_bench.space import Architecture, Backbone
-from pvnas_bench.training import Clock, Workbench, test, train
+from pvnas_bench.training import Clock, TrainingDiverged, Workbench, test, train
 
 LATENCY_PASSES, LATENCY_WARMUP = 20, 5
 
@@ -25,16 +28,19 @@ LATENCY_PASSES, LATENCY_WARMUP = 20, 5
 class Final:
     """Retraining on the whole train split and the one look at the test split."""
 
-    def __init__(self, setup: Setup, observer: Observer) -> None:
-        self._setup, self._observer = setup, observer
+    def __init__(self, setup: Setup, observer: Observer, checkpoints: Checkpoints) -> None:
+        self._setup, self._observer, self._checkpoints = setup, observer, checkpoints
         self.controls: dict[str, Any] = {}
         """What the record says of the first network trained, beside its test."""
 
-    def __call__(self, search: Search, *, retrain: bool) -> records.Outcome:
+    def __call__(self, search: Search, *, retrain: bool, state: State | None = None) -> records.Outcome:
         """Train and test what a search found; without retraining, only describe it.
 
+        Args:
+            state: what a checkpoint kept of this phase, to go on from.
+
         Raises:
-            TrainingDiverged: a final training did.
+            TrainingFailed: a final training diverged, or does not fit into the memory.
         """
         setup = self._setup
         architecture = search.incumbent
@@ -43,9 +49,33 @@ class Final:
         ledger, clock, start = Ledger(setup.reference_training), Clock(), Phase.begin()
         self._observer.timed(clock)
         full = Workbench(setup.store, setup.protocol, setup.device, ledger, clock)
-        trained = []
-        for retraining in range(setup.protocol.retrainings if retrain else 0):
-            trained.append(self._retrain(full, architecture, retraining))
+        trained: list[records.Trained] = []
+        under_way: State | None = None
+        if state is not None:
+            trained = [records.Trained.model_validate(one) for one in state["trained"]]
+            ledger.macs, ledger.samples = state["ledger"]
+            clock.seconds.update(state["clock"])
+            start, self.controls, under_way = Phase.resumed(state["phase"]), state["controls"], state["under_way"]
+        searched = search.ended()
+
+        def boundary(training: Callable[[], State]) -> None:
+            self._checkpoints.boundary(
+                lambda: {
+                    "search": searched,
+                    "final": {
+                        "trained": [one.model_dump(mode="json") for one in trained],
+                        "ledger": [ledger.macs, ledger.samples],
+                        "clock": dict(clock.seconds),
+                        "phase": start.state(setup.device),
+                        "controls": self.controls,
+                        "under_way": training(),
+                    },
+                }
+            )
+
+        for retraining in range(len(trained), setup.protocol.retrainings if retrain else 0):
+            trained.append(self._retrain(full, architecture, retraining, under_way, boundary))
+            under_way = None
         network = build(setup.space, architecture, len(setup.store.classes)).to(setup.device)
         return records.Outcome(
             architecture=str(architecture),
@@ -58,7 +88,14 @@ class Final:
             cost=start.cost(ledger, clock, setup.device),
         )
 
-    def _retrain(self, bench: Workbench, architecture: Architecture, retraining: int) -> records.Trained:
+    def _retrain(
+        self,
+        bench: Workbench,
+        architecture: Architecture,
+        retraining: int,
+        state: State | None,
+        boundary: Callable[[Callable[[], State]], None],
+    ) -> records.Trained:
         """Train on the whole train split with a seed of its own, and touch the test split, once."""
         setup = self._setup
         cost = setup.costs(architecture)
@@ -68,7 +105,7 @@ class Final:
             protocol = setup.protocol
             self._observer.training(str(architecture), retraining + 1, protocol.retrainings, epoch, protocol.epochs)
 
-        progress(0)
+        progress(0 if state is None else len(state["curve"]))
         with seeding.torch_seeded(seed, "init"):
             network = build(setup.space, architecture, len(setup.store.classes)).to(setup.device)
         curve = train(
@@ -80,8 +117,12 @@ class Final:
             seed=seed,
             validation=setup.store.indices("val"),
             progress=progress,
+            state=state,
+            boundary=boundary,
         )
         scores = test(network, cost.macs, bench, setup.store.indices("test"))
+        if not math.isfinite(scores.loss):
+            raise TrainingDiverged(f"the loss on the test split is {scores.loss:g}")
         if setup.space.backbone is not None and retraining == 0:
             shares = parameter_shares(setup.space.backbone, cost)
             self.controls = {**shares, **time_controls(network, cost.macs, bench, setup.store.indices("test"))}

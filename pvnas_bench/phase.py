@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,19 +14,35 @@ from pvnas_bench.training import Clock
 
 @dataclass(frozen=True)
 class Phase:
-    """A phase that began at these clocks, in seconds."""
+    """A phase that began at these clocks, in seconds, and before had used so much memory, in bytes."""
 
     wall: float
     cpu: float
+    memory: int = 0
 
     @classmethod
     def begin(cls) -> "Phase":
         """A phase that begins now."""
         return cls(time.perf_counter(), _cpu_seconds())
 
+    @property
+    def elapsed(self) -> float:
+        """Wall seconds since it began."""
+        return time.perf_counter() - self.wall
+
+    def state(self, device: torch.device) -> list[float]:
+        """What it consumed so far."""
+        return [self.elapsed, _cpu_seconds() - self.cpu, max(self.memory, runtime.peak_memory(device))]
+
+    @classmethod
+    def resumed(cls, state: Sequence[float]) -> "Phase":
+        """A phase that goes on now, from its `state` in another process."""
+        wall, cpu, memory = state
+        return cls(time.perf_counter() - wall, _cpu_seconds() - cpu, int(memory))
+
     def cost(self, ledger: Ledger, clock: Clock, device: torch.device) -> records.Cost:
         """What was consumed since it began."""
-        wall = time.perf_counter() - self.wall
+        wall = self.elapsed
         other = wall - sum(clock.seconds.values())
         table = {"table": clock.simulated} if clock.simulated else {}
         return records.Cost(
@@ -34,7 +51,7 @@ class Phase:
             wall_seconds=wall + clock.simulated,
             cpu_seconds=_cpu_seconds() - self.cpu + clock.simulated,
             seconds=clock.seconds | table | {"harness": other},
-            peak_memory_bytes=runtime.peak_memory(device),
+            peak_memory_bytes=max(self.memory, runtime.peak_memory(device)),
             samples=ledger.samples,
             architectures_evaluated=ledger.evaluations,
             overshoot=ledger.overshoot,

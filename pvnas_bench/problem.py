@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal, cast
 
@@ -22,7 +23,7 @@ from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.network.supernet import Plan, Supernet, path_plan
 from pvnas_bench.space import Architecture, BlockSpace, SearchSpace
 from pvnas_bench.strategy import Evaluation
-from pvnas_bench.training import TrainingDiverged, Workbench, test, train, training_macs
+from pvnas_bench.training import SKIPS, TrainingDiverged, TrainingFailed, Workbench, test, train, training_macs
 from pvnas_bench.video import ClipBatch
 
 SearchSplit = Literal["train", "val"]
@@ -79,6 +80,9 @@ class Problem:
         self._evaluations: dict[tuple[Architecture, int], Evaluation] = {}
         self.metrics: dict[str, float] = {}
         """What was logged since the last step; the harness takes it."""
+        self.failures: dict[str, int] = {}
+        """Trainings of `evaluate` that did not end, and updates left out, by the reason."""
+        self._skips = 0
 
     # --- chance -----------------------------------------------------------------------------------------------------
 
@@ -217,14 +221,30 @@ class Problem:
             loss.backward()
 
     def update(self, *optimisers: torch.optim.Optimizer, clip: float | None = None) -> None:
-        """Step these optimisers, after clipping the norm of their gradients, and clear the gradients."""
+        """Step these optimisers, after clipping the norm of their gradients, and clear the gradients.
+
+        An optimiser whose gradients are clipped and not finite is not stepped.
+
+        Raises:
+            TrainingDiverged: that happened more than `SKIPS` times in a row.
+        """
         with self._bench.clock("optimiser"):
             for optimiser in optimisers:
-                if clip is not None:
-                    parameters = [p for group in optimiser.param_groups for p in group["params"]]
-                    nn.utils.clip_grad_norm_(parameters, clip, foreach=True)
-                optimiser.step()
+                if clip is None or self._clipped(optimiser, clip):
+                    optimiser.step()
                 optimiser.zero_grad(set_to_none=True)
+
+    def _clipped(self, optimiser: torch.optim.Optimizer, norm: float) -> bool:
+        """Clip the norm of an optimiser's gradients; whether it is finite."""
+        parameters = [p for group in optimiser.param_groups for p in group["params"]]
+        if math.isfinite(found := float(nn.utils.clip_grad_norm_(parameters, norm, foreach=True))):
+            self._skips = 0
+            return True
+        self._skips += 1
+        self.failures["skipped updates"] = self.failures.get("skipped updates", 0) + 1
+        if self._skips > SKIPS:
+            raise TrainingDiverged(f"the norm of the gradients was {found:g} in {self._skips} updates in a row")
+        return False
 
     @property
     def full_epochs(self) -> int:
@@ -249,7 +269,7 @@ class Problem:
         """Train an architecture on search-train, stand-alone, and measure it on search-val.
 
         The same architecture at the same number of epochs gives the same result within a run; it is charged again.
-        A training that diverges has a top-1 of 0 and an infinite loss.
+        A training that diverges or does not fit into the memory has a top-1 of 0 and an infinite loss.
 
         Args:
             epochs: the fidelity; None: the protocol's proxy.
@@ -278,9 +298,13 @@ class Problem:
             network = build(self.space, architecture, self.classes).to(self.device)
         try:
             curve = train(network, cost.macs, bench, self._splits["train"], epochs=epochs, seed=seed)
-        except TrainingDiverged:
+            scores = test(network, cost.macs, bench, self._splits["val"])
+            if not math.isfinite(scores.loss):
+                raise TrainingDiverged(f"the loss on search-val is {scores.loss:g}")
+        except TrainingFailed as failure:
+            kind = type(failure).__name__
+            self.failures[kind] = self.failures.get(kind, 0) + 1
             return Evaluation(architecture, 0.0, math.inf, epochs, cost.macs, cost.parameters)
-        scores = test(network, cost.macs, bench, self._splits["val"])
         return Evaluation(architecture, scores.top1, scores.loss, epochs, cost.macs, cost.parameters, tuple(curve))
 
     def restore(self, architecture: str, top1: float, loss: float, epochs: int) -> Evaluation:
@@ -305,12 +329,18 @@ class Problem:
     # --- going on -----------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of chance and of the ledger."""
+        """The state of chance and of the ledger, and the evaluations made."""
         return {
             "rngs": {name: rng.bit_generator.state for name, rng in self._rngs.items()},
             "torch_rngs": {name: rng.get_state() for name, rng in self._torch_rngs.items()},
             "epochs": dict(self._epochs),
+            "failures": dict(self.failures),
+            "skips": self._skips,
             "ledger": [self.ledger.macs, self.ledger.samples, self.ledger.evaluations],
+            "evaluations": [
+                [str(e.architecture), e.top1, e.loss, e.epochs, [dict(row) for row in e.curve]]
+                for e in self._evaluations.values()
+            ],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -320,7 +350,11 @@ class Problem:
         for name, rng_state in state["torch_rngs"].items():
             self.torch_rng(name).set_state(rng_state)
         self._epochs = dict(state["epochs"])
+        self.failures, self._skips = dict(state["failures"]), state["skips"]
         self.ledger.macs, self.ledger.samples, self.ledger.evaluations = state["ledger"]
+        for *found, curve in state["evaluations"]:
+            evaluation = replace(self.restore(*found), curve=tuple(curve))
+            self._evaluations[evaluation.architecture, evaluation.epochs] = evaluation
 
 
 class SearchSupernet(nn.Module):

@@ -13,7 +13,6 @@ import gc
 import json
 import math
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import from_json
 
 from pvnas_bench.errors import UsageError
+from pvnas_bench.files import read_whole
+from pvnas_bench.files import write_atomically as write_atomically
 
 SCHEMA_VERSION: Final = 1
 FILE_NAME = "record.json"
@@ -309,10 +310,7 @@ def load(path: Path, kind: Any = Record) -> Any:
         ValueError: the file is too large, not JSON, not a record, or of an unknown schema version.
         OSError: the file cannot be read.
     """
-    with open(path, "rb", buffering=0) as file:
-        if os.fstat(file.fileno()).st_size > MAX_BYTES:
-            raise ValueError(f"larger than {MAX_BYTES // 2**20} MiB, so not a record")
-        return _parsed(file.read(), kind)
+    return _parsed(read_whole(path, MAX_BYTES), kind)
 
 
 def _parsed(text: bytes, kind: Any) -> Any:
@@ -471,18 +469,3 @@ def _holds_lists_of_lists(item: dict[str, Any]) -> bool:
     return any(
         isinstance(field, list) and any(isinstance(one, dict | list) for one in field) for field in item.values()
     )
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file's content; after a crash at any instant the file holds its old or its new content."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

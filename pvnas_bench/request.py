@@ -44,6 +44,9 @@ class Request:
         tabular: evaluations are looked up in the table of the space and the data set, which is a name then.
         tables: folder of one's own tables, before the published ones; None: the default one.
         partial: restrict the search to the architectures of a table that is not complete.
+        resume: go on from the checkpoint of the same request, where there is one.
+        checkpoint_seconds: least time between two checkpoints; 0: one at every boundary.
+        timeout: seconds after which the run is given up; None: never.
     """
 
     strategy: str
@@ -62,6 +65,9 @@ class Request:
     tabular: bool = False
     tables: Path | None = None
     partial: bool = False
+    resume: bool = True
+    checkpoint_seconds: float = 60.0
+    timeout: float | None = None
 
 
 class Observer:
@@ -87,6 +93,12 @@ class Observer:
 
     def training(self, architecture: str, retraining: int, retrainings: int, epoch: int, epochs: int) -> None:
         """A final training, the how-manieth of how many, begins (epoch 0) or finished an epoch."""
+
+    def resuming(self, step: int) -> None:
+        """The run goes on from a checkpoint, after so many steps of its search."""
+
+    def warned(self, message: str) -> None:
+        """Something a user may want to mend, though the run goes on."""
 
 
 class Setup:

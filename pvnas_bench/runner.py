@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pvnas_bench
-from pvnas_bench import records, runtime, seeding, speed
+from pvnas_bench import files, records, runtime, seeding, speed, stopping
+from pvnas_bench.checkpoints import Checkpoints
+from pvnas_bench.claims import claimed
+from pvnas_bench.errors import UsageError
 from pvnas_bench.final import Final
 from pvnas_bench.network.families import workloads
 from pvnas_bench.network.workloads import convolution_pass
 from pvnas_bench.request import Observer, Request, Setup, protocol_entry
 from pvnas_bench.search import Search
+from pvnas_bench.stopping import Stop, TimedOut
 from pvnas_bench.tabular import TabularFinal
-from pvnas_bench.training import TrainingDiverged
+from pvnas_bench.training import TrainingFailed
 
 __all__ = ["Observer", "Request", "Run", "run"]
 
@@ -37,34 +41,88 @@ class Run:
     def __call__(self) -> tuple[records.Record, Path]:
         """Search, train and test what was found, and write the record.
 
-        A strategy that raises, an incumbent that is invalid, and an interruption end in a record that says so.
+        A strategy that raises, an incumbent that is invalid, the end of the time and an interruption end in a record
+        that says so. After the last two its checkpoint stays, and the same request goes on from it.
 
         Raises:
-            UsageError: the budget is too small for one step of the strategy; nothing was written.
+            UsageError: the budget is too small for one step of the strategy; another process makes the same run; the
+                record cannot be written.
         """
-        record, path = self.record(), self.setup.path
-        records.save(record, path)
-        return record, path
+        setup = self.setup
+        with claimed(setup.path) as claim, stopping.heeded(setup.request.timeout) as stop:
+            checkpoints = Checkpoints(setup, claim, stop, self.observer)
+            with runtime.configured(setup.threads, setup.request.deterministic):
+                record = self._run(checkpoints)
+            claim.check()
+            self._save(record, checkpoints)
+            if record.status in ("ok", "failed"):
+                checkpoints.clear()
+                files.remove_leftovers(setup.path)
+        return record, setup.path
 
     def record(self) -> records.Record:
-        """As a call, without writing the record."""
-        setup = self.setup
-        final = Final(setup, self.observer) if setup.table is None else TabularFinal(setup)
-        with runtime.configured(setup.threads, setup.request.deterministic):
+        """As a call, of a search on a table; nothing is written, and nothing to go on from."""
+        with runtime.configured(self.setup.threads, self.setup.request.deterministic):
+            return self._run(None)
+
+    def lost(self, status: records.Status, error: str) -> None:
+        """Write the record of a run whose process is gone, as far as its last checkpoint tells; that one stays.
+
+        Raises:
+            UsageError: another process makes the run by now; the record cannot be written.
+        """
+        with claimed(self.setup.path) as claim:
+            checkpoints = Checkpoints(self.setup, claim, Stop(None), self.observer)
             search = Search(self.setup, self.observer)
-            status, error = search.run()
-            outcome = None
-            if search.incumbent is not None and status != "failed":
-                try:
-                    outcome = final(search, retrain=status == "ok")
-                except KeyboardInterrupt:
-                    status, error = "interrupted", "interrupted during the final training"
-                    outcome = final(search, retrain=False)
-                except TrainingDiverged as diverged:
-                    status, error = "failed", f"final training diverged: {diverged}"
-            pace = self._pace() if status == "ok" and setup.table is None else None
+            search.recall((checkpoints.load() or {}).get("search"))
+            self._save(self._record(search, status, error, None, None, self.setup.preparation), checkpoints)
+
+    def _run(self, checkpoints: Checkpoints | None) -> records.Record:
+        """Search and final training, from the last checkpoint on."""
+        setup = self.setup
+        final: Final | TabularFinal = TabularFinal(setup)
+        if setup.table is None:
+            assert checkpoints is not None
+            final = Final(setup, self.observer, checkpoints)
+        search = Search(setup, self.observer, checkpoints)
+        state = (checkpoints.load() if checkpoints and setup.request.resume else None) or {}
+        status, error = search.run(state.get("search"))
+        outcome = None
+        if search.incumbent is not None and status != "failed":
+            try:
+                outcome = final(search, retrain=status == "ok", state=state.get("final"))
+            except KeyboardInterrupt:
+                status, error = "interrupted", "interrupted during the final training"
+                outcome = final(search, retrain=False)
+            except TimedOut as late:
+                status, error = "timeout", f"{late} during the final training"
+                outcome = final(search, retrain=False)
+            except TrainingFailed as failure:
+                status, error = "failed", f"final training: {type(failure).__name__}: {failure}"
+        pace = self._pace() if status == "ok" and setup.table is None else None
         measured = {**setup.preparation, **final.controls}
+        if checkpoints and checkpoints.failures:
+            measured["checkpoints_not_written"] = checkpoints.failures
         return self._record(search, status, error, outcome, pace, measured)
+
+    def _save(self, record: records.Record, checkpoints: Checkpoints) -> None:
+        """Write the record, on a full disk in the place of the checkpoint before the last.
+
+        Raises:
+            UsageError: it cannot be written; the checkpoint stays.
+        """
+        path = self.setup.path
+        try:
+            try:
+                records.save(record, path)
+            except OSError:
+                checkpoints.thin()
+                records.save(record, path)
+        except OSError as error:
+            raise UsageError(
+                f"the record cannot be written to {path.parent} ({error.strerror}): make room, and give the same "
+                "command again to go on from its last checkpoint"
+            ) from None
 
     def _pace(self) -> records.Speed:
         space, device = self.setup.space, self.setup.device

@@ -1,7 +1,7 @@
 """Random streams by name: derived from a run's seed, independent of each other and of the order of their use."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
@@ -23,6 +23,18 @@ def generator(seed: int, *names: str | int) -> np.random.Generator:
 def torch_generator(seed: int, *names: str | int) -> torch.Generator:
     """A torch generator on the CPU for the stream of this name."""
     return torch.Generator().manual_seed(derive(seed, *names))
+
+
+def torch_state() -> list[torch.Tensor]:
+    """The state of torch's own generators: of the CPU, then of each GPU."""
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state(i) for i in range(torch.cuda.device_count()))]
+
+
+def set_torch_state(state: Sequence[torch.Tensor]) -> None:
+    """Put torch's own generators into a `torch_state`; of GPUs as many as there are here."""
+    torch.set_rng_state(state[0])
+    for i, of_gpu in enumerate(state[1 : 1 + torch.cuda.device_count()]):
+        torch.cuda.set_rng_state(of_gpu, i)
 
 
 @contextmanager

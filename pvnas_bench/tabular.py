@@ -94,7 +94,7 @@ class TabularFinal:
         self._setup = setup
         self.controls: dict[str, Any] = {}
 
-    def __call__(self, search: "Search", *, retrain: bool) -> records.Outcome:
+    def __call__(self, search: "Search", *, retrain: bool, state: object = None) -> records.Outcome:
         """What the table says of what a search found; without retraining, only describe it."""
         setup, found, start = self._setup, search.incumbent, Phase.begin()
         assert setup.table is not None and found is not None

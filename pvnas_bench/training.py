@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ from pvnas_bench.protocol import Protocol
 from pvnas_bench.video import ClipBatch, ClipStore, Views, clip_batches
 
 EVALUATION_BATCH = 64
+SKIPS = 3
+"""Steps in a row whose loss or gradient is not finite, and that are left out; with one more a training has diverged."""
 
 
 @dataclass
@@ -52,8 +55,16 @@ class Timed:
         clock.active = None
 
 
-class TrainingDiverged(Exception):
-    """The loss is not finite any more."""
+class TrainingFailed(Exception):
+    """A training that cannot be ended."""
+
+
+class TrainingDiverged(TrainingFailed):
+    """The loss, or its gradient, is not finite any more."""
+
+
+class OutOfMemory(TrainingFailed):
+    """Not even one clip at a time fits into the memory."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +155,8 @@ def train(
     seed: int,
     validation: npt.NDArray[np.int64] | None = None,
     progress: Callable[[int], None] | None = None,
+    state: Mapping[str, Any] | None = None,
+    boundary: Callable[[Callable[[], dict[str, Any]]], None] | None = None,
 ) -> list[dict[str, float]]:
     """Train a stand-alone network, of any family, by the protocol's recipe.
 
@@ -152,49 +165,128 @@ def train(
         indices: of the store's clips to train on.
         validation: clips to measure the top-1 on after each epoch; it selects nothing.
         progress: called with the number of epochs done.
+        state: of the same training, to go on from.
+        boundary: called after each epoch, with what returns the state of the training.
 
     Returns:
-        per epoch: epoch, train_loss, and val_top1 where there is validation.
+        per epoch: epoch, train_loss, and val_top1 where there is validation; skipped_steps where there were steps whose
+        loss or gradient was not finite; batch_parts where a batch did not fit into the memory at once.
 
     Raises:
         BudgetExhausted: the next batch does not fit.
-        TrainingDiverged: the loss is not finite.
+        TrainingDiverged: the loss or its gradient stays not finite.
+        OutOfMemory: a batch of one clip does not fit.
     """
     protocol, clock = bench.protocol, bench.clock
     optimiser = make_optimiser(network, protocol)
     steps = epochs * max(len(indices) // protocol.batch_size, 1)
     curve: list[dict[str, float]] = []
-    step = 0
+    step, parts, in_a_row = 0, 1, 0
     with seeding.torch_seeded(seed, "training"):
-        for epoch in range(1, epochs + 1):
+        if state is not None:
+            network.load_state_dict(state["network"])
+            optimiser.load_state_dict(state["optimiser"])
+            curve, step, parts, in_a_row = list(state["curve"]), state["step"], state["parts"], state["in_a_row"]
+            seeding.set_torch_state(state["chance"])
+
+        def reached() -> dict[str, Any]:
+            return {
+                "network": network.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "curve": list(curve),
+                "step": step,
+                "parts": parts,
+                "in_a_row": in_a_row,
+                "chance": seeding.torch_state(),
+            }
+
+        for epoch in range(len(curve) + 1, epochs + 1):
             network.train()
-            losses = []
+            losses, skipped = [], 0
             for batch in bench.batches(indices, train=True, seed=seeding.derive(seed, "batches", epoch)):
                 for group in optimiser.param_groups:
                     group["lr"] = learning_rate_at(step, steps, protocol.learning_rate, protocol.warmup)
                 bench.ledger.forward(macs * len(batch), len(batch), BACKWARD)
                 inputs = bench.inputs(batch, network)
-                with clock("forward"):
-                    labels = batch.labels.to(bench.device)
-                    loss = F.cross_entropy(network(inputs), labels, label_smoothing=protocol.label_smoothing)
-                with clock("backward"):
-                    optimiser.zero_grad(set_to_none=True)
-                    loss.backward()
+                loss, parts = _gradients(network, optimiser, inputs, batch.labels.to(bench.device), bench, parts)
                 bench.ledger.backward(BACKWARD * macs * len(batch))
                 with clock("optimiser"):
-                    nn.utils.clip_grad_norm_(network.parameters(), protocol.gradient_clip, foreach=True)
-                    optimiser.step()
-                    losses.append(float(loss.detach()))
-                if not math.isfinite(losses[-1]):
-                    raise TrainingDiverged(f"loss is {losses[-1]} in epoch {epoch}")
+                    norm = nn.utils.clip_grad_norm_(network.parameters(), protocol.gradient_clip, foreach=True)
+                    finite = math.isfinite(loss) and math.isfinite(float(norm))
+                    if finite:
+                        optimiser.step()
+                        losses.append(loss)
+                in_a_row = 0 if finite else in_a_row + 1
+                skipped += not finite
+                if in_a_row > SKIPS or (not finite and not _sound(network)):
+                    raise TrainingDiverged(f"loss is {loss:g}, norm of its gradient {float(norm):g} in epoch {epoch}")
                 step += 1
-            row = {"epoch": float(epoch), "train_loss": float(np.mean(losses))}
+            row = {"epoch": float(epoch), "train_loss": float(np.mean(losses)) if losses else math.nan}
+            if skipped:
+                row["skipped_steps"] = float(skipped)
+            if parts > 1:
+                row["batch_parts"] = float(parts)
             if validation is not None and len(validation):
                 row["val_top1"] = test(network, macs, bench, validation).top1
             curve.append(row)
             if progress is not None:
                 progress(epoch)
+            if boundary is not None:
+                boundary(reached)
     return curve
+
+
+def _gradients(
+    network: Classifier, optimiser: torch.optim.Optimizer, inputs: Tensor, labels: Tensor, bench: Workbench, parts: int
+) -> tuple[float, int]:
+    """The mean loss of a batch and its gradients, from as many parts one after the other as the memory needs.
+
+    Batch-norm sees the statistics of a part.
+
+    Returns:
+        the loss, and the number of parts, at least that asked for.
+
+    Raises:
+        OutOfMemory: one clip does not fit.
+    """
+    smoothing = bench.protocol.label_smoothing
+    while True:
+        try:
+            if parts == 1:
+                with bench.clock("forward"):
+                    loss = F.cross_entropy(network(inputs), labels, label_smoothing=smoothing)
+                with bench.clock("backward"):
+                    optimiser.zero_grad(set_to_none=True)
+                    loss.backward()
+                return float(loss.detach()), 1
+            optimiser.zero_grad(set_to_none=True)
+            total = 0.0
+            for some, theirs in zip(inputs.tensor_split(parts), labels.tensor_split(parts), strict=True):
+                with bench.clock("forward"):
+                    loss = F.cross_entropy(network(some), theirs, label_smoothing=smoothing) * (len(some) / len(inputs))
+                with bench.clock("backward"):
+                    loss.backward()
+                total += float(loss.detach())
+            return total, parts
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            reason = str(error)
+        # Outside the handler, which holds the activations of the pass that failed.
+        optimiser.zero_grad(set_to_none=True)
+        if parts >= len(inputs):
+            raise OutOfMemory(reason)
+        parts = min(2 * parts, len(inputs))
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: of a GPU, or of the machine."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def _sound(network: nn.Module) -> bool:
+    """Whether the statistics of batch-norm are finite: without them nothing that the network says is."""
+    return all(bool(buffer.isfinite().all()) for buffer in network.buffers())
 
 
 @torch.no_grad()
@@ -203,6 +295,7 @@ def test(network: Classifier, macs: int, bench: Workbench, indices: npt.NDArray[
 
     Raises:
         BudgetExhausted: the next batch does not fit.
+        OutOfMemory: one view of a clip does not fit.
     """
     network.eval()
     probabilities, labels = [], []
@@ -210,10 +303,28 @@ def test(network: Classifier, macs: int, bench: Workbench, indices: npt.NDArray[
         bench.ledger.forward(macs * len(batch) * len(batch.views), len(batch), 0)
         inputs = bench.inputs(batch, network)
         with bench.clock("forward"):
-            views = network(inputs).softmax(-1).unflatten(0, (len(batch), -1))
+            views = _logits(network, inputs).softmax(-1).unflatten(0, (len(batch), -1))
             probabilities.append(views.mean(1).cpu())
         labels.append(batch.labels)
     return score(torch.cat(probabilities), torch.cat(labels))
+
+
+def _logits(network: Classifier, inputs: Tensor) -> Tensor:
+    """What a network says of a batch, from as many parts as the memory needs."""
+    parts = 1
+    while True:
+        try:
+            if parts == 1:
+                logits: Tensor = network(inputs)
+                return logits
+            return torch.cat([network(some) for some in inputs.tensor_split(parts)])
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            reason = str(error)
+        if parts >= len(inputs):
+            raise OutOfMemory(reason)
+        parts = min(2 * parts, len(inputs))
 
 
 def score(probabilities: Tensor, labels: Tensor) -> Scores:

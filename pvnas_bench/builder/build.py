@@ -33,7 +33,7 @@ from pvnas_bench.space import Architecture, BlockSpace
 from pvnas_bench.table import journal
 from pvnas_bench.table.schema import About, Session, SpaceIdentity, Training
 from pvnas_bench.table.store import Files
-from pvnas_bench.training import Clock, Scores, TrainingDiverged, Workbench, test, train
+from pvnas_bench.training import Clock, OutOfMemory, Scores, TrainingDiverged, Workbench, test, train
 from pvnas_bench.workers import begin
 
 
@@ -197,7 +197,7 @@ def build(
     Raises:
         UsageError: the recipe names something that does not exist; the folder holds a table of another recipe; another
             process builds it.
-        RuntimeError: a worker process died.
+        UsageError: a worker process died, or has not enough memory for an architecture.
     """
     trainer = Trainer(recipe, observer)
     about = trainer.about
@@ -233,7 +233,9 @@ def _trained(recipe: Recipe, asked: Sequence[tuple[str, int]], workers: int) -> 
             waiting.discard(future)
             yield future.result()
     except BrokenProcessPool:
-        raise RuntimeError("a worker process died: start the same build again, with fewer --workers") from None
+        raise UsageError("a worker process died: start the same build again, with fewer --workers") from None
+    except OutOfMemory as error:
+        raise UsageError(f"{error}: start the same build again, with fewer --workers") from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

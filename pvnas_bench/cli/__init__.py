@@ -15,6 +15,8 @@ from typing import cast
 from pvnas_bench.errors import UsageError
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+LONGEST = 2000
+"""Characters of an error; of a longer one the middle is left out."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,11 +38,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(str(error))
     except wrong_usage as error:
         return _refuse(error.format_message())
+    except OSError as error:
+        what = f"{error.filename}: " if error.filename else ""
+        return _refuse(f"{what}{error.strerror or error}: mend that, and give the command again")
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     return int(code or OK)
 
 
 def _refuse(reason: str) -> int:
-    print(f"error: {' '.join(reason.split())}", file=sys.stderr)
+    line = "".join(c if c.isprintable() else "�" for c in " ".join(reason.split()))
+    if len(line) > LONGEST:
+        line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
+    print(f"error: {line}", file=sys.stderr)
     return USAGE

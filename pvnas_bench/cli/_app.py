@@ -45,6 +45,17 @@ Partial = Annotated[
 ]
 MicroSpace = Annotated[str, typer.Option(help="A small space: a name of `list spaces`, or a .py file of your own.")]
 MicroProtocol = Annotated[str, typer.Option(help="The recipe of every training.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(help="Seconds after which a run is given up; its record says so.", min=1.0, metavar="SECONDS"),
+]
+Deterministic = Annotated[
+    bool,
+    typer.Option(
+        "--deterministic/--no-deterministic",
+        help="Use algorithms that give the same result each time; on a GPU, fail where there is none.",
+    ),
+]
 Reference = Annotated[
     bool, typer.Option("--reference/--no-reference", help="Show the published runs of the same board.")
 ]
@@ -108,6 +119,14 @@ def run(
     tabular: Tabular = False,
     tables: Tables = None,
     partial: Partial = False,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Go on where a run of the same options was stopped or killed.")
+    ] = True,
+    checkpoint_every: Annotated[
+        float, typer.Option(help="Least seconds between two checkpoints; 0: after every step.", min=0.0)
+    ] = 60.0,
+    timeout: Timeout = None,
+    deterministic: Deterministic = True,
     reference: Reference = True,
     json: Json = False,
 ) -> int:
@@ -136,6 +155,10 @@ def run(
             tabular=tabular,
             tables=tables,
             partial=partial,
+            resume=resume,
+            checkpoint_seconds=checkpoint_every,
+            timeout=timeout,
+            deterministic=deterministic,
         )
         return _run.run(request, reference=reference, as_json=json)
 
@@ -202,11 +225,14 @@ def compare(
     tabular: Tabular = False,
     tables: Tables = None,
     partial: Partial = False,
+    timeout: Timeout = None,
+    deterministic: Deterministic = True,
     reference: Reference = True,
 ) -> int:
     """Run a grid of strategies, spaces, data sets and seeds side by side, and show the leaderboards.
 
-    A cell whose record exists is not run again, so the same command goes on where it was stopped.
+    A cell whose record exists is not run again, so the same command goes on where it was stopped, also beside another
+    such command on the same results.
     """
     from pvnas_bench.cli import _compare
     from pvnas_bench.cli._quiet import quiet
@@ -231,6 +257,8 @@ def compare(
             workers=workers,
             threads=threads,
             tables=tables,
+            timeout=timeout,
+            deterministic=deterministic,
             retry_failed=retry_failed,
             reference=reference,
         )

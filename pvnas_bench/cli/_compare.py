@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from pvnas_bench import runtime
+from pvnas_bench import runtime, stopping
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _leaderboard, _progress
 from pvnas_bench.cli._run import Shown
 from pvnas_bench.compare import Cell, Grid, State, open_cells
@@ -27,6 +27,8 @@ def compare(
     workers: int | None,
     threads: int,
     tables: Path | None,
+    timeout: float | None,
+    deterministic: bool,
     retry_failed: bool,
     reference: bool,
 ) -> int:
@@ -38,11 +40,14 @@ def compare(
     values = Grid.load(grid).model_dump(exclude_unset=True) if grid else {}
     if not values and "strategies" not in given:
         raise UsageError("nothing to compare: name strategies with --strategy, or a grid's TOML file")
-    requests = Grid.parse({**values, **given}).requests(results, device=device, threads=threads, tables=tables)
+    requests = Grid.parse({**values, **given}).requests(
+        results, device=device, threads=threads, tables=tables, timeout=timeout, deterministic=deterministic
+    )
     with _progress.display() as display:
         cells = open_cells(requests, Shown(display))
     try:
-        cells = _run(cells, workers or max(runtime.usable_cores() // threads, 1), retry_failed)
+        with stopping.terminable():
+            cells = _run(cells, workers or max(runtime.usable_cores() // threads, 1), retry_failed)
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from here", file=sys.stderr)
         return INTERRUPTED

@@ -21,6 +21,10 @@ class Display(AbstractContextManager["Display"]):
         """
         raise NotImplementedError
 
+    def say(self, line: str) -> None:
+        """Print a line that stays."""
+        print(line, file=sys.stderr, flush=True)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -111,6 +115,9 @@ class Bars(Display):
         self._done = done
         self._progress.update(self._task, completed=done, total=total or None)
         self._note.plain = note
+
+    def say(self, line: str) -> None:
+        self._live.console.print(line, markup=False, highlight=False)
 
     def _finish(self) -> None:
         """A phase that ended short of its total, as a search whose last step did not fit, is complete all the same."""

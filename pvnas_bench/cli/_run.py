@@ -47,6 +47,12 @@ class Shown(Observer):
     def extracting(self, done: int, total: int) -> None:
         self._display.show("features", done, total, f"{done:,} of {total:,} clips")
 
+    def resuming(self, step: int) -> None:
+        self._display.say(f"goes on from its checkpoint after step {step}")
+
+    def warned(self, message: str) -> None:
+        self._display.say(f"warning: {message}")
+
     def searching(self, budget: float) -> None:
         self._display.show("search", 0, budget, f"budget {budget:g} reference trainings")
 
@@ -78,6 +84,8 @@ def run(request: Request, *, reference: bool, as_json: bool) -> int:
         return INTERRUPTED
     if record.error:
         print(f"{record.status}: {record.error}", file=sys.stderr)
+    if any(path.parent.glob("checkpoint-*")):
+        print("the same command goes on from its checkpoint", file=sys.stderr)
     if as_json:
         print(json.dumps(summary(record, path)))
     else:

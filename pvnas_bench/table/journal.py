@@ -1,24 +1,25 @@
 """The journal of a build: a JSON line for each finished training, on the disk before the next one counts.
 
 A process that is killed in the middle of a line leaves that line without its end; whoever opens the journal next cuts
-it off. Only one process at a time has it open.
+it off. Only one process at a time, of all machines that share the folder, has it open.
 """
 
-import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from pydantic import TypeAdapter, ValidationError
 
+from pvnas_bench.claims import claimed
 from pvnas_bench.errors import UsageError
+from pvnas_bench.files import Appended, read_whole
 from pvnas_bench.table.schema import About, Session, Training
 
 TRAINING = TypeAdapter(Training)
+LARGEST = 2**31
+"""Bytes of a journal."""
 
 
 @dataclass
@@ -49,7 +50,7 @@ def read(path: Path) -> Content:
     content = Content()
     if not path.exists():
         return content
-    for number, line in enumerate(_whole_lines(path.read_bytes()), 1):
+    for number, line in enumerate(_whole_lines(_content(path)), 1):
         try:
             ((kind, values),) = json.loads(line).items()
             if kind == "about":
@@ -60,9 +61,16 @@ def read(path: Path) -> Content:
                 content.trainings.append(TRAINING.validate_python(values))
             else:
                 raise ValueError(f"unknown kind {kind!r}")
-        except (ValueError, AttributeError, ValidationError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError, ValidationError) as error:
             raise UsageError(f"{path}, line {number} is damaged ({error}): remove that line and build again") from None
     return content
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_whole(path, LARGEST)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is no journal ({error}): move it away") from None
 
 
 def _whole_lines(text: bytes) -> list[bytes]:
@@ -72,17 +80,24 @@ def _whole_lines(text: bytes) -> list[bytes]:
 class Journal:
     """A journal open for appending."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, path: Path, file: Appended) -> None:
+        self._path, self._file = path, file
 
     def append(self, entry: About | Session | Training) -> None:
-        """Write one entry; it is on the disk when this returns."""
+        """Write one entry; it is on the disk when this returns.
+
+        Raises:
+            UsageError: it cannot be written; the journal is as before.
+        """
         kind = {About: "about", Session: "session", Training: "training"}[type(entry)]
         values = entry._asdict() if isinstance(entry, Training) else json.loads(entry.model_dump_json())
         line = json.dumps({kind: values}, separators=(",", ":"))
-        self._file.write(line.encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            self._file.append(line.encode() + b"\n")
+        except OSError as error:
+            raise UsageError(
+                f"cannot write {self._path} ({error.strerror}): make room, and give the same command again"
+            ) from None
 
 
 @contextmanager
@@ -92,16 +107,14 @@ def opened(path: Path) -> Iterator[Journal]:
     Raises:
         UsageError: another process has it open, or it cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+b")
-    except OSError as error:
-        raise UsageError(f"cannot write {path} ({error.strerror}): choose another --tables") from None
-    with file:
+    with claimed(path):
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"{path} is being written by another process: wait until it ends") from None
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
-        yield Journal(file)
+            file = Appended(path)
+        except OSError as error:
+            raise UsageError(f"cannot write {path} ({error.strerror}): choose another --tables") from None
+        try:
+            content = path.read_bytes()
+            file.cut(content.rfind(b"\n") + 1)
+            yield Journal(path, file)
+        finally:
+            file.close()

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from pvnas_bench.records import DataEntry, ProtocolEntry
 
@@ -35,6 +35,14 @@ class About(_Model):
     search_clips: dict[str, int]
     """Clips that a training trains on (train) and that it is validated on (val), both of the train split."""
     protocol: ProtocolEntry
+
+    @field_validator("space", "data")
+    @classmethod
+    def _named(cls, value: SpaceIdentity | DataEntry) -> SpaceIdentity | DataEntry:
+        """Files are named after both."""
+        if not value.name.isprintable() or set(value.name) & set("/\\:") or value.name in ("", ".", ".."):
+            raise ValueError(f"{value.name!r} is no name")
+        return value
 
     @property
     def stem(self) -> str:

@@ -1,0 +1,97 @@
+"""States as bytes: tensors in safetensors, everything else as JSON in its metadata. Reading one executes nothing.
+
+A state is made of dicts, lists, tuples, tensors, numpy arrays, numbers, strings and None, nested as one likes; it comes
+back equal, tensors with their dtype and their order in memory (a fused optimiser relies on it).
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+TREE = "tree"
+"""Of the JSON in the metadata. A JSON object stands for what JSON has no word for, by the one key that it has."""
+
+
+class Damaged(ValueError):
+    """Bytes that are no state."""
+
+
+def encode(state: Any) -> bytes:
+    """A state as a safetensors file.
+
+    Raises:
+        TypeError: it holds something else than a state may.
+    """
+    tensors: dict[str, Tensor] = {}
+    tree = _tree(state, tensors, "state")
+    return save(tensors, {TREE: json.dumps(tree, separators=(",", ":"))})
+
+
+def _tree(state: Any, tensors: dict[str, Tensor], where: str) -> Any:
+    if state is None or type(state) in (bool, int, float, str):
+        return state
+    if isinstance(state, Tensor):
+        kept = state.detach()
+        order = sorted(range(kept.ndim), key=kept.stride, reverse=True)
+        if not kept.permute(order).is_contiguous():
+            order = list(range(kept.ndim))
+        name = str(len(tensors))
+        tensors[name] = kept.permute(order).to("cpu", copy=True).contiguous()
+        return {"tensor": [name, order, kept.device.type]}
+    if isinstance(state, np.ndarray):
+        name = str(len(tensors))
+        tensors[name] = torch.from_numpy(np.array(state, order="C"))
+        return {"array": name}
+    if isinstance(state, Mapping):
+        return {
+            "dict": [
+                [_tree(key, tensors, f"a key of {where}"), _tree(value, tensors, f"{where}[{key!r}]")]
+                for key, value in state.items()
+            ]
+        }
+    if type(state) in (list, tuple):
+        items = [_tree(value, tensors, f"{where}[{i}]") for i, value in enumerate(state)]
+        return items if type(state) is list else {"tuple": items}
+    raise TypeError(f"{where} is a {type(state).__name__}: use tensors, numbers, strings, lists and dicts")
+
+
+def decode(content: bytes, device: torch.device) -> Any:
+    """The state of a safetensors file.
+
+    Args:
+        device: where tensors go that were not on the CPU.
+
+    Raises:
+        Damaged: it is none, or was cut short.
+    """
+    try:
+        tensors = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return _state(json.loads(header["__metadata__"][TREE]), tensors, device)
+    except (SafetensorError, ValueError, TypeError, LookupError, RuntimeError, RecursionError) as error:
+        raise Damaged(f"no state: {type(error).__name__}: {error}") from None
+
+
+def _state(tree: Any, tensors: Mapping[str, Tensor], device: torch.device) -> Any:
+    if isinstance(tree, list):
+        return [_state(item, tensors, device) for item in tree]
+    if not isinstance(tree, dict):
+        return tree
+    ((kind, value),) = tree.items()
+    if kind == "tuple":
+        return tuple(_state(item, tensors, device) for item in value)
+    if kind == "dict":
+        return {_state(key, tensors, device): _state(item, tensors, device) for key, item in value}
+    if kind == "array":
+        return tensors[value].clone().numpy()
+    if kind != "tensor":
+        raise ValueError(f"nothing is called {kind!r}")
+    name, order, where = value
+    restored = tensors[name].clone().permute(np.argsort(order).tolist())
+    return restored if where == "cpu" else restored.to(device)

@@ -1,0 +1,101 @@
+"""Being asked to stop: Ctrl-C and SIGTERM are heeded at the next boundary, and at the latest after a grace period.
+
+So is a run's own time limit, at once.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+GRACE = 20.0
+"""Seconds from the first request to the end, boundary or not: schedulers kill after about half a minute."""
+ASKING = ("SIGINT", "SIGTERM")
+
+
+class TimedOut(BaseException):
+    """The time limit is over. No `Exception`: what a strategy catches is not meant."""
+
+
+class Stop:
+    """Whether somebody asked to stop."""
+
+    def __init__(self, limit: float | None) -> None:
+        self.asked = False
+        self.limit = limit
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            self.leave()
+        if signal.Signals(number).name == "SIGALRM":
+            self._disarm()
+            raise TimedOut(f"no end after {self.limit:g} s")
+        self.asked = True
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, GRACE)
+
+    def leave(self) -> NoReturn:
+        """Interrupt now; there is as much time as it takes to say so in a record.
+
+        Raises:
+            KeyboardInterrupt: always.
+        """
+        self._disarm()
+        raise KeyboardInterrupt
+
+    def _disarm(self) -> None:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@contextmanager
+def heeded(limit: float | None = None) -> Iterator[Stop]:
+    """Within the context the first request to stop is noted; a second one, or the end of the grace, interrupts.
+
+    Only the main thread hears signals; in any other this does nothing. A Ctrl-C that the process ignores stays ignored.
+
+    Args:
+        limit: seconds after which the context is interrupted.
+
+    Raises:
+        KeyboardInterrupt, TimedOut: inside the context.
+    """
+    stop = Stop(limit)
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    names = [*ASKING, *(["SIGALRM"] if hasattr(signal, "SIGALRM") else [])]
+    numbers = [getattr(signal, name) for name in names]
+    before = {
+        number: signal.signal(number, stop._hear)
+        for number in numbers
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    if limit is not None and hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, limit)
+    try:
+        yield stop
+    finally:
+        stop._disarm()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Within the context SIGTERM does what Ctrl-C does.
+
+    Raises:
+        KeyboardInterrupt: inside the context.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
