@@ -62,16 +62,17 @@ def choose_device(name: str) -> torch.device:
 def configured(threads: int, deterministic: bool) -> Iterator[None]:
     """Within the context torch uses this many threads, and deterministic algorithms if asked for."""
     keep_freed_memory()
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     if deterministic and torch.cuda.is_available():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(deterministic)
+    # As `use_deterministic_algorithms`, which would load the compiler too: two seconds and 100 MiB for each process.
+    torch.set_deterministic_debug_mode("error" if deterministic else "default")
     try:
         yield
     finally:
         torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])
+        torch.set_deterministic_debug_mode(before[1])
 
 
 def peak_memory(device: torch.device) -> int:

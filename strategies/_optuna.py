@@ -1,7 +1,7 @@
 """What the `optuna_*` strategies share: Optuna asks and is told, one study for each.
 
-Before every ask the study gets a new sampler, which takes a seed from the problem: what Optuna suggests is a function
-of the trials and the seed alone, so that a search that was saved as plain data goes on as if it had not been.
+Before every ask the sampler takes a seed from the problem: what Optuna suggests is a function of the trials and the
+seed alone, so that a search that was saved as plain data goes on as if it had not been.
 
 The space is defined by run: a decision is suggested only where it exists. The MACs cap is a constraint. A suggestion
 above it is told as infeasible, untrained and free; as the samplers want a value of it, it gets the mean accuracy so
@@ -44,9 +44,21 @@ def quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def reseed(sampler: Any, seed: int) -> None:
+    """Put a sampler where a new one with this seed begins; what it remembers of the trials stays.
+
+    Optuna has no way of its own: its `reseed_rng` takes no seed.
+    """
+    for part in (sampler, getattr(sampler, "_random_sampler", sampler)):
+        part._rng.rng.seed(seed)
+
+
 class OptunaStrategy(AskTell):
     """A black-box method by one of Optuna's samplers."""
 
+    kept: ClassVar[bool] = True
+    """Whether one sampler serves the whole search; otherwise each ask has a new one. What a sampler that is kept
+    remembers of the trials must not depend on when it saw them."""
     directions: ClassVar[tuple[Literal["maximize", "minimize"], ...]] = ("maximize",)
 
     def sampler(self, seed: int) -> BaseSampler:
@@ -64,6 +76,7 @@ class OptunaStrategy(AskTell):
     # --- the study --------------------------------------------------------------------------------------------------
 
     def _new_study(self) -> optuna.Study:
+        self._sampler: BaseSampler | None = None
         with quiet():
             return optuna.create_study(
                 pruner=self.pruner(),
@@ -72,8 +85,12 @@ class OptunaStrategy(AskTell):
             )
 
     def _seed(self) -> None:
-        """Give the study a sampler with a new seed."""
-        self.study.sampler = self.sampler(int(self.problem.rng("optuna").integers(2**32)))
+        """Give the study's sampler a new seed."""
+        seed = int(self.problem.rng("optuna").integers(2**32))
+        if self._sampler is not None and self.kept:
+            reseed(self._sampler, seed)
+        else:
+            self._sampler = self.study.sampler = self.sampler(seed)
 
     @property
     def trials(self) -> list[FrozenTrial]:

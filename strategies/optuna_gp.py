@@ -26,6 +26,8 @@ class OptunaGP(OptunaStrategy):
     class Config(StrategyConfig):
         startup: int = Field(10, ge=1, le=1000, description="random trials at the start (Optuna's default)")
 
+    kept = False  # it begins a fit where the last one ended
+
     def sampler(self, seed: int) -> BaseSampler:
         return GPSampler(
             n_startup_trials=self.config.startup,

@@ -82,8 +82,8 @@ class OptunaHyperband(OptunaStrategy):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
         if self.trials and self.trials[-1].state == TrialState.RUNNING:
-            self.study.sampler = self.sampler(0)  # nothing is suggested
             with quiet():
+                self._sampler = self.study.sampler = self.sampler(0)  # nothing is suggested before it gets a seed
                 self._trial = optuna.Trial(self.study, self.trials[-1].number)
 
     def diagnostics(self) -> Mapping[str, Any]:

@@ -19,15 +19,15 @@ from pvnas_bench import Architecture, Evaluation, Info, StrategyConfig
 
 
 class Sampler(NSGAIISampler):
-    """Optuna's, one of many that sample for a study in turn: the parents of a generation are selected once.
+    """Optuna's, which returns the parents of a generation always in the order in which they were selected.
 
-    Optuna keeps parents in its study, from which they come back in another order than the one in which they were
-    selected; here the order, and with it what a seed draws, does not depend on how often they were asked for.
+    Optuna keeps them in its study, from which they come back in another order: what a seed draws would depend on how
+    often they were asked for.
     """
 
-    def __init__(self, parents: dict[int, list[FrozenTrial]], **options: Any) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._parents = parents
+        self._parents: dict[int, list[FrozenTrial]] = {}
 
     def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
         if generation not in self._parents:
@@ -54,11 +54,10 @@ class OptunaNSGA2(OptunaStrategy):
 
     def prepare(self) -> None:
         super().prepare()
-        self.parents: dict[int, list[FrozenTrial]] = {}
         self._front: list[Evaluation] = []
 
     def sampler(self, seed: int) -> BaseSampler:
-        return Sampler(self.parents, population_size=self.config.population, seed=seed, constraints_func=self.excess)
+        return Sampler(population_size=self.config.population, seed=seed, constraints_func=self.excess)
 
     def values(self, architecture: Architecture, top1: float) -> list[float]:
         return [top1, float(self.problem.cost(architecture).macs)]
@@ -74,7 +73,6 @@ class OptunaNSGA2(OptunaStrategy):
         return tuple(evaluation.architecture for evaluation in self._front)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.parents.clear()
         self._front = []
         super().load_state_dict(state)
 
