@@ -183,7 +183,7 @@ class Search:
         """Ask for the incumbent, check it, and put the step on the trajectory."""
         setup = self._setup
         incumbent = self.strategy.incumbent()
-        if incumbent is not self.incumbent:
+        if incumbent is None or incumbent is not self.incumbent:
             valid(setup.space, incumbent)
         macs = setup.costs(incumbent).macs
         if macs > setup.cap:
