@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from pvnas_bench.video._direct import DirectStore
 from pvnas_bench.video._features import FeatureStore
 from pvnas_bench.video._sampling import Sampling, dense, segment_centres, segment_jitter
 from pvnas_bench.video._store import ClipStore
@@ -83,19 +85,21 @@ class ClipBatch:
         boxes = self._random_boxes(rng) if train else None
         mirrored = rng.random(len(self)) < 0.5 if train and self.store.dataset.flip_safe else np.zeros(len(self), bool)
         count = 1 if train else len(self.views)
-        pixels = torch.empty((len(self), count, frames, size, size, 3), dtype=torch.uint8)
+        cuts: dict[int, list[tuple[int, NDArray[np.uint8]]]] = {}
         for n, clip in enumerate(self.indices):
             source = self.store.frames(int(clip))
             for v in range(count):
                 if boxes is not None:
-                    picked, (top, left, side) = self._random_frames(len(source), frames, rng), boxes[n]
+                    picked, (top, left, side) = self._random_frames(len(source), frames, rng), boxes[n].tolist()
                 else:
                     picked, (top, left, side) = self._view(len(source), frames, v)
                 cut = source[picked, top : top + side, left : left + side]
-                if mirrored[n]:
-                    cut = np.ascontiguousarray(cut[:, :, ::-1])
-                pixels[n, v] = _resize(torch.from_numpy(cut), size)
-        return _normalised(pixels.flatten(0, 1)).permute(0, 1, 4, 2, 3)
+                cuts.setdefault(side, []).append((n * count + v, cut[:, :, ::-1] if mirrored[n] else cut))
+        pixels = torch.empty((len(self) * count, frames, size, size, 3), dtype=torch.uint8)
+        for same in cuts.values():  # crops of one side are resized in one call
+            where, clips = zip(*same, strict=True)
+            pixels[list(where)] = _resize(torch.from_numpy(np.concatenate(clips)), size).unflatten(0, (-1, frames))
+        return _normalised(pixels).permute(0, 1, 4, 2, 3)
 
     def features(self, steps: int) -> torch.Tensor:
         """The features of frames sampled along time as `clips` samples them; nothing is cut or mirrored.
@@ -218,9 +222,11 @@ def clip_batches(
         seeds = generator.integers(2**63, size=len(starts)).tolist()
     labels = torch.from_numpy(store.labels.astype(np.int64))
 
+    chunks = [order[start : start + batch_size] for start in starts]
+
     def batches() -> Iterator[ClipBatch]:
-        for start, seed in zip(starts, seeds, strict=True):
-            chosen = order[start : start + batch_size]
-            yield ClipBatch(store, chosen, labels[chosen], seed, sampling, stride, crop_scale, views)
+        stores = store.loaded(chunks) if isinstance(store, DirectStore) else repeat(store)
+        for source, chosen, seed in zip(stores, chunks, seeds, strict=False):
+            yield ClipBatch(source, chosen, labels[chosen], seed, sampling, stride, crop_scale, views)
 
     return batches()

@@ -9,9 +9,9 @@ import av
 import numpy as np
 import pytest
 
-from pvnas_bench.video._decode import ClipError, read_clip
+from pvnas_bench.video._decode import read_clip
 from pvnas_bench.video._resize import to_square
-from pvnas_bench.video._spec import CacheSpec
+from pvnas_bench.video._spec import CacheSpec, ClipError
 
 ALL = CacheSpec(48, 1000)
 FEW = CacheSpec(48, 7)
