@@ -24,11 +24,13 @@ from pvnas_bench.video._registry import list_datasets, open_dataset
 from pvnas_bench.video._spec import CacheSpec
 from pvnas_bench.video._splits import split_by_subject
 from pvnas_bench.video._store import ClipStore
+from pvnas_bench.video._views import VIEWS, Views, named_views
 
 if TYPE_CHECKING:
-    from pvnas_bench.video._batches import ClipBatch, Views, clip_batches, images
+    from pvnas_bench.video._batches import ClipBatch, clip_batches, images
 
 __all__ = [
+    "VIEWS",
     "CacheSpec",
     "ClipBatch",
     "ClipStore",
@@ -43,6 +45,7 @@ __all__ = [
     "images",
     "list_datasets",
     "made_whole",
+    "named_views",
     "open_dataset",
     "prepare",
     "split_by_subject",
@@ -50,7 +53,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("ClipBatch", "Views", "clip_batches", "images"):
+    if name in ("ClipBatch", "clip_batches", "images"):
         from pvnas_bench.video import _batches
 
         return getattr(_batches, name)

@@ -13,41 +13,11 @@ from pvnas_bench.video._direct import DirectStore
 from pvnas_bench.video._features import FeatureStore
 from pvnas_bench.video._sampling import Sampling, dense, segment_centres, segment_jitter
 from pvnas_bench.video._store import ClipStore
+from pvnas_bench.video._views import VIEWS, Views
 
 # One value for the three channels: PySlowFast's DATA.MEAN and DATA.STD.
 _MEAN = 0.45
 _STD = 0.225
-
-_SIDE_OF_THREE = 0.875
-"""Side of each of three crops relative to the view: 224 of 256, as on Kinetics."""
-
-
-@dataclass(frozen=True)
-class Views:
-    """Test views of a clip: temporal samples × spatial crops; the softmax outputs of all views are averaged.
-
-    The field's conventions in these words: 1 × 1 is one centre view; 2 × 1 is Something-Something V2's two clips;
-    10 × 3 with dense sampling is Kinetics' (Non-local networks, arXiv:1711.07971).
-
-    Attributes:
-        temporal: samples along time. Uniform sampling interleaves them (see `segment_centres`); dense sampling
-            spreads their windows evenly from the first to the last that fits, a single one in the middle.
-        spatial: 1, the full view at `crop` of its side, in the centre; or 3, left, centre and right.
-        crop: side of a crop relative to the stored square. None: all of it for one, 0.875 for three.
-    """
-
-    temporal: int = 1
-    spatial: int = 1
-    crop: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.temporal < 1 or self.spatial not in (1, 3):
-            raise ValueError(f"views must be at least 1 × 1, with 1 or 3 crops, not {self.temporal} × {self.spatial}")
-        if self.crop is not None and not 0 < self.crop <= 1:
-            raise ValueError(f"crop must lie in (0, 1], not {self.crop}")
-
-    def __len__(self) -> int:
-        return self.temporal * self.spatial
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,8 +117,7 @@ class ClipBatch:
         else:
             picked = segment_centres(length, frames, time, self.views.temporal)
         stored = self.store.spec.size
-        crop = self.views.crop or (1.0 if self.views.spatial == 1 else _SIDE_OF_THREE)
-        side = max(1, round(stored * crop))
+        side = max(1, round(stored * self.views.side))
         left = (stored - side) // 2 if self.views.spatial == 1 else (stored - side) * place // 2
         return picked, ((stored - side) // 2, left, side)
 
@@ -183,7 +152,7 @@ def clip_batches(
     sampling: Sampling = "uniform",
     stride: int = 1,
     crop_scale: tuple[float, float] = (0.8, 1.0),
-    views: Views = Views(),
+    views: Views = VIEWS["1 clip"],
     drop_last: bool = False,
 ) -> Iterator[ClipBatch]:
     """One epoch of lazy batches.

@@ -96,7 +96,7 @@ def open_description(path: Path) -> Dataset:
     if not root.is_dir():
         raise UsageError(f"the description {str(path)!r}: no such folder {str(root)!r}: correct root")
     layout, source = _source(path, found, root)
-    return read(layout, source, found, found.name or path.stem)
+    return read(layout, source, found, found.name or (root.name if path.name == FILE_NAME else path.stem))
 
 
 def open_folder(root: Path) -> Dataset:

@@ -24,11 +24,12 @@ def find_template(folder: Path) -> str:
     with os.scandir(folder) as entries:
         names = (entry.name for entry in entries if entry.name.lower().endswith(IMAGE_SUFFIXES))
         matches = (_NUMBERED.fullmatch(name) for name in names if not name.startswith("."))
-        first = min((match.groups() for match in matches if match), default=None)
+        kinds = ((match[1], match[3], len(match[2])) for match in matches if match)
+        first = min(kinds, default=None)
     if first is None:
         return ""
-    prefix, digits, suffix = first
-    return f"{prefix}{{:0{len(digits)}d}}{suffix}"
+    prefix, suffix, digits = first
+    return f"{prefix}{{:0{digits}d}}{suffix}"
 
 
 def is_template(text: str) -> bool:

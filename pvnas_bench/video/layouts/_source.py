@@ -212,6 +212,10 @@ def inside(path: str, where: str) -> str:
     Raises:
         UsageError: it leaves the folder.
     """
+    if path[:1] != "/" and "\\" not in path and ":" not in path:  # as nearly all are
+        parts = [part for part in path.split("/") if part not in ("", ".")]
+        if parts and ".." not in parts and "\0" not in path:
+            return "/".join(parts)
     windows = PureWindowsPath(path)  # splits at either slash, so it sees what any system would follow
     if windows.anchor or ".." in windows.parts or "\0" in path:
         raise UsageError(f"{where}: the path {path!r} leaves the manifest's folder: give it relative to that folder")

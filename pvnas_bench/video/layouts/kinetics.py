@@ -56,13 +56,13 @@ def read(source: Source) -> Iterator[Row]:
                 )
 
 
-def _values(file: Path, split: str) -> Iterator[tuple[str, dict[str, str | int]]]:
+def _values(file: Path, split: str) -> Iterator[tuple[str, dict[str, str | int | float]]]:
     """What a pattern may name, of each labelled row."""
     for where, row in csv_rows(file):
         if not row["label"]:
             continue
         try:
-            start, end = (round(float(row[column])) for column in ("time_start", "time_end"))
+            start, end = (_seconds(row[column]) for column in ("time_start", "time_end"))
         except ValueError:
             raise UsageError(f"{where}: time_start and time_end are not numbers of seconds: correct the line") from None
         yield (
@@ -78,7 +78,13 @@ def _values(file: Path, split: str) -> Iterator[tuple[str, dict[str, str | int]]
         )
 
 
-def _fill(pattern: str, values: dict[str, str | int], where: str) -> str:
+def _seconds(text: str) -> int | float:
+    """Whole seconds as an integer, as the names of files have them."""
+    value = float(text)
+    return int(value) if value.is_integer() else value
+
+
+def _fill(pattern: str, values: dict[str, str | int | float], where: str) -> str:
     try:
         return pattern.format(**values)
     except (KeyError, ValueError, IndexError, AttributeError) as error:
