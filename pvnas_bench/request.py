@@ -42,6 +42,7 @@ class Request:
         tabular: evaluations are looked up in the table of the space and the data set, which is a name then.
         tables: folder of one's own tables, before the published ones; None: the default one.
         partial: restrict the search to the architectures of a table that is not complete.
+        cached: keep decoded clips; else they are decoded anew in every epoch, to the same pixels.
     """
 
     strategy: str
@@ -60,6 +61,7 @@ class Request:
     tabular: bool = False
     tables: Path | None = None
     partial: bool = False
+    cached: bool = True
 
 
 class Observer:
@@ -167,7 +169,7 @@ class Setup:
         request, table = self.request, self.table
 
         def opened() -> ClipStore:
-            return open_clips(request.dataset, self.protocol, request.cache, observer)
+            return open_clips(request.dataset, self.protocol, request.cache, observer, cached=request.cached)
 
         if table is None:
             return opened()
@@ -203,6 +205,7 @@ class Setup:
         for key, value in request.settings.items():
             words += ["--set", f"{key}={value}"]
         words += ["--tabular"] * request.tabular + ["--partial"] * request.partial
+        words += ["--no-cache"] * (not request.cached)
         return (*words, "--device", request.device, "--threads", str(self.threads))
 
     @property
@@ -261,15 +264,17 @@ def check_family(kind: type[Strategy], space: SearchSpace) -> None:
         )
 
 
-def open_clips(dataset: str, protocol: Protocol, cache: Path | None, observer: Observer) -> ClipStore:
-    """The clips of a data set as a protocol needs them, decoded before or now.
+def open_clips(
+    dataset: str, protocol: Protocol, cache: Path | None, observer: Observer, *, cached: bool = True
+) -> ClipStore:
+    """The clips of a data set as a protocol needs them, decoded before or now, or known to be readable.
 
     Raises:
         UsageError: there is no such data set, or it is unfit.
     """
     opened = open_dataset(dataset, cache_dir=cache, progress=observer.preparing)
     spec = CacheSpec(protocol.cache_size, protocol.cache_frames, protocol.fit)
-    return prepare(opened, spec, cache_dir=cache, progress=observer.preparing)
+    return prepare(opened, spec, cache_dir=cache, progress=observer.preparing, cached=cached)
 
 
 def data_entry(store: ClipStore) -> records.DataEntry:

@@ -16,39 +16,51 @@ from typing import TYPE_CHECKING, Any
 
 from pvnas_bench.video._cache_dir import cache_root, made_whole
 from pvnas_bench.video._dataset import Dataset
+from pvnas_bench.video._description import Description
+from pvnas_bench.video._description import load as load_description
 from pvnas_bench.video._direct import DirectStore
 from pvnas_bench.video._disk import DiskNeed
 from pvnas_bench.video._features import FeatureStore, extract
 from pvnas_bench.video._prepare import prepare
 from pvnas_bench.video._registry import list_datasets, open_dataset
+from pvnas_bench.video._sheets import write_sheets
 from pvnas_bench.video._spec import CacheSpec
 from pvnas_bench.video._splits import split_by_subject
 from pvnas_bench.video._store import ClipStore
+from pvnas_bench.video._verify import Findings, verify
 from pvnas_bench.video._views import VIEWS, Views, named_views
+from pvnas_bench.video.layouts import LAYOUTS, detect
 
 if TYPE_CHECKING:
     from pvnas_bench.video._batches import ClipBatch, clip_batches, images
 
 __all__ = [
+    "LAYOUTS",
     "VIEWS",
     "CacheSpec",
     "ClipBatch",
     "ClipStore",
     "Dataset",
+    "Description",
     "DirectStore",
     "DiskNeed",
     "FeatureStore",
+    "Findings",
     "Views",
     "cache_root",
     "clip_batches",
+    "detect",
     "extract",
     "images",
     "list_datasets",
+    "load_description",
     "made_whole",
     "named_views",
     "open_dataset",
     "prepare",
     "split_by_subject",
+    "verify",
+    "write_sheets",
 ]
 
 

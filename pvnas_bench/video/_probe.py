@@ -9,6 +9,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from pvnas_bench.video._container import missing_bytes
 from pvnas_bench.video._spec import ClipError
 
 _SHORTFALL = 0.02
@@ -41,10 +42,14 @@ def probe(path: Path) -> Probe:
         ClipError: no video, or the file ends before its header says so.
         av.FFmpegError: it is no video file.
     """
+    if missing := missing_bytes(path):
+        raise ClipError(f"truncated: {missing:,} bytes are missing")
     with av.open(path) as container:
         if not container.streams.video:
             raise ClipError("no video stream")
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise ClipError("video of an unknown format")
         stream.codec_context.thread_count = 1
         first: VideoFrame | None = None
         count, end = 0, 0.0
@@ -66,8 +71,8 @@ def probe(path: Path) -> Probe:
             raise ClipError(f"truncated: holds {count} of {stream.frames} frames")
         stated = (container.duration or 0) / av.time_base
         frame_seconds = 1 / float(stream.average_rate) if stream.average_rate else 0.1
-        missing = stated * (1 - _SHORTFALL) - end - frame_seconds
-        if missing > 0 and not _STATES_DURATION.isdisjoint(container.format.name.split(",")):
+        short = stated * (1 - _SHORTFALL) - end - frame_seconds
+        if short > 0 and not _STATES_DURATION.isdisjoint(container.format.name.split(",")):
             raise ClipError(f"truncated: ends at {end:.2f} of {stated:.2f} seconds")
     if first is None:
         raise ClipError("no frames")

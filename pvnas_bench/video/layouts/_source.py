@@ -71,9 +71,8 @@ class Layout:
     """A way in which people keep data sets.
 
     Attributes:
-        find: what a folder holds in this layout, or None; it looks at names and first lines only.
+        find: what a folder holds in this layout for one of several folds, or None; it looks at names and first lines.
         read: the rows, one at a time.
-        required: splits that a description must name or `find` must have found.
     """
 
     name: str

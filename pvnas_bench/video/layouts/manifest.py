@@ -18,6 +18,11 @@ def find(root: Path, fold: int) -> Source | None:
     return Source(root, {"": Lists((path,))}) if path.is_file() else None
 
 
+def is_manifest(path: Path) -> bool:
+    """Whether a file has the columns of a manifest."""
+    return path.is_file() and {"path", "label"} <= set(csv_header(path))
+
+
 def read(source: Source) -> Iterator[Row]:
     """The rows of each manifest; where a description names one for each split, its rows need no column `split`.
 
