@@ -262,7 +262,7 @@ class Problem:
 
     def _evaluation_macs(self, architecture: Architecture, epochs: int) -> int:
         macs, protocol = self._costs(architecture).macs, self._bench.protocol
-        views = math.prod(protocol.views)
+        views = len(protocol.test_views)
         return training_macs(macs, self.clips_in("train"), epochs, protocol) + macs * views * self.clips_in("val")
 
     def evaluate(self, architecture: Architecture, epochs: int | None = None) -> Evaluation:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pvnas_bench.errors import UsageError
+from pvnas_bench.video import Views, named_views
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Protocol:
         crop_scale: range of the side of a random training crop, as a fraction of the frame.
         sampling: ``uniform`` segments (TSN) or ``dense`` with `stride`.
         retrainings: of the architecture found, with different seeds; all are reported.
-        views: temporal clips and spatial crops averaged per test clip.
+        views: averaged per test clip: a name of `video.VIEWS`, or temporal clips and spatial crops.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Protocol:
     sampling: Literal["uniform", "dense"] = "uniform"
     stride: int = 1
     retrainings: int = 1
-    views: tuple[int, int] = (1, 1)
+    views: str | tuple[int, int] = (1, 1)
 
     @property
     def fingerprint(self) -> str:
@@ -57,6 +58,11 @@ class Protocol:
         settings = {key: value for key, value in vars(self).items() if key != "description"}
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
         return f"{self.name}@{self.version}:{digest}"
+
+    @property
+    def test_views(self) -> Views:
+        """What `views` says."""
+        return named_views(self.views)
 
     def with_budget(self, budget: float) -> "Protocol":
         """The same protocol under another search budget: a board of its own."""
@@ -92,6 +98,35 @@ PROTOCOLS = {
             budget=60.0,
             epochs=20,
             proxy_epochs=20,
+        ),
+        Protocol(
+            "something",
+            1,
+            "at the scale of Something-Something: uniform segments, 2 test clips at full resolution",
+            budget=12.0,
+            epochs=40,
+            proxy_epochs=5,
+            batch_size=32,
+            learning_rate=2e-3,
+            cache_size=256,
+            cache_frames=64,
+            views="2 clips, full resolution",
+        ),
+        Protocol(
+            "kinetics",
+            1,
+            "at the scale of Kinetics: dense sampling with stride 4, 10 test clips x 3 crops",
+            budget=12.0,
+            epochs=40,
+            proxy_epochs=5,
+            batch_size=32,
+            learning_rate=2e-3,
+            cache_size=256,
+            cache_frames=150,
+            fit="crop",
+            sampling="dense",
+            stride=4,
+            views="10 clips, 3 crops",
         ),
     )
 }

@@ -47,6 +47,7 @@ class Request:
         resume: go on from the checkpoint of the same request, where there is one.
         checkpoint_seconds: least time between two checkpoints; 0: one at every boundary.
         timeout: seconds after which the run is given up; None: never.
+        cached: keep decoded clips; else they are decoded anew in every epoch, to the same pixels.
     """
 
     strategy: str
@@ -68,6 +69,7 @@ class Request:
     resume: bool = True
     checkpoint_seconds: float = 60.0
     timeout: float | None = None
+    cached: bool = True
 
 
 class Observer:
@@ -190,7 +192,7 @@ class Setup:
         request, table = self.request, self.table
 
         def opened() -> ClipStore:
-            return open_clips(request.dataset, self.protocol, request.cache, observer)
+            return open_clips(request.dataset, self.protocol, request.cache, observer, cached=request.cached)
 
         if table is None:
             return opened()
@@ -226,6 +228,7 @@ class Setup:
         for key, value in request.settings.items():
             words += ["--set", f"{key}={value}"]
         words += ["--tabular"] * request.tabular + ["--partial"] * request.partial
+        words += ["--no-cache"] * (not request.cached)
         return (*words, "--device", request.device, "--threads", str(self.threads))
 
     @cached_property
@@ -289,15 +292,17 @@ def check_family(kind: type[Strategy], space: SearchSpace) -> None:
         )
 
 
-def open_clips(dataset: str, protocol: Protocol, cache: Path | None, observer: Observer) -> ClipStore:
-    """The clips of a data set as a protocol needs them, decoded before or now.
+def open_clips(
+    dataset: str, protocol: Protocol, cache: Path | None, observer: Observer, *, cached: bool = True
+) -> ClipStore:
+    """The clips of a data set as a protocol needs them, decoded before or now, or known to be readable.
 
     Raises:
         UsageError: there is no such data set, or it is unfit.
     """
     opened = open_dataset(dataset, cache_dir=cache, progress=observer.preparing)
     spec = CacheSpec(protocol.cache_size, protocol.cache_frames, protocol.fit)
-    return prepare(opened, spec, cache_dir=cache, progress=observer.preparing)
+    return prepare(opened, spec, cache_dir=cache, progress=observer.preparing, cached=cached)
 
 
 def data_entry(store: ClipStore) -> records.DataEntry:

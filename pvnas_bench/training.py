@@ -16,7 +16,7 @@ from pvnas_bench import seeding
 from pvnas_bench.ledger import BACKWARD, Ledger
 from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.protocol import Protocol
-from pvnas_bench.video import ClipBatch, ClipStore, Views, clip_batches
+from pvnas_bench.video import ClipBatch, ClipStore, clip_batches
 
 EVALUATION_BATCH = 64
 SKIPS = 3
@@ -99,7 +99,7 @@ class Workbench:
             sampling=protocol.sampling,
             stride=protocol.stride,
             crop_scale=protocol.crop_scale,
-            views=Views(*protocol.views),
+            views=protocol.test_views,
             drop_last=train and len(indices) >= protocol.batch_size,
         )
 

@@ -118,7 +118,7 @@ class Trainer:
             nothing = Scores(0.0, 0.0, 0.0, math.inf, np.zeros((0, 0), np.int64))
             curve, validated, tested = [{"train_loss": math.inf}] * epochs, [nothing] * epochs, nothing
         seconds = time.process_time() - start
-        views = math.prod(self.protocol.views)
+        views = len(self.protocol.test_views)
         return Training(
             architecture=str(architecture),
             seed=seed,

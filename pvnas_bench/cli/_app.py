@@ -14,7 +14,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-data = typer.Typer(help="Make clips ready for training.", no_args_is_help=True, rich_markup_mode=None)
+data = typer.Typer(
+    help="Find, examine and show data sets, and make their clips ready.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(data, name="data")
 table = typer.Typer(
     help="Train every architecture of a small space once, to search it in no time.",
@@ -26,12 +28,21 @@ app.add_typer(table, name="table")
 Json = Annotated[bool, typer.Option("--json", help="Print what a program would read.")]
 Results = Annotated[Path, typer.Option(help="Folder of the records.", metavar="DIR")]
 Dataset = Annotated[
-    str, typer.Option(help="A name of `list datasets`, a folder ROOT/<class>/<clip>, or a manifest .csv.")
+    str, typer.Option(help="A name of `list datasets`, a folder, a manifest .csv, or a description .toml.")
 ]
-Protocol = Annotated[str, typer.Option(help="What is equal for all: quick (minutes) or standard (for tables).")]
+Workers = Annotated[int | None, typer.Option(help="Processes that decode.  [default: every core]", min=1)]
+Cached = Annotated[
+    bool,
+    typer.Option("--cache/--no-cache", help="Keep decoded clips on the disk, or decode anew in every epoch."),
+]
+Protocol = Annotated[
+    str, typer.Option(help="What is equal for all: quick (minutes), standard (for tables), something or kinetics.")
+]
 AnyProtocol = Annotated[
     str | None,
-    typer.Option(help="What is equal for all: quick, standard or micro.  [default: quick, or the table's]"),
+    typer.Option(
+        help="What is equal for all: quick, standard, micro, something or kinetics.  [default: quick, or the table's]"
+    ),
 ]
 Tabular = Annotated[
     bool,
@@ -127,6 +138,7 @@ def run(
     ] = 60.0,
     timeout: Timeout = None,
     deterministic: Deterministic = True,
+    cached: Cached = True,
     reference: Reference = True,
     json: Json = False,
 ) -> int:
@@ -159,6 +171,7 @@ def run(
             checkpoint_seconds=checkpoint_every,
             timeout=timeout,
             deterministic=deterministic,
+            cached=cached,
         )
         return _run.run(request, reference=reference, as_json=json)
 
@@ -373,16 +386,62 @@ def list_(
         return _list.show(what.value, as_json=json)
 
 
+@data.command("list")
+def data_list(
+    folder: Annotated[Path, typer.Argument(help="Where to look for data sets.", metavar="[FOLDER]")] = Path(),
+    formats: Annotated[bool, typer.Option("--formats", help="List the layouts that are understood instead.")] = False,
+    json: Json = False,
+) -> int:
+    """List the data sets that have a name and those in a folder, with the layout that each is kept in."""
+    from pvnas_bench.cli import _data_list
+
+    return _data_list.show(folder, formats=formats, as_json=json)
+
+
 @data.command()
 def prepare(
     dataset: Dataset = "synthetic_motion",
     protocol: Protocol = "quick",
+    workers: Workers = None,
+    tolerate: Annotated[
+        float, typer.Option(help="Share of clips that may be unreadable, and are left out.", min=0, max=1)
+    ] = 0.1,
     json: Json = False,
 ) -> int:
-    """Decode every clip once into the cache, which `run` does as well where it has not been done."""
+    """Decode every clip once into the cache, which `run` does as well where it has not been done.
+
+    Says first what that needs on the disk. The same command goes on where it was stopped or killed.
+    """
     from pvnas_bench.cli import _data
 
-    return _data.prepare(dataset, protocol, as_json=json)
+    return _data.prepare(dataset, protocol, workers=workers, tolerated=tolerate, as_json=json)
+
+
+@data.command("verify")
+def data_verify(
+    dataset: Dataset = "synthetic_motion",
+    min_frames: Annotated[int, typer.Option(help="A clip with fewer frames is too short.", min=1)] = 2,
+    workers: Workers = None,
+    json: Json = False,
+) -> int:
+    """Decode every clip, and say which are corrupt, too short, duplicate or leak across splits: exit code 1 if any."""
+    from pvnas_bench.cli import _data
+
+    return _data.verify(dataset, min_frames=min_frames, workers=workers, as_json=json)
+
+
+@data.command("show")
+def data_show(
+    dataset: Dataset = "synthetic_motion",
+    output: Annotated[Path, typer.Option(help="Folder of the pictures.", metavar="DIR")] = Path("sheets"),
+    classes: Annotated[list[str] | None, typer.Option("--class", help="Of all; may be repeated.")] = None,
+    clips: Annotated[int, typer.Option(help="Clips of a class.", min=1)] = 8,
+    frames: Annotated[int, typer.Option(help="Frames of a clip.", min=1)] = 8,
+) -> int:
+    """Write a contact sheet of each class as a PNG, and print the path of each file."""
+    from pvnas_bench.cli import _data
+
+    return _data.show(dataset, output, classes or (), clips=clips, frames=frames)
 
 
 @table.command()

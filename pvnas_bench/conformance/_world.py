@@ -83,7 +83,7 @@ class Watch:
     """The largest pass that was charged, in MACs."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class WatchedDataset(Dataset):
     """A data set that notes who asks for the files of its clips."""
 
@@ -98,7 +98,7 @@ class WatchedDataset(Dataset):
         """The columns are frozen already."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class WatchedStore(ClipStore):
     """A store that notes who asks for clips beyond those of the search."""
 
@@ -112,7 +112,7 @@ class WatchedStore(ClipStore):
     def frames(self, index: int) -> npt.NDArray[np.uint8]:
         read = object.__getattribute__
         start: int = read(self, "_starts")[index]
-        pixels: npt.NDArray[np.uint8] = read(self, "_pixels")
+        pixels: npt.NDArray[np.uint8] = read(self, "_pixels")[read(self, "_shards")[index]]
         return pixels[start : start + self.lengths[index]]
 
     def indices(self, split: str) -> npt.NDArray[np.int64]:

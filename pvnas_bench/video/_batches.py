@@ -2,50 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from pvnas_bench.video._direct import DirectStore
 from pvnas_bench.video._features import FeatureStore
 from pvnas_bench.video._sampling import Sampling, dense, segment_centres, segment_jitter
 from pvnas_bench.video._store import ClipStore
+from pvnas_bench.video._views import VIEWS, Views
 
 # One value for the three channels: PySlowFast's DATA.MEAN and DATA.STD.
 _MEAN = 0.45
 _STD = 0.225
-
-_SIDE_OF_THREE = 0.875
-"""Side of each of three crops relative to the view: 224 of 256, as on Kinetics."""
-
-
-@dataclass(frozen=True)
-class Views:
-    """Test views of a clip: temporal samples × spatial crops; the softmax outputs of all views are averaged.
-
-    The field's conventions in these words: 1 × 1 is one centre view; 2 × 1 is Something-Something V2's two clips;
-    10 × 3 with dense sampling is Kinetics' (Non-local networks, arXiv:1711.07971).
-
-    Attributes:
-        temporal: samples along time. Uniform sampling interleaves them (see `segment_centres`); dense sampling
-            spreads their windows evenly from the first to the last that fits, a single one in the middle.
-        spatial: 1, the full view at `crop` of its side, in the centre; or 3, left, centre and right.
-        crop: side of a crop relative to the stored square. None: all of it for one, 0.875 for three.
-    """
-
-    temporal: int = 1
-    spatial: int = 1
-    crop: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.temporal < 1 or self.spatial not in (1, 3):
-            raise ValueError(f"views must be at least 1 × 1, with 1 or 3 crops, not {self.temporal} × {self.spatial}")
-        if self.crop is not None and not 0 < self.crop <= 1:
-            raise ValueError(f"crop must lie in (0, 1], not {self.crop}")
-
-    def __len__(self) -> int:
-        return self.temporal * self.spatial
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,19 +55,21 @@ class ClipBatch:
         boxes = self._random_boxes(rng) if train else None
         mirrored = rng.random(len(self)) < 0.5 if train and self.store.dataset.flip_safe else np.zeros(len(self), bool)
         count = 1 if train else len(self.views)
-        pixels = torch.empty((len(self), count, frames, size, size, 3), dtype=torch.uint8)
+        cuts: dict[int, list[tuple[int, NDArray[np.uint8]]]] = {}
         for n, clip in enumerate(self.indices):
             source = self.store.frames(int(clip))
             for v in range(count):
                 if boxes is not None:
-                    picked, (top, left, side) = self._random_frames(len(source), frames, rng), boxes[n]
+                    picked, (top, left, side) = self._random_frames(len(source), frames, rng), boxes[n].tolist()
                 else:
                     picked, (top, left, side) = self._view(len(source), frames, v)
                 cut = source[picked, top : top + side, left : left + side]
-                if mirrored[n]:
-                    cut = np.ascontiguousarray(cut[:, :, ::-1])
-                pixels[n, v] = _resize(torch.from_numpy(cut), size)
-        return _normalised(pixels.flatten(0, 1)).permute(0, 1, 4, 2, 3)
+                cuts.setdefault(side, []).append((n * count + v, cut[:, :, ::-1] if mirrored[n] else cut))
+        pixels = torch.empty((len(self) * count, frames, size, size, 3), dtype=torch.uint8)
+        for same in cuts.values():  # crops of one side are resized in one call
+            where, clips = zip(*same, strict=True)
+            pixels[list(where)] = _resize(torch.from_numpy(np.concatenate(clips)), size).unflatten(0, (-1, frames))
+        return _normalised(pixels).permute(0, 1, 4, 2, 3)
 
     def features(self, steps: int) -> torch.Tensor:
         """The features of frames sampled along time as `clips` samples them; nothing is cut or mirrored.
@@ -143,8 +117,7 @@ class ClipBatch:
         else:
             picked = segment_centres(length, frames, time, self.views.temporal)
         stored = self.store.spec.size
-        crop = self.views.crop or (1.0 if self.views.spatial == 1 else _SIDE_OF_THREE)
-        side = max(1, round(stored * crop))
+        side = max(1, round(stored * self.views.side))
         left = (stored - side) // 2 if self.views.spatial == 1 else (stored - side) * place // 2
         return picked, ((stored - side) // 2, left, side)
 
@@ -179,7 +152,7 @@ def clip_batches(
     sampling: Sampling = "uniform",
     stride: int = 1,
     crop_scale: tuple[float, float] = (0.8, 1.0),
-    views: Views = Views(),
+    views: Views = VIEWS["1 clip"],
     drop_last: bool = False,
 ) -> Iterator[ClipBatch]:
     """One epoch of lazy batches.
@@ -218,9 +191,11 @@ def clip_batches(
         seeds = generator.integers(2**63, size=len(starts)).tolist()
     labels = torch.from_numpy(store.labels.astype(np.int64))
 
+    chunks = [order[start : start + batch_size] for start in starts]
+
     def batches() -> Iterator[ClipBatch]:
-        for start, seed in zip(starts, seeds, strict=True):
-            chosen = order[start : start + batch_size]
-            yield ClipBatch(store, chosen, labels[chosen], seed, sampling, stride, crop_scale, views)
+        stores = store.loaded(chunks) if isinstance(store, DirectStore) else repeat(store)
+        for source, chosen, seed in zip(stores, chunks, seeds, strict=False):
+            yield ClipBatch(source, chosen, labels[chosen], seed, sampling, stride, crop_scale, views)
 
     return batches()

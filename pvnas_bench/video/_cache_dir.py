@@ -25,32 +25,56 @@ def cache_root(given: Path | None = None) -> Path:
 
 
 @contextmanager
-def made_whole(target: Path) -> Iterator[Path]:
+def made_whole(target: Path, *, resumable: bool = False) -> Iterator[Path]:
     """Fill a temporary folder that becomes `target` in one rename when the block ends without an error.
 
     A process that is killed leaves a `.partial` folder, never a `target`; the next one that makes the same target
     removes it once its process is gone. Where another process finished the same target meanwhile, that one stays.
 
+    Args:
+        resumable: the next one takes such a folder over with what is in it, and Ctrl-C or a full disk leaves one too.
+
     Raises:
-        UsageError: the folder cannot be written, or the disk is full.
+        UsageError: the folder cannot be written.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target)
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-{os.getpid()}-", suffix=".partial", dir=target.parent))
+        for left in _abandoned(target):
+            if resumable and not any(scratch.iterdir()):
+                scratch.rmdir()
+                left.rename(scratch)
+            else:
+                shutil.rmtree(left, ignore_errors=True)
     except OSError as error:
         raise _unwritable(target.parent, error) from error
     try:
         yield scratch
         if not target.is_dir():
             scratch.rename(target)
+    except KeyboardInterrupt:
+        _leave(scratch, target, resumable)
+        raise
     except OSError as error:
         if error.errno in _FULL:
+            _leave(scratch, target, resumable)
             raise _unwritable(target.parent, error) from error
         if not target.is_dir():
             raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def partial_bytes(target: Path) -> int:
+    """Bytes that an interrupted making of `target` has left for the next one."""
+    left = next(_abandoned(target), None)
+    return sum(file.stat().st_size for file in left.iterdir()) if left is not None else 0
+
+
+def _leave(scratch: Path, target: Path, resumable: bool) -> None:
+    """Leave a folder to whoever makes the target next, as this process may live on."""
+    if resumable:
+        scratch.rename(scratch.with_name(f".{target.name}-left-{scratch.name.split('-')[-1]}"))
 
 
 def _unwritable(folder: Path, error: OSError) -> UsageError:
@@ -60,11 +84,12 @@ def _unwritable(folder: Path, error: OSError) -> UsageError:
     )
 
 
-def _sweep(target: Path) -> None:
-    for left in target.parent.glob(f".{target.name}-*.partial"):
+def _abandoned(target: Path) -> Iterator[Path]:
+    """Folders that processes left which are gone."""
+    for left in sorted(target.parent.glob(f".{target.name}-*.partial")):
         owner = left.name.removeprefix(f".{target.name}-").split("-")[0]
         if not (owner.isdigit() and _alive(int(owner))):
-            shutil.rmtree(left, ignore_errors=True)
+            yield left
 
 
 def _alive(process: int) -> bool:

@@ -1,8 +1,9 @@
 """The data set: a table of labelled clips, without their pixels."""
 
 import hashlib
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvnas_bench.errors import UsageError
+from pvnas_bench.video._spec import Part
 
 SPLITS = ("train", "val", "test")
 
@@ -43,10 +45,21 @@ class Dataset:
     """Whether mirroring a clip left to right keeps its label. False unless the data set says so."""
     fingerprint: str
     """Identifies the data; the same on any machine."""
+    template: str = ""
+    """Name of an image by its number, such as ``img_{:05d}.jpg``, where clips are folders of images; '' for files."""
+    licence: str = ""
+    """What the data may be used for, in the words of its description."""
+    frames: NDArray[np.int32] | None = None
+    """(N,) images that each folder holds, 0 where that is not known; None: known of none."""
+    spans: NDArray[np.float64] | None = None
+    """(N, 2) seconds in which each clip begins and ends in its file; None: every clip is a whole file."""
+    checksums: NDArray[np.uint8] | None = None
+    """(N, 32) SHA-256 of each file, zeros where it is not known; None: known of none."""
 
     def __post_init__(self) -> None:
-        for column in (self.paths, self.labels, self.subjects, self.splits):
-            column.flags.writeable = False
+        for column in (self.paths, self.labels, self.subjects, self.splits, self.frames, self.spans, self.checksums):
+            if column is not None:
+                column.flags.writeable = False
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -54,6 +67,18 @@ class Dataset:
     def path(self, index: int) -> Path:
         """Where clip `index` lies."""
         return self.root / str(self.paths[index])
+
+    def part(self, index: int) -> Part:
+        """Which frames of its file or folder clip `index` is."""
+        start, end = (0.0, np.inf) if self.spans is None else self.spans[index].tolist()
+        digest = b"" if self.checksums is None else self.checksums[index].tobytes()
+        return Part(
+            start=start,
+            end=end,
+            template=self.template,
+            frames=0 if self.frames is None else int(self.frames[index]),
+            sha256=digest.hex() if any(digest) else "",
+        )
 
     def counts(self) -> dict[str, int]:
         """Clips per split, for the splits that have any."""
@@ -92,35 +117,38 @@ def check(dataset: Dataset) -> None:
         )
 
 
-def fingerprint(
-    root: Path,
-    classes: Sequence[str],
-    paths: NDArray[Any],
-    labels: NDArray[np.int32],
-    subjects: NDArray[np.int32],
-    subject_names: Sequence[str],
-    splits: NDArray[np.str_],
-) -> str:
-    """Hash what is in a data set, wherever it lies.
+def with_fingerprint(dataset: Dataset) -> Dataset:
+    """The data set with a hash of what is in it, wherever it lies.
 
     Every row counts with its path, class, subject, split and file size (-1 for a missing file); of at most 4,096
-    files, evenly spread over the table, the first and last 4 KiB count too. A change that keeps the size and those
-    bytes goes unnoticed: reading every byte of a large data set at every start would cost more than decoding it.
+    files, evenly spread over the table, the first and last 4 KiB count too, and of folders of images the name and size
+    of each. A change that keeps the size and those bytes goes unnoticed: reading every byte of a large data set at
+    every start would cost more than decoding it. Time ranges, checksums, and whether clips may be mirrored count where
+    there are any.
     """
     digest = hashlib.sha256(b"pvnas_bench clips 1\n")
-    sampled = set(np.unique(np.linspace(0, len(paths) - 1, _SAMPLED_FILES).astype(np.int64)).tolist())
-    for row, path in enumerate(paths):
-        subject = subject_names[subjects[row]] if subjects[row] >= 0 else ""
-        size, content = _look_at(root / path, row in sampled)
-        for field in (path, classes[labels[row]], subject, str(splits[row]), str(size)):
+    rows = len(dataset)
+    extras = (dataset.frames, dataset.spans, dataset.checksums)
+    sampled = set(np.unique(np.linspace(0, rows - 1, _SAMPLED_FILES).astype(np.int64)).tolist())
+    for row, path in enumerate(dataset.paths):
+        subject = dataset.subject_names[dataset.subjects[row]] if dataset.subjects[row] >= 0 else ""
+        size, content = _look_at(dataset.root / path, row in sampled, bool(dataset.template))
+        for field in (path, dataset.classes[dataset.labels[row]], subject, str(dataset.splits[row]), str(size)):
             digest.update(field.encode("utf-8", "surrogateescape") + b"\0")
         digest.update(hashlib.sha256(content).digest())
-    return digest.hexdigest()
+        for column in extras:
+            if column is not None:
+                digest.update(column[row].tobytes())
+    if dataset.template or dataset.flip_safe:
+        digest.update(f"{dataset.template}\0{dataset.flip_safe}".encode())
+    return replace(dataset, fingerprint=digest.hexdigest())
 
 
-def _look_at(path: Path, read: bool) -> tuple[int, bytes]:
-    """Size of a file (-1: cannot be read), and the first and last bytes of it if asked for."""
+def _look_at(path: Path, read: bool, folder: bool) -> tuple[int, bytes]:
+    """Size of a file (-1: cannot be read; 0 for a folder), and what shows its content if asked for."""
     try:
+        if folder:
+            return _look_into(path, read)
         if not path.is_file():
             return -1, b""
         size = path.stat().st_size
@@ -132,6 +160,16 @@ def _look_at(path: Path, read: bool) -> tuple[int, bytes]:
             return size, head + file.read(_SAMPLED_BYTES)
     except OSError:
         return -1, b""
+
+
+def _look_into(folder: Path, read: bool) -> tuple[int, bytes]:
+    if not folder.is_dir():
+        return -1, b""
+    if not read:
+        return 0, b""
+    with os.scandir(folder) as entries:
+        found = sorted((entry.name, entry.stat().st_size) for entry in entries)
+    return 0, repr(found).encode("utf-8", "surrogateescape")
 
 
 def strings(values: Sequence[str]) -> NDArray[Any]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.video._cache_dir import cache_root, made_whole
+from pvnas_bench.video._spec import ClipError
 from pvnas_bench.video._store import ClipStore
 
 CHUNK = 64
@@ -130,11 +131,12 @@ def _chunks(store: ClipStore, clip: int) -> Iterator[NDArray[np.uint8]]:
         for start in range(0, len(frames), CHUNK):
             yield frames[start : start + CHUNK]
         return
-    from pvnas_bench.video._decode import ClipError, read_chunks
+    from pvnas_bench.video._decode import read_chunks
 
-    path = store.dataset.path(int(store.clips[clip]))
+    number = int(store.clips[clip])
+    path = store.dataset.path(number)
     try:
-        yield from read_chunks(path, store.spec, CHUNK)
+        yield from read_chunks(path, store.spec, CHUNK, store.dataset.part(number))
     except ClipError as error:
         raise UsageError(f"clip {str(path)!r} cannot be read any more ({error}): restore the file") from None
 

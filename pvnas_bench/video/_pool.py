@@ -63,7 +63,7 @@ def run(task: str, jobs: Jobs, *, workers: int, timeout: float) -> Iterator[Answ
     answers: queue.Queue[Answer | BaseException] = queue.Queue(maxsize=2 * workers)
     stop = threading.Event()
     lock = threading.Lock()
-    crew = [_Worker() for _ in range(max(1, min(workers, len(jobs))))]
+    crew = [Worker() for _ in range(max(1, min(workers, len(jobs))))]
 
     def put(item: Answer | BaseException) -> None:
         while not stop.is_set():
@@ -71,7 +71,7 @@ def run(task: str, jobs: Jobs, *, workers: int, timeout: float) -> Iterator[Answ
                 answers.put(item, timeout=_POLL_SECONDS)
                 return
 
-    def serve(worker: _Worker) -> None:
+    def serve(worker: Worker) -> None:
         try:
             while not stop.is_set():
                 with lock:
@@ -101,7 +101,7 @@ def run(task: str, jobs: Jobs, *, workers: int, timeout: float) -> Iterator[Answ
             thread.join()
 
 
-class _Worker:
+class Worker:
     """One child process, started when first asked and again after it was lost."""
 
     def __init__(self) -> None:

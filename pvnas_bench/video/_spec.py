@@ -1,12 +1,19 @@
-"""What the cache keeps of each clip, and which decoder reads it."""
+"""What the cache keeps of each clip, which part of a file the clip is, and which decoder reads it."""
 
+import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
 DECODERS = ("decord", "pyav")
+IMAGES = "images"
+"""How clips are read that are folders of images."""
 
 Fit = Literal["squash", "crop"]
+
+
+class ClipError(Exception):
+    """A clip that cannot be read; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,37 @@ class CacheSpec:
             raise ValueError(f"size {self.size} and max_frames {self.max_frames} must be at least 1")
         if self.fit not in ("squash", "crop"):
             raise ValueError(f"fit must be 'squash' or 'crop', not {self.fit!r}")
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one stored frame."""
+        return self.size * self.size * 3
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which frames of a file, or of a folder of images, are the clip; everything unless said otherwise.
+
+    Attributes:
+        start, end: seconds from the first frame of a file; the frames shown in [start, end).
+        template: name of an image of a folder by its number, such as ``img_{:05d}.jpg``; '' for a file.
+        frames: images that the folder holds, 0 where that is not known.
+        sha256: what the file must hash to, in hexadecimal digits; '' where that is not known.
+    """
+
+    start: float = 0.0
+    end: float = math.inf
+    template: str = ""
+    frames: int = 0
+    sha256: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the clip is everything that there is."""
+        return self.start == 0.0 and self.end == math.inf
+
+
+WHOLE = Part()
 
 
 def default_decoder() -> str:

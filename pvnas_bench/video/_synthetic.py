@@ -15,7 +15,8 @@ from typing import Any
 from pvnas_bench.video import _pool, _scenes
 from pvnas_bench.video._cache_dir import made_whole
 from pvnas_bench.video._dataset import Dataset
-from pvnas_bench.video._folder import MANIFEST, open_manifest
+from pvnas_bench.video._description import open_folder
+from pvnas_bench.video.layouts.manifest import MANIFEST
 
 NAME = "synthetic_motion"
 DESCRIPTION = (
@@ -46,8 +47,7 @@ def open_synthetic(root: Path, progress: Callable[[int, int], None] | None = Non
     if not target.is_dir():
         with made_whole(target) as scratch:
             _make(scratch, progress)
-    dataset = open_manifest(target / MANIFEST, name=NAME)
-    return dataclasses.replace(dataset, fingerprint=identity)
+    return dataclasses.replace(open_folder(target), name=NAME, fingerprint=identity)
 
 
 def _parameters() -> dict[str, Any]:

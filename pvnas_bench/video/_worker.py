@@ -3,6 +3,7 @@
 Run as `python -m pvnas_bench.video._worker`. It ends when its input does, so it never outlives its parent.
 """
 
+import hashlib
 import json
 import os
 import signal
@@ -13,9 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pvnas_bench.video import _synthetic
-from pvnas_bench.video._decode import ClipError, read_clip
-from pvnas_bench.video._spec import CacheSpec
+from pvnas_bench.video._decode import read_clip
+from pvnas_bench.video._spec import CacheSpec, ClipError, Part
 
 _Reply = tuple[dict[str, Any], bytes | memoryview]
 
@@ -24,20 +24,33 @@ def _decode(arguments: Mapping[str, Any]) -> _Reply:
     """One clip: its frames as raw bytes, how many, and the seconds that took."""
     start = time.perf_counter()
     spec = CacheSpec(arguments["size"], arguments["max_frames"], arguments["fit"])
+    part = Part(**arguments.get("part", {}))
     try:
-        frames = read_clip(Path(arguments["path"]), spec, arguments["decoder"])
+        frames = read_clip(Path(arguments["path"]), spec, arguments["decoder"], part)
     except ClipError as error:
         return {"error": str(error)}, b""
     return {"frames": len(frames), "seconds": time.perf_counter() - start}, frames.data.cast("B")
 
 
+def _measure(arguments: Mapping[str, Any]) -> _Reply:
+    """One clip decoded for nothing but its number of frames, and a hash of what they show."""
+    meta, payload = _decode(arguments)
+    return {**meta, "digest": hashlib.blake2b(payload, digest_size=16).hexdigest()}, b""
+
+
 def _synthesise(arguments: Mapping[str, Any]) -> _Reply:
     """Both clips of a scene of the synthetic data set, written as files."""
+    from pvnas_bench.video import _synthetic
+
     _synthetic.write_pair(Path(arguments["folder"]), **arguments["clip"])
     return {}, b""
 
 
-TASKS: Mapping[str, Callable[[Mapping[str, Any]], _Reply]] = {"decode": _decode, "synthesise": _synthesise}
+TASKS: Mapping[str, Callable[[Mapping[str, Any]], _Reply]] = {
+    "decode": _decode,
+    "measure": _measure,
+    "synthesise": _synthesise,
+}
 
 
 def main() -> None:

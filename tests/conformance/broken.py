@@ -127,7 +127,7 @@ class OpensFiles(Sound):
 
 class ReadsPastTheStore(Sound):
     def step(self) -> None:
-        self.problem._bench.store._pixels.mean()
+        self.problem._bench.store._pixels[0].mean()
         super().step()
 
 

@@ -1,6 +1,8 @@
 """Batches against torch.nn.functional, and what chance may and may not change."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from pvnas_bench import video
+from pvnas_bench.errors import UsageError
 from pvnas_bench.video._sampling import segment_centres
+
+from .conftest import moving_picture
 
 EVERY = np.arange(12)
 
@@ -192,6 +197,54 @@ def test_unused_frames_are_not_read(store: video.ClipStore) -> None:
     (batch,) = video.clip_batches(store, EVERY, batch_size=12, train=True, rng=0, crop_scale=(0.5, 0.5))
     replace(batch, store=Store()).clips(2, 16)  # type: ignore[arg-type]
     assert read == [2 * 20 * 20 * 3] * 12
+
+
+def test_without_a_cache_batches_are_the_same(store: video.ClipStore, tmp_path: Path) -> None:
+    direct = video.prepare(store.dataset, store.spec, cache_dir=tmp_path, workers=2, cached=False)
+    torch_state = torch.get_rng_state()
+    for train in (True, False):
+        kept = list(video.clip_batches(store, EVERY, batch_size=5, train=train, rng=3))
+        decoded = video.clip_batches(direct, EVERY, batch_size=5, train=train, rng=3)
+        for one, other in zip(kept, decoded, strict=True):
+            assert torch.equal(one.clips(4, 16), other.clips(4, 16)) and torch.equal(one.labels, other.labels)
+            assert torch.equal(one.clips(6, 32), other.clips(6, 32))
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    part = direct.subset(np.array([7, 2]))
+    (batch,) = video.clip_batches(part, np.array([1]), batch_size=1, train=False)
+    (same,) = video.clip_batches(store, np.array([2]), batch_size=1, train=False)
+    assert torch.equal(batch.clips(4, 16), same.clips(4, 16))
+
+
+def test_without_a_cache_an_epoch_may_be_left_early(store: video.ClipStore, tmp_path: Path) -> None:
+    direct = video.prepare(store.dataset, store.spec, cache_dir=tmp_path, workers=1, cached=False)
+    epochs = [video.clip_batches(direct, EVERY, batch_size=4, train=False) for _ in range(2)]
+    firsts = [next(epoch) for epoch in epochs]  # two epochs at once, as search-train and search-val
+    assert torch.equal(firsts[0].clips(2, 16), firsts[1].clips(2, 16))
+
+
+def test_without_a_cache_a_clip_that_is_gone_is_named(tmp_path: Path, write: Callable[..., Path]) -> None:
+    for n in range(8):
+        write(tmp_path / "data" / "ab"[n % 2] / f"{n}.mp4", moving_picture(5, seed=n))
+    dataset = video.open_dataset(str(tmp_path / "data"))
+    direct = video.prepare(dataset, video.CacheSpec(16, 4), cache_dir=tmp_path / "cache", workers=1, cached=False)
+    dataset.path(3).unlink()
+    with pytest.raises(UsageError, match=r"clip 'a/6.mp4' cannot be read any more \(no such file\): restore"):
+        list(video.clip_batches(direct, np.arange(8), batch_size=4, train=False))
+    with pytest.raises(UsageError, match=r"clip 'a/6.mp4' cannot be read any more \(no such file\): restore"):
+        direct.frames(3)
+
+
+def test_crops_of_one_side_are_resized_as_each_alone(store: video.ClipStore) -> None:
+    (batch,) = video.clip_batches(store, EVERY, batch_size=12, train=True, rng=0, crop_scale=(0.8, 0.85))
+    clips = batch.clips(4, 24)
+    boxes = batch._random_boxes(np.random.Generator(np.random.PCG64(batch.seed)))
+    assert len(set(boxes[:, 2].tolist())) == 3
+    for n, (top, left, side) in enumerate(boxes.tolist()):
+        alone = [
+            video.images(frame[None, top : top + side, left : left + side], 24)[0]
+            for frame in store.frames(int(batch.indices[n]))
+        ]
+        assert all(any(torch.equal(shown, frame) for frame in alone) for shown in clips[n])
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_bad_tables(manifest: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_bytes(b"path,label\n\xff\xfe,walk\n")
     assert "UTF-8" in refused(tmp_path / "bad.csv")
     (tmp_path / "quote.csv").write_text('path,label\n"a,b\n')
-    assert "cannot read the manifest" in refused(tmp_path / "quote.csv")
+    assert "expected CSV text in UTF-8" in refused(tmp_path / "quote.csv")
     (tmp_path / "empty.csv").write_text("")
     assert "needs one column 'path'" in refused(tmp_path / "empty.csv")
 

@@ -15,7 +15,7 @@ import pytest
 
 from pvnas_bench import video
 from pvnas_bench.errors import UsageError
-from pvnas_bench.video import _store
+from pvnas_bench.video import _prepare, _shards
 from pvnas_bench.video._decode import read_clip
 
 SPEC = video.CacheSpec(24, 8)
@@ -32,7 +32,7 @@ def test_frames_are_those_decoded_directly(store: video.ClipStore) -> None:
 
 
 def test_frames_are_views_of_one_mapped_file(store: video.ClipStore) -> None:
-    everything = store._pixels
+    (everything,) = store._pixels
     assert all(np.shares_memory(store.frames(i), everything) for i in range(len(store)))
     assert not store.frames(0).flags.writeable
     assert everything.shape == (int(store.lengths.sum()), 40, 40, 3)
@@ -54,11 +54,11 @@ def test_decoded_once(folder: Callable[[dict[str, int]], Path], tmp_path: Path) 
 def test_the_key_holds_all_that_changes_the_frames(folder: Callable[[dict[str, int]], Path]) -> None:
     dataset = video.open_dataset(str(folder({"a": 2, "b": 2})))
     keys = {
-        _store._key(dataset, SPEC, "decord"),
-        _store._key(dataset, SPEC, "pyav"),
-        _store._key(replace(dataset, fingerprint="x"), SPEC, "decord"),
+        _prepare.cache_path(dataset, SPEC, "decord", None).name,
+        _prepare.cache_path(dataset, SPEC, "pyav", None).name,
+        _prepare.cache_path(replace(dataset, fingerprint="x"), SPEC, "decord", None).name,
         *(
-            _store._key(dataset, replace(SPEC, **part), "decord")
+            _prepare.cache_path(dataset, replace(SPEC, **part), "decord", None).name
             for part in ({"size": 25}, {"max_frames": 9}, {"fit": "crop"})
         ),
     }
@@ -104,7 +104,18 @@ def test_a_class_without_a_readable_train_clip(folder: Callable[[dict[str, int]]
     assert list((tmp_path / "cache" / "clips").iterdir()) == []
 
 
-def test_a_killed_prepare_leaves_nothing_that_looks_complete(
+def assert_goes_on(dataset: video.Dataset, cache: Path, done: int) -> None:
+    """A `prepare` decodes only what an earlier one has not, and ends with the store of one that was not stopped."""
+    calls: list[int] = []
+    store = video.prepare(dataset, SPEC, cache_dir=cache, workers=1, progress=lambda at, total: calls.append(at))
+    assert calls == list(range(done + 1, len(dataset) + 1))
+    whole = video.prepare(dataset, SPEC, cache_dir=cache.with_name("other"), workers=1)
+    assert len(store) == len(whole) == len(dataset)
+    for i in range(len(store)):
+        np.testing.assert_array_equal(store.frames(i), whole.frames(i))
+
+
+def test_a_killed_prepare_leaves_nothing_that_looks_complete_and_the_next_one_goes_on(
     folder: Callable[[dict[str, int]], Path], tmp_path: Path
 ) -> None:
     root, cache = folder({"a": 10, "b": 10}), tmp_path / "cache"
@@ -121,30 +132,130 @@ video.prepare(dataset, video.CacheSpec(24, 8), cache_dir=pathlib.Path({str(cache
     assert killed.returncode == -signal.SIGKILL
     left = list((cache / "clips").iterdir())
     assert len(left) == 1 and left[0].name.endswith(".partial")
-    store = video.prepare(video.open_dataset(str(root)), SPEC, cache_dir=cache, workers=1)
-    assert len(store) == 20
-    assert [entry.name for entry in (cache / "clips").iterdir()] == [_store._key(store.dataset, SPEC, "decord")]
+    dataset = video.open_dataset(str(root))
+    assert_goes_on(dataset, cache, 7)
+    assert [entry.name for entry in (cache / "clips").iterdir()] == [
+        _prepare.cache_path(dataset, SPEC, "decord", None).name
+    ]
 
 
-def test_an_interrupted_prepare_stops_its_workers(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -> None:
+def test_an_interrupted_prepare_stops_its_workers_and_the_next_one_goes_on(
+    folder: Callable[[dict[str, int]], Path], tmp_path: Path
+) -> None:
     dataset = video.open_dataset(str(folder({"a": 10, "b": 10})))
 
     def interrupt(done: int, total: int) -> None:
-        raise KeyboardInterrupt
+        if done == 7:
+            raise KeyboardInterrupt
 
     before = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         video.prepare(dataset, SPEC, cache_dir=tmp_path / "cache", workers=2, progress=interrupt)
     assert time.monotonic() - before < 20
-    assert list((tmp_path / "cache" / "clips").iterdir()) == []
     if Path("/proc/self/task").is_dir():
         children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
         assert not [c for c in children if b"pvnas_bench.video._worker" in Path(f"/proc/{c}/cmdline").read_bytes()]
+    assert_goes_on(dataset, tmp_path / "cache", 7)
+
+
+@pytest.fixture
+def stopped(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -> tuple[video.Dataset, Path]:
+    """A data set of 20 clips, and the folder that a filling of two shards left after 12 of them."""
+    dataset = video.open_dataset(str(folder({"a": 10, "b": 10})))
+
+    def interrupt(done: int, total: int) -> None:
+        if done == 12:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_shards, "SHARD_BYTES", 8 * 8 * SPEC.frame_bytes)
+        with pytest.raises(KeyboardInterrupt):
+            video.prepare(dataset, SPEC, cache_dir=tmp_path / "cache", workers=1, progress=interrupt)
+    (left,) = (tmp_path / "cache" / "clips").iterdir()
+    assert sorted(file.name for file in left.iterdir()) == ["frames-00000.u8", "frames-00001.u8", "journal"]
+    return dataset, left
+
+
+def test_a_filling_goes_on_in_the_shard_that_it_was_in(stopped: tuple[video.Dataset, Path], tmp_path: Path) -> None:
+    assert_goes_on(stopped[0], tmp_path / "cache", 12)
+
+
+def test_a_clip_that_was_cut_short_is_decoded_again(stopped: tuple[video.Dataset, Path], tmp_path: Path) -> None:
+    dataset, left = stopped
+    os.truncate(left / "frames-00001.u8", int(3.5 * 8 * SPEC.frame_bytes))
+    assert_goes_on(dataset, tmp_path / "cache", 11)
+
+
+def test_a_clip_that_was_damaged_is_decoded_again(stopped: tuple[video.Dataset, Path], tmp_path: Path) -> None:
+    dataset, left = stopped
+    with (left / "frames-00001.u8").open("r+b") as file:
+        file.seek(2 * 8 * SPEC.frame_bytes + 5)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))
+    assert_goes_on(dataset, tmp_path / "cache", 10)
+
+
+def test_a_journal_that_was_cut_short(stopped: tuple[video.Dataset, Path], tmp_path: Path) -> None:
+    dataset, left = stopped
+    os.truncate(left / "journal", 9 * _shards.INDEX_TYPE.itemsize + 3)
+    assert_goes_on(dataset, tmp_path / "cache", 9)
+
+
+def test_shards(store: video.ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_shards, "SHARD_BYTES", 20 * store.spec.frame_bytes)
+    parts = video.prepare(store.dataset, store.spec, cache_dir=tmp_path, workers=1)
+    assert [len(shard) for shard in parts._pixels] == [24, 23, 28, 24]
+    backwards = parts.subset(np.arange(12)[::-1])
+    for i in range(12):
+        np.testing.assert_array_equal(parts.frames(i), store.frames(i))
+        np.testing.assert_array_equal(backwards.frames(11 - i), store.frames(i))
+
+
+def test_what_the_disk_must_hold_is_said_before(
+    folder: Callable[[dict[str, int]], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = video.open_dataset(str(folder({"a": 10, "b": 10})))
+    spec, frame = video.CacheSpec(24, 100), 24 * 24 * 3
+    free = 20 * 100 * frame
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=free))
+    said: list[video.DiskNeed] = []
+    events: list[str] = []
+
+    def announce(need: video.DiskNeed) -> None:
+        said.append(need)
+        events.append("said")
+
+    video.prepare(
+        dataset, spec, cache_dir=tmp_path / "1", announce=announce, progress=lambda *_: events.append("decoded")
+    )
+    assert events == ["said", *["decoded"] * 20]
+    assert (said[0].bytes, said[0].most, said[0].free) == (20 * 100 * frame, True, free)
+    free = 500 * frame  # less than the most, more than the 20 frames of each clip
+    video.prepare(dataset, spec, cache_dir=tmp_path / "2", announce=announce)
+    assert (said[1].bytes, said[1].most) == (round(1.1 * 20 * 20 * frame), False)
+    free = 430 * frame
+    with pytest.raises(
+        UsageError, match=r"needs about 760 KB in '.*3/clips', where 743 KB are free: make room, set PV"
+    ):
+        video.prepare(dataset, spec, cache_dir=tmp_path / "3")
+    assert not (tmp_path / "3").exists()
+
+
+def test_without_a_cache_clips_are_decoded_to_the_same_frames(store: video.ClipStore, tmp_path: Path) -> None:
+    direct = video.prepare(store.dataset, store.spec, cache_dir=tmp_path, workers=2, cached=False)
+    assert isinstance(direct, video.DirectStore)
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["index.npy", "store.json"]
+    np.testing.assert_array_equal(direct.lengths, store.lengths)
+    part = direct.subset(np.array([7, 2]))
+    np.testing.assert_array_equal(part.frames(0), store.frames(7))
+    np.testing.assert_array_equal(part.frames(1), store.frames(2))
 
 
 def test_someone_elses_partial_folder_is_left_alone(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -> None:
     dataset = video.open_dataset(str(folder({"a": 4, "b": 4})))
-    key = _store._key(dataset, SPEC, "decord")
+    key = _prepare.cache_path(dataset, SPEC, "decord", None).name
     alive, gone = (tmp_path / "clips" / f".{key}-{process}-x.partial" for process in (os.getpid(), 2**22 + 1))
     alive.mkdir(parents=True)
     gone.mkdir()
@@ -155,8 +266,8 @@ def test_someone_elses_partial_folder_is_left_alone(folder: Callable[[dict[str, 
 def test_a_damaged_cache_is_an_error(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -> None:
     dataset = video.open_dataset(str(folder({"a": 4, "b": 4})))
     video.prepare(dataset, SPEC, cache_dir=tmp_path)
-    target = tmp_path / "clips" / _store._key(dataset, SPEC, "decord")
-    with (target / "frames.u8").open("ab") as file:
+    target = tmp_path / "clips" / _prepare.cache_path(dataset, SPEC, "decord", None).name
+    with (target / "frames-00000.u8").open("ab") as file:
         file.write(b"x")
     with pytest.raises(UsageError, match=r"damaged .*wrong size.*delete that folder"):
         video.prepare(dataset, SPEC, cache_dir=tmp_path)

@@ -1,0 +1,142 @@
+"""The files of a cache while they are filled: shards of frames, and a journal by which a filling goes on."""
+
+import os
+import zlib
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+SHARD_BYTES = 1 << 30
+"""A shard that has reached this size gets no further clip; clips are never divided."""
+INDEX_TYPE = np.dtype([("clip", "<i8"), ("shard", "<i4"), ("start", "<i8"), ("length", "<i4"), ("crc", "<u4")])
+"""A clip: its number, the shard, its first frame there, its frames, and the CRC-32 of them."""
+_JOURNAL, _INDEX = "journal", "index.npy"
+
+
+def shard_path(folder: Path, shard: int) -> Path:
+    """The file of a shard."""
+    return folder / f"frames-{shard:05d}.u8"
+
+
+class ShardWriter:
+    """Appends clips to shards. What is in the journal is in the shards: both outlive a killed process.
+
+    A shard is on the disk before the next one begins; only the clips of the last one are checked when a filling goes
+    on, for those may be damaged if the machine itself went down.
+    """
+
+    def __init__(self, folder: Path, frame_bytes: int) -> None:
+        self._folder, self._frame_bytes = folder, frame_bytes
+        self._records = self._recovered()
+        self._journal = (folder / _JOURNAL).open("ab", buffering=0)
+        self._shard: IO[bytes] | None = None
+        self._number = int(self._records["shard"].max(initial=0))
+        self._frames = 0
+        if shard_path(folder, self._number).exists():
+            self._shard = shard_path(folder, self._number).open("ab", buffering=0)
+            self._frames = self._shard.tell() // frame_bytes
+
+    @property
+    def done(self) -> NDArray[np.int64]:
+        """Clips that were there when the filling began."""
+        return np.ascontiguousarray(self._records["clip"])
+
+    def write(self, clip: int, payload: bytearray, frames: int) -> None:
+        """Append a clip; an empty payload notes only how many frames it has.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        start = self._frames
+        if payload:
+            if self._shard is not None and self._shard.tell() >= SHARD_BYTES:
+                self._finish_shard()
+                self._number += 1
+            if self._shard is None:
+                self._shard = shard_path(self._folder, self._number).open("ab", buffering=0)
+                start = self._frames = 0
+            _write_all(self._shard, payload)
+            self._frames += frames
+        record = np.array([(clip, self._number, start, frames, zlib.crc32(payload))], dtype=INDEX_TYPE)
+        _write_all(self._journal, record.tobytes())
+
+    def finish(self) -> None:
+        """Bring everything to the disk, and turn the journal into an index in the order of the clips."""
+        self._finish_shard()
+        self._journal.close()
+        index = np.fromfile(self._folder / _JOURNAL, dtype=INDEX_TYPE)
+        np.save(self._folder / _INDEX, index[np.argsort(index["clip"])], allow_pickle=False)
+        (self._folder / _JOURNAL).unlink()
+
+    def close(self) -> None:
+        """Free the files, whatever they hold."""
+        self._journal.close()
+        if self._shard is not None:
+            self._shard.close()
+
+    def _finish_shard(self) -> None:
+        if self._shard is not None:
+            os.fsync(self._shard.fileno())
+            self._shard.close()
+            self._shard = None
+
+    def _recovered(self) -> NDArray[np.void]:
+        """The journal up to the first clip that is not whole in the last shard; files are cut to match it."""
+        path = self._folder / _JOURNAL
+        if not path.exists():
+            return np.zeros(0, dtype=INDEX_TYPE)
+        whole = path.stat().st_size // INDEX_TYPE.itemsize
+        records = np.fromfile(path, dtype=INDEX_TYPE, count=whole)
+        last = int(records["shard"].max(initial=0))
+        shard = shard_path(self._folder, last)
+        end = 0
+        if shard.exists():
+            pixels = np.fromfile(shard, dtype=np.uint8)
+            for at in np.flatnonzero(records["shard"] == last):
+                first = int(records["start"][at]) * self._frame_bytes
+                after = first + int(records["length"][at]) * self._frame_bytes
+                if after > len(pixels) or zlib.crc32(pixels[first:after].data) != records["crc"][at]:
+                    records = records[:at]
+                    break
+                end = after
+            os.truncate(shard, end)
+        os.truncate(path, len(records) * INDEX_TYPE.itemsize)
+        return records
+
+
+def load_index(folder: Path) -> NDArray[np.void]:
+    """The clips of a finished cache, ascending.
+
+    Raises:
+        OSError, ValueError: there is none, or it is damaged.
+    """
+    index: NDArray[np.void] = np.load(folder / _INDEX, allow_pickle=False)
+    if index.dtype != INDEX_TYPE:
+        raise ValueError(f"{_INDEX} has other columns")
+    return index
+
+
+def map_shards(folder: Path, index: NDArray[np.void], size: int) -> tuple[NDArray[np.uint8], ...]:
+    """The shards, (frames, S, S, 3) each, mapped and not read.
+
+    Raises:
+        OSError, ValueError: one is missing or has the wrong size.
+    """
+    shards = []
+    for number in range(int(index["shard"].max(initial=-1)) + 1):
+        own = index[index["shard"] == number]
+        shape = (int((own["start"] + own["length"]).max(initial=0)), size, size, 3)
+        path = shard_path(folder, number)
+        if path.stat().st_size != np.prod(shape, dtype=np.int64):
+            raise ValueError(f"{path.name} has the wrong size")
+        shards.append(np.memmap(path, dtype=np.uint8, mode="r", shape=shape).view(np.ndarray))
+    return tuple(shards)
+
+
+def _write_all(file: IO[bytes], content: bytes | bytearray) -> None:
+    """Unbuffered files may take only a part of what they are given."""
+    view = memoryview(content)
+    while view:
+        view = view[file.write(view) :]

@@ -1,0 +1,109 @@
+"""Examining a data set: every clip decoded once, and what is wrong with it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvnas_bench.video import _pool
+from pvnas_bench.video._dataset import SPLITS, Dataset
+from pvnas_bench.video._jobs import CLIP_SECONDS, DecodeJobs, decoder_of
+from pvnas_bench.video._spec import CacheSpec
+
+_SIZE, _FRAMES = 32, 16
+"""What is compared of two clips: pictures at this side, the centres of so many uniform segments."""
+_DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is wrong with a data set; all empty where nothing is.
+
+    Attributes:
+        clips: examined.
+        corrupt: path and reason of each clip that cannot be read.
+        too_short: path and frames of each clip with fewer than asked for.
+        duplicates: paths that show the same pictures, within one split.
+        leaks: paths that show the same pictures, with the split of each, in more than one split.
+        shared_subjects: subjects with clips in more than one split, and those splits.
+    """
+
+    clips: int
+    corrupt: tuple[tuple[str, str], ...]
+    too_short: tuple[tuple[str, int], ...]
+    duplicates: tuple[tuple[str, ...], ...]
+    leaks: tuple[tuple[tuple[str, str], ...], ...]
+    shared_subjects: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def __bool__(self) -> bool:
+        return any((self.corrupt, self.too_short, self.duplicates, self.leaks, self.shared_subjects))
+
+
+def verify(
+    dataset: Dataset,
+    *,
+    min_frames: int = 2,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    decoder: str | None = None,
+) -> Findings:
+    """Decode every clip in parallel, in processes that can be killed, and say what is wrong.
+
+    Clips count as the same where they decode to the same pictures, whatever file holds them; a clip that was encoded
+    anew is another one.
+
+    Args:
+        min_frames: a clip with fewer is too short.
+        workers: processes that decode; by default one per usable core.
+        progress: called with (clips done, clips in all).
+        decoder: 'decord' or 'pyav'; by default decord where it is installed.
+    """
+    spec = CacheSpec(_SIZE, max(_FRAMES, min_frames))
+    jobs = DecodeJobs(dataset, spec, decoder_of(dataset, decoder), np.arange(len(dataset)))
+    lengths = np.zeros(len(dataset), dtype=np.int32)
+    digests = np.zeros((len(dataset), _DIGEST_BYTES), dtype=np.uint8)
+    reasons: dict[int, str] = {}
+    answers = _pool.run("measure", jobs, workers=workers or _pool.usable_cores(), timeout=CLIP_SECONDS)
+    for done, answer in enumerate(answers, start=1):
+        if answer.error is not None:
+            reasons[answer.job] = answer.error
+        else:
+            lengths[answer.job] = answer.meta["frames"]
+            digests[answer.job] = np.frombuffer(bytes.fromhex(answer.meta["digest"]), dtype=np.uint8)
+        if progress is not None:
+            progress(done, len(dataset))
+    groups = [
+        [(str(dataset.paths[clip]), str(dataset.splits[clip])) for clip in group] for group in _same(digests, lengths)
+    ]
+    return Findings(
+        clips=len(dataset),
+        corrupt=tuple((str(dataset.paths[clip]), reasons[clip]) for clip in sorted(reasons)),
+        too_short=tuple(
+            (str(dataset.paths[clip]), int(lengths[clip]))
+            for clip in np.flatnonzero((lengths > 0) & (lengths < min_frames))
+        ),
+        duplicates=tuple(tuple(path for path, _ in group) for group in groups if len({s for _, s in group}) == 1),
+        leaks=tuple(tuple(group) for group in groups if len({s for _, s in group}) > 1),
+        shared_subjects=tuple(_shared(dataset)),
+    )
+
+
+def _same(digests: NDArray[np.uint8], lengths: NDArray[np.int32]) -> Iterator[NDArray[np.int64]]:
+    """Clips of one digest, in groups of two or more, by the first of each."""
+    readable = np.flatnonzero(lengths)
+    keys = np.ascontiguousarray(digests[readable]).view(f"V{_DIGEST_BYTES}").ravel()
+    order = np.argsort(keys, kind="stable")
+    begins = np.flatnonzero(np.concatenate([[True], keys[order][1:] != keys[order][:-1]])) if len(keys) else order
+    groups = (np.sort(readable[group]) for group in np.split(order, begins[1:]) if len(group) > 1)
+    yield from sorted(groups, key=lambda group: int(group[0]))
+
+
+def _shared(dataset: Dataset) -> Iterator[tuple[str, tuple[str, ...]]]:
+    seen = np.zeros((len(dataset.subject_names), len(SPLITS)), dtype=np.bool_)
+    for number, split in enumerate(SPLITS):
+        subjects = dataset.subjects[dataset.splits == split]
+        seen[subjects[subjects >= 0], number] = True
+    for subject in np.flatnonzero(seen.sum(axis=1) > 1):
+        splits = tuple(split for split, there in zip(SPLITS, seen[subject], strict=True) if there)
+        yield dataset.subject_names[subject], splits

@@ -1,0 +1,267 @@
+"""What a reader is told, and what readers share: lines, columns, paths and class names."""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from pvnas_bench.errors import UsageError
+from pvnas_bench.video._table import Row
+
+VIDEO_SUFFIXES = {
+    f".{suffix}"
+    for suffix in ("3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "ogv", "webm", "wmv")
+}
+CLASS_LISTS = ("classInd.txt", "category.txt", "classes.txt", "labels.txt", "label_map.txt", "label_map_*.txt")
+ANNOTATION_FOLDERS = (
+    "",
+    "annotations",
+    "annotation",
+    "labels",
+    "lists",
+    "splits",
+    "ucfTrainTestlist",
+    "testTrainMulti_7030_splits",
+    "test_train_splits",
+)
+"""Where lists lie beside the clips."""
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The annotation files of one split.
+
+    Attributes:
+        files: read one after the other.
+        folder: of the clips they name, below the root; '' is the root.
+    """
+
+    files: tuple[Path, ...] = ()
+    folder: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a reader is told of a data set.
+
+    Attributes:
+        root: the folder that the rows' paths are relative to.
+        splits: 'train', 'val', 'test' → annotation files; empty where the layout has none.
+        classes: the names, in the order of their numbers; () where the data itself names them.
+        path: pattern of a clip's path in the words of the layout's columns; '' to find out.
+        suffix: of the clips' files, where a layout names clips without one; '' to find out.
+        fold: which of several official splits.
+    """
+
+    root: Path
+    splits: Mapping[str, Lists] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    path: str = ""
+    suffix: str = ""
+    fold: int = 1
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A way in which people keep data sets.
+
+    Attributes:
+        find: what a folder holds in this layout for one of several folds, or None; it looks at names and first lines.
+        read: the rows, one at a time.
+    """
+
+    name: str
+    description: str
+    find: Callable[[Path, int], Source | None]
+    read: Callable[[Source], Iterator[Row]]
+
+
+def annotation_files(root: Path, *patterns: str) -> list[Path]:
+    """Files of these patterns in the folder and where lists usually lie below it, by name."""
+    found = {
+        file
+        for below in ANNOTATION_FOLDERS
+        for pattern in patterns
+        for file in (root / below).glob(pattern)
+        if file.is_file()
+    }
+    return sorted(found)
+
+
+def by_split(files: list[Path]) -> dict[str, Lists]:
+    """Files by the split that their name says. Where none is for test, validation is what results are reported on."""
+    found: dict[str, Lists] = {}
+    for file in files:
+        words = re.split(r"[^a-z]+", file.stem.lower())
+        for split, names in SPLIT_NAMES.items():
+            if any(name in words for name in names) and split not in found:
+                found[split] = Lists((file,))
+                break
+    return with_test(found)
+
+
+SPLIT_NAMES = {
+    "train": ("train", "training", "trainlist"),
+    "val": ("val", "validation", "validate", "valid"),
+    "test": ("test", "testing", "testlist"),
+}
+"""How files and folders name a split."""
+
+
+def with_test(splits: dict[str, Lists]) -> dict[str, Lists]:
+    """The splits with val as test where there is no other: hidden labels are what test often means."""
+    if "test" not in splits and "val" in splits:
+        return {**{name: lists for name, lists in splits.items() if name != "val"}, "test": splits["val"]}
+    return splits
+
+
+def text_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Where each line that is not empty stands (for messages), and its text.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield f"{path.name}, line {number}", line.strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error, "text in UTF-8") from None
+
+
+def csv_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[str, dict[str, str]]]:
+    """Where each row of a CSV with a header stands, and its columns by name.
+
+    Raises:
+        UsageError: the file cannot be read, a column comes twice, or a row has other columns than the first line.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            header = [column.strip() for column in next(reader, [])]
+            for row in reader:
+                if row:
+                    where = f"{path.name}, line {reader.line_num}"
+                    if len(row) != len(header):
+                        raise UsageError(
+                            f"{where}: {len(row)} columns, but the first line names {len(header)}: correct the line "
+                            "(a comma inside a value needs quotes)"
+                        )
+                    yield where, {column: value.strip() for column, value in zip(header, row, strict=True)}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _unreadable(path, error, "CSV text in UTF-8") from None
+
+
+def csv_header(path: Path) -> list[str]:
+    """Names of the columns of a CSV; [] where it has no readable first line."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return [column.strip() for column in next(csv.reader(file), [])]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+
+
+def json_entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a JSON array, one at a time: no more than one chunk of the file is held.
+
+    Raises:
+        UsageError: the file is not such an array.
+    """
+    decoder, text, number = json.JSONDecoder(), "", 0
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            text = file.read(_CHUNK).lstrip()
+            if not text.startswith("["):
+                raise ValueError("it does not begin with [")
+            text = text[1:]
+            while True:
+                text = text.lstrip(" \t\r\n,")
+                if text.startswith("]"):
+                    return
+                try:
+                    entry, end = decoder.raw_decode(text)
+                except ValueError:
+                    more = file.read(_CHUNK)
+                    if not more:
+                        raise
+                    text += more
+                    continue
+                number += 1
+                if not isinstance(entry, dict):
+                    raise ValueError(f"entry {number} is no object")
+                yield f"{path.name}, entry {number}", entry
+                text = text[end:]
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error, "a JSON array of objects") from None
+
+
+def _unreadable(path: Path, error: Exception, expected: str) -> UsageError:
+    return UsageError(f"cannot read {str(path)!r} ({error}): expected {expected}")
+
+
+def inside(path: str, where: str) -> str:
+    """A path relative to the data set's folder, with slashes.
+
+    Raises:
+        UsageError: it leaves the folder.
+    """
+    if path[:1] != "/" and "\\" not in path and ":" not in path:  # as nearly all are
+        parts = [part for part in path.split("/") if part not in ("", ".")]
+        if parts and ".." not in parts and "\0" not in path:
+            return "/".join(parts)
+    windows = PureWindowsPath(path)  # splits at either slash, so it sees what any system would follow
+    if windows.anchor or ".." in windows.parts or "\0" in path:
+        raise UsageError(f"{where}: the path {path!r} leaves the manifest's folder: give it relative to that folder")
+    return PurePosixPath(path).as_posix()
+
+
+def class_names(path: Path) -> tuple[str, ...]:
+    """Class names from a file of one name per line, or ``number name``.
+
+    Raises:
+        UsageError: the file cannot be read, or numbers do not count up from 0 or 1.
+    """
+    lines = [line for _, line in text_lines(path)]
+    numbered = [re.fullmatch(r"(\d+)\s+(\S.*)", line) for line in lines]
+    if lines and all(numbered):
+        pairs = sorted((int(match[1]), match[2]) for match in numbered if match)
+        first = pairs[0][0]
+        if first in (0, 1) and [number for number, _ in pairs] == list(range(first, first + len(pairs))):
+            return tuple(name for _, name in pairs)
+        raise UsageError(f"the classes of {str(path)!r} are not numbered one after the other from 0 or 1: correct it")
+    return tuple(lines)
+
+
+def named(label: str, classes: tuple[str, ...], where: str) -> str:
+    """The class of a label that is a number, where the names of the classes are known.
+
+    Raises:
+        UsageError: there is no class of that number.
+    """
+    if not classes:
+        return label
+    if not label.isdecimal() or int(label) >= len(classes):
+        raise UsageError(f"{where}: label {label!r}, but the classes are numbered 0 to {len(classes) - 1}: correct one")
+    return classes[int(label)]
+
+
+def found_suffix(source: Source, folder: str, names: Iterator[str]) -> str:
+    """The suffix of clips that lists name without one: '' for folders of images.
+
+    Args:
+        names: of clips; those that come first are looked for.
+    """
+    for name in islice(names, 64):
+        clip = source.root / folder / name
+        if clip.is_dir():
+            return ""
+        for suffix in sorted(VIDEO_SUFFIXES):
+            if clip.with_name(clip.name + suffix).exists():
+                return suffix
+    return ""

@@ -1,0 +1,52 @@
+"""HMDB51's official lists: `<class>_test_split1.txt` with `clip.avi 1` (train), `2` (test) or `0`; three folds."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pvnas_bench.errors import UsageError
+from pvnas_bench.video._table import Row
+from pvnas_bench.video.layouts._source import Layout, Lists, Source, annotation_files, inside, text_lines
+
+_SPLITS = {"1": "train", "2": "test"}
+_CLIPS = ("", "videos", "hmdb51_org", "hmdb51", "rawframes")
+
+
+def find(root: Path, fold: int) -> Source | None:
+    """The lists of a fold, and the folder of class folders."""
+    files = annotation_files(root, f"*_test_split{fold}.txt")
+    if not files:
+        return None
+    label = _label(files[0])
+    folder = next((name for name in _CLIPS if (root / name / label).is_dir()), "")
+    return Source(root, {"": Lists(tuple(files), folder)}, fold=fold)
+
+
+def _label(file: Path) -> str:
+    return re.sub(r"_test_split\d+$", "", file.stem)
+
+
+def read(source: Source) -> Iterator[Row]:
+    """One row per clip that is in the fold. Its subject is the film that it is cut from, which its name begins with.
+
+    Raises:
+        UsageError: a line of another form.
+    """
+    for lists in source.splits.values():
+        for file in lists.files:
+            label = _label(file)
+            for where, line in text_lines(file):
+                clip, _, number = line.rpartition(" ")
+                if not clip or number not in ("0", *_SPLITS):
+                    raise UsageError(f"{where}: expected '<clip> 0|1|2', found {line[:80]!r}")
+                if number == "0":
+                    continue
+                path = inside(f"{label}/{clip.strip()}", where)
+                if (source.root / lists.folder / path).with_suffix("").is_dir():
+                    path = path.rsplit(".", 1)[0]
+                before, found, _ = clip.partition(f"_{label}_")
+                subject = before if found else ""
+                yield Row(f"{lists.folder}/{path}" if lists.folder else path, label, subject, _SPLITS[number])
+
+
+LAYOUT = Layout("hmdb51", "HMDB51's <class>_test_splitN.txt, three folds; by film", find, read)

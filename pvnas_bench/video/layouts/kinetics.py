@@ -1,0 +1,115 @@
+"""Kinetics' official CSV: `label,youtube_id,time_start,time_end,split`, and its clips wherever they were put."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from pvnas_bench.errors import UsageError
+from pvnas_bench.video._table import Row
+from pvnas_bench.video.layouts._source import Layout, Source, annotation_files, by_split, csv_header, csv_rows, inside
+
+_COLUMNS = {"label", "youtube_id", "time_start", "time_end"}
+_CUT = "{youtube_id}_{time_start:06d}_{time_end:06d}"
+_FOLDERS = (
+    "{split}/{label}/",
+    "{split}/{label_}/",
+    "{split}/",
+    "{split}_256/{label_}/",
+    "videos_{split}/{label_}/",
+    "videos_{split}/",
+    "{label}/",
+    "{label_}/",
+    "videos/",
+    "",
+)
+"""Where crawlers put clips; `label_` has underscores for spaces."""
+_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi")
+_SAMPLE = 200
+
+
+def find(root: Path, fold: int) -> Source | None:
+    """CSV files with Kinetics' columns, named after their split."""
+    splits = by_split([file for file in annotation_files(root, "*.csv") if set(csv_header(file)) >= _COLUMNS])
+    return Source(root, splits) if "train" in splits and "test" in splits else None
+
+
+def read(source: Source) -> Iterator[Row]:
+    """One row per line that has a label. A clip that lies uncut, as `<youtube_id>.mp4`, is its part of that file.
+
+    Raises:
+        UsageError: no file lies where any pattern says, or a time is no number of seconds.
+    """
+    for split, lists in source.splits.items():
+        for file in lists.files:
+            if not set(csv_header(file)) >= _COLUMNS:
+                raise UsageError(f"{str(file)!r} lacks a column of {', '.join(sorted(_COLUMNS))}: is it Kinetics' CSV?")
+            pattern = source.path or _pattern(source.root / lists.folder, file, split)
+            for where, values in _values(file, split):
+                path = inside(_fill(pattern, values, where), where)
+                uncut = "time_start" not in pattern
+                yield Row(
+                    f"{lists.folder}/{path}" if lists.folder else path,
+                    str(values["label"]),
+                    split=split,
+                    start=float(values["time_start"]) if uncut else 0.0,
+                    end=float(values["time_end"]) if uncut else float("inf"),
+                )
+
+
+def _values(file: Path, split: str) -> Iterator[tuple[str, dict[str, str | int | float]]]:
+    """What a pattern may name, of each labelled row."""
+    for where, row in csv_rows(file):
+        if not row["label"]:
+            continue
+        try:
+            start, end = (_seconds(row[column]) for column in ("time_start", "time_end"))
+        except ValueError:
+            raise UsageError(f"{where}: time_start and time_end are not numbers of seconds: correct the line") from None
+        yield (
+            where,
+            {
+                "label": row["label"],
+                "label_": row["label"].replace(" ", "_"),
+                "youtube_id": row["youtube_id"],
+                "time_start": start,
+                "time_end": end,
+                "split": row.get("split") or split,
+            },
+        )
+
+
+def _seconds(text: str) -> int | float:
+    """Whole seconds as an integer, as the names of files have them."""
+    value = float(text)
+    return int(value) if value.is_integer() else value
+
+
+def _fill(pattern: str, values: dict[str, str | int | float], where: str) -> str:
+    try:
+        return pattern.format(**values)
+    except (KeyError, ValueError, IndexError, AttributeError) as error:
+        raise UsageError(
+            f"{where}: the path {pattern!r} does not fit ({error}): it may name {', '.join(values)}"
+        ) from None
+
+
+def _pattern(root: Path, file: Path, split: str) -> str:
+    """The pattern by which most of the first clips are found."""
+    sample = list(islice(_values(file, split), _SAMPLE))
+    best, most = "", 0
+    for pattern in (
+        f"{folder}{name}{end}" for name in (_CUT, "{youtube_id}") for folder in _FOLDERS for end in _SUFFIXES
+    ):
+        found = sum((root / _fill(pattern, values, where)).exists() for where, values in sample)
+        if found > most:
+            best, most = pattern, found
+    if not most:
+        example = _fill("{split}/{label}/" + _CUT + ".mp4", sample[0][1], sample[0][0]) if sample else "train/..."
+        raise UsageError(
+            f"none of the first {len(sample)} clips of {file.name} lies in {str(root)!r}, as {example!r} would: "
+            "say where with path in a description .toml"
+        )
+    return best
+
+
+LAYOUT = Layout("kinetics", "Kinetics' CSV (label,youtube_id,time_start,time_end,split)", find, read)

@@ -1,0 +1,89 @@
+"""A CSV manifest: `path,label[,subject][,split]`, and where it is known `time_start,time_end`, `frames`, `sha256`."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pvnas_bench.errors import UsageError
+from pvnas_bench.video._dataset import SPLITS
+from pvnas_bench.video._table import Row
+from pvnas_bench.video.layouts._source import Layout, Lists, Source, csv_header, csv_rows, inside
+
+MANIFEST = "manifest.csv"
+
+
+def find(root: Path, fold: int) -> Source | None:
+    """The manifest of a folder."""
+    path = root / MANIFEST
+    return Source(root, {"": Lists((path,))}) if path.is_file() else None
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a file has the columns of a manifest."""
+    return path.is_file() and {"path", "label"} <= set(csv_header(path))
+
+
+def read(source: Source) -> Iterator[Row]:
+    """The rows of each manifest; where a description names one for each split, its rows need no column `split`.
+
+    Raises:
+        UsageError: the file is no such table, with the number of the first bad line.
+    """
+    for split, lists in source.splits.items():
+        for path in lists.files:
+            _check_header(path)
+            for where, row in csv_rows(path):
+                yield _row(where, row, split, lists.folder)
+
+
+def _check_header(path: Path) -> None:
+    header = csv_header(path)
+    for column in ("path", "label"):
+        if header.count(column) != 1:
+            try:
+                path.read_bytes().decode("utf-8-sig")
+            except (OSError, UnicodeDecodeError) as error:
+                raise UsageError(f"cannot read {str(path)!r} ({error}): expected CSV text in UTF-8") from None
+            raise UsageError(
+                f"the manifest {str(path)!r} needs one column {column!r} but its first line has "
+                f"{header.count(column)}: let it name the columns path,label[,subject][,split]"
+            )
+
+
+def _row(where: str, row: Mapping[str, str], split: str, folder: str) -> Row:
+    path, label, named = row["path"], row["label"], row.get("split")
+    if not path or not label:
+        raise UsageError(f"{where}: the {'label' if path else 'path'} is empty: fill it in or remove the line")
+    path = inside(path, where)
+    if not split and named is not None and named not in SPLITS:
+        near = [name for name in SPLITS if named.lower().startswith(name[:2])]
+        hint = f"did you mean {near[0]!r}?" if near else "use train, val or test, or leave the column out"
+        raise UsageError(f"{where}: unknown split {named!r}: {hint}")
+    if not re.fullmatch("([0-9a-fA-F]{64})?", row.get("sha256", "")):
+        raise UsageError(
+            f"{where}: sha256 {row['sha256']!r} is not 64 hexadecimal digits: correct it or leave it empty"
+        )
+    return Row(
+        f"{folder}/{path}" if folder else path,
+        label,
+        row.get("subject", ""),
+        split or named or "",
+        int(row["frames"]) if row.get("frames", "").isdecimal() else 0,
+        _seconds(where, row, "time_start", 0.0),
+        _seconds(where, row, "time_end", float("inf")),
+        row.get("sha256", ""),
+    )
+
+
+def _seconds(where: str, row: Mapping[str, str], column: str, default: float) -> float:
+    text = row.get(column, "")
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        value = -1.0
+    if not value >= 0:
+        raise UsageError(f"{where}: {column} {text!r} is no number of seconds: correct it or leave it empty")
+    return value
+
+
+LAYOUT = Layout("manifest", "manifest.csv with path,label[,subject][,split][,time_start,time_end][,sha256]", find, read)

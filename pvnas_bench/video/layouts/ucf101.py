@@ -1,0 +1,54 @@
+"""UCF101's official lists, `trainlist01.txt` and `testlist01.txt`, three folds; a subject is a group of a class."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pvnas_bench.errors import UsageError
+from pvnas_bench.video._table import Row
+from pvnas_bench.video.layouts._source import Layout, Lists, Source, annotation_files, inside, text_lines
+
+_GROUP = re.compile(r"_(g\d+)_c\d+")
+_CLIPS = ("", "UCF-101", "UCF101", "videos", "rawframes", "jpegs_256")
+
+
+def find(root: Path, fold: int) -> Source | None:
+    """The lists of a fold, and the folder of class folders."""
+    lists = {
+        split: annotation_files(root, f"{word}list{fold:02d}.txt")
+        for split, word in (("train", "train"), ("test", "test"))
+    }
+    if not all(lists.values()):
+        return None
+    first = next((line for _, line in text_lines(lists["train"][0])), "").split(" ")[0]
+    options = (
+        name for name in _CLIPS if (root / name / first).exists() or (root / name / first).with_suffix("").is_dir()
+    )
+    folder = next(options, "")
+    return Source(root, {split: Lists((files[0],), folder) for split, files in lists.items()}, fold=fold)
+
+
+def read(source: Source) -> Iterator[Row]:
+    """One row per line `class/clip.avi [number]`. Where a clip is a folder of images it has no suffix.
+
+    Raises:
+        UsageError: a line without a class folder.
+    """
+    for split, lists in source.splits.items():
+        images: bool | None = None
+        for file in lists.files:
+            for where, line in text_lines(file):
+                path = inside(re.sub(r"\s+\d+$", "", line), where)
+                label, slash, clip = path.partition("/")
+                if not slash or not clip:
+                    raise UsageError(f"{where}: expected '<class>/<clip>', found {line[:80]!r}")
+                if images is None:
+                    images = (source.root / lists.folder / path).with_suffix("").is_dir()
+                if images:
+                    path = path.rsplit(".", 1)[0]
+                group = _GROUP.search(clip)
+                subject = f"{label}/{group[1]}" if group else ""
+                yield Row(f"{lists.folder}/{path}" if lists.folder else path, label, subject, split)
+
+
+LAYOUT = Layout("ucf101", "UCF101's trainlist0N.txt and testlist0N.txt, three folds; by group", find, read)

@@ -1,0 +1,173 @@
+"""What the cache of clips is worth, what feeding a training costs, how `prepare` scales, what reading a list takes.
+
+Goals: an epoch from the cache takes at most a 20th of the CPU time of decoding it anew with decord or with PyAV; input
+is at most 5 % of a training step; two workers prepare 1.8 times as fast as one; a reader's memory does not grow with
+its list. Ratios are within one run; epochs are in CPU seconds, which other work on the machine changes little.
+"""
+
+import importlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from pvnas_bench import ledger, registry, runtime, seeding, training, video
+from pvnas_bench.network.families import build, cost_model
+from pvnas_bench.protocol import get_protocol
+from pvnas_bench.video import _pool
+from pvnas_bench.video._resize import to_square
+from pvnas_bench.video._sampling import segment_centres
+
+REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+SPEC = video.CacheSpec(44, 32)
+FRAMES, SIZE, CLIPS = 8, 32, 150
+
+ROWS = """
+import resource, sys
+from pathlib import Path
+from pvnas_bench import video
+from pvnas_bench.video import layouts
+path, what = Path(sys.argv[1]), sys.argv[2]
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = peak()
+if what == "reader":
+    source = layouts.Source(path.parent, {"": layouts.Lists((path,))})
+    count = sum(1 for _ in layouts.LAYOUTS["manifest"].read(source))
+else:
+    count = len(video.open_dataset(str(path)))
+print(count, round(peak() - before, 1))
+"""
+
+
+def dataset(name: str) -> video.Dataset:
+    if name == "synthetic_motion":
+        return video.open_dataset(name)
+    if not (REAL / name).exists():
+        pytest.skip("no ../shared/data beside the repository")
+    return video.open_dataset(str(REAL / name))
+
+
+def from_cache(store: video.ClipStore, indices: np.ndarray) -> None:
+    for batch in video.clip_batches(store, indices, batch_size=16, train=False):
+        batch.clips(FRAMES, SIZE)
+
+
+def by_decord(path: Path) -> np.ndarray:
+    decord = importlib.import_module("decord")
+    reader = decord.VideoReader(str(path), width=SIZE, height=SIZE, num_threads=1)
+    return np.asarray(reader.get_batch(segment_centres(len(reader), FRAMES)).asnumpy())
+
+
+def by_pyav(path: Path) -> np.ndarray:
+    with av.open(path) as container:
+        container.streams.video[0].codec_context.thread_count = 1
+        frames = list(container.decode(video=0))
+    return np.stack(
+        [
+            to_square(frames[at].to_ndarray(format="rgb24"), SIZE, "squash")
+            for at in segment_centres(len(frames), FRAMES)
+        ]
+    )
+
+
+def decoding(store: video.ClipStore, indices: np.ndarray, decode: Callable[[Path], np.ndarray]) -> None:
+    for start in range(0, len(indices), 16):
+        chosen = indices[start : start + 16]
+        clips = np.stack([decode(store.dataset.path(int(store.clips[index]))) for index in chosen])
+        torch.from_numpy(clips).to(torch.float32).sub_(0.45 * 255).mul_(1 / (0.225 * 255))
+
+
+def cpu(work: Callable[[], None]) -> float:
+    """CPU seconds of the second of two goes."""
+    work()
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+@pytest.mark.parametrize("name", ["synthetic_motion", "miracl_vc1/words.csv", "nvhand_skel", "surv_fight"])
+def test_epoch(benchmark: BenchmarkFixture, name: str) -> None:
+    store = video.prepare(dataset(name), SPEC)
+    indices = np.arange(len(store))[:: max(len(store) // CLIPS, 1)][:CLIPS]
+    cached = benchmark.pedantic(lambda: cpu(lambda: from_cache(store, indices)), rounds=1)
+    anew = {
+        "decord": cpu(lambda: decoding(store, indices, by_decord)),
+        "PyAV": cpu(lambda: decoding(store, indices, by_pyav)),
+    }
+    ratios = {f"x {decoder}": round(seconds / cached, 1) for decoder, seconds in anew.items()}
+    benchmark.extra_info |= {"clips per CPU second": round(len(indices) / cached), **ratios}
+    print(f"\n{name}:", benchmark.extra_info)
+
+
+@pytest.mark.parametrize("architecture", ["reference", "cheapest"])
+def test_input_stall(benchmark: BenchmarkFixture, architecture: str) -> None:
+    """The share of one epoch of stand-alone training, on one thread, that waits for clips."""
+    space, protocol = registry.get_space("st_default"), get_protocol("quick")
+    store = video.prepare(dataset("synthetic_motion"), SPEC)
+    costs = cost_model(space, len(store.classes))
+    chosen = space.reference
+    if architecture == "cheapest":
+        rng = np.random.default_rng(0)
+        chosen = min((space.sample(rng) for _ in range(200)), key=lambda found: costs(found).macs)
+    with runtime.configured(1, True), seeding.torch_seeded(0, "bench"):
+        network = build(space, chosen, len(store.classes))
+        clock = training.Clock()
+        bench = training.Workbench(store, protocol, torch.device("cpu"), ledger.Ledger(reference=1), clock)
+
+        def epoch() -> float:
+            clock.seconds.clear()
+            training.train(network, costs(chosen).macs, bench, store.indices("train"), epochs=1, seed=0)
+            return clock.seconds["data"] / sum(clock.seconds.values())
+
+        epoch()
+        share = benchmark.pedantic(epoch, rounds=1)
+    benchmark.extra_info |= {"input": f"{share:.1%}", "MMACs": round(costs(chosen).macs / 1e6, 2)}
+    print(f"\n{architecture}:", benchmark.extra_info)
+
+
+def test_prepare_scaling(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    """Wall seconds with one worker over those with two, and the parent's CPU share, which is what cannot scale."""
+    if _pool.usable_cores() < 2:
+        pytest.skip("one core")
+    data = dataset("surv_fight")
+
+    def prepared(workers: int) -> Iterator[float]:
+        wall, own = time.perf_counter(), time.process_time()
+        store = video.prepare(data, SPEC, cache_dir=tmp_path / f"{workers}{wall}", workers=workers)
+        yield time.perf_counter() - wall
+        yield (time.process_time() - own) / store.decode_seconds
+
+    one, serial = prepared(1)
+    two, _ = benchmark.pedantic(lambda: tuple(prepared(2)), rounds=1)
+    benchmark.extra_info |= {"speed-up": round(one / two, 2), "parent's share": f"{serial:.1%}"}
+    print(f"\n{one:.1f} s, then {two:.1f} s:", benchmark.extra_info)
+
+
+@pytest.mark.parametrize("what", ["reader", "data set"])
+def test_a_million_rows(benchmark: BenchmarkFixture, tmp_path: Path, what: str) -> None:
+    """MiB beyond the imports, for 100,000 and 1,000,000 rows of a manifest, each in a process of its own."""
+
+    def mebibytes(rows: int) -> float:
+        path = tmp_path / f"{rows}.csv"
+        with path.open("w") as file:
+            file.write("path,label,subject,split\n")
+            for n in range(rows):
+                split = ("train", "val", "test")[n % 1000 % 3]
+                file.write(f"clips/{n % 400:03d}/{n:011d}_000010_000020.mp4,class {n % 400},s{n % 1000},{split}\n")
+        done = subprocess.run([sys.executable, "-c", ROWS, path, what], check=True, capture_output=True, text=True)
+        count, found = done.stdout.split()
+        assert int(count) == rows
+        return float(found)
+
+    few = mebibytes(100_000)
+    many = benchmark.pedantic(mebibytes, args=(1_000_000,), rounds=1)
+    per_row = (many - few) * 2**20 / 900_000
+    benchmark.extra_info |= {"MiB": [few, many], "bytes per row": round(per_row, 1)}
+    print(f"\n{what}:", benchmark.extra_info)

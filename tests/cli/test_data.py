@@ -1,0 +1,126 @@
+"""The commands about data: listed, examined, shown, made ready, and used by a description without a cache."""
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pvnas_bench.cli import FAILED, INTERRUPTED, OK, USAGE
+
+from .conftest import Cli, process
+
+
+@pytest.fixture
+def described(tiny_dataset: Path, tmp_path: Path) -> Path:
+    """A description of the tiny data set."""
+    path = tmp_path / "mine.toml"
+    path.write_text(f'root = "{tiny_dataset}"\nname = "tiny squares"\nlicence = "CC0"\nflip_safe = false\n')
+    return path
+
+
+def test_list_what_lies_in_a_folder(cli: Cli, described: Path, tiny_dataset: Path) -> None:
+    folder = described.parent
+    shutil.copytree(tiny_dataset, folder / "classes")
+    (folder / "set.csv").write_text("path,label\n")
+    (folder / "empty").mkdir()
+    (folder / "pyproject.toml").write_text("[project]\n")
+    found = {item["name"]: item for item in json.loads(cli("data", "list", folder, "--json").out)}
+    assert found.pop("synthetic_motion")["description"]
+    assert {Path(name).name: item["format"] for name, item in found.items()} == {
+        "classes": "class_folders",
+        "mine.toml": "described",
+        "set.csv": "manifest",
+    }
+    assert "mine.toml  described; CC0" in cli("data", "list", folder).out
+    formats = cli("data", "list", "--formats").out.splitlines()
+    assert [line.split()[0] for line in formats] == (
+        ["manifest", "something", "diving48", "kinetics", "ucf101", "hmdb51", "list", "class_folders"]
+    )
+    assert cli("data", "list", folder / "nowhere").code == USAGE
+
+
+def test_prepare_says_what_it_needs_and_the_licence(cli: Cli, described: Path) -> None:
+    ended = cli("data", "prepare", "--dataset", described, "--workers", 1)
+    assert ended.code == OK
+    assert ended.err.startswith("the cache needs at most 6.69 MB in ")  # 36 clips, 32 frames of 44 × 44 × 3 bytes
+    assert ended.out.splitlines()[0].startswith("tiny squares: 3 classes, 36 clips (")
+    assert ended.out.splitlines()[1] == "licence: CC0"
+
+
+def test_prepare_tolerates_what_it_is_told_to(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_dataset, tmp_path / "mine")
+    for number in range(2, 7):
+        (tmp_path / "mine" / "left" / f"{number:02d}.mp4").write_bytes(b"")
+    refused = cli("data", "prepare", "--dataset", tmp_path / "mine")
+    assert refused.code == USAGE and "accept more with `data prepare --tolerate`" in refused.errors[0]
+    ended = cli("data", "prepare", "--dataset", tmp_path / "mine", "--tolerate", "0.2")
+    assert ended.code == OK and ended.out.count("left out left/") == 5
+
+
+def test_prepare_goes_on_after_ctrl_c(tiny_dataset: Path, tmp_path: Path) -> None:
+    for clip in tiny_dataset.rglob("*.mp4"):
+        for number in range(10):
+            (tmp_path / "many" / clip.parent.name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(clip, tmp_path / "many" / clip.parent.name / f"{number}{clip.name}")
+    cache = {**os.environ, "PVNAS_BENCH_CACHE": str(tmp_path / "cache")}
+    words = ("data", "prepare", "--dataset", tmp_path / "many", "--workers", 1)
+    with process(*words, env=cache) as child:
+        assert child.stderr is not None
+        for line in child.stderr:
+            if line.startswith("clips: ") and not line.startswith("clips: 0%"):
+                child.send_signal(signal.SIGINT)
+                break
+        _, err = child.communicate(timeout=60)
+    if child.returncode == OK:
+        pytest.skip("it was ready before the signal came")
+    assert child.returncode == INTERRUPTED
+    assert err.endswith("interrupted: the same command goes on where it stopped\n")
+    with process(*words, env=cache) as child:
+        out, err = child.communicate(timeout=60)
+    assert child.returncode == OK and "360 clips" in out
+    assert "clips: 0%" not in err
+
+
+def test_verify(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
+    ended = cli("data", "verify", "--dataset", tiny_dataset)
+    assert ended.code == OK
+    assert ended.out.startswith("tiny") and "36 clips, 0 corrupt, 0 too short, 0 duplicate, 0 leaking" in ended.out
+    root = tmp_path / "mine"
+    shutil.copytree(tiny_dataset, root)
+    (root / "down" / "00.mp4").write_bytes(b"")
+    for copy in ("left/copy1.mp4", "left/copy2.mp4"):
+        shutil.copy(root / "left" / "03.mp4", root / copy)
+    ended = cli("data", "verify", "--dataset", root, "--min-frames", 8)
+    assert ended.code == FAILED
+    lines = ended.out.splitlines()
+    assert lines[0] == "corrupt down/00.mp4: zero bytes"
+    assert lines[1].split()[0] in ("duplicate", "leak") and "left/copy1.mp4" in lines[1]
+    assert lines[-1].startswith("mine: 38 clips, 1 corrupt, 0 too short, ")
+    found = json.loads(cli("data", "verify", "--dataset", root, "--min-frames", 9, "--json").out)
+    assert found["corrupt"] == [["down/00.mp4", "zero bytes"]] and len(found["too_short"]) == 37
+
+
+def test_show(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
+    words = ("data", "show", "--dataset", tiny_dataset, "--output", tmp_path / "sheets")
+    ended = cli(*words, "--class", "left", "--clips", 3, "--frames", 4)
+    assert ended.code == OK and ended.last_line == str(tmp_path / "sheets" / "001-left.png")
+    assert np.asarray(Image.open(ended.last_line)).shape == (2 * 16 + 3 * 116, 4 * 100 + 4, 3)
+    assert "has no class 'up': it has down, left, right" in cli(*words, "--class", "up").errors[0]
+
+
+def test_a_run_on_a_description_without_a_cache_ends_the_same(cli: Cli, described: Path, tmp_path: Path) -> None:
+    words = ("run", "--strategy", "random_sampling", "--dataset", described, "--threads", 1)
+    records = []
+    for number, cache in enumerate(("--cache", "--no-cache")):
+        ended = cli(*words, cache, "--results", tmp_path / str(number))
+        assert ended.code == OK, ended.err
+        records.append(json.loads(Path(ended.last_line).read_text()))
+    kept, decoded = records
+    assert kept["data"]["name"] == "tiny squares"
+    assert decoded["outcome"]["trained"] == kept["outcome"]["trained"]
+    assert decoded["outcome"]["architecture"] == kept["outcome"]["architecture"]

@@ -1,0 +1,88 @@
+"""What `verify` finds, in a data set where each thing is wrong once; and contact sheets, pixel by pixel."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pvnas_bench import video
+
+from .conftest import moving_picture
+
+
+@pytest.fixture
+def flawed(tmp_path: Path, write: Callable[..., Path]) -> Path:
+    """12 clips that differ, but for copies, a broken one, a short one, and a subject on both sides."""
+    root = tmp_path / "flawed"
+    rows = []
+    for n in range(12):
+        write(root / f"{n:02d}.mp4", moving_picture(1 if n == 5 else 9, seed=n))
+        rows.append([f"{n:02d}.mp4", "ab"[n % 2], f"s{n // 2}", "test" if n >= 8 else "train"])
+    rows[9][2] = "s0"
+    (root / "03.mp4").write_bytes((root / "03.mp4").read_bytes()[:-100])
+    shutil.copy(root / "00.mp4", root / "04.mp4")
+    shutil.copy(root / "00.mp4", root / "06.mp4")
+    shutil.copy(root / "01.mp4", root / "11.mp4")
+    lines = ["path,label,subject,split", *(",".join(row) for row in rows)]
+    (root / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def test_everything_that_is_wrong_is_found(flawed: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    found = video.verify(video.open_dataset(str(flawed)), workers=2, progress=lambda *at: calls.append(at))
+    assert calls == [(n, 12) for n in range(1, 13)] and found.clips == 12
+    assert [(path, reason.split(":")[0]) for path, reason in found.corrupt] == [("03.mp4", "truncated")]
+    assert found.too_short == (("05.mp4", 1),)
+    assert found.duplicates == (("00.mp4", "04.mp4", "06.mp4"),)
+    assert found.leaks == ((("01.mp4", "train"), ("11.mp4", "test")),)
+    assert found.shared_subjects == (("s0", ("train", "test")),)
+    assert found
+
+
+def test_the_same_pictures_in_another_container_are_a_duplicate(tmp_path: Path, write: Callable[..., Path]) -> None:
+    import av
+
+    for n in range(4):
+        write(tmp_path / "ab"[n % 2] / f"{n}.mp4", moving_picture(5, seed=n))
+    with av.open(tmp_path / "a/0.mp4") as source, av.open(tmp_path / "b/copy.mkv", "w") as copy:
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                copy.mux(packet)
+    found = video.verify(video.open_dataset(str(tmp_path)), workers=1)
+    same = [*found.duplicates, *(tuple(path for path, _ in leak) for leak in found.leaks)]
+    assert same == [("a/0.mp4", "b/copy.mkv")]
+
+
+def test_nothing_is_wrong(store: video.ClipStore) -> None:
+    found = video.verify(store.dataset, workers=1)
+    assert not found and found.clips == 12
+    short = video.verify(store.dataset, workers=1, min_frames=5).too_short
+    assert sorted(frames for _, frames in short) == [3, 4]
+
+
+def test_contact_sheets(store: video.ClipStore, tmp_path: Path) -> None:
+    paths = video.write_sheets(store.dataset, tmp_path / "sheets", [1, 0], clips=2, frames=3)
+    assert [path.name for path in paths] == ["001-b.png", "000-a.png"]
+    sheet = np.asarray(Image.open(paths[1]))
+    assert sheet.shape == (2 * 16 + 2 * 116, 3 * 100 + 4, 3)
+    a = np.flatnonzero(store.labels == 0)  # of 6 clips the centres of two segments
+    shown = video.prepare(store.dataset, video.CacheSpec(96, 3), cache_dir=tmp_path / "cache", workers=1)
+    for row, clip in enumerate((a[1], a[4])):
+        for column in range(3):
+            top, left = 2 * 16 + row * 116 + 16, 4 + column * 100
+            np.testing.assert_array_equal(sheet[top : top + 96, left : left + 96], shown.frames(int(clip))[column])
+    assert (sheet[:20, :60] < 100).any(), "the class and the number of clips are written above"
+
+
+def test_a_sheet_says_which_clip_cannot_be_read(store: video.ClipStore, flawed: Path, tmp_path: Path) -> None:
+    dataset = video.open_dataset(str(flawed))
+    (path,) = video.write_sheets(dataset, tmp_path / "sheets", [1], clips=6, frames=2)
+    sheet = np.asarray(Image.open(path))
+    row = 2 * 16 + 116 + 16  # the second clip of the class is the truncated one
+    assert (sheet[row : row + 16] < 100).any() and (sheet[row + 20 : row + 96] == 255).all()
