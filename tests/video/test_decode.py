@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pvnas_bench.video._container import missing_bytes
 from pvnas_bench.video._decode import read_clip
 from pvnas_bench.video._resize import to_square
 from pvnas_bench.video._spec import WHOLE, CacheSpec, ClipError, Part
@@ -269,3 +270,25 @@ def test_real_clips_both_ways(real_data: Path) -> None:
 def test_unknown_decoder(clip_file: Path) -> None:
     with pytest.raises(ValueError, match="decord, pyav"):
         read_clip(clip_file, ALL, "opencv")
+
+
+@pytest.mark.parametrize(("name", "codec", "options"), FORMATS[:6])
+def test_what_a_container_says_of_its_size(
+    tmp_path: Path, write: Callable[..., Path], name: str, codec: str, options: dict[str, str]
+) -> None:
+    path = write(tmp_path / name, picture(12), codec, **options)
+    content = path.read_bytes()
+    assert missing_bytes(path) == 0
+    path.write_bytes(content + b"\0" * 50)
+    assert missing_bytes(path) == 0
+    for cut in (1, 100, len(content) // 2):
+        path.write_bytes(content[:-cut])
+        assert missing_bytes(path) >= min(cut, 8)
+    path.write_bytes(content[:9])
+    assert missing_bytes(path) >= 0
+
+
+def test_a_recording_that_states_no_size_is_whole(tmp_path: Path, write: Callable[..., Path]) -> None:
+    path = write(tmp_path / "live.mkv", picture(12), "libx264", {"live": "1"})
+    assert missing_bytes(path) == 0
+    assert len(read_clip(path, ALL, "pyav")) == 12
