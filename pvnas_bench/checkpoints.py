@@ -51,6 +51,10 @@ class Checkpoints:
         if self._stop.asked:
             self._stop.leave()
 
+    def settle(self) -> None:
+        """An interruption was heard."""
+        self._stop.settle()
+
     def _due(self, every: float) -> bool:
         wait = max(every, RATIO * self._took) if every else 0.0
         return time.perf_counter() - self._last >= wait

@@ -87,14 +87,18 @@ class Run:
         search = Search(setup, self.observer, checkpoints)
         state = (checkpoints.load() if checkpoints and setup.request.resume else None) or {}
         status, error = search.run(state.get("search"))
+        if status in ("interrupted", "timeout"):
+            checkpoints.settle()
         outcome = None
         if search.incumbent is not None and status != "failed":
             try:
                 outcome = final(search, retrain=status == "ok", state=state.get("final"))
             except KeyboardInterrupt:
+                checkpoints.settle()
                 status, error = "interrupted", "interrupted during the final training"
                 outcome = final(search, retrain=False)
             except TimedOut as late:
+                checkpoints.settle()
                 status, error = "timeout", f"{late} during the final training"
                 outcome = final(search, retrain=False)
             except TrainingFailed as failure:

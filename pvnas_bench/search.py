@@ -107,6 +107,8 @@ class Search:
             if finished:
                 return
             idle = 0 if self.ledger.macs > spent else idle + 1
+            if self.ledger.spent > 2 * self.ledger.budget:
+                raise RuntimeError(f"spent {self.ledger.spent:.3g} of {self.ledger.budget:g} reference trainings")
             if idle == IDLE_STEPS:
                 raise RuntimeError(
                     f"{idle:,} steps in a row spent nothing: a search that is done raises SearchFinished"

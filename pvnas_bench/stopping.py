@@ -12,6 +12,8 @@ from typing import NoReturn
 
 GRACE = 20.0
 """Seconds from the first request to the end, boundary or not: schedulers kill after about half a minute."""
+AGAIN = 5.0
+"""Seconds from one interruption to the next."""
 ASKING = ("SIGINT", "SIGTERM")
 
 
@@ -28,24 +30,28 @@ class Stop:
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
-            self.leave()
+            raise KeyboardInterrupt
         if signal.Signals(number).name == "SIGALRM":
-            self._disarm()
             raise TimedOut(f"no end after {self.limit:g} s")
         self.asked = True
+        self.interrupt_after(GRACE)
+
+    def interrupt_after(self, seconds: float) -> None:
+        """Interrupt after so many seconds, and again and again until `settle`: a callback may swallow an exception."""
         if hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, GRACE)
+            signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
 
     def leave(self) -> NoReturn:
-        """Interrupt now; there is as much time as it takes to say so in a record.
+        """Interrupt now.
 
         Raises:
             KeyboardInterrupt: always.
         """
-        self._disarm()
+        self.settle()
         raise KeyboardInterrupt
 
-    def _disarm(self) -> None:
+    def settle(self) -> None:
+        """The interruption is heard: there is as much time as it takes to say so in a record."""
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
 
@@ -73,12 +79,12 @@ def heeded(limit: float | None = None) -> Iterator[Stop]:
         for number in numbers
         if signal.getsignal(number) is not signal.SIG_IGN
     }
-    if limit is not None and hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, limit)
+    if limit is not None:
+        stop.interrupt_after(limit)
     try:
         yield stop
     finally:
-        stop._disarm()
+        stop.settle()
         for number, handler in before.items():
             signal.signal(number, handler)
 

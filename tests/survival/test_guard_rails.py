@@ -34,9 +34,9 @@ class Mine(Strategy):
         self.problem, self.found = problem, problem.sample(problem.rng("sample"))
 
     def step(self):
-        self.steps += 1
-        self.problem.ledger.macs += self.problem.ledger.reference // 100
         {body}
+        self.steps += 1
+        self.problem.ledger.forward(self.problem.ledger.reference // 100, 1, 0)
 
     def incumbent(self):
         return {incumbent}
@@ -76,7 +76,8 @@ def asked(tiny_dataset: Path, folder: Path, strategy: str, **options: Any) -> Re
         ({"diagnostics": "{'a': object()}"}, "TypeError: Object of type object is not JSON"),
         ({"diagnostics": "{'a': 'x' * 9_000_000}"}, "the diagnostics are 9,000,009 characters"),
         ({"body": "self.problem.log(a='many')"}, "could not convert string to float"),
-        ({"body": "self.problem.ledger.macs = 0"}, "10,000 steps in a row spent nothing"),
+        ({"body": "return"}, "10,000 steps in a row spent nothing"),
+        ({"body": "self.problem.ledger.macs += 10**12; return"}, "of 0.05 reference trainings"),
     ],
 )
 def test_a_strategy_that_does_wrong_fails_with_its_reason(
@@ -98,15 +99,16 @@ def test_a_front_that_is_nonsense_fails(tiny_dataset: Path, tmp_path: Path) -> N
 
 def test_a_strategy_that_hangs_is_given_up_and_goes_on_later(tiny_dataset: Path, tmp_path: Path) -> None:
     body = f"""
-        if self.steps == 3 and not os.path.exists({str(tmp_path / "go")!r}):
+        if self.steps == 2 and not os.path.exists({str(tmp_path / "go")!r}):
             try:
+                signal.raise_signal(signal.SIGALRM)  # the time is over
                 time.sleep(1000)
             except Exception:
                 pass
 """
-    request = asked(tiny_dataset, tmp_path, mine(tmp_path, body), timeout=3.0, checkpoint_seconds=0.0)
+    request = asked(tiny_dataset, tmp_path, mine(tmp_path, body), timeout=3000.0, checkpoint_seconds=0.0)
     record, path = run(request)
-    assert (record.status, record.error) == ("timeout", "no end after 3 s during the search")
+    assert (record.status, record.error) == ("timeout", "no end after 3000 s during the search")
     assert len(record.trajectory) == 2
     assert record.outcome is not None and record.outcome.trained == ()
     assert any(path.parent.glob("checkpoint-*"))
@@ -127,7 +129,7 @@ def test_a_worker_that_is_killed_leaves_a_record_and_the_next_attempt_goes_on(
 ) -> None:
     gone = tmp_path / "gone"
     body = f"""
-        if self.steps == 3 and not os.path.exists({str(gone)!r}):
+        if self.steps == 2 and not os.path.exists({str(gone)!r}):
             open({str(gone)!r}, "w").close()
             os.kill(os.getpid(), signal.SIGKILL)
 """
