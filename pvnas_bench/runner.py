@@ -11,6 +11,7 @@ from pvnas_bench import records, runtime, seeding, speed
 from pvnas_bench.final import Final
 from pvnas_bench.network.families import workloads
 from pvnas_bench.network.workloads import convolution_pass
+from pvnas_bench.ranking import ranking
 from pvnas_bench.request import Observer, Request, Setup, protocol_entry
 from pvnas_bench.search import Search
 from pvnas_bench.tabular import TabularFinal
@@ -63,7 +64,8 @@ class Run:
                 except TrainingDiverged as diverged:
                     status, error = "failed", f"final training diverged: {diverged}"
             pace = self._pace() if status == "ok" and setup.table is None else None
-        measured = {**setup.preparation, **final.controls}
+            ranked = ranking(search, setup.table) if status == "ok" and setup.table is not None else {}
+        measured = {**setup.preparation, **final.controls, **ranked}
         return self._record(search, status, error, outcome, pace, measured)
 
     def _pace(self) -> records.Speed:
