@@ -264,6 +264,10 @@ class Bilevel(Strategy):
     def incumbent(self) -> Architecture:
         return self.distribution().best(self.problem.costs, self.problem.cap)
 
+    def score(self, architecture: Architecture) -> float:
+        """Top-1 on search-val with the supernet's weights."""
+        return self.supernet.validate(self.as_searched(architecture), self.problem.validation_batches())[0]
+
     def diagnostics(self) -> Mapping[str, Any]:
         return self.history | self.final
 

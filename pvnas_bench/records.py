@@ -198,7 +198,8 @@ class Record(_Model):
     trajectory: tuple[Step, ...]
     diagnostics: dict[str, Any] = Field(default_factory=dict)
     """What the strategy chose to report about its search, JSON values; on a space with a frozen backbone also what that
-    cost (`backbone`), how `parameters` divide, and how the network found depends on `clip_length` and frame order."""
+    cost (`backbone`), how `parameters` divide, and how the network found depends on `clip_length` and frame order; on a
+    table, of a strategy that scores architectures, how these scores rank the whole space (`rank_pairs`, `rank_tau`)."""
     outcome: Outcome | None
     speed: Speed | None = None
     provenance: Provenance
@@ -296,7 +297,27 @@ class Unreadable:
 _MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """From a schema version to the next: what turns a record's JSON of that version into the next one's."""
 
-_Read = TypeVar("_Read", Record, Summary)
+
+class TrajectoryStep(_Excerpt):
+    cost: float
+    metrics: dict[str, Measured] = Field(default_factory=dict)
+
+
+class Trajectory(_Excerpt):
+    """What curves over hundreds of runs need of a record. Every attribute has the record's own name and meaning."""
+
+    id: str
+    status: Status
+    strategy: StrategySummary
+    space: SpaceSummary
+    data: DataSummary
+    protocol: ProtocolSummary
+    seed: int
+    trajectory: tuple[TrajectoryStep, ...]
+    diagnostics: dict[str, Any] = Field(default_factory=dict)
+
+
+_Read = TypeVar("_Read", bound=BaseModel)
 
 
 @overload

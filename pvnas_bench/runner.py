@@ -14,6 +14,7 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.final import Final
 from pvnas_bench.network.families import workloads
 from pvnas_bench.network.workloads import convolution_pass
+from pvnas_bench.ranking import ranking
 from pvnas_bench.request import Observer, Request, Setup, protocol_entry
 from pvnas_bench.search import Search
 from pvnas_bench.stopping import Stop, TimedOut
@@ -87,24 +88,26 @@ class Run:
         search = Search(setup, self.observer, checkpoints)
         state = (checkpoints.load() if checkpoints and setup.request.resume else None) or {}
         status, error = search.run(state.get("search"))
+        settle = checkpoints.settle if checkpoints else lambda: None
         if status in ("interrupted", "timeout"):
-            checkpoints.settle()
+            settle()
         outcome = None
         if search.incumbent is not None and status != "failed":
             try:
                 outcome = final(search, retrain=status == "ok", state=state.get("final"))
             except KeyboardInterrupt:
-                checkpoints.settle()
+                settle()
                 status, error = "interrupted", "interrupted during the final training"
                 outcome = final(search, retrain=False)
             except TimedOut as late:
-                checkpoints.settle()
+                settle()
                 status, error = "timeout", f"{late} during the final training"
                 outcome = final(search, retrain=False)
             except TrainingFailed as failure:
                 status, error = "failed", f"final training: {type(failure).__name__}: {failure}"
         pace = self._pace() if status == "ok" and setup.table is None else None
-        measured = {**setup.preparation, **final.controls}
+        ranked = ranking(search, setup.table) if status == "ok" and setup.table is not None else {}
+        measured = {**setup.preparation, **final.controls, **ranked}
         if checkpoints and checkpoints.failures:
             measured["checkpoints_not_written"] = checkpoints.failures
         return self._record(search, status, error, outcome, pace, measured)

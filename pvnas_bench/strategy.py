@@ -86,6 +86,13 @@ class Strategy:
         """The non-dominated set that a multi-objective strategy stands for."""
         return ()
 
+    def score(self, architecture: Architecture) -> float | None:
+        """What the search, now that it is over, holds an architecture to be worth: higher is better; None: no idea.
+
+        On a table the harness asks for every architecture and compares the ranking with the truth, at no cost.
+        """
+        return None
+
     def diagnostics(self) -> Mapping[str, Any]:
         """JSON values about the search, kept in the record."""
         return {}

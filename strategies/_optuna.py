@@ -122,22 +122,25 @@ class OptunaStrategy(AskTell):
 
     # --- asking and telling -------------------------------------------------------------------------------------------
 
-    def ask(self) -> Architecture | Trial:
+    def step(self) -> None:
         with quiet():
-            for _ in range(TRIES):
-                self._seed()
-                self._trial = self.study.ask()
-                architecture = self._suggested(self._trial)
-                if self.problem.feasible(architecture):
-                    return architecture
-                known = [evaluation.top1 for evaluation in self.history]
-                self.study.tell(self._trial, self.values(architecture, float(np.mean(known)) if known else 0.0))
-            architecture = self.problem.sample(self.problem.rng("enqueue"))
-            self.enqueued += 1
+            super().step()
+
+    def ask(self) -> Architecture | Trial:
+        for _ in range(TRIES):
             self._seed()
-            self.study.enqueue_trial(self.problem.space.options(architecture))
             self._trial = self.study.ask()
-            self._suggested(self._trial)
+            architecture = self._suggested(self._trial)
+            if self.problem.feasible(architecture):
+                return architecture
+            known = [evaluation.top1 for evaluation in self.history]
+            self.study.tell(self._trial, self.values(architecture, float(np.mean(known)) if known else 0.0))
+        architecture = self.problem.sample(self.problem.rng("enqueue"))
+        self.enqueued += 1
+        self._seed()
+        self.study.enqueue_trial(self.problem.space.options(architecture))
+        self._trial = self.study.ask()
+        self._suggested(self._trial)
         return architecture
 
     def _suggested(self, trial: optuna.Trial) -> Architecture:
@@ -153,8 +156,7 @@ class OptunaStrategy(AskTell):
         return space.architecture(choices)
 
     def tell(self, evaluation: Evaluation) -> None:
-        with quiet():
-            self.study.tell(self._trial, self.values(evaluation.architecture, evaluation.top1))
+        self.study.tell(self._trial, self.values(evaluation.architecture, evaluation.top1))
 
     def values(self, architecture: Architecture, top1: float) -> list[float]:
         """The objectives, in the order of `directions`."""

@@ -252,6 +252,10 @@ class DANAS(Strategy):
         """The most probable architecture under the cap; a random one before the alphas have learnt anything."""
         return self.alphas.best(self.problem.costs, self.problem.cap) if self.alpha_steps else self.fallback
 
+    def score(self, architecture: Architecture) -> float:
+        """Top-1 on search-val with the supernet's weights."""
+        return self.supernet.validate(architecture, self.problem.validation_batches())[0]
+
     def diagnostics(self) -> Mapping[str, Any]:
         """`audit`: loss that a pruned operator would add; below 0, the better one was pruned early."""
         audit = {name: value for name, value in self.audit.items() if name != "own"}

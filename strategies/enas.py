@@ -206,6 +206,10 @@ class ENAS(Strategy):
         allowed = [(float(log_p), a) for a, log_p, _ in drawn if self.problem.feasible(a)]
         return max(allowed, key=lambda pair: pair[0])[1] if allowed else self.fallback
 
+    def score(self, architecture: Architecture) -> float:
+        """Top-1 on search-val with the supernet's weights."""
+        return self.supernet.validate(architecture, self.problem.validation_batches())[0]
+
     def diagnostics(self) -> Mapping[str, Any]:
         return self.history | {"compared": [list(pair) for pair in self.compared]}
 

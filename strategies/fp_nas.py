@@ -211,6 +211,10 @@ class FPNAS(Strategy):
         """The most probable architecture under the cap; a random one before the distribution has learnt anything."""
         return self.alphas.best(self.problem.costs, self.problem.cap) if self.alpha_steps else self.fallback
 
+    def score(self, architecture: Architecture) -> float:
+        """Top-1 on search-val with the supernet's weights."""
+        return self.supernet.validate(architecture, self.problem.validation_batches())[0]
+
     def diagnostics(self) -> Mapping[str, Any]:
         return self.history | {"total_samples": self.samples, "alpha_steps": self.alpha_steps}
 

@@ -72,12 +72,11 @@ class OptunaHyperband(OptunaStrategy):
         return Trial(self.problem.space.from_options(running.params), self.rungs[len(running.intermediate_values)])
 
     def tell(self, evaluation: Evaluation) -> None:
-        with quiet():
-            self._trial.report(evaluation.top1, evaluation.epochs)
-            if evaluation.epochs == self.rungs[-1]:
-                self.study.tell(self._trial, evaluation.top1)
-            elif self._trial.should_prune():
-                self.study.tell(self._trial, state=TrialState.PRUNED)
+        self._trial.report(evaluation.top1, evaluation.epochs)
+        if evaluation.epochs == self.rungs[-1]:
+            self.study.tell(self._trial, evaluation.top1)
+        elif self._trial.should_prune():
+            self.study.tell(self._trial, state=TrialState.PRUNED)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)

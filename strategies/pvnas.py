@@ -220,6 +220,10 @@ class PVNAS(Strategy):
             return self.alphas.best(self.problem.costs, self.problem.cap)
         return self.problem.space.parse(max(self.derived, key=lambda pair: pair[1])[0])
 
+    def score(self, architecture: Architecture) -> float:
+        """Top-1 on search-val with the supernet's weights."""
+        return self.supernet.validate(architecture, self.problem.validation_batches())[0]
+
     def diagnostics(self) -> Mapping[str, Any]:
         space = self.problem.space
         architectures = [space.parse(string) for string, _ in self.derived]

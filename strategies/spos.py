@@ -162,6 +162,9 @@ class SPOS(Strategy):
         found = self.verified or self.fitness
         return best(found.items(), 1)[0] if found else self.fallback
 
+    def score(self, architecture: Architecture) -> float:
+        return self._fitness(architecture)
+
     def diagnostics(self) -> Mapping[str, Any]:
         return self.history | {
             "population": self.recipe.population,

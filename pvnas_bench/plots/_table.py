@@ -98,7 +98,7 @@ def regret(task: str, found: Sequence[Regret]) -> Figure:
             axes.fill_between(
                 one.at, 100 * one.low, 100 * one.high, step="post", color=look.colour, alpha=0.12, linewidth=0
             )
-        ends.append((float(100 * one.mean[-1]), f"{clean(one.entry)} ({len(one.final)} runs)", look.colour))
+        ends.append((float(100 * one.mean[-1]), f"{clean(one.entry)} ({one.runs} runs)", look.colour))
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("")

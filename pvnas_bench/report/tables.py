@@ -12,9 +12,9 @@ from pvnas_bench.plots._style import styled
 from pvnas_bench.records import write_atomically
 from pvnas_bench.space import SearchSpace
 from pvnas_bench.statistics import kendall_tau
-from pvnas_bench.table import lessons
+from pvnas_bench.table import lessons, scored
 from pvnas_bench.table._table import Table
-from pvnas_bench.table.regret import Regret, regrets
+from pvnas_bench.table.regret import Regret, from_csv, regrets, to_csv
 
 BEST = 10
 """Architectures listed of each task."""
@@ -24,18 +24,34 @@ Scores = Mapping[str, Mapping[str, Sequence[float]]]
 
 
 def write(space: SearchSpace, tables: Sequence[Table], scores: Scores, runs: Path | None, output: Path) -> None:
-    """Write the page, and its pictures into a folder of its name beside it.
+    """Write the page, and into a folder of its name beside it pictures and, as CSV, what it shows of runs and scores.
 
     Args:
-        runs: folder of the records of runs on the tables; None: no regret curves.
+        scores: those that were computed now; without any, those of the files of an earlier page of the same tables.
+        runs: folder of the records of runs on the tables; None: the curves of the files of an earlier page.
     """
-    found = {table.about.data.name: regrets(runs, table) if runs else [] for table in tables}
     folder = output.with_suffix("")
+    found = {table.about.data.name: _regrets(runs, table, folder) for table in tables}
+    scores = {table.about.data.name: _scores(scores, table, folder) for table in tables}
     with styled():
         for name, figure in _figures(space, tables, found):
             write_atomically(folder / f"{name}.png", encoded(figure, "png"))
     text = "\n".join(_page(space, tables, scores, found, folder.name))
     write_atomically(output, (text + "\n").encode())
+
+
+def _regrets(runs: Path | None, table: Table, folder: Path) -> list[Regret]:
+    path = folder / f"regret-{table.about.data.name}.csv"
+    if runs is not None and (found := regrets(runs, table)):
+        write_atomically(path, to_csv(found, table).encode())
+    return from_csv(path, table) if path.exists() else []  # as read back: the page does not depend on how it came about
+
+
+def _scores(scores: Scores, table: Table, folder: Path) -> Mapping[str, Sequence[float]]:
+    path = folder / f"scores-{table.about.data.name}.csv"
+    if found := scores.get(table.about.data.name):
+        write_atomically(path, scored.to_csv(found, table).encode())
+    return scored.from_csv(path, table) if path.exists() else {}
 
 
 def _figures(
@@ -118,10 +134,10 @@ def _page(
         if regret:
             yield from _section(f"Searches on {task}")
             yield from _picture(folder, f"regret-{task}", "Regret against search cost")
-            yield from _rows(
-                ["strategy", "runs", "mean final regret", "95 % interval", "best found"], map(_final, regret)
-            )
+            columns = ["strategy", "runs", "mean final regret", "95 % interval", "best found", "τ of its scores"]
+            yield from _rows(columns, map(_final, regret))
             yield "Regret is how far the test top-1 of the incumbent is below that of the best architecture, in points."
+            yield "τ is Kendall's, between the truth and what a search that scores architectures says of all of them."
 
 
 def _section(title: str) -> Iterator[str]:
@@ -202,8 +218,8 @@ def _rank(table: Table, architecture: str) -> str:
 def _final(regret: Regret) -> list[str]:
     low, high = regret.low[-1], regret.high[-1]
     interval = "one run" if math.isnan(low) else f"{100 * low:.2f} to {100 * high:.2f}"
-    found = float((regret.final <= 0).mean())
-    return [regret.entry, str(len(regret.final)), f"{100 * regret.mean[-1]:.2f}", interval, f"{found:.0%}"]
+    shown = [regret.entry, str(regret.runs), f"{100 * regret.mean[-1]:.2f}", interval, f"{regret.best_found:.0%}"]
+    return [*shown, _tau(regret.tau)]
 
 
 def _points(value: float) -> str:

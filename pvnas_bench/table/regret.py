@@ -1,13 +1,19 @@
 """Regret curves of runs on a table: how far the incumbent is below the best architecture, against cost."""
 
+import csv
+import io
+import math
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from pvnas_bench import records
+from pvnas_bench.errors import UsageError
 from pvnas_bench.statistics import mean_band, step_values
 from pvnas_bench.table._table import Table
 
@@ -15,6 +21,7 @@ POINTS = 120
 """Of a curve: records of hundreds of runs are read one at a time and only this much of each is kept."""
 FIRST = 0.5
 """Reference trainings at which the curves begin: most searches have an incumbent by then."""
+COLUMNS = ("table", "entry", "role", "runs", "best_found", "tau", "cost", "mean", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -22,18 +29,31 @@ class Regret:
     """The regret of one entry over its seeds, in fractions of test clips.
 
     Attributes:
+        runs: that ended well, one a seed.
+        best_found: share of them that ended at the best architecture.
+        tau: Kendall's τ between the scores of its searches and the truth over the whole space, the mean over runs; nan
+            for searches without scores.
         at: costs in reference trainings.
-        mean, low, high: of the regret at each cost, with the edges of a 95 % bootstrap band.
-        final: the regret of each run in the end.
+        mean, low, high: of the regret at each cost, with the edges of a 95 % bootstrap band, nan with one run.
     """
 
     entry: str
     role: records.Role
+    runs: int
+    best_found: float
+    tau: float
     at: npt.NDArray[np.float64]
     mean: npt.NDArray[np.float64]
     low: npt.NDArray[np.float64]
     high: npt.NDArray[np.float64]
-    final: npt.NDArray[np.float64]
+
+
+@dataclass
+class _Runs:
+    """What is kept of the runs of an entry, by the id of each."""
+
+    curves: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    taus: list[float] = field(default_factory=list)
 
 
 def regrets(folder: Path, table: Table) -> list[Regret]:
@@ -42,30 +62,79 @@ def regrets(folder: Path, table: Table) -> list[Regret]:
     Before its first step a search stands for an architecture like any other: its regret is that of its first
     incumbent.
     """
-    curves: dict[tuple[str, records.Role], list[npt.NDArray[np.float64]]] = defaultdict(list)
+    entries: dict[tuple[str, records.Role], _Runs] = defaultdict(_Runs)
     grid: npt.NDArray[np.float64] | None = None
     for path in records.find(folder):
-        record = records.load(path)
-        if record.status != "ok" or not _on(record, table):
-            continue
-        if grid is None:
-            grid = np.geomspace(FIRST, record.protocol.budget, POINTS)
-        at = [step.cost for step in record.trajectory]
-        values = [step.metrics["regret"] for step in record.trajectory]
-        curve = step_values(at, values, grid)
-        curve[np.isnan(curve)] = values[0]
-        curves[record.strategy.entry, record.strategy.role].append(curve)
+        for run in records.read(path, records.Trajectory):
+            if isinstance(run, records.Unreadable) or run.status != "ok" or not _on(run, table):
+                continue
+            if grid is None:
+                grid = np.geomspace(FIRST, run.protocol.budget, POINTS)
+            values = [step.metrics["regret"] for step in run.trajectory]
+            curve = step_values([step.cost for step in run.trajectory], values, grid)
+            curve[np.isnan(curve)] = values[0]
+            runs = entries[run.strategy.entry, run.strategy.role]
+            runs.curves[run.id] = curve
+            if isinstance(tau := run.diagnostics.get("rank_tau"), float):
+                runs.taus.append(tau)
     found = []
-    for (entry, role), rows in sorted(curves.items()):
+    for (entry, role), runs in sorted(entries.items()):
         assert grid is not None
-        found.append(Regret(entry, role, grid, *mean_band(rows), np.array([row[-1] for row in rows])))
-    return sorted(found, key=lambda regret: float(regret.mean[-1]))
+        rows = list(runs.curves.values())
+        best = float(np.mean([row[-1] <= 0 for row in rows]))
+        tau = float(np.mean(runs.taus)) if runs.taus else math.nan
+        found.append(Regret(entry, role, len(rows), best, tau, grid, *mean_band(rows)))
+    return _sorted(found)
 
 
-def _on(record: records.Record, table: Table) -> bool:
+def _sorted(found: Sequence[Regret]) -> list[Regret]:
+    return sorted(found, key=lambda regret: (float(regret.mean[-1]), regret.entry))
+
+
+def _on(run: records.Trajectory, table: Table) -> bool:
     """Whether a record is of a run on this state of the table."""
     return (
-        record.space.name == table.about.space.name
-        and record.data.fingerprint == table.about.data.fingerprint
-        and record.protocol.fingerprint.endswith(f":{table.fingerprint}")
+        run.space.name == table.about.space.name
+        and run.data.fingerprint == table.about.data.fingerprint
+        and run.protocol.fingerprint.endswith(f":{table.fingerprint}")
     )
+
+
+def to_csv(found: Sequence[Regret], table: Table) -> str:
+    """Curves as CSV, a row for each point: all that a page needs of thousands of records."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for one in _sorted(found):
+        about = (table.fingerprint, one.entry, one.role, one.runs, _short(one.best_found), _short(one.tau))
+        for point in zip(one.at, one.mean, one.low, one.high, strict=True):
+            writer.writerow([*about, *map(_short, point)])
+    return text.getvalue()
+
+
+def from_csv(path: Path, table: Table) -> list[Regret]:
+    """The curves that `to_csv` wrote, the lowest in the end first; none of another state of the table.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    curves: dict[tuple[str, ...], list[tuple[float, ...]]] = defaultdict(list)
+    try:
+        rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+        if tuple(rows[0]) != COLUMNS:
+            raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
+        for row in rows[1:]:
+            if row[0] == table.fingerprint:
+                curves[tuple(row[1:6])].append(tuple(map(float, row[6:10])))
+        return _sorted(
+            [
+                Regret(entry, cast(records.Role, role), int(runs), float(best), float(tau), *np.array(points).T)
+                for (entry, role, runs, best, tau), points in curves.items()
+            ]
+        )
+    except (OSError, ValueError, IndexError, TypeError) as error:
+        raise UsageError(f"{path} cannot be read ({error}): remove it, and name the runs with --results") from None
+
+
+def _short(value: float) -> str:
+    return f"{value:.6g}"

@@ -8,12 +8,13 @@ import pytest
 from scipy.stats import kendalltau
 
 from pvnas_bench import registry
-from pvnas_bench.records import write_atomically
+from pvnas_bench.errors import UsageError
+from pvnas_bench.records import load_folder, write_atomically
 from pvnas_bench.report import tables as report
 from pvnas_bench.request import Request
 from pvnas_bench.runner import run
-from pvnas_bench.table import Table, lessons
-from pvnas_bench.table.regret import regrets
+from pvnas_bench.table import Table, lessons, scored
+from pvnas_bench.table.regret import from_csv, regrets, to_csv
 from pvnas_bench.table.store import Files, to_parquet
 
 from . import made_up
@@ -110,7 +111,10 @@ def test_regret_curves_follow_the_trajectories(searched: tuple[Table, Path, Path
     assert (search.entry, sampling.entry) == ("random_search", "random_sampling")
     assert sampling.role == "random_control"
     assert np.ptp(sampling.mean) == 0
-    assert search.mean[-1] == pytest.approx(search.final.mean())
+    last = [r.trajectory[-1].metrics["regret"] for r in load_folder(runs)[0] if r.strategy.entry == "random_search"]
+    assert (search.runs, search.mean[-1]) == (2, pytest.approx(np.mean(last)))
+    assert search.best_found == np.mean([value <= 0 for value in last])
+    assert np.isnan(search.tau)
     assert search.mean[-1] < search.mean[0]
     assert (search.low <= search.mean).all() and (search.mean <= search.high).all()
 
@@ -133,7 +137,53 @@ def test_the_page_says_what_the_table_says(searched: tuple[Table, Path, Path], t
     assert "| second | 50 of 500 | 50 |" in page
     assert "needs two seeds" in page
     assert "| random_search | 2 |" in page
-    pictures = {path.name for path in (tmp_path / "page").iterdir()}
+    pictures = {path.name for path in (tmp_path / "page").glob("*.png")}
     expected = {"distribution", "operators", "fidelity", "tasks", "regret-made_up"}
     assert pictures == {f"{name}.png" for name in expected}
     assert all(f"(page/{name})" in page for name in pictures)
+
+
+def test_a_page_follows_from_tables_and_what_an_earlier_page_kept(
+    searched: tuple[Table, Path, Path], tmp_path: Path
+) -> None:
+    made, _, runs = searched
+    rng = np.random.default_rng(0)
+    scores = {"made_up": {"one": rng.normal(size=SPACE.size).tolist(), "two": list(range(SPACE.size))}}
+    page = tmp_path / "page.md"
+    report.write(SPACE, [made], scores, runs, page)
+    first = {path.name: path.read_bytes() for path in [page, *(tmp_path / "page").iterdir()]}
+    assert {"regret-made_up.csv", "scores-made_up.csv"} < set(first)
+    assert f"{kendalltau(scores['made_up']['one'], lessons.truth(made)).statistic:+.2f}" in first["page.md"].decode()
+    report.write(SPACE, [made], {}, None, page)
+    assert {path.name: path.read_bytes() for path in [page, *(tmp_path / "page").iterdir()]} == first
+    other = table(made_up.content(SPACE, seeds=1))  # another state: its runs are not these
+    report.write(SPACE, [other], {}, None, page)
+    assert "random_search" not in page.read_text()
+
+
+@pytest.mark.parametrize("name", ["regret", "scores"])
+def test_a_kept_file_that_is_damaged_is_named(searched: tuple[Table, Path, Path], tmp_path: Path, name: str) -> None:
+    made, _, _ = searched
+    path = tmp_path / "page" / f"{name}-made_up.csv"
+    path.parent.mkdir()
+    path.write_text("architecture,one\nno-such,1\n")
+    with pytest.raises(UsageError, match=rf"{name}-made_up.csv .*--(results|scores)"):
+        report.write(SPACE, [made], {}, None, tmp_path / "page.md")
+
+
+def test_curves_and_scores_come_back_from_their_files(searched: tuple[Table, Path, Path], tmp_path: Path) -> None:
+    made, _, runs = searched
+    (tmp_path / "regret.csv").write_text(to_csv(regrets(runs, made), made))
+    for one, other in zip(regrets(runs, made), from_csv(tmp_path / "regret.csv", made), strict=True):
+        assert (one.entry, one.role, one.runs, one.best_found) == (
+            other.entry,
+            other.role,
+            other.runs,
+            other.best_found,
+        )
+        for name in ("at", "mean", "low", "high", "tau"):
+            np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-5)
+    backwards = [-float(i) for i in range(len(made))]
+    lines = scored.to_csv({"x": backwards}, made).splitlines()
+    (tmp_path / "scores.csv").write_text("\n".join([lines[0], *lines[:0:-1]]) + "\n")  # in another order
+    assert scored.from_csv(tmp_path / "scores.csv", made) == {"x": backwards}
