@@ -3,6 +3,11 @@
 Each decision is a hard Gumbel-softmax (eqs. 3-6): forward h = one-hot(argmax_i(log p_i + g_i)), backward the gradient
 of softmax((log p + g)/τ), with τ falling linearly from 10 to 0.1. Only the sampled candidate of a slot is computed, so
 that a step costs one path.
+
+Found under quick with seed 0: test top-1 of 0.37 on synthetic_motion and 0.46 on words, where random search has 0.53 on
+both over seeds 0-2 (standard deviations 0.07 and 0.04). The search itself goes well: its path has 0.38 and 0.39 on
+search-val with the supernet's weights, more than random search's best after 4 epochs alone. What it found trains slowly
+alone: the final training's loss is still falling fast when its 8 epochs are over.
 """
 
 import torch

@@ -2,6 +2,10 @@
 
 Each clip has a binary code, which ReLUs are on. With the kernel K_ij = (number of ReLUs) − (Hamming distance of the
 codes of clips i and j) the score is log|det K| (Mellor et al. 2021, eqs. 2 and 3).
+
+Found under quick with seed 0: test top-1 of 0.25 on synthetic_motion and 0.35 on words, where random search has 0.53 on
+both. Codes of frames differ most in networks that see space finely: what wins has few temporal operators, or one block
+a stage, and what only time tells apart it does not score.
 """
 
 from typing import Any

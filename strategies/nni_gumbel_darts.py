@@ -1,4 +1,10 @@
-"""GumbelDARTS as NNI implements it: the mixture's weights are Gumbel-softmax samples of falling temperature."""
+"""GumbelDARTS as NNI implements it: the mixture's weights are Gumbel-softmax samples of falling temperature.
+
+Found under quick with seed 0: test top-1 of 0.21 on synthetic_motion and 0.49 on words, where random search has 0.53 on
+both. After 99 steps the alphas' entropy is 0.99 of the uniform one's and the loss is that of chance (2.75 of 2.77, 2.28
+of 2.30): each step mixes other samples, and the budget ends before the weights learn. What it returns is next to
+random. `nni_darts`, whose mixture is the same in every step, learns in as many.
+"""
 
 from typing import Any
 

@@ -2,6 +2,11 @@
 
 The operators of a slot are mixed on 1/K of the channels, the others pass by (eq. 1, K = 4): cheaper, and less prone to
 favour operators without weights. Edge normalisation weighs the inputs of a node by softmax(β) (eq. 2).
+
+Found under quick with seed 0: test top-1 of 0.83 on synthetic_motion and 0.32 on words, where random search has 0.53 on
+both. On words the mixture has 0.60 on search-val, and the path that is kept of it 0.13 with the same weights: three
+quarters of the channels pass by the operators, so that the mixture says little of an operator that sees all of them.
+The depth that it chose for stage 1 was one block.
 """
 
 from pydantic import Field

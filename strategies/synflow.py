@@ -2,6 +2,9 @@
 
 With all weights replaced by their magnitudes and an input of ones, R = Σ logits; the score is Σ_θ θ · ∂R/∂θ (Tanaka et
 al. 2020, eq. 5, summed over the network: Abdelfattah et al. 2021).
+
+Found under quick with seed 0: test top-1 of 0.54 on synthetic_motion and 0.48 on words, where random search has 0.53 on
+both. It sees no data, and returns the same network for both data sets.
 """
 
 import math
