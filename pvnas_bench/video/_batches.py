@@ -55,20 +55,26 @@ class ClipBatch:
         boxes = self._random_boxes(rng) if train else None
         mirrored = rng.random(len(self)) < 0.5 if train and self.store.dataset.flip_safe else np.zeros(len(self), bool)
         count = 1 if train else len(self.views)
-        cuts: dict[int, list[tuple[int, NDArray[np.uint8]]]] = {}
-        for n, clip in enumerate(self.indices):
-            source = self.store.frames(int(clip))
+        sources = [self.store.frames(int(clip)) for clip in self.indices]
+        drawn = self._random_frames(np.array([len(source) for source in sources]), frames, rng) if train else None
+        # Crops of one side are resized in one call.
+        members: dict[int, list[tuple[int, NDArray[np.uint8]]]] = {}
+        for n, source in enumerate(sources):
             for v in range(count):
-                if boxes is not None:
-                    picked, (top, left, side) = self._random_frames(len(source), frames, rng), boxes[n].tolist()
+                if boxes is not None and drawn is not None:
+                    picked, (top, left, side) = drawn[n], boxes[n].tolist()
                 else:
                     picked, (top, left, side) = self._view(len(source), frames, v)
                 cut = source[picked, top : top + side, left : left + side]
-                cuts.setdefault(side, []).append((n * count + v, cut[:, :, ::-1] if mirrored[n] else cut))
+                members.setdefault(side, []).append((n * count + v, cut[:, :, ::-1] if mirrored[n] else cut))
         pixels = torch.empty((len(self) * count, frames, size, size, 3), dtype=torch.uint8)
-        for same in cuts.values():  # crops of one side are resized in one call
-            where, clips = zip(*same, strict=True)
-            pixels[list(where)] = _resize(torch.from_numpy(np.concatenate(clips)), size).unflatten(0, (-1, frames))
+        for side, cuts in members.items():
+            crops = np.empty((len(cuts), frames, side, side, 3), dtype=np.uint8)
+            for place, (_, cut) in enumerate(cuts):
+                crops[place] = cut
+            resized = _resize(torch.from_numpy(crops).flatten(0, 1), size).unflatten(0, (-1, frames))
+            for place, (row, _) in enumerate(cuts):
+                pixels[row] = resized[place]
         return _normalised(pixels).permute(0, 1, 4, 2, 3)
 
     def features(self, steps: int) -> torch.Tensor:
@@ -84,17 +90,14 @@ class ClipBatch:
         if not isinstance(self.store, FeatureStore):
             raise TypeError(f"the clips of {self.store.dataset.name!r} have no features: make a FeatureStore of them")
         rng = np.random.Generator(np.random.PCG64(self.seed)) if self.seed is not None else None
-        sampled = []
-        for clip in self.indices:
-            source = self.store.features(int(clip))
-            for v in range(len(self.views) if rng is None else 1):
-                picked = (
-                    self._view(len(source), steps, v)[0]
-                    if rng is None
-                    else self._random_frames(len(source), steps, rng)
-                )
-                sampled.append(torch.from_numpy(source[picked]))
-        return torch.stack(sampled).transpose(1, 2)
+        sources = [self.store.features(int(clip)) for clip in self.indices]
+        if rng is not None:
+            drawn = self._random_frames(np.array([len(source) for source in sources]), steps, rng)
+            sampled = [source[picked] for source, picked in zip(sources, drawn, strict=True)]
+        else:
+            views = range(len(self.views))
+            sampled = [source[self._view(len(source), steps, v)[0]] for source in sources for v in views]
+        return torch.from_numpy(np.stack(sampled)).transpose(1, 2)
 
     def _random_boxes(self, rng: np.random.Generator) -> NDArray[np.int64]:
         """(N, 3) top, left and side of a random square within the stored one."""
@@ -104,10 +107,13 @@ class ClipBatch:
         corner = (rng.random((2, len(self))) * (stored - side + 1)).astype(np.int64)
         return np.stack([corner[0], corner[1], side], axis=1)
 
-    def _random_frames(self, length: int, frames: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    def _random_frames(self, lengths: NDArray[np.int64], frames: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """(N, frames) indices into clips of these lengths."""
         if self.sampling == "dense":
-            return dense(length, frames, self.stride, float(rng.random()))
-        return segment_jitter(length, frames, rng)
+            starts = rng.random(len(lengths)).tolist()
+            clips = zip(lengths.tolist(), starts, strict=True)
+            return np.stack([dense(length, frames, self.stride, start) for length, start in clips])
+        return segment_jitter(lengths, frames, rng)
 
     def _view(self, length: int, frames: int, view: int) -> tuple[NDArray[np.int64], tuple[int, int, int]]:
         time, place = divmod(view, self.views.spatial)

@@ -83,13 +83,12 @@ def probe(path: Path) -> Probe:
 def _plain(frame: VideoFrame) -> bool:
     """Whether decord decodes pictures such as this one to the right pixels.
 
-    It does not where they are to be rotated and the width is no multiple of 32, where a side is odd, where a colour
+    It does not where they are to be rotated and the width is no multiple of 32, where the height is odd, where a colour
     has more than 8 bits, and where it takes the padding of the lines for further channels (widths 16, 24, 48, 72).
     """
     padded = -(-frame.width // 32) * 32
     return (
         frame.rotation == 0
-        and frame.width % 2 == 0
         and frame.height % 2 == 0
         and all(component.bits == 8 for component in frame.format.components)
         and (padded == frame.width or 3 * padded % frame.width != 0)

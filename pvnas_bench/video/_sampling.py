@@ -26,14 +26,20 @@ def segment_centres(length: int, frames: int, view: int = 0, views: int = 1) -> 
     return ((2 * k + 1) * length) // (2 * frames * views)
 
 
-def segment_jitter(length: int, frames: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """One random frame of each of `frames` uniform segments (TSN in training).
+def segment_jitter(lengths: NDArray[np.int64], frames: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """One random frame of each of `frames` uniform segments (TSN in training), of many clips at once.
 
     Segment k spans [k length / frames, (k + 1) length / frames); a clip shorter than the sample repeats frames in
     order.
+
+    Args:
+        lengths: (N,) frames of each clip.
+
+    Returns:
+        (N, frames) indices, not decreasing along a clip.
     """
-    position = (np.arange(frames) + rng.random(frames)) * (length / frames)
-    return np.minimum(position.astype(np.int64), length - 1)
+    position = (np.arange(frames) + rng.random((len(lengths), frames))) * (lengths / frames)[:, None]
+    return np.minimum(position.astype(np.int64), lengths[:, None] - 1)
 
 
 def dense(length: int, frames: int, stride: int, start: float) -> NDArray[np.int64]:

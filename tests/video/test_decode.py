@@ -105,6 +105,8 @@ def test_a_variable_frame_rate_repeats_and_drops_nothing(tmp_path: Path, decoder
         ("odd.mkv", "ffv1", "yuv420p", 49, 81),
         ("odd.avi", "mjpeg", "yuvj420p", 49, 81),
         ("odd.webm", "libvpx", "yuv420p", 33, 47),
+        ("wide.avi", "mjpeg", "yuvj420p", 48, 81),
+        ("high.avi", "mjpeg", "yuvj420p", 49, 80),
         ("odd444.mp4", "libx264", "yuv444p", 49, 81),
         ("grey.mp4", "libx264", "gray", 48, 80),
         ("grey.mkv", "ffv1", "gray", 47, 33),

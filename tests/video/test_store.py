@@ -212,6 +212,18 @@ def test_shards(store: video.ClipStore, tmp_path: Path, monkeypatch: pytest.Monk
         np.testing.assert_array_equal(backwards.frames(11 - i), store.frames(i))
 
 
+def test_clips_may_be_done_in_any_order(tmp_path: Path) -> None:
+    writer = _shards.ShardWriter(tmp_path, frame_bytes=3)
+    for clip, frames in ((2, 1), (0, 3), (1, 2)):
+        writer.write(clip, bytearray([clip]) * (3 * frames), frames)
+    writer.finish()
+    writer.close()
+    index = _shards.load_index(tmp_path)
+    assert index["clip"].tolist() == [0, 1, 2] and index["start"].tolist() == [1, 4, 0]
+    (pixels,) = _shards.map_shards(tmp_path, index, 1)
+    assert pixels[:, 0, 0, 0].tolist() == [2, 0, 0, 0, 1, 1]
+
+
 def test_what_the_disk_must_hold_is_said_before(
     folder: Callable[[dict[str, int]], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
