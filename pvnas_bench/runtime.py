@@ -66,7 +66,7 @@ def configured(threads: int, deterministic: bool) -> Iterator[None]:
     if deterministic and torch.cuda.is_available():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    # As `use_deterministic_algorithms`, which would load the compiler too: two seconds and 100 MiB for each process.
+    # As `use_deterministic_algorithms`, which would load the compiler too: a second and 70 MiB for each process.
     torch.set_deterministic_debug_mode("error" if deterministic else "default")
     try:
         yield

@@ -44,7 +44,10 @@ def test_list_what_lies_in_a_folder(cli: Cli, described: Path, tiny_dataset: Pat
     assert cli("data", "list", folder / "nowhere").code == USAGE
 
 
-def test_prepare_says_what_it_needs_and_the_licence(cli: Cli, described: Path) -> None:
+def test_prepare_says_what_it_needs_and_the_licence(
+    cli: Cli, described: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PVNAS_BENCH_CACHE", str(tmp_path / "cache"))
     ended = cli("data", "prepare", "--dataset", described, "--workers", 1)
     assert ended.code == OK
     assert ended.err.startswith("the cache needs at most 6.69 MB in ")  # 36 clips, 32 frames of 44 × 44 × 3 bytes

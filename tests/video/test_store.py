@@ -73,7 +73,7 @@ def test_unreadable_clips_are_named_and_left_out(folder: Callable[[dict[str, int
     dataset = video.open_dataset(str(root))
     store = video.prepare(dataset, SPEC, cache_dir=tmp_path)
     assert [(bad["path"], bad["reason"][:10]) for bad in store.skipped] == [
-        ("a/03.mp4", "Invalid da"),
+        ("a/03.mp4", "truncated:"),
         ("b/11.mp4", "zero bytes"),
     ]
     assert len(store) == 38 and store.skipped == video.prepare(dataset, SPEC, cache_dir=tmp_path).skipped
