@@ -158,7 +158,6 @@ def test_prepare_scaling(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
 @pytest.mark.parametrize("what", ["reader", "data set"])
 def test_a_million_rows(benchmark: BenchmarkFixture, tmp_path: Path, what: str) -> None:
     """MiB beyond the imports, for 100,000 and 1,000,000 rows of a manifest, each in a process of its own."""
-
     if not Path("/proc/self/clear_refs").exists():
         pytest.skip("peak memory is read in Linux' way")
 
