@@ -121,8 +121,11 @@ class Table:
         paths = np.concatenate(self.blocks)
         self.blocks.clear()
         spans = np.array(self.spans, dtype=np.float64).reshape(-1, 2) if self.spans else None
-        by_start = np.arange(len(paths)) if spans is None else np.argsort(spans[:, 0], kind="stable")
-        order = by_start[np.argsort(paths[by_start], kind="stable")]
+        if spans is None:
+            order = np.argsort(paths, kind="stable")
+        else:
+            by_start = np.argsort(spans[:, 0], kind="stable")
+            order = by_start[np.argsort(paths[by_start], kind="stable")]
         paths = paths[order]
         spans = None if spans is None else spans[order]
         _refuse_twice(name, paths, spans)
