@@ -1,5 +1,6 @@
 """How well the scores of a search rank the whole space: on a table the truth is known."""
 
+import math
 from typing import Any
 
 from pvnas_bench import seeding
@@ -39,4 +40,4 @@ def _ranked(search: Search, table: Table) -> dict[str, Any]:
                     return {}
                 pairs.append([score, table.top1(string)])
     tau = kendall_tau(*zip(*pairs, strict=True))
-    return {"rank_pairs": pairs, "rank_tau": tau if tau == tau else None, "rank_cost": ledger.spent - before}
+    return {"rank_pairs": pairs, "rank_tau": None if math.isnan(tau) else tau, "rank_cost": ledger.spent - before}

@@ -11,6 +11,8 @@ from pvnas_bench import statistics
 from pvnas_bench.records import Record
 
 Axis = Literal["cost", "wall", "step"]
+MOST = 1000
+"""Points of a mean curve; thousands of runs on a table would have hundreds of thousands."""
 AXES: tuple[Axis, ...] = get_args(Axis)
 
 
@@ -44,11 +46,14 @@ def curve(record: Record, axis: Axis = "cost") -> tuple[list[float], list[float]
 def mean_curve(records: Sequence[Record], axis: Axis = "cost") -> Curve | None:
     """The mean of the runs that measured their incumbents; None where none did.
 
-    Every run's curve is evaluated where any run reported; its last value stands from then on.
+    Every run's curve is evaluated where any run reported, at `MOST` of these places where there are more; its last
+    value stands from then on.
     """
     curves = [found for found in (curve(record, axis) for record in records) if found[0]]
     if not curves:
         return None
     grid = np.unique(np.concatenate([at for at, _ in curves]))
+    if len(grid) > MOST:
+        grid = grid[np.linspace(0, len(grid) - 1, MOST).round().astype(int)]
     mean, low, high = statistics.mean_band([statistics.step_values(at, values, grid) for at, values in curves])
     return Curve(grid, mean, low, high, len(curves))

@@ -518,6 +518,7 @@ def table_report(
         list[str] | None, typer.Option(help="A data set with a table; may be repeated.  [default: synthetic_motion]")
     ] = None,
     results: Annotated[Path | None, typer.Option(help="Runs on the tables, for regret curves.", metavar="DIR")] = None,
+    baseline: Annotated[str, typer.Option(help="The entry that is the line to beat.")] = "random_search",
     tables: Tables = None,
     scores: Annotated[
         bool, typer.Option("--scores", help="Score every untrained network too, which needs the clips and minutes.")
@@ -533,4 +534,6 @@ def table_report(
 
     with quiet():
         page = output or Path("results", f"{Path(space).stem}.md")
-        return _table.report(space, dataset or ["synthetic_motion"], results, tables, page, scores=scores)
+        return _table.report(
+            space, dataset or ["synthetic_motion"], results, tables, page, scores=scores, baseline=baseline
+        )

@@ -168,7 +168,14 @@ def verify(space: str, dataset: str, sample: int, seed: int, tables: Path | None
 
 
 def report(
-    space: str, datasets: Sequence[str], results: Path | None, tables: Path | None, output: Path, *, scores: bool
+    space: str,
+    datasets: Sequence[str],
+    results: Path | None,
+    tables: Path | None,
+    output: Path,
+    *,
+    scores: bool,
+    baseline: str,
 ) -> int:
     """Write the page and print its path."""
     from pvnas_bench.report import tables as reporting
@@ -182,6 +189,6 @@ def report(
         for table, dataset in zip(found, datasets, strict=True):
             scored[table.about.data.name] = score_all(table, space, dataset, tables)
     with _results.writing(output):
-        reporting.write(known, found, scored, results, output)
+        reporting.write(known, found, scored, results, output, baseline)
     print(output)
     return OK

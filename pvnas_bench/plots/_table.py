@@ -85,20 +85,28 @@ def fidelity(taus: Mapping[str, Sequence[float]]) -> Figure:
     return made
 
 
-def regret(task: str, found: Sequence[Regret]) -> Figure:
-    """Mean regret of each entry against cost, with 95 % bootstrap bands; random search is the line to beat."""
+def regret(task: str, found: Sequence[Regret], baseline: str) -> Figure:
+    """Mean regret of each entry against cost, with 95 % bootstrap bands.
+
+    Args:
+        baseline: the entry that is the line to beat: black, and on top of the others.
+    """
     made = figure(8.2, max(4.2, 0.24 * len(found) + 1.6))
     axes = made.subplots()
     styles = looks([(regret.entry, regret.role) for regret in found])
     ends = []
     for one in found:
         look = styles[one.entry]
-        axes.step(one.at, 100 * one.mean, where="post", color=look.colour, linestyle=look.dash, linewidth=1.5)
+        if one.entry == baseline:
+            axes.step(one.at, 100 * one.mean, where="post", color="black", linewidth=2.2, zorder=5)
+        else:
+            axes.step(one.at, 100 * one.mean, where="post", color=look.colour, linestyle=look.dash, linewidth=1.5)
         if not np.isnan(one.low).any():
             axes.fill_between(
                 one.at, 100 * one.low, 100 * one.high, step="post", color=look.colour, alpha=0.12, linewidth=0
             )
-        ends.append((float(100 * one.mean[-1]), f"{clean(one.entry)} ({one.runs} runs)", look.colour))
+        colour = "black" if one.entry == baseline else look.colour
+        ends.append((float(100 * one.mean[-1]), f"{clean(one.entry)} ({one.runs} runs)", colour))
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("")

@@ -1,7 +1,7 @@
 """The page of a space: what its tables teach, as Markdown with pictures. Everything on it follows from its inputs."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -23,20 +23,23 @@ Scores = Mapping[str, Mapping[str, Sequence[float]]]
 """By data set and name, scores of untrained networks in the order of the table's architectures."""
 
 
-def write(space: SearchSpace, tables: Sequence[Table], scores: Scores, runs: Path | None, output: Path) -> None:
+def write(
+    space: SearchSpace, tables: Sequence[Table], scores: Scores, runs: Path | None, output: Path, baseline: str
+) -> None:
     """Write the page, and into a folder of its name beside it pictures and, as CSV, what it shows of runs and scores.
 
     Args:
         scores: those that were computed now; without any, those of the files of an earlier page of the same tables.
         runs: folder of the records of runs on the tables; None: the curves of the files of an earlier page.
+        baseline: the entry that others are compared with, such as a random search.
     """
     folder = output.with_suffix("")
     found = {table.about.data.name: _regrets(runs, table, folder) for table in tables}
     scores = {table.about.data.name: _scores(scores, table, folder) for table in tables}
     with styled():
-        for name, figure in _figures(space, tables, found):
+        for name, figure in _figures(space, tables, found, baseline):
             write_atomically(folder / f"{name}.png", encoded(figure, "png"))
-    text = "\n".join(_page(space, tables, scores, found, folder.name))
+    text = "\n".join(_page(space, tables, scores, found, folder.name, baseline))
     write_atomically(output, (text + "\n").encode())
 
 
@@ -55,7 +58,7 @@ def _scores(scores: Scores, table: Table, folder: Path) -> Mapping[str, Sequence
 
 
 def _figures(
-    space: SearchSpace, tables: Sequence[Table], found: Mapping[str, Sequence[Regret]]
+    space: SearchSpace, tables: Sequence[Table], found: Mapping[str, Sequence[Regret]], baseline: str
 ) -> Iterator[tuple[str, Figure]]:
     truths = {table.about.data.name: lessons.truth(table) for table in tables}
     experts = {
@@ -72,11 +75,16 @@ def _figures(
         yield "tasks", figures.agreement(names, lessons.shared(tables[0], tables[1]))
     for task, regret in found.items():
         if regret:
-            yield f"regret-{task}", figures.regret(task, regret)
+            yield f"regret-{task}", figures.regret(task, regret, baseline)
 
 
 def _page(
-    space: SearchSpace, tables: Sequence[Table], scores: Scores, found: Mapping[str, Sequence[Regret]], folder: str
+    space: SearchSpace,
+    tables: Sequence[Table],
+    scores: Scores,
+    found: Mapping[str, Sequence[Regret]],
+    folder: str,
+    baseline: str,
 ) -> Iterator[str]:
     yield f"# {space.name}: what its tables teach"
     yield ""
@@ -135,7 +143,7 @@ def _page(
             yield from _section(f"Searches on {task}")
             yield from _picture(folder, f"regret-{task}", "Regret against search cost")
             columns = ["strategy", "runs", "mean final regret", "95 % interval", "best found", "τ of its scores"]
-            yield from _rows(columns, map(_final, regret))
+            yield from _rows([*columns, f"less than {baseline}"], (_final(one, regret, baseline) for one in regret))
             yield "Regret is how far the test top-1 of the incumbent is below that of the best architecture, in points."
             yield "τ is Kendall's, between the truth and what a search that scores architectures says of all of them."
 
@@ -148,7 +156,7 @@ def _picture(folder: str, name: str, words: str) -> Iterator[str]:
     yield from (f"![{words}]({folder}/{name}.png)", "")
 
 
-def _rows(columns: Sequence[str], rows: "Iterator[list[str]] | map[list[str]]") -> Iterator[str]:
+def _rows(columns: Sequence[str], rows: Iterable[list[str]]) -> Iterator[str]:
     yield f"| {' | '.join(columns)} |"
     yield f"|{'---|' * len(columns)}"
     for row in rows:
@@ -215,11 +223,12 @@ def _rank(table: Table, architecture: str) -> str:
     return str(1 + sum(table.top1(other) > table.top1(architecture) for other in table.architectures))
 
 
-def _final(regret: Regret) -> list[str]:
+def _final(regret: Regret, of_all: Sequence[Regret], baseline: str) -> list[str]:
     low, high = regret.low[-1], regret.high[-1]
     interval = "one run" if math.isnan(low) else f"{100 * low:.2f} to {100 * high:.2f}"
     shown = [regret.entry, str(regret.runs), f"{100 * regret.mean[-1]:.2f}", interval, f"{regret.best_found:.0%}"]
-    return [*shown, _tau(regret.tau)]
+    less = [f"{100 * (one.mean[-1] - regret.mean[-1]):+.2f}" for one in of_all if one.entry == baseline != regret.entry]
+    return [*shown, _tau(regret.tau), *(less or ["–"])]
 
 
 def _points(value: float) -> str:

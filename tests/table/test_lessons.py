@@ -19,7 +19,7 @@ from pvnas_bench.table.store import Files, to_parquet
 
 from . import made_up
 
-SPACE = registry.get_space("st_micro")
+SPACE, BASELINE = registry.get_space("st_micro"), "random_search"
 
 
 def table(content: made_up.Content) -> Table:
@@ -130,13 +130,15 @@ def test_the_page_says_what_the_table_says(searched: tuple[Table, Path, Path], t
     assert other.about is not None
     data = other.about.data.model_copy(update={"name": "second"})
     other = made_up.Content(other.about.model_copy(update={"data": data}), other.sessions, other.trainings)
-    report.write(SPACE, [made, table(other)], {}, runs, tmp_path / "page.md")
+    report.write(SPACE, [made, table(other)], {}, runs, tmp_path / "page.md", BASELINE)
     page = (tmp_path / "page.md").read_text()
     best = max(made.architectures, key=made.top1)
     assert f"| 1 | `{best}` | {made.top1(best):.1%} |" in page
     assert "| second | 50 of 500 | 50 |" in page
     assert "needs two seeds" in page
     assert "| random_search | 2 |" in page
+    search, sampling = regrets(runs, made)
+    assert f"| – | {100 * (search.mean[-1] - sampling.mean[-1]):+.2f} |\n" in page
     pictures = {path.name for path in (tmp_path / "page").glob("*.png")}
     expected = {"distribution", "operators", "fidelity", "tasks", "regret-made_up"}
     assert pictures == {f"{name}.png" for name in expected}
@@ -150,14 +152,14 @@ def test_a_page_follows_from_tables_and_what_an_earlier_page_kept(
     rng = np.random.default_rng(0)
     scores = {"made_up": {"one": rng.normal(size=SPACE.size).tolist(), "two": list(range(SPACE.size))}}
     page = tmp_path / "page.md"
-    report.write(SPACE, [made], scores, runs, page)
+    report.write(SPACE, [made], scores, runs, page, BASELINE)
     first = {path.name: path.read_bytes() for path in [page, *(tmp_path / "page").iterdir()]}
     assert {"regret-made_up.csv", "scores-made_up.csv"} < set(first)
     assert f"{kendalltau(scores['made_up']['one'], lessons.truth(made)).statistic:+.2f}" in first["page.md"].decode()
-    report.write(SPACE, [made], {}, None, page)
+    report.write(SPACE, [made], {}, None, page, BASELINE)
     assert {path.name: path.read_bytes() for path in [page, *(tmp_path / "page").iterdir()]} == first
     other = table(made_up.content(SPACE, seeds=1))  # another state: its runs are not these
-    report.write(SPACE, [other], {}, None, page)
+    report.write(SPACE, [other], {}, None, page, BASELINE)
     assert "random_search" not in page.read_text()
 
 
@@ -168,7 +170,7 @@ def test_a_kept_file_that_is_damaged_is_named(searched: tuple[Table, Path, Path]
     path.parent.mkdir()
     path.write_text("architecture,one\nno-such,1\n")
     with pytest.raises(UsageError, match=rf"{name}-made_up.csv .*--(results|scores)"):
-        report.write(SPACE, [made], {}, None, tmp_path / "page.md")
+        report.write(SPACE, [made], {}, None, tmp_path / "page.md", BASELINE)
 
 
 def test_curves_and_scores_come_back_from_their_files(searched: tuple[Table, Path, Path], tmp_path: Path) -> None:
