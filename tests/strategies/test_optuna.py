@@ -1,5 +1,6 @@
 """Optuna's strategies: the space by run, the cap as a constraint, its samplers and pruner, studies of plain data."""
 
+import hashlib
 import json
 import logging
 import warnings
@@ -17,6 +18,8 @@ from .black_box import BlackBox
 from .driven import check_continuation, completed
 
 NAMES = ("optuna_random", "optuna_tpe", "optuna_gp", "optuna_nsga2", "optuna_hyperband")
+PROPOSED = {"optuna_tpe": "bf9012a6a1155791", "optuna_nsga2": "4adab126109aba67"}
+"""Hashes of what a seed proposes, from the code that the published records were made with."""
 TIGHT = 2_000_000
 """A cap that most suggestions are above."""
 
@@ -178,3 +181,22 @@ def test_a_whole_run(name: str, tiny_dataset: Path, tmp_path: Path) -> None:
     record = completed(registry.get_strategy(name), tiny_dataset, tmp_path, 1.5)
     assert record.search.architectures_evaluated >= 2
     assert record.diagnostics["trials"] >= 2
+
+
+@pytest.mark.parametrize("name", ["optuna_random", "optuna_tpe", "optuna_nsga2", "optuna_hyperband"])
+def test_a_sampler_that_is_kept_suggests_what_new_ones_would(name: str, tiny_dataset: Path) -> None:
+    kept, new = (BlackBox(name, tiny_dataset, accuracy, seed=3) for _ in range(2))
+    new.strategy.kept = False
+    for driven in (kept, new):
+        under(5_000_000, driven, 45)
+    assert len({id(kept.strategy.study.sampler), id(new.strategy.study.sampler)}) == 2
+    assert kept.asked == new.asked
+    assert kept.strategy.front() == new.strategy.front()
+
+
+@pytest.mark.skipif(optuna.__version__ != "5.0.0", reason="another version of Optuna may suggest others")
+@pytest.mark.parametrize(("name", "expected"), PROPOSED.items())
+def test_a_seed_proposes_what_it_did_when_results_were_published(name: str, expected: str, tiny_dataset: Path) -> None:
+    driven = under(7_000_000, BlackBox(name, tiny_dataset, accuracy, seed=1), 40)
+    found = "\n".join(f"{architecture} {epochs}" for architecture, epochs in driven.asked)
+    assert hashlib.sha256(found.encode()).hexdigest()[:16] == expected
