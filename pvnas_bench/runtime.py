@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,11 @@ def configured(threads: int, deterministic: bool) -> Iterator[None]:
     finally:
         torch.set_num_threads(before[0])
         torch.set_deterministic_debug_mode(before[1])
+
+
+def load_compiler() -> None:
+    """Load PyTorch's compiler now: the first step of an optimiser would, and a second of a search would go by."""
+    import_module("torch._dynamo")
 
 
 def peak_memory(device: torch.device) -> int:

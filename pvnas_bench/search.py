@@ -5,7 +5,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from pvnas_bench import records, seeding
+from pvnas_bench import records, runtime, seeding
 from pvnas_bench.checkpoints import Checkpoints, State
 from pvnas_bench.errors import UsageError
 from pvnas_bench.ledger import BudgetExhausted, Ledger
@@ -53,6 +53,8 @@ class Search:
         Raises:
             UsageError: not one step fits into the budget, or the state is not of this search.
         """
+        if self._setup.table is None:
+            runtime.load_compiler()
         self._phase = Phase.begin()
         if state is not None and "cost" in state:
             self._restore(state)
