@@ -31,17 +31,20 @@ TRIES = 50
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within the context Optuna keeps its progress, and its words on experimental or ageing options, to itself."""
+    """Within the context Optuna keeps its progress, and its words on experimental or ageing options, to itself.
+
+    Its logger gets another handler: a change of its level would cost as much as an ask.
+    """
     logger = logging.getLogger("optuna")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    before = logger.handlers, logger.propagate
+    logger.handlers, logger.propagate = [logging.NullHandler()], False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             warnings.filterwarnings("ignore", message=r".*constraints_func", category=FutureWarning)
             yield
     finally:
-        logger.setLevel(level)
+        logger.handlers, logger.propagate = before
 
 
 def reseed(sampler: Any, seed: int) -> None:
@@ -94,8 +97,10 @@ class OptunaStrategy(AskTell):
 
     @property
     def trials(self) -> list[FrozenTrial]:
-        """Every trial so far, not to be changed."""
-        return self.study.get_trials(deepcopy=False)
+        """Every trial that was told something, not to be changed: not the one that the budget had nothing left for."""
+        found = self.study.get_trials(deepcopy=False)
+        waits = found and found[-1].state == TrialState.RUNNING and not found[-1].intermediate_values
+        return found[:-1] if waits else found
 
     def _frozen(self, trial: Mapping[str, Any]) -> FrozenTrial:
         options = {decision.name: decision.options for decision in self.problem.space.decisions}

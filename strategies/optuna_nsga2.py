@@ -64,7 +64,7 @@ class OptunaNSGA2(OptunaStrategy):
 
     def _remember(self, evaluation: Evaluation) -> Evaluation:
         front = self._front
-        if not any(_beats(other, evaluation) or other == evaluation for other in front):
+        if not any(other is evaluation or _beats(other, evaluation) for other in front):
             self._front = [*(other for other in front if not _beats(evaluation, other)), evaluation]
         return super()._remember(evaluation)
 
