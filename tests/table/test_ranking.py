@@ -7,9 +7,11 @@ from scipy.stats import kendalltau
 
 from pvnas_bench import records
 from pvnas_bench.plots import plot
+from pvnas_bench.ranking import ranking
 from pvnas_bench.records import write_atomically
-from pvnas_bench.request import Request
+from pvnas_bench.request import Observer, Request, Setup
 from pvnas_bench.runner import run
+from pvnas_bench.search import Search
 from pvnas_bench.table import Table
 from pvnas_bench.table.regret import regrets
 from pvnas_bench.table.store import Files, to_parquet
@@ -80,6 +82,25 @@ def test_every_architecture_is_scored_and_the_search_pays_nothing(varied: Built,
     assert (record.diagnostics["rank_cost"] > 0) == (strategy != "bn_nas")
     assert record.search.reference_trainings == record.trajectory[-1].cost <= 3.0
     assert record.trajectory[-1].metrics["regret"] == pytest.approx(table.regret(record.trajectory[-1].incumbent))
+
+
+def test_a_budget_that_is_spent_does_not_matter(varied: Built, tmp_path: Path) -> None:
+    request = Request(
+        "naswot",
+        space=str(SPACE),
+        dataset=varied.recipe.dataset,
+        settings={"samples": "2"},
+        results=tmp_path,
+        threads=1,
+        tabular=True,
+        tables=varied.folder,
+    )
+    search = Search(Setup(request, Observer()), Observer())
+    search.strategy.setup(search.problem)
+    search.ledger.macs = round(search.ledger.budget * search.ledger.reference)
+    found = ranking(search, varied.table)
+    assert len(found["rank_pairs"]) == len(varied.table)
+    assert 0 < found["rank_cost"] < 1
 
 
 def test_scores_are_asked_for_on_tables_alone_and_of_those_that_have_them(varied: Built, tmp_path: Path) -> None:
