@@ -5,20 +5,19 @@ line each, and are on the disk before the batch counts. A process that is killed
 half a line, which the next one that appends cuts off.
 """
 
-import fcntl
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 from pvnas_bench import records
+from pvnas_bench.claims import claimed
+from pvnas_bench.files import Appended
 from pvnas_bench.request import Observer, Request, Setup
 from pvnas_bench.runner import Run
 
-TAIL = 1 << 16
-"""Bytes that are read at a time to find the end of the last whole line."""
+PATIENCE = 600.0
+"""Seconds to wait for other processes that append; each takes a few milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -67,31 +66,10 @@ def append(path: Path, lines: Sequence[bytes]) -> None:
     """Append whole lines to a file; they are on the disk when this returns. Processes that append take turns."""
     if not lines:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(path) as file:
-        file.truncate(_whole(file))
-        file.seek(0, os.SEEK_END)
-        file.write(b"".join(lines))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[BinaryIO]:
-    """The file, which no other process appends to meanwhile."""
-    with path.open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
-
-
-def _whole(file: BinaryIO) -> int:
-    """Bytes up to the end of the last whole line."""
-    end = file.seek(0, os.SEEK_END)
-    while end:
-        start = max(end - TAIL, 0)
-        file.seek(start)
-        found = file.read(end - start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        end = start
-    return 0
+    with claimed(path, patience=PATIENCE):
+        file = Appended(path)
+        try:
+            file.cut_half_line()
+            file.append(b"".join(lines))
+        finally:
+            file.close()

@@ -27,8 +27,14 @@ BEAT = 15.0
 """Seconds from touch to touch."""
 SILENCE = 10
 """Beats without a touch after which a claim of another machine may be void; it is watched for two more."""
+LOOK = 0.01
+"""Seconds between two looks at a claim that is waited for."""
 LARGEST = 4096
 """Bytes of a claim."""
+
+
+class InUse(UsageError):
+    """Another process works on it."""
 
 
 @dataclass(frozen=True)
@@ -104,16 +110,20 @@ class Claim:
 
 
 @contextmanager
-def claimed(path: Path, beat: float = BEAT) -> Iterator[Claim]:
+def claimed(path: Path, beat: float = BEAT, patience: float = 0.0) -> Iterator[Claim]:
     """Within the context this process alone works on what goes to a path. Folders made for it go when they stay empty.
 
+    Args:
+        patience: seconds to wait for another process to end.
+
     Raises:
-        UsageError: another process does, or the folder cannot be written.
+        InUse: another process still works on it.
+        UsageError: the folder cannot be written.
     """
     made = [folder for folder in path.parents if not folder.exists()]
     holder = Holder(socket.gethostname(), _machine(), os.getpid(), _started(os.getpid()), secrets.token_hex(8))
     try:
-        claim = Claim(_take(path, holder, beat), holder, beat)
+        claim = Claim(_wait(path, holder, beat, patience), holder, beat)
     except OSError as error:
         raise UsageError(f"cannot write {path.parent} ({error.strerror}): choose another folder") from None
     try:
@@ -134,6 +144,18 @@ def held(path: Path) -> Holder | None:
     return None if holder is None or holder.gone else holder
 
 
+def _wait(path: Path, holder: Holder, beat: float, patience: float) -> Path:
+    """`_take`, again and again while another process has it."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return _take(path, holder, beat)
+        except InUse:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(LOOK)
+
+
 def _take(path: Path, holder: Holder, beat: float) -> Path:
     """Make the next claim; its file."""
     own = path.with_name(f".{path.name}.claimant-{holder.token}")
@@ -152,7 +174,7 @@ def _take(path: Path, holder: Holder, beat: float) -> Path:
                 if found is None:
                     continue  # it was given up just now
                 if not _void(last, found, own, beat):
-                    raise UsageError(f"{path} is in use by {found}: wait until that ends")
+                    raise InUse(f"{path} is in use by {found}: wait until that ends")
             mine = _numbered(path, before[-1] + 1 if before else 0)
             if not _made(own, mine):
                 continue

@@ -7,6 +7,9 @@ import secrets
 import stat
 from pathlib import Path
 
+TAIL = 1 << 16
+"""Bytes that are read at a time to find the end of the last whole line."""
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file's content; after a crash at any instant the file holds its old or its new content.
@@ -60,7 +63,7 @@ def _leftover(name: str) -> str:
     return f".{name}."
 
 
-def write_all(handle: int, content: bytes) -> None:
+def write_all(handle: int, content: bytes | bytearray) -> None:
     """`os.write` until everything is written."""
     rest = memoryview(content)
     while rest:
@@ -109,10 +112,16 @@ class Appended:
             raise
         self._end += len(content)
 
-    def cut(self, size: int) -> None:
-        """Leave only the first so many bytes."""
-        os.ftruncate(self._handle, size)
-        self._end = size
+    def cut_half_line(self) -> None:
+        """Leave only whole lines: a process that was killed while it wrote may have left half of one."""
+        while self._end:
+            start = max(self._end - TAIL, 0)
+            os.lseek(self._handle, start, os.SEEK_SET)
+            found = os.read(self._handle, self._end - start).rfind(b"\n")
+            self._end = start + found + 1
+            if found >= 0:
+                break
+        os.ftruncate(self._handle, self._end)
 
     def close(self) -> None:
         os.close(self._handle)

@@ -113,8 +113,7 @@ def opened(path: Path) -> Iterator[Journal]:
         except OSError as error:
             raise UsageError(f"cannot write {path} ({error.strerror}): choose another --tables") from None
         try:
-            content = path.read_bytes()
-            file.cut(content.rfind(b"\n") + 1)
+            file.cut_half_line()
             yield Journal(path, file)
         finally:
             file.close()
