@@ -6,16 +6,14 @@ interrupted goes on where it stopped, and the record, not a list kept on the sid
 
 import math
 import multiprocessing
-import os
 import re
-import signal
-import threading
 import time
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -225,19 +223,6 @@ def work(request: Request) -> None:
         Run(request)()
 
 
-def _begin() -> None:
-    """A worker leaves Ctrl-C to its parent, who asks it to stop, and stops when its parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 @dataclass
 class _Worker:
     """The process of one cell."""
@@ -252,7 +237,9 @@ class _Worker:
 
 def _start(cell: Cell) -> tuple["Future[None]", _Worker]:
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
+    pool = ProcessPoolExecutor(
+        1, mp_context=multiprocessing.get_context("spawn"), initializer=partial(begin, told=True)
+    )
     future = pool.submit(work, cell.request)
     (process,) = set(multiprocessing.active_children()) - before
     limit = math.inf if cell.request.timeout is None else cell.request.timeout + PATIENCE

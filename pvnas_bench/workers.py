@@ -6,14 +6,21 @@ import signal
 import threading
 
 
-def begin() -> None:
-    """A worker leaves Ctrl-C to its parent, and ends with it."""
+def begin(*, told: bool = False) -> None:
+    """A worker leaves Ctrl-C to its parent, and ends with it.
+
+    Args:
+        told: it is told to end, by SIGTERM, and may finish what it is at; else it is gone at once.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
 
     def watch() -> None:
         parent.join()
-        os._exit(1)
+        if told:
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
