@@ -6,16 +6,18 @@ the networks found on words have 1.3 to 2.5 of the 7 MMACs allowed. Where accura
 no better than that of chance after 30 evaluations, nor for certain after 120.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import moocore
+import numpy as np
 from optuna import Study
 from optuna.samplers import BaseSampler, NSGAIISampler
 from optuna.trial import FrozenTrial
 from pvnas_bench.strategies._optuna import OptunaStrategy
 from pydantic import Field
 
-from pvnas_bench import Architecture, Evaluation, Info, StrategyConfig
+from pvnas_bench import Architecture, Info, StrategyConfig
 
 
 class Sampler(NSGAIISampler):
@@ -52,31 +54,15 @@ class OptunaNSGA2(OptunaStrategy):
 
     directions = ("maximize", "minimize")
 
-    def prepare(self) -> None:
-        super().prepare()
-        self._front: list[Evaluation] = []
-
     def sampler(self, seed: int) -> BaseSampler:
         return Sampler(population_size=self.config.population, seed=seed, constraints_func=self.excess)
 
     def values(self, architecture: Architecture, top1: float) -> list[float]:
         return [top1, float(self.problem.cost(architecture).macs)]
 
-    def _remember(self, evaluation: Evaluation) -> Evaluation:
-        front = self._front
-        if not any(other is evaluation or _beats(other, evaluation) for other in front):
-            self._front = [*(other for other in front if not _beats(evaluation, other)), evaluation]
-        return super()._remember(evaluation)
-
     def front(self) -> Sequence[Architecture]:
         """The trials under the cap that no other one beats in accuracy and MACs."""
-        return tuple(evaluation.architecture for evaluation in self._front)
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._front = []
-        super().load_state_dict(state)
-
-
-def _beats(one: Evaluation, other: Evaluation) -> bool:
-    """Pareto dominance: in nothing worse, and not equal in both."""
-    return one.top1 >= other.top1 and one.macs <= other.macs and (one.top1, one.macs) != (other.top1, other.macs)
+        evaluations = list({evaluation.architecture: evaluation for evaluation in self.history}.values())
+        points = np.array([[-evaluation.top1, evaluation.macs] for evaluation in evaluations]).reshape(-1, 2)
+        kept = moocore.is_nondominated(points, keep_weakly=True)
+        return tuple(evaluation.architecture for evaluation, keep in zip(evaluations, kept, strict=True) if keep)
