@@ -27,7 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pvnas_bench import leaderboard, records, statistics
 from pvnas_bench.errors import UsageError
-from pvnas_bench.files import read_whole
+from pvnas_bench.files import read_whole, write_atomically
 from pvnas_bench.records import Record
 
 MARGIN = 0.02
@@ -107,7 +107,7 @@ def save_baseline(found: Sequence[Record], path: Path) -> None:
     """Write records as the JSON array that `load_baseline` reads, in an order that makes changes readable."""
     ordered = sorted(found, key=lambda r: (r.board, r.strategy.entry, r.seed, r.id))
     lines = ",\n".join(record.model_dump_json() for record in ordered)
-    records.write_atomically(path, f"[\n{lines}\n]\n".encode())
+    write_atomically(path, f"[\n{lines}\n]\n".encode())
 
 
 def compare(

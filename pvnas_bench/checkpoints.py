@@ -112,8 +112,13 @@ class Checkpoints:
             leftover.unlink(missing_ok=True)
 
     def _files(self) -> list[tuple[int, Path]]:
-        found = [(match, path) for path in self._folder.iterdir() if (match := NAME.fullmatch(path.name))]
-        return sorted((int(match["number"]), path) for match, path in found)
+        return found(self._folder)
+
+
+def found(folder: Path) -> list[tuple[int, Path]]:
+    """The checkpoints of a run by the folder of its record: their numbers, ascending, and files."""
+    matches = [(match, path) for path in folder.iterdir() if (match := NAME.fullmatch(path.name))]
+    return sorted((int(match["number"]), path) for match, path in matches)
 
 
 def identity(setup: Setup) -> dict[str, str]:

@@ -20,6 +20,8 @@ from pvnas_bench.training import Clock, Workbench
 
 IDLE_STEPS = 10_000
 """Steps in a row that spend nothing, after which a search is given up."""
+RUNAWAY = 2
+"""Times its budget that a search may spend before that is an error of the harness."""
 LARGEST_DIAGNOSTICS = 8 * 2**20
 """Characters: a record that is larger than records may be could not be read back."""
 
@@ -109,7 +111,7 @@ class Search:
             if finished:
                 return
             idle = 0 if self.ledger.macs > spent else idle + 1
-            if self.ledger.spent > 2 * self.ledger.budget:
+            if self.ledger.spent > RUNAWAY * self.ledger.budget:
                 raise RuntimeError(f"spent {self.ledger.spent:.3g} of {self.ledger.budget:g} reference trainings")
             if idle == IDLE_STEPS:
                 raise RuntimeError(

@@ -27,36 +27,32 @@ def torch_generator(seed: int, *names: str | int) -> torch.Generator:
 
 def torch_state() -> list[torch.Tensor]:
     """The state of torch's own generators: of the CPU, then of each GPU."""
-    return [torch.get_rng_state(), *(torch.cuda.get_rng_state(i) for i in range(torch.cuda.device_count()))]
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state(i) for i in range(_gpus()))]
 
 
 def set_torch_state(state: Sequence[torch.Tensor]) -> None:
     """Put torch's own generators into a `torch_state`; of GPUs as many as there are here."""
     torch.set_rng_state(state[0])
-    for i, of_gpu in enumerate(state[1 : 1 + torch.cuda.device_count()]):
+    for i, of_gpu in enumerate(state[1 : 1 + _gpus()]):
         torch.cuda.set_rng_state(of_gpu, i)
 
 
 @contextmanager
 def torch_seeded(seed: int, *names: str | int) -> Iterator[None]:
-    """Within the context torch's own generator is the stream of this name; it is put back afterwards.
+    """Within the context torch's own generators are the stream of this name; they are put back afterwards.
 
     For code that knows no other, such as the initialisation of layers, and dropout.
     """
-    derived, generator = derive(seed, *names), torch.default_generator
-    before = generator.get_state()
-    on_gpus = [torch.cuda.get_rng_state(i) for i in range(torch.cuda.device_count())] if _cuda() else []
-    generator.manual_seed(derived)
-    if on_gpus:
+    derived, before = derive(seed, *names), torch_state()
+    torch.default_generator.manual_seed(derived)
+    if _gpus():
         torch.cuda.manual_seed_all(derived)
     try:
         yield
     finally:
-        generator.set_state(before)
-        for i, state in enumerate(on_gpus):
-            torch.cuda.set_rng_state(state, i)
+        set_torch_state(before)
 
 
 @cache
-def _cuda() -> bool:
-    return torch.cuda.is_available()
+def _gpus() -> int:
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0

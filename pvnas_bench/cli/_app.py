@@ -25,6 +25,16 @@ table = typer.Typer(
 )
 app.add_typer(table, name="table")
 
+Strategy = Annotated[str, typer.Option(help="A name of `list strategies`, or a .py file of your own.")]
+Space = Annotated[str, typer.Option(help="A name of `list spaces`, or a .py file of your own.")]
+Budget = Annotated[float | None, typer.Option(help="Of the search, in reference trainings.  [default: the protocol's]")]
+Seed = Annotated[int, typer.Option(help="Of everything random.", min=0)]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A hyper-parameter of the strategy; may be repeated."),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Threads = Annotated[int | None, typer.Option(help="CPU threads.  [default: every core]", min=1)]
 Json = Annotated[bool, typer.Option("--json", help="Print what a program would read.")]
 Results = Annotated[Path, typer.Option(help="Folder of the records.", metavar="DIR")]
 Dataset = Annotated[
@@ -109,24 +119,19 @@ def _options(
 
 @app.command()
 def run(
-    strategy: Annotated[str, typer.Option(help="A name of `list strategies`, or a .py file of your own.")],
-    space: Annotated[str, typer.Option(help="A name of `list spaces`, or a .py file of your own.")] = "st_default",
+    strategy: Strategy,
+    space: Space = "st_default",
     dataset: Dataset = "synthetic_motion",
     protocol: AnyProtocol = None,
     cap: Annotated[
         str | None, typer.Option(help="Most MACs: one of the space's caps, or a number.  [default: the space's first]")
     ] = None,
-    budget: Annotated[
-        float | None, typer.Option(help="Of the search, in reference trainings.  [default: the protocol's]")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A hyper-parameter of the strategy; may be repeated."),
-    ] = None,
+    budget: Budget = None,
+    seed: Seed = 0,
+    settings: Settings = None,
     results: Results = Path("results/runs"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads.  [default: every core]", min=1)] = None,
+    device: Device = "auto",
+    threads: Threads = None,
     tabular: Tabular = False,
     tables: Tables = None,
     partial: Partial = False,
@@ -178,20 +183,15 @@ def run(
 
 @app.command()
 def profile(
-    strategy: Annotated[str, typer.Option(help="A name of `list strategies`, or a .py file of your own.")],
-    space: Annotated[str, typer.Option(help="A name of `list spaces`, or a .py file of your own.")] = "st_default",
+    strategy: Strategy,
+    space: Space = "st_default",
     dataset: Dataset = "synthetic_motion",
     protocol: AnyProtocol = None,
-    budget: Annotated[
-        float | None, typer.Option(help="Of the search, in reference trainings.  [default: the protocol's]")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A hyper-parameter of the strategy; may be repeated."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads.  [default: every core]", min=1)] = None,
+    budget: Budget = None,
+    seed: Seed = 0,
+    settings: Settings = None,
+    device: Device = "auto",
+    threads: Threads = None,
     functions: Annotated[int, typer.Option(help="How many functions of the harness to name.", min=0)] = 8,
     json: Json = False,
 ) -> int:
@@ -231,7 +231,7 @@ def compare(
     budget: Annotated[float | None, typer.Option(help="Of each search, in reference trainings.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Seeds 0, 1, ... of each.", min=1)] = None,
     results: Results = Path("results/runs"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     workers: Annotated[int | None, typer.Option(help="Runs side by side.  [default: every core]", min=1)] = None,
     threads: Annotated[int, typer.Option(help="CPU threads of each run.", min=1)] = 1,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,

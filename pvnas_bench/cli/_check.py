@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pvnas_bench.check import compare, load_baseline, render_terminal, save_baseline, to_github, to_junit
 from pvnas_bench.cli import OK, _results
-from pvnas_bench.records import Record, write_atomically
+from pvnas_bench.files import write_atomically
+from pvnas_bench.records import Record
 
 
 @dataclass(frozen=True)

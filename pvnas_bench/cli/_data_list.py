@@ -6,8 +6,7 @@ from pathlib import Path
 
 from pvnas_bench.cli import OK
 from pvnas_bench.errors import UsageError
-from pvnas_bench.video import LAYOUTS, detect, list_datasets, load_description
-from pvnas_bench.video.layouts.manifest import is_manifest
+from pvnas_bench.video import LAYOUTS, detect, is_manifest, list_datasets, load_description
 
 _Item = dict[str, str]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from pvnas_bench import leaderboard
 from pvnas_bench.cli import _results
 from pvnas_bench.errors import UsageError
-from pvnas_bench.records import Summary, write_atomically
+from pvnas_bench.files import write_atomically
+from pvnas_bench.records import Summary
 
 WIDTH = 120
 """Columns of a table that is written to a file or a pipe."""

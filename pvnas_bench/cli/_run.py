@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pvnas_bench import leaderboard, records
+from pvnas_bench import checkpoints, leaderboard, records
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _leaderboard, _progress, _results
 from pvnas_bench.errors import UsageError
 from pvnas_bench.runner import Observer, Request, Run
@@ -84,7 +84,7 @@ def run(request: Request, *, reference: bool, as_json: bool) -> int:
         return INTERRUPTED
     if record.error:
         print(f"{record.status}: {record.error}", file=sys.stderr)
-    if any(path.parent.glob("checkpoint-*")):
+    if checkpoints.found(path.parent):
         print("the same command goes on from its checkpoint", file=sys.stderr)
     if as_json:
         print(json.dumps(summary(record, path)))

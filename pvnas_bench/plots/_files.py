@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 
 from pvnas_bench import leaderboard
 from pvnas_bench.errors import UsageError
+from pvnas_bench.files import write_atomically
 from pvnas_bench.plots import _architecture, _critical, _curves, _gradient, _tradeoff
 from pvnas_bench.plots._boards import Runs, boards
 from pvnas_bench.plots._style import freeze, styled
-from pvnas_bench.records import Record, write_atomically
+from pvnas_bench.records import Record
 from pvnas_bench.trajectories import AXES, Axis
 
 FORMATS = ("png", "svg")

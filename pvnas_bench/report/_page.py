@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from pvnas_bench import leaderboard
+from pvnas_bench.files import write_atomically
 from pvnas_bench.leaderboard import Board
-from pvnas_bench.records import Record, Unreadable, write_atomically
+from pvnas_bench.records import Record, Unreadable
 from pvnas_bench.report._clips import Thumbnail
 from pvnas_bench.trajectories import AXES, mean_curve
 

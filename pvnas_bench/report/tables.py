@@ -6,10 +6,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from pvnas_bench.files import write_atomically
 from pvnas_bench.plots import _table as figures
 from pvnas_bench.plots._files import encoded
 from pvnas_bench.plots._style import styled
-from pvnas_bench.records import write_atomically
 from pvnas_bench.space import SearchSpace
 from pvnas_bench.statistics import kendall_tau
 from pvnas_bench.table import lessons, scored

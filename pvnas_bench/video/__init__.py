@@ -29,7 +29,7 @@ from pvnas_bench.video._splits import split_by_subject
 from pvnas_bench.video._store import ClipStore
 from pvnas_bench.video._verify import Findings, verify
 from pvnas_bench.video._views import VIEWS, Views, named_views
-from pvnas_bench.video.layouts import LAYOUTS, detect
+from pvnas_bench.video.layouts import LAYOUTS, detect, is_manifest
 
 if TYPE_CHECKING:
     from pvnas_bench.video._batches import ClipBatch, clip_batches, images
@@ -52,6 +52,7 @@ __all__ = [
     "detect",
     "extract",
     "images",
+    "is_manifest",
     "list_datasets",
     "load_description",
     "made_whole",

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pvnas_bench.errors import UsageError
+from pvnas_bench.files import read_whole
 from pvnas_bench.video import layouts
 from pvnas_bench.video._dataset import SPLITS, Dataset
 from pvnas_bench.video._images import is_template
@@ -16,6 +17,8 @@ from pvnas_bench.video.layouts import LAYOUTS, Layout, Lists, Source, class_name
 
 FILE_NAME = "dataset.toml"
 """A description that a folder is read by."""
+LARGEST = 2**20
+"""Bytes of a description."""
 
 
 class _Split(BaseModel):
@@ -64,15 +67,11 @@ def load(path: Path) -> Description:
         UsageError: it is no TOML, or says something that none may.
     """
     try:
-        found = Description.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"cannot read the description {str(path)!r} ({error}): expected TOML in UTF-8") from None
+        found = Description.model_validate(tomllib.loads(read_whole(path, LARGEST).decode()))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
-        raise UsageError(
-            f"the description {str(path)!r}: {where}: {first['msg']}: it may say {', '.join(Description.model_fields)}"
-        ) from None
+        raise _wrong(path, error) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"cannot read the description {str(path)!r} ({error}): expected TOML in UTF-8") from None
     if found.format and found.format not in LAYOUTS:
         raise UsageError(f"the description {str(path)!r}: unknown format {found.format!r}: choose {', '.join(LAYOUTS)}")
     if wrong := [split for split in found.splits if split not in SPLITS]:
@@ -83,6 +82,13 @@ def load(path: Path) -> Description:
             "write it like 'img_{:05d}.jpg'"
         )
     return found
+
+
+def _wrong(path: Path, error: ValidationError) -> UsageError:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
+    known = ", ".join(Description.model_fields)
+    return UsageError(f"the description {str(path)!r}: {where}: {first['msg']}: it may say {known}")
 
 
 def open_description(path: Path) -> Dataset:

@@ -8,6 +8,8 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from pvnas_bench.files import write_all
+
 SHARD_BYTES = 1 << 30
 """A shard that has reached this size gets no further clip; clips are never divided."""
 INDEX_TYPE = np.dtype([("clip", "<i8"), ("shard", "<i4"), ("start", "<i8"), ("length", "<i4"), ("crc", "<u4")])
@@ -57,10 +59,10 @@ class ShardWriter:
             if self._shard is None:
                 self._shard = shard_path(self._folder, self._number).open("ab", buffering=0)
                 start = self._frames = 0
-            _write_all(self._shard, payload)
+            write_all(self._shard.fileno(), payload)
             self._frames += frames
         record = np.array([(clip, self._number, start, frames, zlib.crc32(payload))], dtype=INDEX_TYPE)
-        _write_all(self._journal, record.tobytes())
+        write_all(self._journal.fileno(), record.tobytes())
 
     def finish(self) -> None:
         """Bring everything to the disk, and turn the journal into an index in the order of the clips."""
@@ -133,10 +135,3 @@ def map_shards(folder: Path, index: NDArray[np.void], size: int) -> tuple[NDArra
             raise ValueError(f"{path.name} has the wrong size")
         shards.append(np.memmap(path, dtype=np.uint8, mode="r", shape=shape).view(np.ndarray))
     return tuple(shards)
-
-
-def _write_all(file: IO[bytes], content: bytes | bytearray) -> None:
-    """Unbuffered files may take only a part of what they are given."""
-    view = memoryview(content)
-    while view:
-        view = view[file.write(view) :]

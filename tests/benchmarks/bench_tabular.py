@@ -12,7 +12,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from pvnas_bench import registry
-from pvnas_bench.records import write_atomically
+from pvnas_bench.files import write_atomically
 from pvnas_bench.request import Observer, Request, Setup
 from pvnas_bench.runner import Run
 from pvnas_bench.table.store import Files, load, to_parquet

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from record_factory import content, record
 
-from pvnas_bench import records
+from pvnas_bench import files, records
 from pvnas_bench.errors import UsageError
 from pvnas_bench.records import Record, Summary
 
@@ -157,14 +157,14 @@ def test_files_come_in_a_fixed_order(tmp_path: Path) -> None:
 
 def test_a_failed_write_leaves_the_old_content_and_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "record.json"
-    records.write_atomically(path, b"old")
+    files.write_atomically(path, b"old")
 
     def refuse(handle: int) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(OSError, match="disk full"):
-        records.write_atomically(path, b"new")
+        files.write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["record.json"]
 

@@ -9,7 +9,8 @@ from scipy.stats import kendalltau
 
 from pvnas_bench import registry
 from pvnas_bench.errors import UsageError
-from pvnas_bench.records import load_folder, write_atomically
+from pvnas_bench.files import write_atomically
+from pvnas_bench.records import load_folder
 from pvnas_bench.report import tables as report
 from pvnas_bench.request import Request
 from pvnas_bench.runner import run

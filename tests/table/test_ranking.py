@@ -6,9 +6,9 @@ import pytest
 from scipy.stats import kendalltau
 
 from pvnas_bench import records
+from pvnas_bench.files import write_atomically
 from pvnas_bench.plots import plot
 from pvnas_bench.ranking import ranking
-from pvnas_bench.records import write_atomically
 from pvnas_bench.request import Observer, Request, Setup
 from pvnas_bench.runner import run
 from pvnas_bench.search import Search

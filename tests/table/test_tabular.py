@@ -7,7 +7,7 @@ import pytest
 
 from pvnas_bench import records
 from pvnas_bench.errors import UsageError
-from pvnas_bench.records import write_atomically
+from pvnas_bench.files import write_atomically
 from pvnas_bench.request import Observer, Request, Setup
 from pvnas_bench.runner import run
 from pvnas_bench.search import Search

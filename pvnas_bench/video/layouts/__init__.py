@@ -17,6 +17,7 @@ from pvnas_bench.video.layouts import (
     ucf101,
 )
 from pvnas_bench.video.layouts._source import Layout, Lists, Source, class_names
+from pvnas_bench.video.layouts.manifest import is_manifest
 
 # The order of detection: official files before lists in general, and class folders when nothing else is there.
 LAYOUTS = {
@@ -24,7 +25,7 @@ LAYOUTS = {
     for module in (manifest, something, diving48, kinetics, ucf101, hmdb51, lists, class_folders)
 }
 
-__all__ = ["LAYOUTS", "Layout", "Lists", "Source", "class_names", "detect"]
+__all__ = ["LAYOUTS", "Layout", "Lists", "Source", "class_names", "detect", "is_manifest"]
 
 
 def detect(root: Path, fold: int = 1) -> tuple[Layout, Source]:

@@ -44,6 +44,10 @@ class Lists:
     files: tuple[Path, ...] = ()
     folder: str = ""
 
+    def within(self, path: str) -> str:
+        """A clip's path, relative to the root."""
+        return f"{self.folder}/{path}" if self.folder else path
+
 
 @dataclass(frozen=True)
 class Source:

@@ -59,7 +59,7 @@ def read(source: Source) -> Iterator[Row]:
                     raise UsageError(f"{where}: no vid_name or no label: expected the entries of Diving48")
                 path = inside(name + suffix, where)
                 label_name = named(str(label), source.classes, where)
-                yield Row(f"{lists.folder}/{path}" if lists.folder else path, label_name, split=split)
+                yield Row(lists.within(path), label_name, split=split)
 
 
 LAYOUT = Layout("diving48", "Diving48's JSON lists and vocabulary", find, read)

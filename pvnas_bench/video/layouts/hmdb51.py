@@ -46,7 +46,7 @@ def read(source: Source) -> Iterator[Row]:
                     path = path.rsplit(".", 1)[0]
                 before, found, _ = clip.partition(f"_{label}_")
                 subject = before if found else ""
-                yield Row(f"{lists.folder}/{path}" if lists.folder else path, label, subject, _SPLITS[number])
+                yield Row(lists.within(path), label, subject, _SPLITS[number])
 
 
 LAYOUT = Layout("hmdb51", "HMDB51's <class>_test_splitN.txt, three folds; by film", find, read)

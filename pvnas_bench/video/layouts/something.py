@@ -46,7 +46,7 @@ def read(source: Source) -> Iterator[Row]:
             suffix = source.suffix or found_suffix(source, lists.folder, (name for _, name, _ in _entries(file)))
             for where, name, label in _entries(file):
                 path = inside(name + suffix, where)
-                yield Row(f"{lists.folder}/{path}" if lists.folder else path, label, split=split)
+                yield Row(lists.within(path), label, split=split)
 
 
 def _entries(file: Path) -> Iterator[tuple[str, str, str]]:

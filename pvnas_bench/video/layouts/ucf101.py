@@ -48,7 +48,7 @@ def read(source: Source) -> Iterator[Row]:
                     path = path.rsplit(".", 1)[0]
                 group = _GROUP.search(clip)
                 subject = f"{label}/{group[1]}" if group else ""
-                yield Row(f"{lists.folder}/{path}" if lists.folder else path, label, subject, split)
+                yield Row(lists.within(path), label, subject, split)
 
 
 LAYOUT = Layout("ucf101", "UCF101's trainlist0N.txt and testlist0N.txt, three folds; by group", find, read)
