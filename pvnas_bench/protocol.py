@@ -93,11 +93,12 @@ PROTOCOLS = {
         ),
         Protocol(
             "micro",
-            1,
-            "for spaces that have a table: 60 reference trainings of search, every training of 20 epochs",
+            2,
+            "for spaces that have a table: 60 reference trainings of search, every training of 30 epochs",
             budget=60.0,
-            epochs=20,
-            proxy_epochs=20,
+            epochs=30,
+            proxy_epochs=30,
+            batch_size=32,
         ),
         Protocol(
             "something",
