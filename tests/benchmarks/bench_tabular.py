@@ -86,7 +86,7 @@ def test_look_up(benchmark: BenchmarkFixture, files: Files) -> None:
     table = load(files)
     strings = [str(architecture) for architecture in SPACE.enumerate()]
     benchmark(lambda: [table.trainings(string)[0].val_top1[-1] for string in strings])
-    benchmark.extra_info["µs a look-up"] = 1e6 * benchmark.stats.stats.min / len(strings)
+    benchmark.extra_info["µs a look-up"] = f"{1e6 * benchmark.stats.stats.min / len(strings):.2f}"
 
 
 def test_load(benchmark: BenchmarkFixture, files: Files) -> None:

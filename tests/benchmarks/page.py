@@ -16,6 +16,8 @@ TITLES = {
     "bench_overhead": "Where the time of a run goes",
     "bench_memory": "Peak memory of searches along sampled paths",
     "bench_queries": "Questions of searches",
+    "bench_data": "Clips: the cache beside decoding, input beside training, many workers, many rows",
+    "bench_tabular": "Searches on a table",
     "bench_leaderboard": "A leaderboard of 10,000 records",
     "bench_start": "From the shell to the answer",
 }
