@@ -6,12 +6,17 @@ seed alone, so that a search that was saved as plain data goes on as if it had n
 The space is defined by run: a decision is suggested only where it exists. The MACs cap is a constraint. A suggestion
 above it is told as infeasible, untrained and free; as the samplers want a value of it, it gets the mean accuracy so
 far. After `TRIES` of them in a row a random architecture under the cap is enqueued (R).
+
+Runs that name a storage share a study (`_optuna_shared`). Such a run depends on when the others did what, and goes on
+after a kill with all the trials that the storage has.
 """
 
 import logging
+import secrets
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -20,6 +25,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from pvnas_bench.strategies._optuna_shared import RUN, OptunaConfig, shared_study
 
 from pvnas_bench import Architecture, Evaluation
 from pvnas_bench.ask_tell import AskTell, Trial
@@ -64,6 +70,8 @@ class OptunaStrategy(AskTell):
     remembers of the trials must not depend on when it saw them."""
     directions: ClassVar[tuple[Literal["maximize", "minimize"], ...]] = ("maximize",)
 
+    Config: ClassVar[type[OptunaConfig]] = OptunaConfig
+
     def sampler(self, seed: int) -> BaseSampler:
         """The sampler; its constraint is `self.excess`."""
         raise NotImplementedError
@@ -74,18 +82,30 @@ class OptunaStrategy(AskTell):
 
     def prepare(self) -> None:
         self.enqueued = 0
+        self.run = secrets.token_hex(8)
         self.study = self._new_study()
 
     # --- the study --------------------------------------------------------------------------------------------------
 
     def _new_study(self) -> optuna.Study:
         self._sampler: BaseSampler | None = None
+        name, pruner, directions = self.info.name, self.pruner(), list(self.directions)
         with quiet():
-            return optuna.create_study(
-                pruner=self.pruner(),
-                directions=list(self.directions),
-                study_name=self.info.name,  # Optuna's Hyperband assigns brackets by a hash of it
-            )
+            if self.shared:
+                return shared_study(self.config.storage, name, self.problem, pruner=pruner, directions=directions)
+            # Hyperband assigns brackets by a hash of the name.
+            return optuna.create_study(study_name=name, pruner=pruner, directions=directions)
+
+    @property
+    def shared(self) -> bool:
+        """Whether the study is one of several runs."""
+        return bool(self.config.storage)
+
+    def _ask(self) -> optuna.Trial:
+        trial = self.study.ask()
+        if self.shared:
+            trial.set_user_attr(RUN, self.run)
+        return trial
 
     def _seed(self) -> None:
         """Give the study's sampler a new seed."""
@@ -97,8 +117,13 @@ class OptunaStrategy(AskTell):
 
     @property
     def trials(self) -> list[FrozenTrial]:
-        """Every trial that was told something, not to be changed: not the one that the budget had nothing left for."""
+        """Every trial of this run that was told something, not to be changed.
+
+        Not the one that the budget had nothing left for.
+        """
         found = self.study.get_trials(deepcopy=False)
+        if self.shared:
+            found = [trial for trial in found if trial.user_attrs.get(RUN) == self.run]
         waits = found and found[-1].state == TrialState.RUNNING and not found[-1].intermediate_values
         return found[:-1] if waits else found
 
@@ -132,21 +157,21 @@ class OptunaStrategy(AskTell):
             super().step()
 
     def ask(self) -> Architecture | Trial:
-        for _ in range(TRIES):
+        for tries in count():
+            if tries and tries % TRIES == 0:
+                self.enqueued += 1
+                fitting = self.problem.sample(self.problem.rng("enqueue"))
+                self.study.enqueue_trial(
+                    self.problem.space.options(fitting)
+                )  # of a shared study another run may ask it
             self._seed()
-            self._trial = self.study.ask()
+            self._trial = self._ask()
             architecture = self._suggested(self._trial)
             if self.problem.feasible(architecture):
                 return architecture
             known = [evaluation.top1 for evaluation in self.history]
             self.study.tell(self._trial, self.values(architecture, float(np.mean(known)) if known else 0.0))
-        architecture = self.problem.sample(self.problem.rng("enqueue"))
-        self.enqueued += 1
-        self._seed()
-        self.study.enqueue_trial(self.problem.space.options(architecture))
-        self._trial = self.study.ask()
-        self._suggested(self._trial)
-        return architecture
+        raise AssertionError("counting does not end")
 
     def _suggested(self, trial: optuna.Trial) -> Architecture:
         """The architecture that a trial suggests, decision by decision."""
@@ -180,13 +205,26 @@ class OptunaStrategy(AskTell):
             "trials": trials,
             "infeasible": trials - len(self.history),
             "enqueued": self.enqueued,
+            **self._others(),
+        }
+
+    def _others(self) -> dict[str, int]:
+        """How many trials of a shared study are of other runs."""
+        if not self.shared:
+            return {}
+        return {
+            "trials_of_others": sum(t.user_attrs.get(RUN) != self.run for t in self.study.get_trials(deepcopy=False))
         }
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"trials": list(map(self._plain, self.trials)), "enqueued": self.enqueued}
+        kept = {"run": self.run} if self.shared else {"trials": list(map(self._plain, self.trials))}
+        return super().state_dict() | {"enqueued": self.enqueued} | kept
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
         self.study, self.enqueued = self._new_study(), state["enqueued"]
+        if self.shared:
+            self.run = state["run"]
+            return
         with quiet():
             self.study.add_trials(map(self._frozen, state["trials"]))

@@ -6,9 +6,10 @@ trials is drawn at random, as Optuna's sampler does without conditions.
 
 from optuna.samplers import BaseSampler, GPSampler
 from pvnas_bench.strategies._optuna import OptunaStrategy
+from pvnas_bench.strategies._optuna_shared import OptunaConfig
 from pydantic import Field
 
-from pvnas_bench import Info, StrategyConfig
+from pvnas_bench import Info
 
 
 class OptunaGP(OptunaStrategy):
@@ -23,7 +24,7 @@ class OptunaGP(OptunaStrategy):
         reconstructed="the space by run; what is told of suggestions above the cap",
     )
 
-    class Config(StrategyConfig):
+    class Config(OptunaConfig):
         startup: int = Field(10, ge=1, le=1000, description="random trials at the start (Optuna's default)")
 
     kept = False  # it begins a fit where the last one ended

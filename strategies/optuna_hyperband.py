@@ -13,9 +13,10 @@ from optuna.pruners import BasePruner, HyperbandPruner
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import TrialState
 from pvnas_bench.strategies._optuna import OptunaStrategy, quiet
+from pvnas_bench.strategies._optuna_shared import OptunaConfig
 from pydantic import Field
 
-from pvnas_bench import Architecture, Evaluation, Info, StrategyConfig
+from pvnas_bench import Architecture, Evaluation, Info
 from pvnas_bench.ask_tell import Trial
 
 
@@ -37,7 +38,7 @@ class OptunaHyperband(OptunaStrategy):
         "Optuna's pruner is asynchronous and does not plan brackets by budget",
     )
 
-    class Config(StrategyConfig):
+    class Config(OptunaConfig):
         least: int = Field(1, ge=1, le=1000, description="epochs of the first rung (Optuna's min_resource)")
         factor: int = Field(3, ge=2, le=16, description="η, reduction factor (Optuna's default)")
         startup: int = Field(10, ge=1, le=1000, description="random trials at the start (Optuna's default)")
@@ -52,6 +53,7 @@ class OptunaHyperband(OptunaStrategy):
             n_startup_trials=self.config.startup,
             multivariate=True,
             group=True,
+            constant_liar=self.shared,
             seed=seed,
             constraints_func=self.excess,
         )
@@ -87,4 +89,5 @@ class OptunaHyperband(OptunaStrategy):
 
     def diagnostics(self) -> Mapping[str, Any]:
         states = [trial.state for trial in self.trials]
-        return {"trials": len(states), "pruned": states.count(TrialState.PRUNED), "enqueued": self.enqueued}
+        pruned = states.count(TrialState.PRUNED)
+        return {"trials": len(states), "pruned": pruned, "enqueued": self.enqueued, **self._others()}

@@ -15,9 +15,10 @@ from optuna import Study
 from optuna.samplers import BaseSampler, NSGAIISampler
 from optuna.trial import FrozenTrial
 from pvnas_bench.strategies._optuna import OptunaStrategy
+from pvnas_bench.strategies._optuna_shared import OptunaConfig
 from pydantic import Field
 
-from pvnas_bench import Architecture, Info, StrategyConfig
+from pvnas_bench import Architecture, Info
 
 
 class Sampler(NSGAIISampler):
@@ -49,7 +50,7 @@ class OptunaNSGA2(OptunaStrategy):
         reconstructed="the space by run; a population for some 30 trainings (Optuna's default: 50)",
     )
 
-    class Config(StrategyConfig):
+    class Config(OptunaConfig):
         population: int = Field(10, ge=2, le=1000, description="trials of a generation (Optuna's default: 50) (R)")
 
     directions = ("maximize", "minimize")

@@ -11,9 +11,10 @@ better than chance after 30 evaluations.
 
 from optuna.samplers import BaseSampler, TPESampler
 from pvnas_bench.strategies._optuna import OptunaStrategy
+from pvnas_bench.strategies._optuna_shared import OptunaConfig
 from pydantic import Field
 
-from pvnas_bench import Info, StrategyConfig
+from pvnas_bench import Info
 
 
 class OptunaTPE(OptunaStrategy):
@@ -28,7 +29,7 @@ class OptunaTPE(OptunaStrategy):
         reconstructed="the space by run; what is told of suggestions above the cap",
     )
 
-    class Config(StrategyConfig):
+    class Config(OptunaConfig):
         startup: int = Field(10, ge=1, le=1000, description="random trials at the start (Optuna's default)")
         candidates: int = Field(
             24, ge=1, le=10_000, description="drawn to maximise the density ratio (Optuna's default)"
@@ -40,6 +41,7 @@ class OptunaTPE(OptunaStrategy):
             n_ei_candidates=self.config.candidates,
             multivariate=True,
             group=True,
+            constant_liar=self.shared,
             seed=seed,
             constraints_func=self.excess,
         )

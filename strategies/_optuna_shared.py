@@ -1,0 +1,63 @@
+"""Studies that several runs share, in Optuna's own storages: a search by many workers.
+
+Every run asks for trials of its own and pays for them; what it suggests learns from the trials of all. The runs spend
+their budgets together: such an entry, which says `storage=` on the leaderboard, compares with others at the sum.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import OptunaError
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from pydantic import Field
+
+from pvnas_bench import Problem, StrategyConfig, UsageError
+
+RUN = "run"
+"""The attribute of a trial that tells whose it is."""
+
+
+class OptunaConfig(StrategyConfig):
+    storage: str = Field(
+        "",
+        description="of a study that several runs share: the path of Optuna's journal file, or a database's URL such "
+        "as sqlite:///study.db; empty: a study of one's own",
+    )
+
+
+def shared_study(where: str, name: str, problem: Problem, **options: Any) -> optuna.Study:
+    """Join the study of this strategy, space, cap and data in a storage, or begin it.
+
+    Raises:
+        UsageError: the storage cannot be opened.
+    """
+    from sqlalchemy.exc import SQLAlchemyError  # a quarter of a second, for databases only
+
+    try:
+        return optuna.create_study(
+            storage=_storage(where), study_name=f"{name} {_identity(problem)}", load_if_exists=True, **options
+        )
+    except (OSError, ValueError, OptunaError, SQLAlchemyError, ImportError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(f"Optuna cannot open the storage {where!r} ({reason}): name a journal file or a URL") from None
+
+
+def _storage(where: str) -> BaseStorage:
+    if "://" in where:
+        from optuna.storages import RDBStorage
+
+        return RDBStorage(where)
+    path = Path(where)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return JournalStorage(JournalFileBackend(str(path)))
+
+
+def _identity(problem: Problem) -> str:
+    """What trials must have in common to teach each other something."""
+    clips = hashlib.sha256()
+    for split in ("train", "val"):
+        clips.update(problem.labels_in(split).tobytes() + b"/")
+    return f"{problem.space.fingerprint} cap {problem.cap} {problem.full_epochs} epochs {clips.hexdigest()[:12]}"
