@@ -235,7 +235,7 @@ def test_costs_show_the_mean_seconds_of_each_activity() -> None:
     widths = [bars[0].get_width() for bars in figure.axes[1].containers]  # type: ignore[index]
     assert widths == [1.0, 10.0, 15.0, 1.5, 0.5]
     (ticks,) = figure.axes[1].collections
-    assert np.asarray(ticks.get_offsets()).tolist() == [[some(("alpha",), 2)[0].search.cpu_seconds, 0.0]]
+    assert np.asarray(ticks.get_offsets())[0].tolist() == [some(("alpha",), 2)[0].search.cpu_seconds, 2.0]
 
 
 def test_ranking_prints_kendalls_tau() -> None:
