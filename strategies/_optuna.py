@@ -31,26 +31,33 @@ from pvnas_bench import Architecture, Evaluation
 from pvnas_bench.ask_tell import AskTell, Trial
 from pvnas_bench.space import INACTIVE
 
+SILENT: list[logging.Handler] = [logging.NullHandler()]
 TRIES = 50
 """Infeasible suggestions in a row that are told to Optuna before it gets a feasible one."""
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within the context Optuna keeps its progress, and its words on experimental or ageing options, to itself.
+    """Within the context Optuna keeps its progress to itself.
 
     Its logger gets another handler: a change of its level would cost as much as an ask.
     """
     logger = logging.getLogger("optuna")
     before = logger.handlers, logger.propagate
-    logger.handlers, logger.propagate = [logging.NullHandler()], False
+    logger.handlers, logger.propagate = SILENT, False
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            warnings.filterwarnings("ignore", message=r".*constraints_func", category=FutureWarning)
-            yield
+        yield
     finally:
         logger.handlers, logger.propagate = before
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """Within the context Optuna does not say which options of its samplers are experimental, or age."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", message=r".*constraints_func", category=FutureWarning)
+        yield
 
 
 def reseed(sampler: Any, seed: int) -> None:
@@ -89,8 +96,8 @@ class OptunaStrategy(AskTell):
 
     def _new_study(self) -> optuna.Study:
         self._sampler: BaseSampler | None = None
-        name, pruner, directions = self.info.name, self.pruner(), list(self.directions)
-        with quiet():
+        with quiet(), unwarned():
+            name, pruner, directions = self.info.name, self.pruner(), list(self.directions)
             if self.shared:
                 return shared_study(self.config.storage, name, self.problem, pruner=pruner, directions=directions)
             # Hyperband assigns brackets by a hash of the name.
@@ -113,7 +120,8 @@ class OptunaStrategy(AskTell):
         if self._sampler is not None and self.kept:
             reseed(self._sampler, seed)
         else:
-            self._sampler = self.study.sampler = self.sampler(seed)
+            with unwarned():
+                self._sampler = self.study.sampler = self.sampler(seed)
 
     @property
     def trials(self) -> list[FrozenTrial]:

@@ -12,7 +12,7 @@ import optuna
 from optuna.pruners import BasePruner, HyperbandPruner
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import TrialState
-from pvnas_bench.strategies._optuna import OptunaStrategy, quiet
+from pvnas_bench.strategies._optuna import OptunaStrategy, quiet, unwarned
 from pvnas_bench.strategies._optuna_shared import OptunaConfig
 from pydantic import Field
 
@@ -83,7 +83,7 @@ class OptunaHyperband(OptunaStrategy):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
         if self.trials and self.trials[-1].state == TrialState.RUNNING:
-            with quiet():
+            with quiet(), unwarned():
                 self._sampler = self.study.sampler = self.sampler(0)  # nothing is suggested before it gets a seed
                 self._trial = optuna.Trial(self.study, self.trials[-1].number)
 

@@ -6,7 +6,7 @@ the networks found on words have 1.3 to 2.5 of the 7 MMACs allowed. Where accura
 no better than that of chance after 30 evaluations, nor for certain after 120.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import moocore
@@ -18,7 +18,7 @@ from pvnas_bench.strategies._optuna import OptunaStrategy
 from pvnas_bench.strategies._optuna_shared import OptunaConfig
 from pydantic import Field
 
-from pvnas_bench import Architecture, Info
+from pvnas_bench import Architecture, Evaluation, Info
 
 
 class Sampler(NSGAIISampler):
@@ -55,15 +55,26 @@ class OptunaNSGA2(OptunaStrategy):
 
     directions = ("maximize", "minimize")
 
+    def prepare(self) -> None:
+        super().prepare()
+        self._front: list[Evaluation] = []
+
     def sampler(self, seed: int) -> BaseSampler:
         return Sampler(population_size=self.config.population, seed=seed, constraints_func=self.excess)
 
     def values(self, architecture: Architecture, top1: float) -> list[float]:
         return [top1, float(self.problem.cost(architecture).macs)]
 
+    def _remember(self, evaluation: Evaluation) -> Evaluation:
+        known = [*(other for other in self._front if other is not evaluation), evaluation]
+        kept = moocore.is_nondominated(np.array([[-e.top1, e.macs] for e in known]), keep_weakly=True)
+        self._front = [e for e, keep in zip(known, kept, strict=True) if keep]
+        return super()._remember(evaluation)
+
     def front(self) -> Sequence[Architecture]:
         """The trials under the cap that no other one beats in accuracy and MACs."""
-        evaluations = list({evaluation.architecture: evaluation for evaluation in self.history}.values())
-        points = np.array([[-evaluation.top1, evaluation.macs] for evaluation in evaluations]).reshape(-1, 2)
-        kept = moocore.is_nondominated(points, keep_weakly=True)
-        return tuple(evaluation.architecture for evaluation, keep in zip(evaluations, kept, strict=True) if keep)
+        return tuple(evaluation.architecture for evaluation in self._front)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._front = []
+        super().load_state_dict(state)
