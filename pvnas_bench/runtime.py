@@ -64,7 +64,7 @@ def choose_device(name: str) -> torch.device:
 def configured(threads: int, deterministic: bool) -> Iterator[None]:
     """Within the context torch uses this many threads, and deterministic algorithms if asked for.
 
-    Of those it leaves out that torch fills every new tensor before use, a sixth of a small network's training: for
+    Of those it leaves out that torch fills every new tensor before use, a twentieth of a small network's training: for
     operations that read what was never written, of which there are none here.
     """
     keep_freed_memory()

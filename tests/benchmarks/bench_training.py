@@ -3,6 +3,10 @@
 The issue asks for 2.5 times its default layout and 1.5 times `channels_last_3d`; outputs are equal to 1e-4.
 """
 
+import time
+from pathlib import Path
+from typing import cast
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -65,3 +69,28 @@ def test_training_step(benchmark: BenchmarkFixture, alternated: Alternated, expe
         "largest difference": f"{difference:.1e}",
     }
     print(f"\n{expert}:", ", ".join(f"{name} {value}" for name, value in benchmark.extra_info.items()))
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_compiled(
+    benchmark: BenchmarkFixture, alternated: Alternated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Why nothing is compiled: what `torch.compile` of the reference network costs, and what it gives."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # nothing that was compiled before
+    spec, generator = SPACE.spec(SPACE.reference), torch.Generator().manual_seed(0)
+    clips = torch.randn(CLIPS, spec.frames, spec.size, spec.size, RGB, generator=generator).permute(0, 1, 4, 2, 3)
+    labels = torch.randint(CLASSES, (CLIPS,), generator=generator)
+    ours, compiled = Network(spec, CLASSES), Network(spec, CLASSES)
+    steps = {
+        "ours": Step(ours, clips, labels),
+        "compiled": Step(cast(nn.Module, torch.compile(compiled)), clips, labels),
+    }
+    start = time.perf_counter()
+    benchmark.pedantic(steps["compiled"], rounds=1)
+    seconds = time.perf_counter() - start
+    found = alternated(steps, ROUNDS)
+    benchmark.extra_info |= {
+        "s to compile": f"{seconds:.0f}",
+        "compiled / ours": f"{found['compiled'] / found['ours']:.2f}",
+    }
+    print("\ncompiled:", ", ".join(f"{name} {value}" for name, value in benchmark.extra_info.items()))

@@ -27,6 +27,18 @@ def test_tables_are_those_of_the_records(boards: list[leaderboard.Board]) -> Non
     assert (RESULTS / "leaderboard.csv").read_text(encoding="utf-8") == leaderboard.to_csv(boards)
 
 
+def test_the_board_of_real_data_sets_is_that_of_their_records() -> None:
+    found, unreadable = records.load_folder(RESULTS / "real", records.Summary)
+    grid = Grid.load(RESULTS / "real" / "grid.toml")
+    assert not unreadable
+    made = leaderboard.build(found)
+    assert (RESULTS / "real" / "leaderboard.md").read_text(encoding="utf-8") == leaderboard.to_markdown(made)
+    assert {board.data for board in made} == {Path(dataset).name for dataset in grid.datasets}
+    for board in made:
+        assert {row.entry for row in board.rows} == set(grid.strategies)
+        assert all(row.seeds == grid.seeds and not row.failures for row in board.rows)
+
+
 def test_the_readme_shows_the_board_that_a_first_run_lands_on(boards: list[leaderboard.Board]) -> None:
     (shown,) = (board for board in boards if board.data == "synthetic_motion")
     assert f"```text\n{leaderboard.render_terminal([shown])}```\n" in README
