@@ -192,10 +192,10 @@ def profile(
     settings: Settings = None,
     device: Device = "auto",
     threads: Threads = None,
-    functions: Annotated[int, typer.Option(help="How many functions of the harness to name.", min=0)] = 8,
+    functions: Annotated[int, typer.Option(help="How many functions of strategy and harness to name.", min=0)] = 8,
     json: Json = False,
 ) -> int:
-    """Show where a run's time goes: decode, augment, forward, backward, optimiser, harness. No record is kept."""
+    """Show where a run's time goes, by activity, and between strategy and harness. No record is kept."""
     from pvnas_bench.cli import _profile, _run
     from pvnas_bench.cli._quiet import quiet
 

@@ -12,7 +12,7 @@ from typing import Any
 from pvnas_bench import records
 from pvnas_bench.cli import INTERRUPTED, _progress
 from pvnas_bench.cli._run import EXIT_CODES, Shown
-from pvnas_bench.profiling import HARNESS, Samples, sampled
+from pvnas_bench.profiling import HARNESS, STRATEGY, Samples, sampled
 from pvnas_bench.runner import Request, Run
 from pvnas_bench.training import Clock
 
@@ -28,14 +28,14 @@ class Profiled(Shown):
         self._samples = samples
 
     def timed(self, clock: Clock) -> None:
-        self._samples.clock = clock
+        self._samples.begin(clock)
 
 
 def profile(request: Request, *, functions: int, as_json: bool) -> int:
     """Run a request in a folder that is removed, and print where the time went.
 
     Args:
-        functions: how many functions of the harness to name.
+        functions: how many functions to name of the strategy, and of the harness.
 
     Raises:
         UsageError: something asked for cannot be done.
@@ -51,29 +51,38 @@ def profile(request: Request, *, functions: int, as_json: bool) -> int:
         return INTERRUPTED
     if record.error:
         print(f"{record.status}: {record.error}", file=sys.stderr)
-    found = facts(record, ready, samples.top(HARNESS, functions))
+    found = facts(record, ready, samples, functions)
     print(json.dumps(found) if as_json else describe(record, found))
     return EXIT_CODES[record.status]
 
 
-def facts(record: records.Record, ready: float, functions: list[tuple[str, float]]) -> dict[str, Any]:
-    """Seconds by phase and activity, and the harness's functions with their share of the run's samples."""
+def facts(record: records.Record, ready: float, samples: Samples, functions: int) -> dict[str, Any]:
+    """Seconds by phase and activity, and functions of strategy and harness with their share of the run's samples."""
     phases = {"search": record.search} | ({"final training": record.outcome.cost} if record.outcome else {})
     return {
         "decode": ready,
         "phases": {
-            name: {WORDS.get(activity, activity): seconds for activity, seconds in cost.seconds.items()}
-            for name, cost in phases.items()
+            name: seconds_of(cost, samples.strategys(at) if at < len(samples.phases) else 0.0)
+            for at, (name, cost) in enumerate(phases.items())
         },
         "peak_memory_bytes": max(cost.peak_memory_bytes for cost in phases.values()),
-        "harness_functions": dict(functions),
+        "strategy_functions": dict(samples.top(STRATEGY, functions)),
+        "harness_functions": dict(samples.top(HARNESS, functions)),
     }
+
+
+def seconds_of(cost: records.Cost, strategys: float) -> dict[str, float]:
+    """By activity; of what the record calls the harness's, the strategy's share on its own."""
+    found = {WORDS.get(activity, activity): seconds for activity, seconds in cost.seconds.items()}
+    both = found.pop(HARNESS, 0.0)
+    return found | {STRATEGY: strategys * both, HARNESS: (1 - strategys) * both}
 
 
 def describe(record: records.Record, found: Mapping[str, Any]) -> str:
     """The same as a table."""
     phases = found["phases"]
-    order = [*WORDS.values(), *sorted({a for p in phases.values() for a in p} - {*WORDS.values(), HARNESS}), HARNESS]
+    last = (STRATEGY, HARNESS)
+    order = [*WORDS.values(), *sorted({a for p in phases.values() for a in p} - {*WORDS.values(), *last}), *last]
     lines = [
         f"{record.strategy.entry} on {record.space.name}, {record.data.name}, {record.protocol.name}, budget "
         f"{record.protocol.budget:g}, {record.provenance.threads} threads, peak memory "
@@ -85,9 +94,10 @@ def describe(record: records.Record, found: Mapping[str, Any]) -> str:
         lines.append(f"{activity:12}" + "".join(f"{cell:>22}" for cell in cells))
     lines.append(f"{'in all':12}" + "".join(f"{sum(phase.values()):>20.1f} s" for phase in phases.values()))
     lines.append(f"{'decode':12}{found['decode']:>20.1f} s, and opening clips that were decoded before")
-    if found["harness_functions"]:
-        lines += ["", "where the harness's time went, as a share of both phases:"]
-        lines += [f"  {share:6.2%}  {function}" for function, share in found["harness_functions"].items()]
+    for whose in last:
+        if functions := found[f"{whose}_functions"]:
+            lines += ["", f"where the {whose}'s time went, as a share of both phases:"]
+            lines += [f"  {share:6.2%}  {function}" for function, share in functions.items()]
     return "\n".join(lines)
 
 

@@ -1,8 +1,11 @@
 """The sampling profiler: what the clock is on, and which function of the package."""
 
 import sys
+from types import FunctionType
 
-from pvnas_bench.profiling import HARNESS, Samples, sampled
+import pytest
+
+from pvnas_bench.profiling import HARNESS, STRATEGY, Samples, sampled
 from pvnas_bench.training import Clock
 
 
@@ -10,7 +13,7 @@ def test_samples_are_counted_by_the_clocks_activity() -> None:
     samples, clock = Samples(), Clock()
     samples.take(sys._getframe())
     assert not samples.counts  # no phase runs
-    samples.clock = clock
+    samples.begin(clock)
     samples.take(sys._getframe())
     with clock("forward"):
         samples.take(sys._getframe())
@@ -19,31 +22,67 @@ def test_samples_are_counted_by_the_clocks_activity() -> None:
     assert sorted(activities) == ["forward", "forward", HARNESS]
 
 
+def take_within(samples: Samples, *modules: str) -> None:
+    """Take a sample of a stack of functions of these modules, the outermost first."""
+
+    def call(rest: tuple[str, ...]) -> None:
+        if not rest:
+            samples.take(sys._getframe())
+        else:
+            scope = {**globals(), "__name__": f"pvnas_bench.{rest[0]}"}
+            FunctionType(call.__code__, scope, closure=call.__closure__)(rest[1:])
+
+    call(modules)
+
+
 def test_a_function_of_the_package_stands_for_what_it_calls() -> None:
     samples = Samples()
-    samples.clock = Clock()
-
-    def called() -> None:
-        samples.take(sys._getframe())
-
-    called()
-    called.__globals__["__name__"] = "pvnas_bench.strategies.made_up"  # as a strategy of a file of its own
-    try:
-        called()
-    finally:
-        called.__globals__["__name__"] = __name__
+    samples.begin(Clock())
+    samples.take(sys._getframe())
+    take_within(samples, "strategies.made_up")  # as a strategy of a file of its own
+    take_within(samples, "search")
     functions = [function for _, function in samples.counts]
     assert functions[0] == "elsewhere"
-    assert functions[1].endswith("called")
-    shares = samples.top(HARNESS, 5)
-    assert sum(share for _, share in shares) == 1.0
+    assert all(function.endswith("take_within.<locals>.call") for function in functions[1:])
+    assert [share for _, share in samples.top(HARNESS, 5)] == [pytest.approx(1 / 3)] * 2
+    assert [share for _, share in samples.top(STRATEGY, 5)] == [pytest.approx(1 / 3)]
     assert len(samples.top(HARNESS, 1)) == 1
 
 
 def test_a_thread_samples_the_one_that_entered() -> None:
     with sampled() as samples:
-        samples.clock = Clock()
-        with samples.clock("forward"):
+        samples.begin(clock := Clock())
+        with clock("forward"):
             while samples.counts.total() < 3:
                 pass
     assert {activity for activity, _ in samples.counts} == {"forward"}
+
+
+@pytest.mark.parametrize(
+    ("modules", "whose"),
+    [
+        (("search", "strategies.made_up"), STRATEGY),
+        (("search", "strategies.made_up", "gates"), STRATEGY),
+        (("search", "strategies.made_up", "problem"), HARNESS),
+        (("search", "strategies.made_up", "problem", "training", "video._batches"), HARNESS),
+        (("search", "records"), HARNESS),
+        (("video",), HARNESS),
+    ],
+)
+def test_what_the_clock_does_not_know_is_the_strategys_or_the_harnesss(modules: tuple[str, ...], whose: str) -> None:
+    samples = Samples()
+    samples.begin(Clock())
+    take_within(samples, *modules)
+    ((activity, _),) = samples.counts
+    assert activity == whose
+
+
+def test_the_strategys_share_is_of_a_phase() -> None:
+    samples = Samples()
+    for stacks in ([("search", "strategies.made_up")] * 3 + [("search",)], [("final",)]):
+        samples.begin(Clock())
+        for modules in stacks:
+            take_within(samples, *modules)
+        take_within(samples, "runner", "speed")  # after the phases
+    assert (samples.strategys(0), samples.strategys(1)) == (0.75, 0.0)
+    assert samples.counts.total() == 5
