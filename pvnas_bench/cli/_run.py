@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pvnas_bench import checkpoints, leaderboard, records
-from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _leaderboard, _progress, _results
+from pvnas_bench.cli import FAILED, INTERRUPTED, OK, USAGE, _leaderboard, _progress, _results
 from pvnas_bench.distributed import RankLost, World, joined
 from pvnas_bench.errors import UsageError
 from pvnas_bench.runner import Observer, Request, Run
@@ -104,12 +104,16 @@ def run(request: Request, *, reference: bool, as_json: bool) -> int:
 
 def _follow(request: Request, world: World) -> int:
     """Take part in a run whose first process tells of it; of this one only what it failed of is said."""
+    where = f"process {world.rank} (of 0 to {world.size - 1})"
     try:
         record, _ = Run(request, world=world)()
     except (KeyboardInterrupt, RankLost):
         return INTERRUPTED
+    except UsageError as error:
+        print(f"{where}: {error}", file=sys.stderr)
+        return USAGE
     if record.status == "failed":
-        print(f"process {world.rank} of {world.size}: failed: {record.error}", file=sys.stderr)
+        print(f"{where}: {record.error}", file=sys.stderr)
     return EXIT_CODES[record.status]
 
 
