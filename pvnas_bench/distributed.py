@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import torch
 import torch.distributed
 from torch import Tensor
-from torch.distributed.rendezvous import rendezvous
 
 from pvnas_bench.errors import UsageError
 
@@ -148,9 +147,11 @@ def joined() -> Iterator[World]:
     Raises:
         UsageError: there are not as many GPUs on a machine as processes.
     """
-    if not torch.distributed.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
+    if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["WORLD_SIZE"] == "1":
         yield ALONE
         return
+    from torch.distributed.rendezvous import rendezvous  # not in builds of PyTorch for one process
+
     world = World(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")))
     _see_one_gpu(world)
     gpu = torch.cuda.is_available()

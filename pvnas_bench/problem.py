@@ -162,7 +162,8 @@ class Problem:
     def clips(self, batch: ClipBatch, frames: int, size: int) -> Tensor:
         """A batch's clips on the device, (N, T, 3, S, S), for networks that are not a `supernet`: charge their passes.
 
-        `ledger.forward` and `ledger.backward` do that; `clock` takes their time.
+        `ledger.forward` and `ledger.backward` do that; `clock` takes their time. Where several processes make a run,
+        each computes such a network on the whole batch.
         """
         return self._bench.clips(batch, frames, size)
 

@@ -119,7 +119,7 @@ def _options(
     ] = False,
 ) -> None:
     """Compare architecture-search strategies for video recognition."""
-    # Where torchrun started this process; `torch.distributed.is_torchelastic_launched` asks the same.
+    # torchrun started this process: what `torch.distributed.is_torchelastic_launched` asks, without torch.
     if "TORCHELASTIC_RUN_ID" in os.environ and context.invoked_subcommand != "run":
         raise UsageError(f"torchrun starts `run` only: start `{context.invoked_subcommand}` without it")
 
