@@ -160,8 +160,13 @@ class _BatchNorm(torch.autograd.Function):
         eps: float,
         count: int,
     ) -> Tensor:
-        """The moments are added in double precision, where E[x²] - E[x]² loses nothing that matters."""
-        own_var, own_mean = (m.double() for m in torch.var_mean(x, _all_but_channels(x), correction=0))
+        """The moments are added in double precision, where E[x²] - E[x]² loses nothing that matters.
+
+        PyTorch's own batch-norm finds those of this process: on channels-last memory ten times as fast as `var_mean`.
+        """
+        _, *found = torch.native_batch_norm(x, None, None, None, None, True, 0.0, 0.0)
+        own_mean, own_inverse = (moment.double() for moment in found)
+        own_var = torch.where(own_inverse > 0, own_inverse.square().reciprocal(), 0.0)  # the inverse of 0 is 0 there
         own = x.numel() // x.shape[1]
         first, second = summed(torch.stack([own_mean, own_var + own_mean.square()]) * own) / count
         mean, var = first.to(x.dtype), (second - first.square()).clamp_min(0).to(x.dtype)
@@ -176,17 +181,16 @@ class _BatchNorm(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """dx = γ/σ · (dy - mean(dy) - x̂ · mean(dy · x̂)), the means over all processes' rows (Ioffe & Szegedy 2015)."""
         x, weight, mean, inverse = ctx.saved_tensors
-        shape = (-1, *[1] * (x.ndim - 2))
-        normed = (x - mean.view(shape)) * inverse.view(shape)
-        own = torch.stack([gradient.sum(_all_but_channels(x)), (gradient * normed).sum(_all_but_channels(x))])
-        shift, scale = (summed(own.clone()) / ctx.count).view(2, *shape)
+        _, scale, shift = torch.ops.aten.native_batch_norm_backward(
+            gradient, x, weight, None, None, mean, inverse, True, 0.0, [False, True, True]
+        )  # Σ dy · x̂ and Σ dy of this process
+        of_all = summed(torch.stack([scale, shift])) / ctx.count
         factor = inverse if weight is None else inverse * weight
-        dx = (gradient - shift - normed * scale) * factor.view(shape)
-        return dx, None if weight is None else own[1], own[0] if ctx.biased else None, None, None, None, None, None
-
-
-def _all_but_channels(x: Tensor) -> list[int]:
-    return [0, *range(2, x.ndim)]
+        by_x = -of_all[0] * inverse * factor
+        constant = -of_all[1] * factor - by_x * mean
+        shape = (-1, *[1] * (x.ndim - 2))
+        dx = torch.addcmul(constant.view(shape), x, by_x.view(shape)).addcmul_(gradient, factor.view(shape))
+        return dx, None if weight is None else scale, shift if ctx.biased else None, None, None, None, None, None
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -73,6 +73,7 @@ def main(world: World) -> None:
                 network = build(of, of.sample(rng), CLASSES).double()
             inputs = torch.randn(CLIPS, *network.blank().shape[1:], generator=seeding.torch_generator(0, "clips"))
             compare(network, part, inputs.double() + 3, tuple, {})
+        compare(network, part, torch.zeros_like(inputs).double(), tuple, {})  # without variance
 
     with seeding.torch_seeded(0, "init"):
         supernet = Supernet(space, CLASSES).double()
