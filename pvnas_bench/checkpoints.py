@@ -31,8 +31,13 @@ State = Mapping[str, Any]
 class Checkpoints:
     """The checkpoints of one run."""
 
-    def __init__(self, setup: Setup, claim: Claim, stop: Stop, observer: Observer) -> None:
-        self._folder, self._device = setup.path.parent, setup.device
+    def __init__(self, setup: Setup, claim: Claim | None, stop: Stop, observer: Observer) -> None:
+        """Of several processes the first reads and writes; all go on from what it has read.
+
+        Args:
+            claim: None in the other processes.
+        """
+        self._folder, self._device, self._world = setup.path.parent, setup.device, setup.world
         self._claim, self._stop, self._observer = claim, stop, observer
         self._identity = identity(setup)
         self._every = None if setup.table is not None else setup.request.checkpoint_seconds
@@ -44,11 +49,13 @@ class Checkpoints:
         """Write a checkpoint if it is time to; call it where the run could go on from.
 
         Raises:
-            KeyboardInterrupt: somebody asked to stop; the checkpoint is written.
+            KeyboardInterrupt: somebody asked to stop, this process or another; the checkpoint is written.
+            RankLost: a process has ended.
         """
-        if self._every is not None and (self._stop.asked or self._due(self._every)):
+        asked = self._world.any(self._stop.asked)
+        if self._every is not None and (asked or self._due(self._every)):
             self._write(state)
-        if self._stop.asked:
+        if asked:
             self._stop.leave()
 
     def settle(self) -> None:
@@ -60,6 +67,8 @@ class Checkpoints:
         return time.perf_counter() - self._last >= wait
 
     def _write(self, state: Callable[[], State]) -> None:
+        if self._claim is None:
+            return
         self._claim.check()
         begun = time.perf_counter()
         try:
@@ -84,6 +93,12 @@ class Checkpoints:
 
     def load(self) -> State | None:
         """The newest checkpoint that is whole, of this code and this request; None: there is none."""
+        content, state = self._newest() if self._world.first else (None, None)
+        content = self._world.from_first(content)
+        return state if self._world.first or content is None else states.decode(content, self._device)
+
+    def _newest(self) -> tuple[bytes | None, State | None]:
+        """Its content, as it is in the file, and what that says."""
         for _, path in reversed(self._files()):
             content = files.read_whole(path, sys.maxsize)
             if NAME.fullmatch(path.name)["hash"] != _hash(content):  # type: ignore[index]
@@ -92,12 +107,12 @@ class Checkpoints:
             try:
                 state: State = states.decode(content, self._device)
                 if state["identity"] == self._identity:
-                    return state
+                    return content, state
             except (states.Damaged, LookupError, TypeError) as error:
                 self._observer.warned(f"{path.name} is no checkpoint ({error}): it is left out")
                 continue
             self._observer.warned(f"{path.name} is of another version of the code: the run begins anew")
-        return None
+        return None, None
 
     def thin(self) -> None:
         """Leave only the newest: room for a record on a disk that is full."""

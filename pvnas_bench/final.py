@@ -48,7 +48,7 @@ class Final:
         cost = setup.costs(architecture)
         ledger, clock, start = Ledger(setup.reference_training), Clock(), Phase.begin()
         self._observer.timed(clock)
-        full = Workbench(setup.store, setup.protocol, setup.device, ledger, clock)
+        full = Workbench(setup.store, setup.protocol, setup.device, ledger, clock, setup.world)
         trained: list[records.Trained] = []
         under_way: State | None = None
         if state is not None:
@@ -81,7 +81,7 @@ class Final:
             architecture=str(architecture),
             macs=cost.macs,
             parameters=cost.parameters,
-            latency_ms=latency(network, setup.device) * 1e3,
+            latency_ms=latency(network, setup.device) * 1e3 if setup.world.first else 0.0,
             front=tuple(map(str, search.front)),
             network=tuple(vars(layer) for layer in layers(setup.space, architecture, len(setup.store.classes))),
             trained=tuple(trained),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal, cast
@@ -21,6 +21,7 @@ from pvnas_bench.network.families import Costs, build
 from pvnas_bench.network.metering import ExpectedMacs, plan_macs
 from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.network.supernet import Plan, Supernet, path_plan
+from pvnas_bench.network.synchronised import Part, Synchronised
 from pvnas_bench.space import Architecture, BlockSpace, SearchSpace
 from pvnas_bench.strategy import Evaluation
 from pvnas_bench.training import SKIPS, TrainingDiverged, TrainingFailed, Workbench, test, train, training_macs
@@ -161,7 +162,8 @@ class Problem:
     def clips(self, batch: ClipBatch, frames: int, size: int) -> Tensor:
         """A batch's clips on the device, (N, T, 3, S, S), for networks that are not a `supernet`: charge their passes.
 
-        `ledger.forward` and `ledger.backward` do that; `clock` takes their time.
+        `ledger.forward` and `ledger.backward` do that; `clock` takes their time. Where several processes make a run,
+        each computes such a network on the whole batch.
         """
         return self._bench.clips(batch, frames, size)
 
@@ -380,13 +382,11 @@ class SearchSupernet(nn.Module):
         macs = plan_macs(self._costs, plan) * len(batch)
         backward = (BACKWARD if train_weights else 1) if torch.is_grad_enabled() else 0
         self._ledger.forward(macs, len(batch), backward)
-        clips = self._bench.clips(batch, plan.frames, plan.size)
+        own = self._bench.world.share(batch)
+        clips = self._bench.clips(own, plan.frames, plan.size)
+        run = self._bench.over(self.network, own, None if train_weights else self._frozen)
         with self._clock("forward"):
-            logits: Tensor = (
-                self.network(clips, plan)
-                if train_weights
-                else torch.func.functional_call(self.network, self._frozen, (clips, plan))
-            )
+            logits = run(clips, plan)
         if logits.requires_grad:
             logits.register_hook(lambda _: self._ledger.backward(macs * backward))
         return logits
@@ -436,7 +436,10 @@ class SearchSupernet(nn.Module):
         spec, macs = self.network.space.spec(architecture), self._costs(architecture).macs
         for batch in batches:
             self._ledger.forward(macs * len(batch), len(batch), 0)
-            yield self._bench.clips(batch, spec.frames, spec.size)
+            own = self._bench.world.share(batch)
+            clips = self._bench.clips(own, spec.frames, spec.size)
+            with nullcontext() if own.part is None else Synchronised(Part.of(own)):
+                yield clips  # the context lasts until the supernet has seen them
 
     def _measure(self, architecture: Architecture, batches: Iterable[ClipBatch]) -> tuple[float, float]:
         hits, loss, count = 0, 0.0, 0

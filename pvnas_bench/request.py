@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from pvnas_bench import records, registry, runtime
+from pvnas_bench.distributed import ALONE, World
 from pvnas_bench.errors import UsageError
 from pvnas_bench.features import prepare_features
 from pvnas_bench.network.families import cost_model
@@ -106,13 +107,16 @@ class Observer:
 class Setup:
     """What a request stands for. Everything that a user can get wrong is found out by the constructor."""
 
-    def __init__(self, request: Request, observer: Observer) -> None:
+    def __init__(self, request: Request, observer: Observer, world: World = ALONE) -> None:
         """Resolve every name, prepare the clips, and check that a search is possible.
+
+        Args:
+            world: the processes that make the run together.
 
         Raises:
             UsageError: something asked for does not exist or cannot work; nothing was written to the results.
         """
-        self.request = request
+        self.request, self.world = request, world
         self.kind = registry.get_strategy(request.strategy)
         self.config = parse_config(self.kind, request.settings)
         self.space = registry.get_space(request.space)
@@ -123,7 +127,7 @@ class Setup:
             self.protocol = self.protocol.with_budget(request.budget)
         self.cap_name, self.cap = parse_cap(self.space, request.cap)
         self.device = runtime.choose_device(request.device)
-        self.threads = request.threads or runtime.usable_cores()
+        self.threads = request.threads or max(runtime.usable_cores() // world.local_size, 1)
         check_writable(request.results)
         self.store = self._open_clips(observer)
         self.data = data_entry(self.store) if self.table is None else self.table.about.data
@@ -222,7 +226,8 @@ class Setup:
     def command(self) -> tuple[str, ...]:
         """The command that repeats this run; files are named without their folders, which differ between machines."""
         request = self.request
-        words = ["pvnas-bench", "run", "--strategy", Path(request.strategy).name, "--space", Path(request.space).name]
+        words = ["pvnas-bench"] if self.world.size == 1 else self.world.command
+        words += ["run", "--strategy", Path(request.strategy).name, "--space", Path(request.space).name]
         words += ["--dataset", Path(request.dataset).name, "--protocol", self.protocol.name, "--cap", self.cap_name]
         words += ["--budget", f"{self.protocol.budget:g}", "--seed", str(request.seed)]
         for key, value in request.settings.items():

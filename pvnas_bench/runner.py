@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pvnas_bench
-from pvnas_bench import files, records, runtime, seeding, speed, stopping
+from pvnas_bench import distributed, files, records, runtime, seeding, speed, stopping
 from pvnas_bench.checkpoints import Checkpoints
 from pvnas_bench.claims import claimed
 from pvnas_bench.errors import UsageError
@@ -27,29 +27,39 @@ __all__ = ["Observer", "Request", "Run", "run"]
 class Run:
     """One run, from request to record. Everything that a user can get wrong is found out by the constructor."""
 
-    def __init__(self, request: Request | Setup, observer: Observer | None = None) -> None:
+    def __init__(
+        self, request: Request | Setup, observer: Observer | None = None, world: distributed.World = distributed.ALONE
+    ) -> None:
         """Resolve every name, prepare the clips, and check that a search is possible.
 
         Args:
             request: or what it stands for, where that is known.
+            world: the processes that make the run together, each with the same request.
 
         Raises:
             UsageError: something asked for does not exist or cannot work; nothing was written to the results.
+            RankLost: a process has ended.
         """
         self.observer = observer or Observer()
-        self.setup = request if isinstance(request, Setup) else Setup(request, self.observer)
+        with world.in_turn():
+            self.setup = request if isinstance(request, Setup) else Setup(request, self.observer, world)
 
     def __call__(self) -> tuple[records.Record, Path]:
         """Search, train and test what was found, and write the record.
 
         A strategy that raises, an incumbent that is invalid, the end of the time and an interruption end in a record
-        that says so. After the last two its checkpoint stays, and the same request goes on from it.
+        that says so. After the last two its checkpoint stays, and the same request goes on from it. Of several
+        processes the first writes, and watches the time; one that is lost interrupts the others.
 
         Raises:
             UsageError: the budget is too small for one step of the strategy; another process makes the same run; the
                 record cannot be written.
+            RankLost: a process has ended before the search began.
         """
         setup = self.setup
+        if not setup.world.first:
+            with stopping.heeded() as stop, runtime.configured(setup.threads, setup.request.deterministic):
+                return self._run(Checkpoints(setup, None, stop, self.observer)), setup.path
         with claimed(setup.path) as claim, stopping.heeded(setup.request.timeout) as stop:
             checkpoints = Checkpoints(setup, claim, stop, self.observer)
             with runtime.configured(setup.threads, setup.request.deterministic):
@@ -99,13 +109,17 @@ class Run:
                 settle()
                 status, error = "interrupted", "interrupted during the final training"
                 outcome = final(search, retrain=False)
+            except distributed.RankLost as lost:
+                settle()
+                status, error = "interrupted", f"{lost} during the final training"
+                outcome = final(search, retrain=False)
             except TimedOut as late:
                 settle()
                 status, error = "timeout", f"{late} during the final training"
                 outcome = final(search, retrain=False)
             except TrainingFailed as failure:
                 status, error = "failed", f"final training: {type(failure).__name__}: {failure}"
-        pace = self._pace() if status == "ok" and setup.table is None else None
+        pace = self._pace() if status == "ok" and setup.table is None and setup.world.first else None
         ranked = ranking(search, setup.table) if status == "ok" and setup.table is not None else {}
         measured = {**setup.preparation, **final.controls, **ranked}
         if checkpoints and checkpoints.failures:
@@ -149,6 +163,7 @@ class Run:
         """The record; `measured` is what the harness says in `diagnostics` beside the strategy."""
         setup = self.setup
         info = setup.kind.info
+        processes = {"processes": setup.world.size} if setup.world.size > 1 else {}
         return records.Record(
             id=setup.id,
             status=status,
@@ -185,7 +200,7 @@ class Run:
                 commit=runtime.commit(),
                 python=sys.version.split()[0],
                 libraries=runtime.libraries(),
-                hardware=runtime.hardware(setup.device),
+                hardware=runtime.hardware(setup.device) | processes,
                 threads=setup.threads,
                 deterministic=setup.request.deterministic,
             ),
@@ -193,5 +208,6 @@ class Run:
 
 
 def run(request: Request, observer: Observer | None = None) -> tuple[records.Record, Path]:
-    """Run a request; see `Run`."""
-    return Run(request, observer)()
+    """Run a request, together with the other processes where `torchrun` started this one; see `Run`."""
+    with distributed.joined() as world:
+        return Run(request, observer, world)()

@@ -7,6 +7,7 @@ from typing import Any
 
 from pvnas_bench import records, runtime, seeding
 from pvnas_bench.checkpoints import Checkpoints, State
+from pvnas_bench.distributed import RankLost
 from pvnas_bench.errors import UsageError
 from pvnas_bench.ledger import BudgetExhausted, Ledger
 from pvnas_bench.phase import Phase
@@ -34,7 +35,7 @@ class Search:
         self.ledger = Ledger(setup.reference_training, setup.protocol.budget)
         self._clock = Clock()
         store, splits = setup.search_view()
-        bench = Workbench(store, setup.protocol, setup.device, self.ledger, self._clock)
+        bench = Workbench(store, setup.protocol, setup.device, self.ledger, self._clock, setup.world)
         problem = (setup.space, setup.costs, bench, splits, setup.cap, setup.request.seed)
         self.problem = (
             Problem(*problem) if setup.table is None else TabularProblem(setup.table, setup.request.partial, *problem)
@@ -73,6 +74,8 @@ class Search:
             raise
         except KeyboardInterrupt:
             status, error = "interrupted", "interrupted during the search"
+        except RankLost as lost:
+            status, error = "interrupted", f"{lost} during the search"
         except TimedOut as late:
             status, error = "timeout", f"{late} during the search"
         except (Exception, SystemExit) as failure:
@@ -191,6 +194,7 @@ class Search:
         incumbent = self.strategy.incumbent()
         if incumbent is None or incumbent is not self.incumbent:
             valid(setup.space, incumbent)
+        setup.world.agree(f"step {step}: {incumbent}, {self.ledger.macs} MACs")
         macs = setup.costs(incumbent).macs
         if macs > setup.cap:
             raise ValueError(f"the incumbent {incumbent} has {macs:,} MACs, above the cap of {setup.cap:,}")

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pvnas_bench import seeding
+from pvnas_bench import distributed, seeding
 from pvnas_bench.ledger import BACKWARD, Ledger
+from pvnas_bench.network import synchronised
 from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.protocol import Protocol
 from pvnas_bench.video import ClipBatch, ClipStore, clip_batches
 
 EVALUATION_BATCH = 64
+Pass = Callable[..., Tensor]
 SKIPS = 3
 """Steps in a row whose loss or gradient is not finite, and that are left out; with one more a training has diverged."""
 
@@ -69,13 +72,14 @@ class OutOfMemory(TrainingFailed):
 
 @dataclass(frozen=True)
 class Workbench:
-    """What training needs beside the network: the clips, the recipe, the device, the meters."""
+    """What training needs beside the network: the clips, the recipe, the device, the meters, the other processes."""
 
     store: ClipStore
     protocol: Protocol
     device: torch.device
     ledger: Ledger
     clock: Clock
+    world: distributed.World = distributed.ALONE
 
     def clips(self, batch: ClipBatch, frames: int, size: int) -> Tensor:
         """The batch's clips on the device, (N, T, 3, S, S)."""
@@ -86,6 +90,20 @@ class Workbench:
         """What a stand-alone network takes of the batch on the device."""
         with self.clock("data"):
             return network.inputs(batch).to(self.device, non_blocking=True)
+
+    def over(self, network: nn.Module, own: ClipBatch, weights: dict[str, Tensor] | None = None) -> Pass:
+        """The network's forward pass over what this process has of a batch: from its inputs to the batch's logits.
+
+        Args:
+            own: of `world.share`.
+            weights: to use in place of the network's own.
+        """
+        if own.part is not None:
+            weights = dict(network.named_parameters()) if weights is None else weights
+            return partial(synchronised.forward, network, synchronised.Part.of(own), weights=weights)
+        if weights is not None:
+            return lambda *inputs: torch.func.functional_call(network, weights, inputs)
+        return network
 
     def batches(self, indices: npt.NDArray[np.int64], *, train: bool, seed: int) -> Iterator[ClipBatch]:
         """One epoch: shuffled and augmented, or in order and centred."""
@@ -207,8 +225,12 @@ def train(
                 for group in optimiser.param_groups:
                     group["lr"] = learning_rate_at(step, steps, protocol.learning_rate, protocol.warmup)
                 bench.ledger.forward(macs * len(batch), len(batch), BACKWARD)
-                inputs = bench.inputs(batch, network)
-                loss, parts = _gradients(network, optimiser, inputs, batch.labels.to(bench.device), bench, parts)
+                own = bench.world.share(batch)
+                inputs, labels = bench.inputs(own, network), batch.labels.to(bench.device)
+                if own.part is None:
+                    loss, parts = _gradients(network, optimiser, inputs, labels, bench, parts)
+                else:  # in one part: the others would not know that memory ran out in this process
+                    loss = _gradient(bench.over(network, own), optimiser, inputs, labels, bench)
                 bench.ledger.backward(BACKWARD * macs * len(batch))
                 with clock("optimiser"):
                     norm = nn.utils.clip_grad_norm_(network.parameters(), protocol.gradient_clip, foreach=True)
@@ -253,12 +275,7 @@ def _gradients(
     while True:
         try:
             if parts == 1:
-                with bench.clock("forward"):
-                    loss = F.cross_entropy(network(inputs), labels, label_smoothing=smoothing)
-                with bench.clock("backward"):
-                    optimiser.zero_grad(set_to_none=True)
-                    loss.backward()
-                return float(loss.detach()), 1
+                return _gradient(network, optimiser, inputs, labels, bench), 1
             optimiser.zero_grad(set_to_none=True)
             total = 0.0
             for some, theirs in zip(inputs.tensor_split(parts), labels.tensor_split(parts), strict=True):
@@ -277,6 +294,16 @@ def _gradients(
         if parts >= len(inputs):
             raise OutOfMemory(reason)
         parts = min(2 * parts, len(inputs))
+
+
+def _gradient(run: Pass, optimiser: torch.optim.Optimizer, inputs: Tensor, labels: Tensor, bench: Workbench) -> float:
+    """The mean loss of a batch, of which these inputs are all or a share, and its gradients."""
+    with bench.clock("forward"):
+        loss = F.cross_entropy(run(inputs), labels, label_smoothing=bench.protocol.label_smoothing)
+    with bench.clock("backward"):
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+    return float(loss.detach())
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -301,9 +328,11 @@ def test(network: Classifier, macs: int, bench: Workbench, indices: npt.NDArray[
     probabilities, labels = [], []
     for batch in bench.batches(indices, train=False, seed=0):
         bench.ledger.forward(macs * len(batch) * len(batch.views), len(batch), 0)
-        inputs = bench.inputs(batch, network)
+        own = bench.world.share(batch)
+        inputs = bench.inputs(own, network)
         with bench.clock("forward"):
-            views = _logits(network, inputs).softmax(-1).unflatten(0, (len(batch), -1))
+            logits = _logits(network, inputs) if own.part is None else bench.over(network, own)(inputs)
+            views = logits.softmax(-1).unflatten(0, (len(batch), -1))
             probabilities.append(views.mean(1).cpu())
         labels.append(batch.labels)
     return score(torch.cat(probabilities), torch.cat(labels))

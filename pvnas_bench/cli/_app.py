@@ -1,10 +1,13 @@
 """The commands and their options. Bodies import what they need: see the package's docstring."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from pvnas_bench.errors import UsageError
 
 app = typer.Typer(
     help="Compare architecture-search strategies for video recognition.",
@@ -110,11 +113,15 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
     """Compare architecture-search strategies for video recognition."""
+    # torchrun started this process: what `torch.distributed.is_torchelastic_launched` asks, without torch.
+    if "TORCHELASTIC_RUN_ID" in os.environ and context.invoked_subcommand != "run":
+        raise UsageError(f"torchrun starts `run` only: start `{context.invoked_subcommand}` without it")
 
 
 @app.command()

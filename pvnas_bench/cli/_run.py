@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pvnas_bench import checkpoints, leaderboard, records
-from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _leaderboard, _progress, _results
+from pvnas_bench.cli import FAILED, INTERRUPTED, OK, USAGE, _leaderboard, _progress, _results
+from pvnas_bench.distributed import RankLost, World, joined
 from pvnas_bench.errors import UsageError
 from pvnas_bench.runner import Observer, Request, Run
 
@@ -77,11 +78,17 @@ def run(request: Request, *, reference: bool, as_json: bool) -> int:
         UsageError: something asked for cannot be done; nothing was written to the results.
     """
     try:
-        with _progress.display() as display:
-            record, path = Run(request, Shown(display))()
+        with joined() as world:
+            if not world.first:
+                return _follow(request, world)
+            with _progress.display() as display:
+                record, path = Run(request, Shown(display), world)()
     except KeyboardInterrupt:
         print("interrupted before the search began: no record was written", file=sys.stderr)
         return INTERRUPTED
+    except RankLost as lost:
+        print(f"{lost} before the search began: no record was written", file=sys.stderr)
+        return FAILED
     if record.error:
         print(f"{record.status}: {record.error}", file=sys.stderr)
     if checkpoints.found(path.parent):
@@ -92,6 +99,21 @@ def run(request: Request, *, reference: bool, as_json: bool) -> int:
         print(describe(record))
         print(board(record, request.results, reference=reference))
         print(path)
+    return EXIT_CODES[record.status]
+
+
+def _follow(request: Request, world: World) -> int:
+    """Take part in a run whose first process tells of it; of this one only what it failed of is said."""
+    where = f"process {world.rank} (of 0 to {world.size - 1})"
+    try:
+        record, _ = Run(request, world=world)()
+    except (KeyboardInterrupt, RankLost):
+        return INTERRUPTED
+    except UsageError as error:
+        print(f"{where}: {error}", file=sys.stderr)
+        return USAGE
+    if record.status == "failed":
+        print(f"{where}: {record.error}", file=sys.stderr)
     return EXIT_CODES[record.status]
 
 

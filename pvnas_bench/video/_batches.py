@@ -38,6 +38,8 @@ class ClipBatch:
     stride: int
     crop_scale: tuple[float, float]
     views: Views
+    part: slice | None = None
+    """The neighbouring clips that `clips` and `features` make, by position; chance is drawn for all. None: all."""
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -46,9 +48,10 @@ class ClipBatch:
         """Sample, crop, resize (bilinear, antialiased), perhaps mirror, and normalise.
 
         Returns:
-            float32 (N V, frames, 3, size, size), where V is the number of views (1 in training) and the views of a
-            clip are neighbours: `logits.softmax(-1).unflatten(0, (N, V)).mean(1)`. The memory order is clip, frame,
-            row, column, channel, so `.flatten(0, 1)` is a channels-last image batch without a copy.
+            float32 (N V, frames, 3, size, size), where N is the number of clips (of `part`), V that of views (1 in
+            training), and the views of a clip are neighbours: `logits.softmax(-1).unflatten(0, (N, V)).mean(1)`. The
+            memory order is clip, frame, row, column, channel, so `.flatten(0, 1)` is a channels-last image batch
+            without a copy.
         """
         train = self.seed is not None
         rng = np.random.Generator(np.random.PCG64(self.seed if self.seed is not None else 0))
@@ -59,15 +62,18 @@ class ClipBatch:
         drawn = self._random_frames(np.array([len(source) for source in sources]), frames, rng) if train else None
         # Crops of one side are resized in one call.
         members: dict[int, list[tuple[int, NDArray[np.uint8]]]] = {}
-        for n, source in enumerate(sources):
+        own = self._own()
+        for n in own:
+            source = sources[n]
             for v in range(count):
                 if boxes is not None and drawn is not None:
                     picked, (top, left, side) = drawn[n], boxes[n].tolist()
                 else:
                     picked, (top, left, side) = self._view(len(source), frames, v)
                 cut = source[picked, top : top + side, left : left + side]
-                members.setdefault(side, []).append((n * count + v, cut[:, :, ::-1] if mirrored[n] else cut))
-        pixels = torch.empty((len(self) * count, frames, size, size, 3), dtype=torch.uint8)
+                row = (n - own.start) * count + v
+                members.setdefault(side, []).append((row, cut[:, :, ::-1] if mirrored[n] else cut))
+        pixels = torch.empty((len(own) * count, frames, size, size, 3), dtype=torch.uint8)
         for side, cuts in members.items():
             crops = np.empty((len(cuts), frames, side, side, 3), dtype=np.uint8)
             for place, (_, cut) in enumerate(cuts):
@@ -93,11 +99,16 @@ class ClipBatch:
         sources = [self.store.features(int(clip)) for clip in self.indices]
         if rng is not None:
             drawn = self._random_frames(np.array([len(source) for source in sources]), steps, rng)
-            sampled = [source[picked] for source, picked in zip(sources, drawn, strict=True)]
+            sampled = [sources[n][drawn[n]] for n in self._own()]
         else:
             views = range(len(self.views))
-            sampled = [source[self._view(len(source), steps, v)[0]] for source in sources for v in views]
+            chosen = [sources[n] for n in self._own()]
+            sampled = [source[self._view(len(source), steps, v)[0]] for source in chosen for v in views]
         return torch.from_numpy(np.stack(sampled)).transpose(1, 2)
+
+    def _own(self) -> range:
+        """Positions of the clips that are made."""
+        return range(len(self))[self.part or slice(None)]
 
     def _random_boxes(self, rng: np.random.Generator) -> NDArray[np.int64]:
         """(N, 3) top, left and side of a random square within the stored one."""
