@@ -39,18 +39,21 @@ class Run:
         self.observer = observer or Observer()
         self.setup = request if isinstance(request, Setup) else Setup(request, self.observer)
 
-    def __call__(self) -> tuple[records.Record, Path]:
+    def __call__(self, *, patience: float = 0.0) -> tuple[records.Record, Path]:
         """Search, train and test what was found, and write the record.
 
         A strategy that raises, an incumbent that is invalid, the end of the time and an interruption end in a record
         that says so. After the last two its checkpoint stays, and the same request goes on from it.
+
+        Args:
+            patience: seconds to wait for another process that makes the same run.
 
         Raises:
             UsageError: the budget is too small for one step of the strategy; another process makes the same run; the
                 record cannot be written.
         """
         setup = self.setup
-        with claimed(setup.path) as claim, stopping.heeded(setup.request.timeout) as stop:
+        with claimed(setup.path, patience=patience) as claim, stopping.heeded(setup.request.timeout) as stop:
             checkpoints = Checkpoints(setup, claim, stop, self.observer)
             with runtime.configured(setup.threads, setup.request.deterministic):
                 record = self._run(checkpoints)

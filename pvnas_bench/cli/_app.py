@@ -82,6 +82,21 @@ Reference = Annotated[
 ]
 
 
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        help="Of a Ray cluster, for --executor ray.  [default: RAY_ADDRESS, or a Ray of its own]", metavar="HOST:PORT"
+    ),
+]
+
+
+class Executor(StrEnum):
+    """Where `compare` runs its cells."""
+
+    processes = "processes"
+    ray = "ray"
+
+
 class Kind(StrEnum):
     """What `list` lists."""
 
@@ -232,7 +247,7 @@ def compare(
     seeds: Annotated[int | None, typer.Option(help="Seeds 0, 1, ... of each.", min=1)] = None,
     results: Results = Path("results/runs"),
     device: Device = "auto",
-    workers: Annotated[int | None, typer.Option(help="Runs side by side.  [default: every core]", min=1)] = None,
+    workers: Annotated[int | None, typer.Option(help="Runs side by side.  [default: every core, or what a cluster has room for]", min=1)] = None,
     threads: Annotated[int, typer.Option(help="CPU threads of each run.", min=1)] = 1,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
     tabular: Tabular = False,
@@ -240,6 +255,10 @@ def compare(
     partial: Partial = False,
     timeout: Timeout = None,
     deterministic: Deterministic = True,
+    executor: Annotated[
+        Executor, typer.Option(help="Processes of this machine, or Ray: on this machine or on a cluster.")
+    ] = Executor.processes,
+    ray_address: RayAddress = None,
     reference: Reference = True,
 ) -> int:
     """Run a grid of strategies, spaces, data sets and seeds side by side, and show the leaderboards.
@@ -274,6 +293,8 @@ def compare(
             deterministic=deterministic,
             retry_failed=retry_failed,
             reference=reference,
+            executor=executor.value,
+            address=ray_address,
         )
 
 
