@@ -1,7 +1,7 @@
 """A grid of runs: strategies x spaces x data sets x seeds, side by side, resumable.
 
-Each cell is one `runner.Run` in a fresh process of an executor. A cell whose record exists is not run again: a grid that was
-interrupted goes on where it stopped, and the record, not a list kept on the side, says what is done.
+Each cell is one `runner.Run` in a fresh process of an executor. A cell whose record exists is not run again: a grid
+that was interrupted goes on where it stopped, and the record, not a list kept on the side, says what is done.
 """
 
 import re
@@ -163,9 +163,7 @@ class Cell:
     seconds: float | None = None
 
 
-def open_cells(
-    requests: Sequence[Request], observer: Observer | None = None, *, elsewhere: bool = False
-) -> list[Cell]:
+def open_cells(requests: Sequence[Request], observer: Observer | None = None, *, elsewhere: bool = False) -> list[Cell]:
     """Resolve every request and see which are done. The clips are made ready, so that workers only open them.
 
     Args:

@@ -90,6 +90,13 @@ RayAddress = Annotated[
 ]
 
 
+class Trainer(StrEnum):
+    """What trains the trials of a `run`."""
+
+    serial = "serial"
+    ray = "ray"
+
+
 class Executor(StrEnum):
     """Where `compare` runs its cells."""
 
@@ -159,6 +166,13 @@ def run(
     timeout: Timeout = None,
     deterministic: Deterministic = True,
     cached: Cached = True,
+    executor: Annotated[
+        Trainer, typer.Option(help="Train trials one by one in the run itself, or side by side in workers of Ray.")
+    ] = Trainer.serial,
+    ray_address: RayAddress = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Trials side by side on Ray.  [default: what there is room for]", min=1)
+    ] = None,
     reference: Reference = True,
     json: Json = False,
 ) -> int:
@@ -193,7 +207,8 @@ def run(
             deterministic=deterministic,
             cached=cached,
         )
-        return _run.run(request, reference=reference, as_json=json)
+        on = _run.on_ray(executor.value, workers, ray_address)
+        return _run.run(request, reference=reference, as_json=json, on=on)
 
 
 @app.command()
@@ -247,7 +262,10 @@ def compare(
     seeds: Annotated[int | None, typer.Option(help="Seeds 0, 1, ... of each.", min=1)] = None,
     results: Results = Path("results/runs"),
     device: Device = "auto",
-    workers: Annotated[int | None, typer.Option(help="Runs side by side.  [default: every core, or what a cluster has room for]", min=1)] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Runs side by side.  [default: every core, or what a cluster has room for]", min=1),
+    ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads of each run.", min=1)] = 1,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
     tabular: Tabular = False,

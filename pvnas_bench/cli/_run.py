@@ -4,13 +4,17 @@ import json
 import math
 import sys
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pvnas_bench import checkpoints, leaderboard, records
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _leaderboard, _progress, _results
 from pvnas_bench.errors import UsageError
+from pvnas_bench.request import Setup
 from pvnas_bench.runner import Observer, Request, Run
+from pvnas_bench.search import OtherProcesses
 
 EXIT_CODES: dict[records.Status, int] = {"ok": OK, "failed": FAILED, "timeout": FAILED, "interrupted": INTERRUPTED}
 
@@ -70,15 +74,46 @@ class Shown(Observer):
         self._display.show("final training", done, retrainings * epochs, f"{which}epoch {epoch} of {epochs}")
 
 
-def run(request: Request, *, reference: bool, as_json: bool) -> int:
+@dataclass(frozen=True)
+class OnRay:
+    """Where trials are trained side by side.
+
+    Attributes:
+        workers: None: as many as there is room for.
+        address: None: what RAY_ADDRESS names, or a Ray of this run's own.
+    """
+
+    workers: int | None
+    address: str | None
+
+
+def on_ray(executor: str, workers: int | None, address: str | None) -> OnRay | None:
+    """Where trials are trained, from the options.
+
+    Raises:
+        UsageError: options of Ray without Ray.
+    """
+    if executor == "ray":
+        return OnRay(workers, address)
+    if workers is not None or address is not None:
+        raise UsageError("--workers and --ray-address are of Ray: add --executor ray")
+    return None
+
+
+def run(request: Request, *, reference: bool, as_json: bool, on: OnRay | None = None) -> int:
     """Run a request and print its outcome; the last line names the record.
+
+    Args:
+        on: train trials there.
 
     Raises:
         UsageError: something asked for cannot be done; nothing was written to the results.
     """
     try:
         with _progress.display() as display:
-            record, path = Run(request, Shown(display))()
+            made = Run(request, Shown(display))
+            with _trials(made.setup, on) as trials:
+                record, path = made(trials=trials)
     except KeyboardInterrupt:
         print("interrupted before the search began: no record was written", file=sys.stderr)
         return INTERRUPTED
@@ -93,6 +128,15 @@ def run(request: Request, *, reference: bool, as_json: bool) -> int:
         print(board(record, request.results, reference=reference))
         print(path)
     return EXIT_CODES[record.status]
+
+
+def _trials(setup: Setup, on: OnRay | None) -> AbstractContextManager[OtherProcesses | None]:
+    """What trains the trials of a search; None: the run itself."""
+    if on is None:
+        return nullcontext()
+    from pvnas_bench.executors.trials import RayTrials
+
+    return RayTrials(setup, on.workers, on.address)
 
 
 def board(record: records.Record, results: Path, *, reference: bool) -> str:

@@ -37,6 +37,7 @@ def load() -> Any:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # today's default, of which it warns
+    os.environ.setdefault("RAY_worker_niceness", "0")  # not 15: a record says how long things take
     try:
         return import_module("ray")
     except ImportError:
@@ -106,7 +107,9 @@ class Connection:
             self.ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR, **own)
         except (ConnectionError, RuntimeError, ValueError) as error:
             remedy = "see whether this machine lets it" if self.local else "start one with `ray start --head`"
-            raise UsageError(f"no Ray at {self.address} ({str(error).strip().partition(chr(10))[0]}): {remedy}") from None
+            raise UsageError(
+                f"no Ray at {self.address} ({str(error).strip().partition(chr(10))[0]}): {remedy}"
+            ) from None
         finally:
             if main:
                 signal.signal(signal.SIGTERM, handler)  # Ray's own would end this process at once
@@ -177,7 +180,9 @@ class Ray(Executor):
     def start(self, key: Hashable, needs: Needs, work: Callable[..., Any], *args: Any) -> None:
         if self._connection.local and not self._connection.places(needs):
             gpu = " and a GPU" if needs.gpu else ""
-            raise UsageError(f"this machine has not the {needs.threads} CPUs{gpu} of a run: change --device or --threads")
+            raise UsageError(
+                f"this machine has not the {needs.threads} CPUs{gpu} of a run: change --device or --threads"
+            )
         generator = _remote(needs.threads, needs.gpu, needs.alone).remote(self._place, work, *args)
         self._tasks[generator] = _Task(key, needs)
 
