@@ -26,6 +26,8 @@ RETRIES = 3
 """Times that work is done again whose worker was lost (Ray's own default)."""
 LEAVING = 5.0
 """Seconds beyond the grace period in which work that was told to end may write what it has."""
+OBJECTS = 2**27
+"""Bytes of a local Ray's object store: what goes through it here is small."""
 CACHE = "PVNAS_BENCH_CACHE"
 
 
@@ -100,7 +102,9 @@ class Connection:
         """
         if self.ray.is_initialized():
             return
-        own = {"num_cpus": cpus, "include_dashboard": False} if self.local else {}
+        own: dict[str, Any] = {}
+        if self.local:
+            own = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": OBJECTS}
         main = threading.current_thread() is threading.main_thread()
         handler = signal.getsignal(signal.SIGTERM)
         try:
