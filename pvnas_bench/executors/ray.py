@@ -7,6 +7,7 @@ returned. Nothing of that is done here. https://docs.ray.io
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
@@ -26,6 +27,8 @@ RETRIES = 3
 """Times that work is done again whose worker was lost (Ray's own default)."""
 LEAVING = 5.0
 """Seconds beyond the grace period in which work that was told to end may write what it has."""
+ANSWER = 10.0
+"""Seconds within which a cluster has to answer."""
 OBJECTS = 2**27
 """Bytes of a local Ray's object store: what goes through it here is small."""
 CACHE = "PVNAS_BENCH_CACHE"
@@ -105,12 +108,14 @@ class Connection:
         own: dict[str, Any] = {}
         if self.local:
             own = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": OBJECTS}
+        else:
+            self._reach()
         main = threading.current_thread() is threading.main_thread()
         handler = signal.getsignal(signal.SIGTERM)
         try:
             self.ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR, **own)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            remedy = "see whether this machine lets it" if self.local else "start one with `ray start --head`"
+            remedy = "see whether this machine lets it" if self.local else "is it a Ray, and this process given its token?"
             raise UsageError(
                 f"no Ray at {self.address} ({str(error).strip().partition(chr(10))[0]}): {remedy}"
             ) from None
@@ -118,6 +123,22 @@ class Connection:
             if main:
                 signal.signal(signal.SIGTERM, handler)  # Ray's own would end this process at once
         self._own = True
+
+    def _reach(self) -> None:
+        """Make sure that something answers at the address: Ray would try for minutes.
+
+        Raises:
+            UsageError: nothing does.
+        """
+        host, _, port = self.address.rpartition(":")
+        if not host or not port.isdigit():
+            return  # a word of Ray's own, such as auto
+        try:
+            socket.create_connection((host, int(port)), timeout=ANSWER).close()
+        except OSError as error:
+            raise UsageError(
+                f"no Ray at {self.address} ({error.strerror or error}): start one with `ray start --head`"
+            ) from None
 
     def close(self) -> None:
         """Disconnect, if it was this object that connected; a local Ray ends."""

@@ -69,7 +69,7 @@ def outcome(search: Search) -> dict[str, Any]:
 
 @pytest.mark.parametrize("strategy", ["random_search", "successive_halving", "regularized_evolution", "local_search"])
 def test_a_search_is_the_same_with_and_without(strategy: str, tiny_dataset: Path, tmp_path: Path) -> None:
-    ready = setup(strategy, tiny_dataset, tmp_path)
+    ready = setup(strategy, tiny_dataset, tmp_path, budget=4.0)
     trials = StandIn(ready)
     expected, found = outcome(Search(ready, Observer())), outcome(Search(ready, Observer(), None, trials))
     assert found == expected
