@@ -115,7 +115,9 @@ class Connection:
         try:
             self.ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR, **own)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            remedy = "see whether this machine lets it" if self.local else "is it a Ray, and this process given its token?"
+            remedy = (
+                "see whether this machine lets it" if self.local else "is it a Ray, and this process given its token?"
+            )
             raise UsageError(
                 f"no Ray at {self.address} ({str(error).strip().partition(chr(10))[0]}): {remedy}"
             ) from None

@@ -17,6 +17,7 @@ TITLES = {
     "bench_memory": "Peak memory of searches along sampled paths",
     "bench_queries": "Questions of searches",
     "bench_leaderboard": "A leaderboard of 10,000 records",
+    "bench_ray": "Cells and trials on a local Ray",
     "bench_start": "From the shell to the answer",
 }
 
