@@ -177,7 +177,8 @@ def open_cells(requests: Sequence[Request], observer: Observer | None = None, *,
     for request in requests:
         alike = _but_seed(request)
         if alike not in setups:
-            setups[alike] = Setup(replace(request, device="cpu") if elsewhere else request, observer)
+            away = elsewhere and request.device == "cuda" and not torch.cuda.is_available()
+            setups[alike] = Setup(replace(request, device="cpu") if away else request, observer)
         setup = setups[alike].at(request.seed)
         cell = Cell(request, setup.entry, setup.path, batched=request.tabular and setup.kind.trial_based)
         if cell.batched and setup.lines not in known:

@@ -91,9 +91,12 @@ def on_ray(executor: str, workers: int | None, address: str | None) -> OnRay | N
     """Where trials are trained, from the options.
 
     Raises:
-        UsageError: options of Ray without Ray.
+        UsageError: options of Ray without Ray, or it is not installed.
     """
     if executor == "ray":
+        from pvnas_bench.executors.ray import Connection
+
+        Connection(address)  # before clips are made ready
         return OnRay(workers, address)
     if workers is not None or address is not None:
         raise UsageError("--workers and --ray-address are of Ray: add --executor ray")

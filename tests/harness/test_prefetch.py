@@ -67,7 +67,9 @@ def outcome(search: Search) -> dict[str, Any]:
     return {"status": status, "steps": steps, "ledger": meters, "problem": str(search.problem.state_dict())}
 
 
-@pytest.mark.parametrize("strategy", ["random_search", "successive_halving", "regularized_evolution", "local_search"])
+@pytest.mark.parametrize(
+    "strategy", ["random_search", "successive_halving", "regularized_evolution", "naswot", "local_search"]
+)
 def test_a_search_is_the_same_with_and_without(strategy: str, tiny_dataset: Path, tmp_path: Path) -> None:
     ready = setup(strategy, tiny_dataset, tmp_path, budget=4.0)
     trials = StandIn(ready)
