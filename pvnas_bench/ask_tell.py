@@ -4,8 +4,9 @@ A method fills in `ask`, and `tell` where it learns from more than `history`. Th
 remembers every answer, and never pays twice for the same one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from pvnas_bench.problem import Problem
@@ -46,6 +47,13 @@ class AskTell(Strategy):
         """The next architecture to train, under the cap; a `Trial` for a fidelity other than the protocol's proxy."""
         raise NotImplementedError
 
+    def upcoming(self) -> Iterable[Architecture]:
+        """What `ask` will return next, whatever it is told, at the fidelity of the last; it changes no state.
+
+        Where trials are trained side by side, these are. May be without end.
+        """
+        return ()
+
     def tell(self, evaluation: Evaluation) -> None:
         """The answer to the last `ask`; `history` has it already."""
 
@@ -60,6 +68,8 @@ class AskTell(Strategy):
             trial = asked if isinstance(asked, Trial) else Trial(asked)
             epochs = trial.epochs or self.problem.proxy_epochs
             found = self._known.get((trial.architecture, epochs))
+            if found is None:
+                self.problem.prefetch(chain([trial.architecture], self.upcoming()), epochs)
             evaluation = found or self.problem.evaluate(trial.architecture, epochs)
             best = self._remember(evaluation)
             self.tell(evaluation)

@@ -1,33 +1,29 @@
-"""A grid of runs: strategies x spaces x data sets x seeds, in worker processes, resumable.
+"""A grid of runs: strategies x spaces x data sets x seeds, side by side, resumable.
 
-Each cell is one `runner.Run` in a fresh process. A cell whose record exists is not run again: a grid that was
-interrupted goes on where it stopped, and the record, not a list kept on the side, says what is done.
+Each cell is one `runner.Run` in a fresh process of an executor. A cell whose record exists is not run again: a grid
+that was interrupted goes on where it stopped, and the record, not a list kept on the side, says what is done.
 """
 
-import math
-import multiprocessing
 import re
-import time
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, as_completed, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pvnas_bench import records
+from pvnas_bench import records, runtime
 from pvnas_bench.batch import Ended, search_all
 from pvnas_bench.claims import held
 from pvnas_bench.errors import UsageError
+from pvnas_bench.executors import Executor, Needs, Outcome
+from pvnas_bench.executors.processes import Processes
 from pvnas_bench.files import read_whole
 from pvnas_bench.request import Observer, Request, Setup
 from pvnas_bench.runner import Run
 from pvnas_bench.stopping import GRACE
-from pvnas_bench.workers import begin
 
 State = Literal["waiting", "running", "ok", "failed", "timeout", "interrupted", "refused"]
 DONE: frozenset[State] = frozenset({"ok"})
@@ -167,8 +163,11 @@ class Cell:
     seconds: float | None = None
 
 
-def open_cells(requests: Sequence[Request], observer: Observer | None = None) -> list[Cell]:
+def open_cells(requests: Sequence[Request], observer: Observer | None = None, *, elsewhere: bool = False) -> list[Cell]:
     """Resolve every request and see which are done. The clips are made ready, so that workers only open them.
+
+    Args:
+        elsewhere: they will run on other machines: a GPU that this one has not is no error.
 
     Raises:
         UsageError: a request that cannot work; nothing was run.
@@ -178,7 +177,8 @@ def open_cells(requests: Sequence[Request], observer: Observer | None = None) ->
     for request in requests:
         alike = _but_seed(request)
         if alike not in setups:
-            setups[alike] = Setup(request, observer)
+            away = elsewhere and request.device == "cuda" and not torch.cuda.is_available()
+            setups[alike] = Setup(replace(request, device="cpu") if away else request, observer)
         setup = setups[alike].at(request.seed)
         cell = Cell(request, setup.entry, setup.path, batched=request.tabular and setup.kind.trial_based)
         if cell.batched and setup.lines not in known:
@@ -215,68 +215,62 @@ def _as(cell: Cell, ended: Ended) -> Cell:
     return replace(cell, state=ended.status, note=ended.note, top1=ended.top1, seconds=ended.seconds)
 
 
-def work(request: Request) -> None:
-    """Run one cell; its record is the result."""
+def work(request: Request, patience: float = 0.0) -> None:
+    """Run one cell; its record is the result.
+
+    Args:
+        patience: seconds to wait for a claim on it.
+    """
     from pvnas_bench.cli._quiet import quiet
 
     with quiet():
-        Run(request)()
+        Run(request)(patience=patience)
 
 
-@dataclass
-class _Worker:
-    """The process of one cell."""
-
-    cell: Cell
-    pool: ProcessPoolExecutor
-    process: multiprocessing.process.BaseProcess
-    killed_at: float
-    """On the monotonic clock; by then it should have ended by itself."""
-    killed: bool = False
-
-
-def _start(cell: Cell) -> tuple["Future[None]", _Worker]:
-    before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(
-        1, mp_context=multiprocessing.get_context("spawn"), initializer=partial(begin, told=True)
-    )
-    future = pool.submit(work, cell.request)
-    (process,) = set(multiprocessing.active_children()) - before
-    limit = math.inf if cell.request.timeout is None else cell.request.timeout + PATIENCE
-    return future, _Worker(cell, pool, process, time.monotonic() + limit)
-
-
-def compare(cells: Sequence[Cell], *, workers: int, retry_failed: bool = False) -> Iterator[Cell]:
+def compare(
+    cells: Sequence[Cell], *, workers: int = 1, retry_failed: bool = False, executor: Executor | None = None
+) -> Generator[Cell, None, None]:
     """Run every cell that is not done, each in a process of its own; those that only look up share processes.
+
+    Args:
+        workers: cells side by side, in processes of this machine.
+        executor: what runs them instead.
 
     Yields:
         each cell when it starts and when it ends, in the order in which that happens.
+
+    Raises:
+        UsageError: the executor cannot work here.
     """
     asked = [cell for cell in cells if cell.state not in DONE and (retry_failed or cell.state not in RETRIED)]
-    yield from _look_up([cell for cell in asked if cell.batched], workers)
-    waiting = [cell for cell in asked if not cell.batched]
-    waiting.reverse()
-    running: dict[Future[None], _Worker] = {}
-    try:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                cell = waiting.pop()
-                if (already := _elsewhere(cell)) is not None:
-                    yield already
-                    continue
-                cell = replace(cell, state="running", note="")
-                future, worker = _start(cell)
-                running[future] = worker
-                yield cell
-            for future in wait(running, timeout=_kill_late(running.values()), return_when=FIRST_COMPLETED).done:
-                worker = running.pop(future)
-                worker.pool.shutdown()
-                yield _ended(worker, future)
-    finally:
-        for worker in running.values():
-            worker.process.terminate()
-        for worker in running.values():
-            worker.pool.shutdown(cancel_futures=True)
+    if not asked:
+        return
+    with executor or Processes(workers) as running:
+        yield from _look_up([cell for cell in asked if cell.batched], running)
+        yield from _run([cell for cell in asked if not cell.batched], running)
+
+
+def _run(cells: Sequence[Cell], executor: Executor) -> Iterator[Cell]:
+    """Run cells as there is room for them."""
+    waiting = list(reversed(cells))
+    while waiting or executor.busy:
+        while waiting and executor.room(needs := _needs(waiting[-1].request)) > 0:
+            cell = waiting.pop()
+            if (already := _elsewhere(cell)) is not None:
+                yield already
+                continue
+            cell = replace(cell, state="running", note="")
+            executor.start(cell, needs, work, cell.request, executor.patience)
+            yield cell
+        for cell, outcome in executor.ended() if executor.busy else ():
+            yield _ended(cell, outcome)
+
+
+def _needs(request: Request) -> Needs:
+    """What the process of a run needs."""
+    gpu = request.device.startswith("cuda") or (request.device == "auto" and torch.cuda.is_available())
+    limit = None if request.timeout is None else request.timeout + PATIENCE
+    return Needs(request.threads or runtime.usable_cores(), gpu, limit)
 
 
 def _elsewhere(cell: Cell) -> Cell | None:
@@ -287,40 +281,24 @@ def _elsewhere(cell: Cell) -> Cell | None:
     return None if holder is None else replace(cell, state="refused", note=f"in use by {holder}")
 
 
-def _kill_late(workers: Iterable[_Worker]) -> float | None:
-    """Kill workers that do not even heed their time limit; the seconds until the next may have to be."""
-    waits = []
-    for worker in workers:
-        left = worker.killed_at - time.monotonic()
-        if left <= 0 and not worker.killed:
-            worker.process.kill()
-            worker.killed = True
-        elif math.isfinite(left):
-            waits.append(left)
-    return min(waits, default=None)
-
-
-def _look_up(cells: Sequence[Cell], workers: int) -> Iterator[Cell]:
+def _look_up(cells: Sequence[Cell], executor: Executor) -> Iterator[Cell]:
     """Search on tables, the seeds of a request in batches."""
     alike: dict[tuple[object, ...], list[Cell]] = {}
     for cell in cells:
         alike.setdefault(_but_seed(cell.request), []).append(cell)
-    sizes = {key: min(BATCH, -(-len(same) // workers)) for key, same in alike.items()}
-    batches = [same[i : i + sizes[key]] for key, same in alike.items() for i in range(0, len(same), sizes[key])]
-    if not batches:
-        return
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(batches)), mp_context=spawn, initializer=begin)
-    try:
-        futures = {pool.submit(look_up, b[0].request, [c.request.seed for c in b]): b for b in batches}
-        for future in as_completed(futures):
-            batch, error = futures[future], future.exception()
-            if error is None:
-                yield from map(_as, batch, future.result())
+    batches = []
+    for same in alike.values():
+        needs = replace(_needs(same[0].request), limit=None, alone=False)
+        size = min(BATCH, -(-len(same) // max(executor.room(needs), 1)))
+        batches += [(needs, tuple(same[i : i + size])) for i in range(0, len(same), size)]
+    for needs, batch in batches:
+        executor.start(batch, needs, look_up, batch[0].request, [cell.request.seed for cell in batch])
+    while executor.busy:
+        for batch, outcome in executor.ended():
+            if outcome.value is not None:
+                yield from map(_as, batch, outcome.value)
             else:
-                yield from (replace(cell, state="refused", note=_why(error)) for cell in batch)
-    finally:
-        pool.shutdown(cancel_futures=True)
+                yield from (replace(cell, state="refused", note=_why(outcome)) for cell in batch)
 
 
 def look_up(request: Request, seeds: Sequence[int]) -> list[Ended]:
@@ -331,23 +309,21 @@ def look_up(request: Request, seeds: Sequence[int]) -> list[Ended]:
         return search_all(request, seeds)
 
 
-def _ended(worker: _Worker, future: "Future[None]") -> Cell:
+def _ended(cell: Cell, outcome: Outcome) -> Cell:
     """How a cell ended: by its record, or why there is none."""
-    cell, error = worker.cell, future.exception()
-    if error is None:
+    if outcome.error is not None:
+        return replace(cell, state="refused", note=_why(outcome))
+    if outcome.lost is None:
         return _recorded(cell)
-    if not isinstance(error, BrokenProcessPool):
-        return replace(cell, state="refused", note=_why(error))
-    worker.process.join()
     try:
-        if worker.killed:
+        if outcome.late:
             Run(cell.request).lost("timeout", f"no end after {cell.request.timeout:g} s, nor when it was told to end")
         else:
-            Run(cell.request).lost("failed", f"its process died (exit code {worker.process.exitcode})")
+            Run(cell.request).lost("failed", outcome.lost)
     except UsageError as reason:
         return replace(cell, state="failed", note=f"its process died; {reason}")
     return _recorded(cell)
 
 
-def _why(error: BaseException) -> str:
-    return "its process died" if isinstance(error, BrokenProcessPool) else f"{type(error).__name__}: {error}"
+def _why(outcome: Outcome) -> str:
+    return outcome.lost or f"{type(outcome.error).__name__}: {outcome.error}"

@@ -43,13 +43,17 @@ class Ledger:
         """Reference trainings spent beyond the budget."""
         return max(self.spent - self.budget, 0.0)
 
+    def fits(self, macs: int) -> bool:
+        """Whether work of this size fits."""
+        return self.macs + macs <= self.budget * self.reference
+
     def require(self, macs: int) -> None:
         """Make sure that work of this size fits.
 
         Raises:
             BudgetExhausted: it does not.
         """
-        if self.macs + macs > self.budget * self.reference:
+        if not self.fits(macs):
             raise BudgetExhausted(
                 f"{macs / self.reference:.3g} reference trainings asked for, {self.left:.3g} of {self.budget:g} left"
             )

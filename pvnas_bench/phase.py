@@ -13,6 +13,17 @@ from pvnas_bench.training import Clock
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """What other processes used for a phase: CPU seconds, and the bytes of the largest of them."""
+
+    cpu_seconds: float = 0.0
+    memory: int = 0
+
+
+NOTHING = Elsewhere()
+
+
+@dataclass(frozen=True)
 class Phase:
     """A phase that began at these clocks, in seconds, and before had used so much memory, in bytes."""
 
@@ -30,9 +41,10 @@ class Phase:
         """Wall seconds since it began."""
         return time.perf_counter() - self.wall
 
-    def state(self, device: torch.device) -> list[float]:
+    def state(self, device: torch.device, elsewhere: Elsewhere = NOTHING) -> list[float]:
         """What it consumed so far."""
-        return [self.elapsed, _cpu_seconds() - self.cpu, max(self.memory, runtime.peak_memory(device))]
+        memory = max(self.memory, elsewhere.memory, runtime.peak_memory(device))
+        return [self.elapsed, _cpu_seconds() - self.cpu + elsewhere.cpu_seconds, memory]
 
     @classmethod
     def resumed(cls, state: Sequence[float]) -> "Phase":
@@ -40,7 +52,7 @@ class Phase:
         wall, cpu, memory = state
         return cls(time.perf_counter() - wall, _cpu_seconds() - cpu, int(memory))
 
-    def cost(self, ledger: Ledger, clock: Clock, device: torch.device) -> records.Cost:
+    def cost(self, ledger: Ledger, clock: Clock, device: torch.device, elsewhere: Elsewhere = NOTHING) -> records.Cost:
         """What was consumed since it began."""
         wall = self.elapsed
         other = wall - sum(clock.seconds.values())
@@ -49,9 +61,9 @@ class Phase:
             reference_trainings=ledger.spent,
             macs=ledger.macs,
             wall_seconds=wall + clock.simulated,
-            cpu_seconds=_cpu_seconds() - self.cpu + clock.simulated,
+            cpu_seconds=_cpu_seconds() - self.cpu + elsewhere.cpu_seconds + clock.simulated,
             seconds=clock.seconds | table | {"harness": other},
-            peak_memory_bytes=max(self.memory, runtime.peak_memory(device)),
+            peak_memory_bytes=max(self.memory, elsewhere.memory, runtime.peak_memory(device)),
             samples=ledger.samples,
             architectures_evaluated=ledger.evaluations,
             overshoot=ledger.overshoot,

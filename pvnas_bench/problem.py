@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,43 @@ def evaluation_seed(seed: int, architecture: Architecture, epochs: int) -> int:
     return seeding.derive(seed, "evaluate", str(architecture), epochs)
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What the training of an evaluation in another process gave.
+
+    Attributes:
+        macs, samples: what it charged.
+        failures: as of `Problem.failures`.
+        cpu_seconds, memory: what its process used for it, and its largest size in bytes.
+    """
+
+    top1: float
+    loss: float
+    curve: tuple[dict[str, float], ...]
+    macs: int
+    samples: int
+    failures: Mapping[str, int] = field(default_factory=dict)
+    cpu_seconds: float = 0.0
+    memory: int = 0
+
+
+class Trials(Protocol):
+    """Trains architectures in other processes, as `Problem.evaluate` would in this one."""
+
+    @property
+    def room(self) -> bool:
+        """Whether one more should be submitted now."""
+
+    def __contains__(self, trial: tuple[Architecture, int]) -> bool:
+        """Whether an architecture at so many epochs was submitted, and its result not taken."""
+
+    def submit(self, architecture: Architecture, epochs: int) -> None:
+        """Have it trained."""
+
+    def take(self, architecture: Architecture, epochs: int) -> Trained | None:
+        """Wait for the result of what was submitted; None: its process was lost, again and again."""
+
+
 class Problem:
     """A search problem: a space, clips to search on, a budget.
 
@@ -68,12 +105,13 @@ class Problem:
         splits: Mapping[SearchSplit, npt.NDArray[np.int64]],
         cap: int,
         seed: int,
+        trials: Trials | None = None,
     ) -> None:
         self.space = cast(BlockSpace, space)  # the setup holds a strategy to the families that it names
         self.cap, self.seed = cap, seed
         self.classes = costs.classes
         self.ledger = bench.ledger
-        self._costs, self._bench = costs, bench
+        self._costs, self._bench, self._trials = costs, bench, trials
         self._splits = in_mixed_order(splits)
         self._rngs: dict[str, np.random.Generator] = {}
         self._torch_rngs: dict[str, torch.Generator] = {}
@@ -289,7 +327,8 @@ class Problem:
         if key in self._evaluations:
             self.ledger.macs += macs
         else:
-            self._evaluations[key] = self._evaluate(architecture, epochs)
+            elsewhere = self._trials is not None and key in self._trials
+            self._evaluations[key] = (self._taken if elsewhere else self._evaluate)(architecture, epochs)
         self.ledger.evaluations += 1
         return self._evaluations[key]
 
@@ -309,6 +348,21 @@ class Problem:
             return Evaluation(architecture, 0.0, math.inf, epochs, cost.macs, cost.parameters)
         return Evaluation(architecture, scores.top1, scores.loss, epochs, cost.macs, cost.parameters, tuple(curve))
 
+    def _taken(self, architecture: Architecture, epochs: int) -> Evaluation:
+        """`_evaluate`, in another process. A training that is lost for good failed, and is charged as a whole."""
+        assert self._trials is not None
+        with self._bench.clock("trials"):
+            trained = self._trials.take(architecture, epochs)
+        if trained is None:
+            macs = self._evaluation_macs(architecture, epochs)
+            trained = Trained(0.0, math.inf, (), macs, 0, {"WorkerLost": 1})
+        self.ledger.macs += trained.macs
+        self.ledger.samples += trained.samples
+        for kind, count in trained.failures.items():
+            self.failures[kind] = self.failures.get(kind, 0) + count
+        cost = self._costs(architecture)
+        return Evaluation(architecture, trained.top1, trained.loss, epochs, cost.macs, cost.parameters, trained.curve)
+
     def restore(self, architecture: str, top1: float, loss: float, epochs: int) -> Evaluation:
         """An evaluation made earlier in this run, from what a strategy's `state_dict` kept of it; free of charge."""
         found = self.space.parse(architecture)
@@ -322,7 +376,32 @@ class Problem:
             BudgetExhausted: not all of them fit; nothing was done.
         """
         self.ledger.require(sum(self._evaluation_macs(a, epochs or self.proxy_epochs) for a in architectures))
-        return [self.evaluate(architecture, epochs) for architecture in architectures]
+        found = []
+        for done, architecture in enumerate(architectures):
+            self.prefetch(architectures[done:], epochs)
+            found.append(self.evaluate(architecture, epochs))
+        return found
+
+    def prefetch(self, architectures: Iterable[Architecture], epochs: int | None = None) -> None:
+        """Say what `evaluate` will be asked next, in this order, so that other processes may train it side by side.
+
+        It changes no result and no charge, which `evaluate` makes; what the budget has nothing left for is not trained.
+        Without an executor this does nothing.
+
+        Args:
+            architectures: may be without end.
+            epochs: as in `evaluate`.
+        """
+        if self._trials is None:
+            return
+        epochs, macs = epochs or self.proxy_epochs, 0
+        for architecture in architectures:
+            macs += self._evaluation_macs(architecture, epochs)
+            key = (architecture, epochs)
+            if not self._trials.room or not self.ledger.fits(macs) or not self.feasible(architecture):
+                return
+            if key not in self._evaluations and key not in self._trials:
+                self._trials.submit(architecture, epochs)
 
     def log(self, **metrics: float) -> None:
         """Attach numbers to this step of the trajectory, ``val_top1`` for the incumbent's accuracy on search-val."""

@@ -16,7 +16,7 @@ from pvnas_bench.network.families import workloads
 from pvnas_bench.network.workloads import convolution_pass
 from pvnas_bench.ranking import ranking
 from pvnas_bench.request import Observer, Request, Setup, protocol_entry
-from pvnas_bench.search import Search
+from pvnas_bench.search import OtherProcesses, Search
 from pvnas_bench.stopping import Stop, TimedOut
 from pvnas_bench.tabular import TabularFinal
 from pvnas_bench.training import TrainingFailed
@@ -44,12 +44,16 @@ class Run:
         with world.in_turn():
             self.setup = request if isinstance(request, Setup) else Setup(request, self.observer, world)
 
-    def __call__(self) -> tuple[records.Record, Path]:
+    def __call__(self, *, trials: OtherProcesses | None = None, patience: float = 0.0) -> tuple[records.Record, Path]:
         """Search, train and test what was found, and write the record.
 
         A strategy that raises, an incumbent that is invalid, the end of the time and an interruption end in a record
         that says so. After the last two its checkpoint stays, and the same request goes on from it. Of several
         processes the first writes, and watches the time; one that is lost interrupts the others.
+
+        Args:
+            trials: other processes that train what a search asks for side by side; the results are the same.
+            patience: seconds to wait for another process that makes the same run.
 
         Raises:
             UsageError: the budget is too small for one step of the strategy; another process makes the same run; the
@@ -60,10 +64,10 @@ class Run:
         if not setup.world.first:
             with stopping.heeded() as stop, runtime.configured(setup.threads, setup.request.deterministic):
                 return self._run(Checkpoints(setup, None, stop, self.observer)), setup.path
-        with claimed(setup.path) as claim, stopping.heeded(setup.request.timeout) as stop:
+        with claimed(setup.path, patience=patience) as claim, stopping.heeded(setup.request.timeout) as stop:
             checkpoints = Checkpoints(setup, claim, stop, self.observer)
             with runtime.configured(setup.threads, setup.request.deterministic):
-                record = self._run(checkpoints)
+                record = self._run(checkpoints, trials)
             claim.check()
             self._save(record, checkpoints)
             if record.status in ("ok", "failed"):
@@ -88,16 +92,18 @@ class Run:
             search.recall((checkpoints.load() or {}).get("search"))
             self._save(self._record(search, status, error, None, None, self.setup.preparation), checkpoints)
 
-    def _run(self, checkpoints: Checkpoints | None) -> records.Record:
+    def _run(self, checkpoints: Checkpoints | None, trials: OtherProcesses | None = None) -> records.Record:
         """Search and final training, from the last checkpoint on."""
         setup = self.setup
         final: Final | TabularFinal = TabularFinal(setup)
         if setup.table is None:
             assert checkpoints is not None
             final = Final(setup, self.observer, checkpoints)
-        search = Search(setup, self.observer, checkpoints)
+        search = Search(setup, self.observer, checkpoints, trials)
         state = (checkpoints.load() if checkpoints and setup.request.resume else None) or {}
         status, error = search.run(state.get("search"))
+        if trials is not None:
+            trials.drop()
         settle = checkpoints.settle if checkpoints else lambda: None
         if status in ("interrupted", "timeout"):
             settle()

@@ -3,15 +3,15 @@
 import json
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pvnas_bench import records, runtime, seeding
 from pvnas_bench.checkpoints import Checkpoints, State
 from pvnas_bench.distributed import RankLost
 from pvnas_bench.errors import UsageError
 from pvnas_bench.ledger import BudgetExhausted, Ledger
-from pvnas_bench.phase import Phase
-from pvnas_bench.problem import Problem
+from pvnas_bench.phase import NOTHING, Elsewhere, Phase
+from pvnas_bench.problem import Problem, Trials
 from pvnas_bench.request import Observer, Setup
 from pvnas_bench.space import Architecture, SearchSpace
 from pvnas_bench.stopping import TimedOut
@@ -27,18 +27,37 @@ LARGEST_DIAGNOSTICS = 8 * 2**20
 """Characters: a record that is larger than records may be could not be read back."""
 
 
+class OtherProcesses(Trials, Protocol):
+    """Trials whose cost is known."""
+
+    @property
+    def used(self) -> Elsewhere:
+        """What they used so far."""
+
+    def drop(self) -> None:
+        """Nobody will ask for what is still trained: end it."""
+
+
 class Search:
     """The search phase: drives the strategy through its steps and keeps the trajectory."""
 
-    def __init__(self, setup: Setup, observer: Observer, checkpoints: Checkpoints | None = None) -> None:
-        self._setup, self._observer, self._checkpoints = setup, observer, checkpoints
+    def __init__(
+        self,
+        setup: Setup,
+        observer: Observer,
+        checkpoints: Checkpoints | None = None,
+        trials: OtherProcesses | None = None,
+    ) -> None:
+        self._setup, self._observer, self._checkpoints, self._trials = setup, observer, checkpoints, trials
         self.ledger = Ledger(setup.reference_training, setup.protocol.budget)
         self._clock = Clock()
         store, splits = setup.search_view()
         bench = Workbench(store, setup.protocol, setup.device, self.ledger, self._clock, setup.world)
         problem = (setup.space, setup.costs, bench, splits, setup.cap, setup.request.seed)
         self.problem = (
-            Problem(*problem) if setup.table is None else TabularProblem(setup.table, setup.request.partial, *problem)
+            Problem(*problem, trials)
+            if setup.table is None
+            else TabularProblem(setup.table, setup.request.partial, *problem)
         )
         self.strategy = setup.kind(setup.config)
         self.incumbent: Architecture | None = None
@@ -81,8 +100,12 @@ class Search:
         except (Exception, SystemExit) as failure:
             reason = "".join(traceback.format_exception_only(failure)).strip()
             status, error = "failed", f"{reason} ({_innermost(failure)})"
-        self.cost = self._phase.cost(self.ledger, self._clock, setup.device)
+        self.cost = self._phase.cost(self.ledger, self._clock, setup.device, self._elsewhere)
         return status, error
+
+    @property
+    def _elsewhere(self) -> Elsewhere:
+        return self._trials.used if self._trials else NOTHING
 
     def _steps(self, state: State | None) -> None:
         setup, seed = self._setup, self._setup.request.seed
@@ -132,7 +155,7 @@ class Search:
                 "strategy": self.strategy.state_dict(),
                 "problem": self.problem.state_dict(),
                 "clock": [dict(self._clock.seconds), self._clock.simulated],
-                "phase": self._phase.state(self._setup.device),
+                "phase": self._phase.state(self._setup.device, self._elsewhere),
                 **self._findings(),
             }
         }

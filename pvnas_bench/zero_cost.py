@@ -59,7 +59,8 @@ class ZeroCost(Strategy):
             self.history["best_score"].append(max(self.scores.values()))
             self.problem.log(best_score=self.history["best_score"][-1])
         elif len(self.trained) < min(self.config.finalists, len(self.scores)):
-            name = self._ranking()[len(self.trained)]
+            name, *more = self._ranking()[len(self.trained) : self.config.finalists]
+            self.problem.prefetch(map(self.problem.space.parse, [name, *more]))
             self.trained.append([name, self.problem.evaluate(self.problem.space.parse(name)).top1])
             self.problem.log(val_top1=max(top1 for _, top1 in self.trained))
         else:

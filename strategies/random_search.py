@@ -3,6 +3,9 @@
 The baseline that any search has to beat (Li & Talwalkar 2020; Yu et al. 2020).
 """
 
+from collections.abc import Iterator
+from copy import deepcopy
+
 from pvnas_bench import Architecture, Info
 from pvnas_bench.ask_tell import AskTell
 
@@ -19,3 +22,8 @@ class RandomSearch(AskTell):
 
     def ask(self) -> Architecture:
         return self.problem.sample(self.problem.rng("sample"))
+
+    def upcoming(self) -> Iterator[Architecture]:
+        rng = deepcopy(self.problem.rng("sample"))
+        while True:
+            yield self.problem.sample(rng)

@@ -10,6 +10,9 @@ architectures apart there, and the first ten are drawn at random. Where accuracy
 after 120 evaluations, and not yet after 30.
 """
 
+from collections.abc import Iterator
+from copy import deepcopy
+
 from pydantic import Field
 
 from pvnas_bench import Architecture, Evaluation, Info, StrategyConfig, UsageError
@@ -59,3 +62,9 @@ class RegularizedEvolution(AskTell):
             if self.problem.feasible(child):
                 return child
         raise RuntimeError(f"no mutation of {parent} is under the cap in {TRIES} tries")
+
+    def upcoming(self) -> Iterator[Architecture]:
+        """The rest of the first population."""
+        rng = deepcopy(self.problem.rng("population"))
+        for _ in range(len(self.history) + 1, self.config.population):
+            yield self.problem.sample(rng)

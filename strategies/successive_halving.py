@@ -92,6 +92,9 @@ class SuccessiveHalving(AskTell):
             self.brackets.append(len(self.waiting))
         self.told = []
 
+    def upcoming(self) -> Sequence[Architecture]:
+        return self.waiting[1:]
+
     def tell(self, evaluation: Evaluation) -> None:
         self.waiting.pop(0)
         self.told.append(evaluation)

@@ -85,6 +85,28 @@ Reference = Annotated[
 ]
 
 
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        help="Of a Ray cluster, for --executor ray.  [default: RAY_ADDRESS, or a Ray of its own]", metavar="HOST:PORT"
+    ),
+]
+
+
+class Trainer(StrEnum):
+    """What trains the trials of a `run`."""
+
+    serial = "serial"
+    ray = "ray"
+
+
+class Executor(StrEnum):
+    """Where `compare` runs its cells."""
+
+    processes = "processes"
+    ray = "ray"
+
+
 class Kind(StrEnum):
     """What `list` lists."""
 
@@ -151,6 +173,13 @@ def run(
     timeout: Timeout = None,
     deterministic: Deterministic = True,
     cached: Cached = True,
+    executor: Annotated[
+        Trainer, typer.Option(help="Train trials one by one in the run itself, or side by side in workers of Ray.")
+    ] = Trainer.serial,
+    ray_address: RayAddress = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Trials side by side on Ray.  [default: what there is room for]", min=1)
+    ] = None,
     reference: Reference = True,
     json: Json = False,
 ) -> int:
@@ -185,7 +214,8 @@ def run(
             deterministic=deterministic,
             cached=cached,
         )
-        return _run.run(request, reference=reference, as_json=json)
+        on = _run.on_ray(executor.value, workers, ray_address)
+        return _run.run(request, reference=reference, as_json=json, on=on)
 
 
 @app.command()
@@ -239,7 +269,10 @@ def compare(
     seeds: Annotated[int | None, typer.Option(help="Seeds 0, 1, ... of each.", min=1)] = None,
     results: Results = Path("results/runs"),
     device: Device = "auto",
-    workers: Annotated[int | None, typer.Option(help="Runs side by side.  [default: every core]", min=1)] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Runs side by side.  [default: every core, or what a cluster has room for]", min=1),
+    ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads of each run.", min=1)] = 1,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
     tabular: Tabular = False,
@@ -247,6 +280,10 @@ def compare(
     partial: Partial = False,
     timeout: Timeout = None,
     deterministic: Deterministic = True,
+    executor: Annotated[
+        Executor, typer.Option(help="Processes of this machine, or Ray: on this machine or on a cluster.")
+    ] = Executor.processes,
+    ray_address: RayAddress = None,
     reference: Reference = True,
 ) -> int:
     """Run a grid of strategies, spaces, data sets and seeds side by side, and show the leaderboards.
@@ -281,6 +318,8 @@ def compare(
             deterministic=deterministic,
             retry_failed=retry_failed,
             reference=reference,
+            executor=executor.value,
+            address=ray_address,
         )
 
 

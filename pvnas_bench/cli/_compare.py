@@ -3,6 +3,7 @@
 import sys
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +13,8 @@ from pvnas_bench.cli._run import Shown
 from pvnas_bench.compare import Cell, Grid, State, open_cells
 from pvnas_bench.compare import compare as run_cells
 from pvnas_bench.errors import UsageError
+from pvnas_bench.executors import Executor, Name
+from pvnas_bench.executors.processes import Processes
 from pvnas_bench.records import Status
 
 LONGEST = 30
@@ -31,6 +34,8 @@ def compare(
     deterministic: bool,
     retry_failed: bool,
     reference: bool,
+    executor: Name = "processes",
+    address: str | None = None,
 ) -> int:
     """Run the grid of a TOML file, of options, or of both (an option wins), and show its leaderboards.
 
@@ -43,11 +48,12 @@ def compare(
     requests = Grid.parse({**values, **given}).requests(
         results, device=device, threads=threads, tables=tables, timeout=timeout, deterministic=deterministic
     )
+    running = _executor(executor, workers, threads, device, address)
     with _progress.display() as display:
-        cells = open_cells(requests, Shown(display))
+        cells = open_cells(requests, Shown(display), elsewhere=executor == "ray")
     try:
         with stopping.terminable():
-            cells = _run(cells, workers or max(runtime.usable_cores() // threads, 1), retry_failed)
+            cells = _run(cells, running, retry_failed)
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
@@ -56,11 +62,29 @@ def compare(
     return OK if all(cell.state == "ok" for cell in cells) else FAILED
 
 
-def _run(cells: Sequence[Cell], workers: int, retry_failed: bool) -> list[Cell]:
+def _executor(name: Name, workers: int | None, threads: int, device: str, address: str | None) -> Executor:
+    """The executor of this name.
+
+    Raises:
+        UsageError: it is not installed, or an option does not go with it.
+    """
+    if name == "ray":
+        from pvnas_bench.executors.ray import Ray
+
+        if device.startswith("cuda:"):
+            raise UsageError("Ray chooses among the GPUs: give --device cuda")
+        return Ray(workers, address, threads)
+    if address is not None:
+        raise UsageError("--ray-address is of a Ray cluster: add --executor ray")
+    return Processes(workers or max(runtime.usable_cores() // threads, 1))
+
+
+def _run(cells: Sequence[Cell], executor: Executor, retry_failed: bool) -> list[Cell]:
     """Run the cells and show how they stand."""
     state = {cell.path: cell for cell in cells}
     show = _live if sys.stderr.isatty() else _lines
-    show(state, run_cells(cells, workers=workers, retry_failed=retry_failed))
+    with closing(run_cells(cells, executor=executor, retry_failed=retry_failed)) as events:
+        show(state, events)
     return list(state.values())
 
 

@@ -4,6 +4,8 @@ import json
 import math
 import sys
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ from pvnas_bench import checkpoints, leaderboard, records
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, USAGE, _leaderboard, _progress, _results
 from pvnas_bench.distributed import RankLost, World, joined
 from pvnas_bench.errors import UsageError
+from pvnas_bench.request import Setup
 from pvnas_bench.runner import Observer, Request, Run
+from pvnas_bench.search import OtherProcesses
 
 EXIT_CODES: dict[records.Status, int] = {"ok": OK, "failed": FAILED, "timeout": FAILED, "interrupted": INTERRUPTED}
 
@@ -71,18 +75,54 @@ class Shown(Observer):
         self._display.show("final training", done, retrainings * epochs, f"{which}epoch {epoch} of {epochs}")
 
 
-def run(request: Request, *, reference: bool, as_json: bool) -> int:
+@dataclass(frozen=True)
+class OnRay:
+    """Where trials are trained side by side.
+
+    Attributes:
+        workers: None: as many as there is room for.
+        address: None: what RAY_ADDRESS names, or a Ray of this run's own.
+    """
+
+    workers: int | None
+    address: str | None
+
+
+def on_ray(executor: str, workers: int | None, address: str | None) -> OnRay | None:
+    """Where trials are trained, from the options.
+
+    Raises:
+        UsageError: options of Ray without Ray, or it is not installed.
+    """
+    if executor == "ray":
+        from pvnas_bench.executors.ray import Connection
+
+        Connection(address)  # before clips are made ready
+        return OnRay(workers, address)
+    if workers is not None or address is not None:
+        raise UsageError("--workers and --ray-address are of Ray: add --executor ray")
+    return None
+
+
+def run(request: Request, *, reference: bool, as_json: bool, on: OnRay | None = None) -> int:
     """Run a request and print its outcome; the last line names the record.
+
+    Args:
+        on: train trials there.
 
     Raises:
         UsageError: something asked for cannot be done; nothing was written to the results.
     """
     try:
         with joined() as world:
+            if world.size > 1 and on is not None:
+                raise UsageError("torchrun divides a training, --executor ray the trials of a search: choose one")
             if not world.first:
                 return _follow(request, world)
             with _progress.display() as display:
-                record, path = Run(request, Shown(display), world)()
+                made = Run(request, Shown(display), world)
+                with _trials(made.setup, on) as trials:
+                    record, path = made(trials=trials)
     except KeyboardInterrupt:
         print("interrupted before the search began: no record was written", file=sys.stderr)
         return INTERRUPTED
@@ -115,6 +155,15 @@ def _follow(request: Request, world: World) -> int:
     if record.status == "failed":
         print(f"{where}: {record.error}", file=sys.stderr)
     return EXIT_CODES[record.status]
+
+
+def _trials(setup: Setup, on: OnRay | None) -> AbstractContextManager[OtherProcesses | None]:
+    """What trains the trials of a search; None: the run itself."""
+    if on is None:
+        return nullcontext()
+    from pvnas_bench.executors.trials import RayTrials
+
+    return RayTrials(setup, on.workers, on.address)
 
 
 def board(record: records.Record, results: Path, *, reference: bool) -> str:

@@ -19,6 +19,7 @@ TITLES = {
     "bench_data": "Clips: the cache beside decoding, input beside training, many workers, many rows",
     "bench_tabular": "Searches on a table",
     "bench_leaderboard": "A leaderboard of 10,000 records",
+    "bench_ray": "Cells and trials on a local Ray",
     "bench_start": "From the shell to the answer",
 }
 

@@ -1,0 +1,117 @@
+"""Trials trained ahead in other processes: the search cannot tell, and nothing beyond the budget is begun.
+
+The other processes are a stand-in here: another problem of the same seed, at once. `test_ray.py` has real ones.
+"""
+
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pvnas_bench import Architecture, BudgetExhausted, Problem
+from pvnas_bench.phase import Elsewhere
+from pvnas_bench.problem import Trained
+from pvnas_bench.request import Observer, Request, Setup
+from pvnas_bench.search import Search
+
+
+class StandIn:
+    """Trains what was submitted when it is taken; remembers what was."""
+
+    used = Elsewhere()
+
+    def __init__(self, setup: Setup, lost: int = -1) -> None:
+        self.setup, self.lost, self.most = setup, lost, 4
+        self.submitted: list[Architecture] = []
+        self.waiting: set[tuple[Architecture, int]] = set()
+        self.together = 0
+
+    @property
+    def room(self) -> bool:
+        return len(self.waiting) < self.most
+
+    def __contains__(self, trial: tuple[Architecture, int]) -> bool:
+        return trial in self.waiting
+
+    def submit(self, architecture: Architecture, epochs: int) -> None:
+        self.submitted.append(architecture)
+        self.waiting.add((architecture, epochs))
+        self.together = max(self.together, len(self.waiting))
+
+    def take(self, architecture: Architecture, epochs: int) -> Trained | None:
+        self.waiting.remove((architecture, epochs))
+        if self.submitted.index(architecture) == self.lost:
+            return None
+        search = Search(self.setup, Observer())
+        search.ledger.budget = float("inf")
+        found = search.problem.evaluate(architecture, epochs)
+        ledger, failures = search.ledger, dict(search.problem.failures)
+        return Trained(found.top1, found.loss, found.curve, ledger.macs, ledger.samples, failures)
+
+    def drop(self) -> None:
+        self.waiting.clear()
+
+
+def setup(strategy: str, tiny_dataset: Path, tmp_path: Path, budget: float = 2.0) -> Setup:
+    request = Request(strategy, dataset=str(tiny_dataset), budget=budget, results=tmp_path, threads=1)
+    return Setup(request, Observer())
+
+
+def outcome(search: Search) -> dict[str, Any]:
+    """Everything that a search did but how long it took."""
+    status = search.run()
+    steps = [step.model_dump(exclude={"wall"}) for step in search.trajectory]
+    ledger = search.ledger
+    meters = ledger.macs, ledger.samples, ledger.evaluations
+    return {"status": status, "steps": steps, "ledger": meters, "problem": str(search.problem.state_dict())}
+
+
+@pytest.mark.parametrize(
+    "strategy", ["random_search", "successive_halving", "regularized_evolution", "naswot", "local_search"]
+)
+def test_a_search_is_the_same_with_and_without(strategy: str, tiny_dataset: Path, tmp_path: Path) -> None:
+    ready = setup(strategy, tiny_dataset, tmp_path, budget=4.0)
+    trials = StandIn(ready)
+    expected, found = outcome(Search(ready, Observer())), outcome(Search(ready, Observer(), None, trials))
+    assert found == expected
+    assert trials.together > 1 or strategy == "local_search"
+    assert not trials.waiting, "all that was trained was asked for"
+
+
+def problems(tiny_dataset: Path, tmp_path: Path, lost: int = -1) -> tuple[Problem, Problem, StandIn]:
+    ready = setup("random_search", tiny_dataset, tmp_path, budget=1.0)
+    trials = StandIn(ready, lost)
+    return Search(ready, Observer()).problem, Search(ready, Observer(), None, trials).problem, trials
+
+
+def test_a_batch_is_trained_side_by_side_and_charged_as_if_it_were_not(tiny_dataset: Path, tmp_path: Path) -> None:
+    serial, parallel, trials = problems(tiny_dataset, tmp_path)
+    batch = [serial.sample(serial.rng("x")) for _ in range(6)]
+    assert parallel.evaluate_many([*batch, batch[0]], 1) == serial.evaluate_many([*batch, batch[0]], 1)
+    assert trials.submitted == batch and trials.together == 4
+    assert vars(parallel.ledger) == vars(serial.ledger)
+
+
+def test_a_batch_beyond_the_budget_is_not_begun(tiny_dataset: Path, tmp_path: Path) -> None:
+    _, problem, trials = problems(tiny_dataset, tmp_path)
+    with pytest.raises(BudgetExhausted):
+        problem.evaluate_many([problem.sample(problem.rng("x")) for _ in range(100)])
+    assert not trials.submitted and problem.ledger.macs == 0
+
+
+def test_what_the_budget_has_nothing_left_for_is_not_trained(tiny_dataset: Path, tmp_path: Path) -> None:
+    _, problem, trials = problems(tiny_dataset, tmp_path)
+    trials.most = 1000
+    problem.prefetch(problem.sample(problem.rng("x")) for _ in count())
+    spent = sum(problem.evaluation_cost(architecture) for architecture in trials.submitted)
+    assert 0.5 < spent <= problem.ledger.left == 1.0
+
+
+def test_a_trial_that_is_lost_for_good_failed_and_the_others_did_not(tiny_dataset: Path, tmp_path: Path) -> None:
+    serial, problem, _ = problems(tiny_dataset, tmp_path, lost=1)
+    batch = [problem.sample(problem.rng("x")) for _ in range(3)]
+    first, second, third = problem.evaluate_many(batch, 1)
+    assert [first, third] == serial.evaluate_many([batch[0], batch[2]], 1)
+    assert (second.top1, second.loss, problem.failures) == (0.0, float("inf"), {"WorkerLost": 1})
+    assert problem.ledger.spent == pytest.approx(sum(problem.evaluation_cost(a, 1) for a in batch))

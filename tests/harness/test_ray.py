@@ -1,0 +1,250 @@
+"""Cells and trials on a real local Ray, whose workers are killed. Ray is an extra: without it most is skipped."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pvnas_bench import UsageError, records
+from pvnas_bench.compare import Cell, Grid, compare, open_cells
+from pvnas_bench.executors.ray import Connection, Ray
+from pvnas_bench.request import Observer, Request, Setup
+from pvnas_bench.search import Search
+
+TIMED = ("wall", "latency_ms", "created", "peak_memory_bytes", "speed")
+
+
+def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UsageError, match=r"Ray is not installed: pip install 'pvnas-bench\[ray\]'"):
+        Ray()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compare", "--strategy", "random_search", "--ray-address", "host:1"],
+        ["run", "--strategy", "random_search", "--workers", "2"],
+    ],
+)
+def test_options_of_ray_without_ray_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    from pvnas_bench.cli import main
+
+    assert main(words) == 2
+    assert "add --executor ray" in capsys.readouterr().err
+
+
+# --- a real one -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def started(cache_folder: Path) -> Iterator[None]:
+    """A local Ray of two workers, which executors of this process use."""
+    connection = Connection()
+    connection.open(cpus=2)
+    yield
+    connection.close()
+
+
+def real(test: Any) -> Any:
+    """Marks what needs Ray."""
+    return pytest.mark.ray(pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")(test))
+
+
+def untimed(value: Any) -> Any:
+    """A record without what no two runs share."""
+    if isinstance(value, dict):
+        return {k: untimed(v) for k, v in value.items() if k not in TIMED and not k.endswith("seconds")}
+    return [untimed(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def ours(title: str) -> list[int]:
+    """Workers of this process's Ray that are at a task of this name."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command, status = (entry / "cmdline").read_bytes(), (entry / "stat").read_text()
+            except OSError:
+                continue
+            raylet = int(status.rpartition(")")[2].split()[1])
+            if title.encode() in command and os.getpid() in parents(raylet):
+                found.append(int(entry.name))
+    return found
+
+
+def parents(pid: int) -> list[int]:
+    """A process and those that it is of."""
+    line = []
+    while pid > 1:
+        line.append(pid)
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            break
+    return line
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits for its parent to hear of its end does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def kill_one(title: str, killed: list[int]) -> None:
+    """Kill the first worker that is seen at a task of this name."""
+    until = time.monotonic() + 60
+    while not killed and time.monotonic() < until:
+        for pid in ours(title)[:1]:
+            time.sleep(0.5)  # in the midst of it
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+        time.sleep(0.02)
+
+
+@real
+def test_records_are_those_of_worker_processes(started: None, tiny_dataset: Path, tmp_path: Path) -> None:
+    values = {"strategies": ["random_search", "successive_halving"], "datasets": [str(tiny_dataset)], "seeds": 1}
+    grid, found = Grid.parse({**values, "budget": 1.0}), {}
+    for name, executor in (("processes", None), ("ray", Ray(2))):
+        cells: list[Cell] = open_cells(grid.requests(tmp_path / name))
+        events = [(cell.entry, cell.state) for cell in compare(cells, workers=2, executor=executor)]
+        assert sorted(events) == [(entry, state) for entry in values["strategies"] for state in ("ok", "running")]
+        found[name] = [untimed(records.load(cell.path).model_dump(mode="json")) for cell in cells]
+    assert found["ray"] == found["processes"]
+
+
+@real
+@pytest.mark.parametrize("retries", [3, 0])
+def test_a_worker_that_is_killed_in_mid_trial_costs_that_trial_only(
+    retries: int, started: None, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pvnas_bench.executors import trials
+
+    monkeypatch.setattr(trials, "RETRIES", retries)
+    setup = Setup(
+        Request("random_search", dataset=str(tiny_dataset), budget=999.0, results=tmp_path, threads=1), Observer()
+    )
+    killed: list[int] = []
+    with trials.RayTrials(setup, workers=2) as running:
+        problem = Search(setup, Observer(), None, running).problem
+        batch = [problem.sample(problem.rng("x")) for _ in range(4)]
+        problem.evaluate(problem.space.reference, 1)
+        killer = threading.Thread(target=kill_one, args=("ray::_train", killed))
+        killer.start()
+        found = problem.evaluate_many(batch, 60)
+        killer.join()
+    assert killed and not alive(killed[0])
+    serial = Search(setup, Observer()).problem
+    serial.evaluate(serial.space.reference, 1)
+    expected = serial.evaluate_many(batch, 60)
+    lost = [pair for pair in zip(found, expected, strict=True) if pair[0] != pair[1]]
+    if retries:
+        assert not lost and not problem.failures
+        assert vars(problem.ledger) == vars(serial.ledger)
+    else:
+        assert [pair[0].top1 for pair in lost] == [0.0] and problem.failures == {"WorkerLost": 1}
+
+
+STRATEGY = """
+import os, signal, time
+from pvnas_bench import Info, Strategy
+
+class Mine(Strategy):
+    info = Info("mine", "Does as it is told", "-", 2024, ("modular",), "-")
+    steps = 0
+
+    def setup(self, problem):
+        self.problem, self.found = problem, problem.sample(problem.rng("sample"))
+
+    def step(self):
+        {body}
+        self.steps += 1
+        self.problem.ledger.forward(self.problem.ledger.reference // 100, 1, 0)
+
+    def incumbent(self):
+        return self.found
+
+    def state_dict(self):
+        return {{"steps": self.steps}}
+
+    def load_state_dict(self, state):
+        self.steps = state["steps"]
+"""
+
+
+def cells_of(body: str, tiny_dataset: Path, folder: Path, **options: Any) -> list[Cell]:
+    path = folder / "mine.py"
+    path.write_text(STRATEGY.format(body=body))
+    grid = Grid.parse({"strategies": [str(path)], "datasets": [str(tiny_dataset)], "seeds": 1, "budget": 0.05})
+    return open_cells(grid.requests(folder / "results", **options))
+
+
+@real
+def test_a_cell_whose_worker_is_killed_goes_on_in_another(started: None, tiny_dataset: Path, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    body = f"""
+        if self.steps == 2 and not os.path.exists({str(gone)!r}):
+            open({str(gone)!r}, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+    cells = cells_of(body, tiny_dataset, tmp_path)
+    ended = list(compare(cells, executor=Ray(1)))
+    assert [cell.state for cell in ended] == ["running", "ok"] and gone.exists()
+    assert [step.step for step in records.load(cells[0].path).trajectory] == [1, 2, 3, 4, 5, 6]
+    assert not list(cells[0].path.parent.glob("*claim*"))
+
+
+@real
+def test_a_cell_that_does_not_even_heed_its_time_limit_is_killed(
+    started: None, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pvnas_bench.compare.PATIENCE", 0.0)
+    body = """
+        while True:
+            try:
+                time.sleep(1000)
+            except BaseException:
+                pass
+"""
+    (_, cell) = compare(cells_of(body, tiny_dataset, tmp_path, timeout=8.0), executor=Ray(1))
+    assert cell.state == "timeout" and "nor when it was told to end" in cell.note
+
+
+@real
+def test_ctrl_c_leaves_checkpoints_and_no_process(tiny_dataset: Path, tmp_path: Path) -> None:
+    words = ["compare", "--strategy", "random_search", "--seeds", "2", "--budget", "500", "--no-reference"]
+    words += ["--executor", "ray", "--workers", "2"]
+    begin = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    begin += "from pvnas_bench.cli import main; sys.exit(main())"
+    command = [sys.executable, "-P", "-c", begin, *words, "--dataset", str(tiny_dataset), "--results", str(tmp_path)]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 120
+    while len(list(tmp_path.glob("*/.record.json.claim-*"))) < 2 and time.monotonic() < until:
+        time.sleep(0.2)
+    time.sleep(3)
+    of_it = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if process.pid in parents(pid)]
+    assert len(of_it) > 4, "it, Ray and two workers"
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and "goes on from here" in said
+    assert len(list(tmp_path.glob("*/checkpoint-*"))) == 2
+    assert [records.load(path).status for path in tmp_path.glob("*/record.json")] == ["interrupted"] * 2
+    assert not list(filter(alive, of_it))
+
+
+@real
+def test_where_no_cluster_is_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    with pytest.raises(UsageError, match=r"no Ray at 127\.0\.0\.1:9 .*ray start --head"):
+        Ray(address="127.0.0.1:9").open()
