@@ -53,8 +53,10 @@ class StandIn:
         self.waiting.clear()
 
 
-def setup(strategy: str, tiny_dataset: Path, tmp_path: Path, budget: float = 2.0) -> Setup:
-    request = Request(strategy, dataset=str(tiny_dataset), budget=budget, results=tmp_path, threads=1)
+def setup(strategy: str, tiny_dataset: Path, tmp_path: Path, budget: float, **settings: str) -> Setup:
+    request = Request(
+        strategy, settings=settings, dataset=str(tiny_dataset), budget=budget, results=tmp_path, threads=1
+    )
     return Setup(request, Observer())
 
 
@@ -71,7 +73,8 @@ def outcome(search: Search) -> dict[str, Any]:
     "strategy", ["random_search", "successive_halving", "regularized_evolution", "naswot", "local_search"]
 )
 def test_a_search_is_the_same_with_and_without(strategy: str, tiny_dataset: Path, tmp_path: Path) -> None:
-    ready = setup(strategy, tiny_dataset, tmp_path, budget=4.0)
+    few = {"samples": "10", "finalists": "3"} if strategy == "naswot" else {}
+    ready = setup(strategy, tiny_dataset, tmp_path, budget=4.0, **few)
     trials = StandIn(ready)
     expected, found = outcome(Search(ready, Observer())), outcome(Search(ready, Observer(), None, trials))
     assert found == expected
