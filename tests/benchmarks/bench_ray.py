@@ -22,7 +22,7 @@ from pvnas_bench.request import Observer, Request, Setup
 from pvnas_bench.search import Search
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
-CELLS, TRIALS = 6, 40
+CELLS, BUDGET, TRIALS = 4, 60.0, 40
 
 
 def test_cells(benchmark: BenchmarkFixture, tiny_dataset: Path, tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_cells(benchmark: BenchmarkFixture, tiny_dataset: Path, tmp_path: Path) 
     def ran(workers: int) -> tuple[float, float]:
         """Wall seconds of the cells, and the CPU seconds of their searches and trainings over them."""
         grid = Grid.parse({"strategies": ["random_search"], "datasets": [str(tiny_dataset)], "seeds": CELLS})
-        grid = grid.model_copy(update={"budget": 20.0})
+        grid = grid.model_copy(update={"budget": BUDGET})
         cells = open_cells(grid.requests(tmp_path / str(workers)))
         begun = None
         for cell in compare(cells, executor=Ray(workers)):
