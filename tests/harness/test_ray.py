@@ -19,6 +19,9 @@ from pvnas_bench.executors.ray import Connection, Ray
 from pvnas_bench.request import Observer, Request, Setup
 from pvnas_bench.search import Search
 
+sys.path.append(str(Path(__file__).parents[1] / "survival"))
+from told import mine
+
 TIMED = ("wall", "latency_ms", "created", "peak_memory_bytes", "speed")
 
 
@@ -156,37 +159,8 @@ def test_a_worker_that_is_killed_in_mid_trial_costs_that_trial_only(
         assert [pair[0].top1 for pair in lost] == [0.0] and problem.failures == {"WorkerLost": 1}
 
 
-STRATEGY = """
-import os, signal, time
-from pvnas_bench import Info, Strategy
-
-class Mine(Strategy):
-    info = Info("mine", "Does as it is told", "-", 2024, ("modular",), "-")
-    steps = 0
-
-    def setup(self, problem):
-        self.problem, self.found = problem, problem.sample(problem.rng("sample"))
-
-    def step(self):
-        {body}
-        self.steps += 1
-        self.problem.ledger.forward(self.problem.ledger.reference // 100, 1, 0)
-
-    def incumbent(self):
-        return self.found
-
-    def state_dict(self):
-        return {{"steps": self.steps}}
-
-    def load_state_dict(self, state):
-        self.steps = state["steps"]
-"""
-
-
 def cells_of(body: str, tiny_dataset: Path, folder: Path, **options: Any) -> list[Cell]:
-    path = folder / "mine.py"
-    path.write_text(STRATEGY.format(body=body))
-    grid = Grid.parse({"strategies": [str(path)], "datasets": [str(tiny_dataset)], "seeds": 1, "budget": 0.05})
+    grid = Grid.parse({"strategies": [mine(folder, body)], "datasets": [str(tiny_dataset)], "seeds": 1, "budget": 0.05})
     return open_cells(grid.requests(folder / "results", **options))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from told import mine
 
 from pvnas_bench import records, stopping, training
 from pvnas_bench.compare import Grid, compare, open_cells
@@ -21,42 +22,6 @@ from pvnas_bench.network.standalone import Network
 from pvnas_bench.runner import Request, run
 from pvnas_bench.stopping import TimedOut
 from pvnas_bench.training import Clock, OutOfMemory, TrainingDiverged, Workbench, out_of_memory, train
-
-STRATEGY = """
-import os, signal, sys, time
-from pvnas_bench import Info, Strategy
-
-class Mine(Strategy):
-    info = Info("mine", "Does as it is told", "-", 2024, ("modular",), "-")
-    steps = 0
-
-    def setup(self, problem):
-        self.problem, self.found = problem, problem.sample(problem.rng("sample"))
-
-    def step(self):
-        {body}
-        self.steps += 1
-        self.problem.ledger.forward(self.problem.ledger.reference // 100, 1, 0)
-
-    def incumbent(self):
-        return {incumbent}
-
-    def diagnostics(self):
-        return {diagnostics}
-
-    def state_dict(self):
-        return {{"steps": self.steps}}
-
-    def load_state_dict(self, state):
-        self.steps = state["steps"]
-"""
-
-
-def mine(folder: Path, body: str = "pass", incumbent: str = "self.found", diagnostics: str = "{}") -> str:
-    """The file of a strategy that charges a hundredth of a reference training a step."""
-    path = folder / "mine.py"
-    path.write_text(STRATEGY.format(body=body, incumbent=incumbent, diagnostics=diagnostics))
-    return str(path)
 
 
 def asked(tiny_dataset: Path, folder: Path, strategy: str, **options: Any) -> Request:
