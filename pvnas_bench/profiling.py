@@ -40,8 +40,8 @@ class Samples:
 
     @property
     def counts(self) -> Counter[tuple[str, str]]:
-        """Of all phases."""
-        return sum(self.phases, Counter[tuple[str, str]]())
+        """Of all phases, until now: they may go on being counted, in another thread."""
+        return sum((phase.copy() for phase in self.phases), Counter[tuple[str, str]]())
 
     def top(self, activity: str, count: int) -> list[tuple[str, float]]:
         """The functions in which an activity spent most, each with its share of all samples."""
