@@ -93,12 +93,14 @@ PROTOCOLS = {
         ),
         Protocol(
             "micro",
-            2,
+            3,
             "for spaces that have a table: 60 reference trainings of search, every training of 30 epochs",
             budget=60.0,
             epochs=30,
             proxy_epochs=30,
             batch_size=32,
+            weight_decay=0.2,
+            views=(1, 3),
         ),
         Protocol(
             "something",

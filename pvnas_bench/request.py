@@ -218,7 +218,7 @@ class Setup:
         """The clips that a search sees, and the search splits as positions among them."""
         if self.table is None:
             return search_view(self.store, self.protocol)
-        train, val = self.table.about.search_clips["train"], self.table.about.search_clips["val"]
+        train, val = self.table.about.clips["train"], self.table.about.clips["val"]
         view = LazyStore(lambda: search_view(self.store, self.protocol)[0])
         return cast(ClipStore, view), {"train": np.arange(train), "val": np.arange(train, train + val)}
 

@@ -70,6 +70,7 @@ class Trainer:
         self.costs = CostModel(self.space, len(self.store.classes))
         self._visible, splits = search_view(self.store, self.protocol)
         self._splits = in_mixed_order(splits)
+        self._held_out = np.concatenate([self.store.indices("val"), self.store.indices("test")])
 
     @property
     def about(self) -> About:
@@ -81,12 +82,15 @@ class Trainer:
         return About(
             space=identity,
             data=data_entry(self.store),
-            search_clips={split: len(indices) for split, indices in self._splits.items()},
+            clips={**{split: len(indices) for split, indices in self._splits.items()}, "test": len(self._held_out)},
             protocol=protocol_entry(self.protocol),
         )
 
     def __call__(self, string: str, seed: int) -> Training:
         """Train an architecture, validate it after each epoch, test it, and time it.
+
+        It is tested on the val and test splits together: nothing is chosen on either, and clips of more subjects tell
+        architectures apart with less noise.
 
         The same training, to the last bit on the same machine, as `problem.evaluate` makes in a run of this seed.
         """
@@ -113,7 +117,7 @@ class Trainer:
             curve = train(
                 network, cost.macs, search, self._splits["train"], epochs=epochs, seed=derived, progress=validate
             )
-            tested = test(network, 0, whole, self.store.indices("test"))
+            tested = test(network, 0, whole, self._held_out)
         except TrainingDiverged:
             nothing = Scores(0.0, 0.0, 0.0, math.inf, np.zeros((0, 0), np.int64))
             curve, validated, tested = [{"train_loss": math.inf}] * epochs, [nothing] * epochs, nothing

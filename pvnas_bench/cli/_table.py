@@ -82,8 +82,8 @@ def info(space: str, dataset: str, tables: Path | None, *, as_json: bool) -> int
 
 
 def _clips(about: About) -> str:
-    search = about.search_clips
-    return f"{search['train']} to train on, {search['val']} to validate on, {about.data.clips['test']} to test on"
+    clips = about.clips
+    return f"{clips['train']} to train on, {clips['val']} to validate on, {clips['test']} to test on"
 
 
 def _facts(table: Table) -> dict[str, Any]:

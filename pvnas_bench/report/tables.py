@@ -173,7 +173,7 @@ def _tables(tables: Sequence[Table]) -> Iterator[list[str]]:
             f"{len(table)} of {about.space.architectures}",
             str(len(trainings)),
             ", ".join(map(str, table.seeds)),
-            f"{about.search_clips['train']} / {about.search_clips['val']} / {about.data.clips['test']}",
+            f"{about.clips['train']} / {about.clips['val']} / {about.clips['test']}",
             str(about.epochs),
             f"{sum(t.seconds for t in trainings) / 3600:.1f}",
             f"`{table.fingerprint}`",

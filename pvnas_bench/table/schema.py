@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from pvnas_bench.records import DataEntry, ProtocolEntry
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 SEARCH_ONLY = {"name", "version", "description", "budget", "proxy_epochs", "retrainings"}
 """Settings of a protocol that no single training depends on."""
 
@@ -29,11 +29,12 @@ class SpaceIdentity(_Model):
 class About(_Model):
     """What all trainings of a table have in common; two tables of one recipe are equal here."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     space: SpaceIdentity
     data: DataEntry
-    search_clips: dict[str, int]
-    """Clips that a training trains on (train) and that it is validated on (val), both of the train split."""
+    clips: dict[str, int]
+    """Clips that a training trains on (train) and that it is validated on (val), both of the data set's train split, and
+    that it is tested on (test): the val and test splits, neither of which a search sees."""
     protocol: ProtocolEntry
 
     @field_validator("space", "data")
@@ -53,7 +54,7 @@ class About(_Model):
     def recipe(self) -> tuple[Any, ...]:
         """What decides the results of a training: equal for tables that may be put together."""
         settings = {key: value for key, value in self.protocol.settings.items() if key not in SEARCH_ONLY}
-        return self.space.fingerprint, self.data.fingerprint, self.search_clips, settings
+        return self.space.fingerprint, self.data.fingerprint, self.clips, settings
 
     @property
     def epochs(self) -> int:
@@ -98,7 +99,7 @@ class Training(NamedTuple):
     """On search-val after each epoch."""
     val_loss: tuple[float, ...]
     test_top1: float
-    """Of the network after the last epoch, on the test split."""
+    """Of the network after the last epoch, on the clips of the val and test splits."""
     test_top5: float
     test_mean_class: float
     test_loss: float

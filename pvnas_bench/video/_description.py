@@ -19,6 +19,8 @@ FILE_NAME = "dataset.toml"
 """A description that a folder is read by."""
 LARGEST = 2**20
 """Bytes of a description."""
+ALL = "all"
+"""In a description, the split of a list whose clips are of several."""
 
 
 class _Split(BaseModel):
@@ -34,7 +36,8 @@ class Description(BaseModel):
     Attributes:
         root: the folder of the data, relative to the description.
         format: a name of `layouts.LAYOUTS`; found out unless given.
-        splits: of 'train', 'val', 'test' the list or lists, relative to the root, and the folder of their clips.
+        splits: of 'train', 'val', 'test' the list or lists, relative to the root, and the folder of their clips; 'all' is
+            one that names the splits of its clips itself, or leaves it to this program to divide them.
         classes: the names in the order of their numbers, or a file of them.
         flip_safe: mirroring a clip left to right keeps its label.
         template: name of an image by its number, where clips are folders of images.
@@ -74,8 +77,8 @@ def load(path: Path) -> Description:
         raise UsageError(f"cannot read the description {str(path)!r} ({error}): expected TOML in UTF-8") from None
     if found.format and found.format not in LAYOUTS:
         raise UsageError(f"the description {str(path)!r}: unknown format {found.format!r}: choose {', '.join(LAYOUTS)}")
-    if wrong := [split for split in found.splits if split not in SPLITS]:
-        raise UsageError(f"the description {str(path)!r}: unknown split {wrong[0]!r}: choose train, val or test")
+    if wrong := [split for split in found.splits if split not in (*SPLITS, ALL)]:
+        raise UsageError(f"the description {str(path)!r}: unknown split {wrong[0]!r}: choose train, val, test or all")
     if found.template and not is_template(found.template):
         raise UsageError(
             f"the description {str(path)!r}: template {found.template!r} is no file name with one number: "
@@ -128,7 +131,7 @@ def _source(path: Path, found: Description, root: Path) -> tuple[Layout, Source]
         source = source or Source(root)
     else:
         layout, source = layouts.detect(root, found.fold)
-    splits = {split: _lists(path, root, value) for split, value in found.splits.items()}
+    splits = {"" if split == ALL else split: _lists(path, root, value) for split, value in found.splits.items()}
     classes = found.classes
     if isinstance(classes, str):
         classes = class_names(root / classes)

@@ -23,7 +23,7 @@ def about(space: BlockSpace, dataset: str = "made_up") -> About:
         data=DataEntry(
             name=dataset, fingerprint="0" * 64, classes=("a", "b", "c"), clips={"train": 100, "val": 0, "test": 30}
         ),
-        search_clips={"train": 70, "val": 30},
+        clips={"train": 70, "val": 30, "test": 30},
         protocol=protocol_entry(get_protocol("micro")),
     )
 

@@ -26,7 +26,7 @@ def test_every_architecture_is_trained_and_described(built: Built) -> None:
     assert space.size == len(table) == 6
     assert table.missing(space) == []
     trainer = Trainer(built.recipe)
-    costs, clips = CostModel(space, 3), table.about.search_clips
+    costs, clips = CostModel(space, 3), table.about.clips
     for string in table.architectures:
         training, cost = table.trainings(string)[0], costs(space.parse(string))
         assert (training.macs, training.parameters) == (cost.macs, cost.parameters)

@@ -338,6 +338,16 @@ def test_manifest_with_parts_and_checksums(tmp_path: Path, clips: Clips) -> None
     assert "lists 'b.mp4' twice" in refused(tmp_path / "set.csv")
 
 
+def test_a_described_manifest_may_name_its_own_splits(tmp_path: Path, clips: Clips) -> None:
+    clips("data/a.mp4", "data/b.mp4", "data/c.mp4", "data/d.mp4")
+    told = ["path,label,split", "a.mp4,x,test", "b.mp4,y,test", "c.mp4,x,train", "d.mp4,y,train"]
+    lines(tmp_path / "data" / "some.csv", *told)
+    described = ['root = "data"', 'format = "manifest"', "flip_safe = true"]
+    lines(tmp_path / "set.toml", *described, "[splits]", 'all = "some.csv"')
+    dataset = video.open_dataset(str(tmp_path / "set.toml"))
+    assert dataset.flip_safe and rows(dataset) == [tuple(row.split(",")) for row in told[1:]]
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [
@@ -348,7 +358,7 @@ def test_manifest_with_parts_and_checksums(tmp_path: Path, clips: Clips) -> None
         ("root = 'nowhere'", "no such folder"),
         ("template = 'img.jpg'", "no file name with one number"),
         ("template = '{:05d}/{:05d}.jpg'", "no file name with one number"),
-        ("[splits]\ntraining = 'x.txt'", "unknown split 'training': choose train, val or test"),
+        ("[splits]\ntraining = 'x.txt'", "unknown split 'training': choose train, val, test or all"),
         ("[splits]\ntrain = 'x.txt'", "no such list"),
         ("[splits]\ntrain = {folder = 'x'}", "no such folder"),
         ("= 3", "expected TOML in UTF-8"),
