@@ -33,8 +33,8 @@ class About(_Model):
     space: SpaceIdentity
     data: DataEntry
     clips: dict[str, int]
-    """Clips that a training trains on (train) and that it is validated on (val), both of the data set's train split, and
-    that it is tested on (test): the val and test splits, neither of which a search sees."""
+    """Clips that a training trains on (train) and is validated on (val), both of the data set's train split, and those
+    that it is tested on (test), of its val and test splits, neither of which a search sees."""
     protocol: ProtocolEntry
 
     @field_validator("space", "data")

@@ -36,8 +36,8 @@ class Description(BaseModel):
     Attributes:
         root: the folder of the data, relative to the description.
         format: a name of `layouts.LAYOUTS`; found out unless given.
-        splits: of 'train', 'val', 'test' the list or lists, relative to the root, and the folder of their clips; 'all' is
-            one that names the splits of its clips itself, or leaves it to this program to divide them.
+        splits: of 'train', 'val', 'test' the list or lists, relative to the root, and the folder of their clips; of
+            'all' one that names the splits of its clips itself, or leaves it to this program to divide them.
         classes: the names in the order of their numbers, or a file of them.
         flip_safe: mirroring a clip left to right keeps its label.
         template: name of an image by its number, where clips are folders of images.
