@@ -108,18 +108,25 @@ class Workbench:
     def batches(self, indices: npt.NDArray[np.int64], *, train: bool, seed: int) -> Iterator[ClipBatch]:
         """One epoch: shuffled and augmented, or in order and centred."""
         protocol = self.protocol
-        return clip_batches(
-            self.store,
-            indices,
-            batch_size=protocol.batch_size if train else EVALUATION_BATCH,
-            train=train,
-            rng=seed,
-            sampling=protocol.sampling,
-            stride=protocol.stride,
-            crop_scale=protocol.crop_scale,
-            views=protocol.test_views,
-            drop_last=train and len(indices) >= protocol.batch_size,
-        )
+        with self.clock("data"):
+            batches = clip_batches(
+                self.store,
+                indices,
+                batch_size=protocol.batch_size if train else EVALUATION_BATCH,
+                train=train,
+                rng=seed,
+                sampling=protocol.sampling,
+                stride=protocol.stride,
+                crop_scale=protocol.crop_scale,
+                views=protocol.test_views,
+                drop_last=train and len(indices) >= protocol.batch_size,
+            )
+        while True:
+            with self.clock("data"):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
 
 @dataclass(frozen=True)
@@ -303,7 +310,9 @@ def _gradient(run: Pass, optimiser: torch.optim.Optimizer, inputs: Tensor, label
     with bench.clock("backward"):
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-    return float(loss.detach())
+        mean = float(loss.detach())
+        del loss  # and with it the graph, whose end takes time
+    return mean
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -28,7 +28,7 @@ from pvnas_bench.network.cost import Candidate
 from pvnas_bench.space import INACTIVE
 
 if TYPE_CHECKING:
-    from pvnas_bench.strategies._nni_supernet import Training
+    from pvnas_bench.strategies._nni_supernet import Candidates, Training
 
 PAPER = "Microsoft, NNI v3.0 (github.com/microsoft/nni, 2023)"
 SPACE = (
@@ -123,6 +123,12 @@ class NNIDifferentiable(Strategy):
         """Further arguments of NNI's class."""
         return {}
 
+    def candidates(self) -> "Candidates":
+        """NNI's model space of the problem."""
+        from pvnas_bench.strategies._nni_supernet import Candidates
+
+        return Candidates(self.problem, *self.seen)
+
     def setup(self, problem: Problem) -> None:
         with apart():
             from pvnas_bench.strategies import _nni_supernet as nni
@@ -133,7 +139,9 @@ class NNIDifferentiable(Strategy):
         size = min(problem.space.sizes) if config.search_size == "smallest" else self.input[1]
         self.seen = self.input[0], size
         settings = {"arc_learning_rate": config.alpha_rate, "gradient_clip_val": config.gradient_clip}
-        self.training: Training = nni.differentiable(problem, self.kind, *self.seen, config, settings | self.extra())
+        with apart():
+            model = self.candidates()
+        self.training: Training = nni.differentiable(problem, model, self.kind, config, settings | self.extra())
         self.names = list(nni.names(problem.space).items())
         self._pairs = nni.pairs
         step = self.training.step_macs * problem.batch_size

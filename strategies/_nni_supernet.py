@@ -27,6 +27,7 @@ from pvnas_bench.mixtures import WeightsConfig, make_weight_optimiser, set_rate
 from pvnas_bench.network.blocks import InvertedBottleneck
 from pvnas_bench.network.cost import Candidate, candidates
 from pvnas_bench.network.standalone import Head, Stem
+from pvnas_bench.space import Block
 
 
 def label(slot: str) -> str:
@@ -86,9 +87,7 @@ class Candidates(ModelSpace):  # type: ignore[misc]
         for slot, costs in zip(space.slots, table.slots, strict=True):
             blocks = {choice: block for choice, block in candidates(space, slot) if block is not None}
             options: dict[str, nn.Module] = {
-                name: Metered(InvertedBottleneck(blocks[choice]), costs[choice].macs, problem, frames)
-                if choice in blocks
-                else nn.Identity()
+                name: self.candidate(blocks[choice], costs[choice].macs) if choice in blocks else nn.Identity()
                 for name, choice in names(space)[label(slot.name)].items()
             }
             choices.append(LayerChoice(options, label=label(slot.name)))
@@ -97,6 +96,18 @@ class Candidates(ModelSpace):  # type: ignore[misc]
         self.choices = nn.ModuleList(choices)
         self.head = Head(space.stages[-1].channels, space.head, problem.classes)
         self.head.dropout = nn.Identity()  # type: ignore[assignment]
+
+    def candidate(self, block: Block, macs: int) -> Metered:
+        """A candidate with weights of its own."""
+        return Metered(InvertedBottleneck(block), macs, self._problem, self.frames)
+
+    def logits(self, clips: Tensor) -> Tensor:
+        """(N, T, 3, S, S) → logits (N, classes)."""
+        x = self.stem(clips.flatten(0, 1))
+        for choice in self.choices:
+            x = choice(x)
+        logits: Tensor = self.head(x, self.frames)
+        return logits
 
     def layer_choices(self) -> list[Any]:
         """NNI's modules by slot, whose attributes have no types."""
@@ -108,10 +119,7 @@ class Candidates(ModelSpace):  # type: ignore[misc]
         ledger.macs += macs
         ledger.samples += len(clips)
         with self._problem.clock("forward"):
-            x = self.stem(clips.flatten(0, 1))
-            for choice in self.choices:
-                x = choice(x)
-            logits: Tensor = self.head(x, self.frames)
+            logits = self.logits(clips)
         if logits.requires_grad:
             logits.register_hook(lambda _: ledger.backward(BACKWARD * macs))
         return logits
@@ -252,11 +260,10 @@ class Training:
 
 
 def differentiable(
-    problem: Problem, kind: str, frames: int, size: int, config: WeightsConfig, settings: Mapping[str, Any]
+    problem: Problem, model: Candidates, kind: str, config: WeightsConfig, settings: Mapping[str, Any]
 ) -> Training:
     """NNI's ``DARTS``, ``GumbelDARTS`` or ``Proxyless``, with these settings of its own."""
     with apart():
-        model = Candidates(problem, frames, size)
         strategy = getattr(nni.nas.strategy, kind)(**settings)
         # Proxyless runs one path, and in the backward pass all others forward, for weights as well as alphas.
         once = 3 * model.mixture if kind != "Proxyless" else 3 * model.largest + model.mixture
