@@ -98,6 +98,7 @@ class Grid(BaseModel):
         tables: Path | None = None,
         timeout: float | None = None,
         deterministic: bool = True,
+        precision: str = "float32",
     ) -> list[Request]:
         """One request for each cell, all strategies of a seed before the next seed."""
         return [
@@ -118,6 +119,7 @@ class Grid(BaseModel):
                 partial=self.partial,
                 timeout=timeout,
                 deterministic=deterministic,
+                precision=precision,
             )
             for seed in range(self.seeds)
             for dataset in self.datasets

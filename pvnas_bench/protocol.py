@@ -4,10 +4,12 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, cast, get_args
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.video import Views, named_views
+
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Protocol:
         sampling: ``uniform`` segments (TSN) or ``dense`` with `stride`.
         retrainings: of the architecture found, with different seeds; all are reported.
         views: averaged per test clip: a name of `video.VIEWS`, or temporal clips and spatial crops.
+        precision: of the passes through networks. With ``bfloat16`` matrix products and convolutions are computed in it
+            (autocast); weights, their updates and losses stay in float32.
     """
 
     name: str
@@ -51,11 +55,20 @@ class Protocol:
     stride: int = 1
     retrainings: int = 1
     views: str | tuple[int, int] = (1, 1)
+    precision: Precision = "float32"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it says, as JSON has it; without a precision that is the usual one, as published fingerprints are."""
+        settings: dict[str, Any] = json.loads(json.dumps(vars(self)))
+        if self.precision == "float32":
+            del settings["precision"]
+        return settings
 
     @property
     def fingerprint(self) -> str:
         """A hash of every setting."""
-        settings = {key: value for key, value in vars(self).items() if key != "description"}
+        settings = {key: value for key, value in self.settings.items() if key != "description"}
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
         return f"{self.name}@{self.version}:{digest}"
 
@@ -69,6 +82,18 @@ class Protocol:
         if not 0 < budget < math.inf:
             raise UsageError(f"a budget is a positive number of reference trainings, got {budget:g}: change --budget")
         return replace(self, budget=budget)
+
+    def with_precision(self, precision: str) -> "Protocol":
+        """The same protocol with passes of this precision: where it is not the usual one, by a name of its own.
+
+        Raises:
+            UsageError: there is no such precision.
+        """
+        if precision not in get_args(Precision):
+            raise UsageError(f"unknown precision {precision!r}: choose {' or '.join(get_args(Precision))}")
+        if precision == self.precision:
+            return self
+        return replace(self, name=f"{self.name}-{precision}", precision=cast(Precision, precision))
 
 
 PROTOCOLS = {

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +46,7 @@ class Request:
         tabular: evaluations are looked up in the table of the space and the data set, which is a name then.
         tables: folder of one's own tables, before the published ones; None: the default one.
         partial: restrict the search to the architectures of a table that is not complete.
+        precision: of passes through networks.
         resume: go on from the checkpoint of the same request, where there is one.
         checkpoint_seconds: least time between two checkpoints; 0: one at every boundary.
         timeout: seconds after which the run is given up; None: never.
@@ -63,6 +65,7 @@ class Request:
     device: str = "auto"
     threads: int | None = None
     deterministic: bool = True
+    precision: str = "float32"
     cache: Path | None = None
     tabular: bool = False
     tables: Path | None = None
@@ -122,9 +125,13 @@ class Setup:
         self.space = registry.get_space(request.space)
         check_family(self.kind, self.space)
         self.table = self._find_table() if request.tabular else None
-        self.protocol = get_protocol(request.protocol or (self.table.about.protocol.name if self.table else "quick"))
+        named = get_protocol(request.protocol or (self.table.about.protocol.name if self.table else "quick"))
+        self.protocol = named.with_precision(request.precision)
         if request.budget is not None:
             self.protocol = self.protocol.with_budget(request.budget)
+        self._protocol_named = named.name
+        if self.table is not None and request.precision != "float32":
+            raise UsageError("a table has trainings in float32: leave out --precision")
         self.cap_name, self.cap = parse_cap(self.space, request.cap)
         self.device = runtime.choose_device(request.device)
         self.threads = request.threads or max(runtime.usable_cores() // world.local_size, 1)
@@ -222,16 +229,22 @@ class Setup:
         view = LazyStore(lambda: search_view(self.store, self.protocol)[0])
         return cast(ClipStore, view), {"train": np.arange(train), "val": np.arange(train, train + val)}
 
+    def configured(self) -> AbstractContextManager[None]:
+        """Within the context this process is as the request wants it."""
+        mixed = self.device.type if self.protocol.precision == "bfloat16" else None
+        return runtime.configured(self.threads, self.request.deterministic, mixed)
+
     @property
     def command(self) -> tuple[str, ...]:
         """The command that repeats this run; files are named without their folders, which differ between machines."""
         request = self.request
         words = ["pvnas-bench"] if self.world.size == 1 else self.world.command
         words += ["run", "--strategy", Path(request.strategy).name, "--space", Path(request.space).name]
-        words += ["--dataset", Path(request.dataset).name, "--protocol", self.protocol.name, "--cap", self.cap_name]
+        words += ["--dataset", Path(request.dataset).name, "--protocol", self._protocol_named, "--cap", self.cap_name]
         words += ["--budget", f"{self.protocol.budget:g}", "--seed", str(request.seed)]
         for key, value in request.settings.items():
             words += ["--set", f"{key}={value}"]
+        words += ["--precision", request.precision] * (request.precision != "float32")
         words += ["--tabular"] * request.tabular + ["--partial"] * request.partial
         words += ["--no-cache"] * (not request.cached)
         return (*words, "--device", request.device, "--threads", str(self.threads))
@@ -329,7 +342,7 @@ def protocol_entry(protocol: Protocol) -> records.ProtocolEntry:
         version=protocol.version,
         fingerprint=protocol.fingerprint,
         budget=protocol.budget,
-        settings=json.loads(json.dumps(vars(protocol))),
+        settings=protocol.settings,
     )
 
 

@@ -62,11 +62,11 @@ class Run:
         """
         setup = self.setup
         if not setup.world.first:
-            with stopping.heeded() as stop, runtime.configured(setup.threads, setup.request.deterministic):
+            with stopping.heeded() as stop, setup.configured():
                 return self._run(Checkpoints(setup, None, stop, self.observer)), setup.path
         with claimed(setup.path, patience=patience) as claim, stopping.heeded(setup.request.timeout) as stop:
             checkpoints = Checkpoints(setup, claim, stop, self.observer)
-            with runtime.configured(setup.threads, setup.request.deterministic):
+            with setup.configured():
                 record = self._run(checkpoints, trials)
             claim.check()
             self._save(record, checkpoints)
@@ -77,7 +77,7 @@ class Run:
 
     def record(self) -> records.Record:
         """As a call, of a search on a table; nothing is written, and nothing to go on from."""
-        with runtime.configured(self.setup.threads, self.setup.request.deterministic):
+        with self.setup.configured():
             return self._run(None)
 
     def lost(self, status: records.Status, error: str) -> None:

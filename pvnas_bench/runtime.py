@@ -8,7 +8,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -61,11 +61,14 @@ def choose_device(name: str) -> torch.device:
 
 
 @contextmanager
-def configured(threads: int, deterministic: bool) -> Iterator[None]:
+def configured(threads: int, deterministic: bool, mixed: str | None = None) -> Iterator[None]:
     """Within the context torch uses this many threads, and deterministic algorithms if asked for.
 
     Of those it leaves out that torch fills every new tensor before use, a twentieth of a small network's training: for
     operations that read what was never written, of which there are none here.
+
+    Args:
+        mixed: type of the devices on which passes are computed in bfloat16 where that is safe.
     """
     keep_freed_memory()
     filling: Any = torch.utils.deterministic
@@ -76,8 +79,11 @@ def configured(threads: int, deterministic: bool) -> Iterator[None]:
     # As `use_deterministic_algorithms`, which would load the compiler too: a second and 70 MiB for each process.
     torch.set_deterministic_debug_mode("error" if deterministic else "default")
     filling.fill_uninitialized_memory = False
+    # Weights change with every step: none may be kept in bfloat16.
+    precision = torch.autocast(mixed, torch.bfloat16, cache_enabled=False) if mixed else nullcontext()
     try:
-        yield
+        with precision:
+            yield
     finally:
         torch.set_num_threads(before[0])
         torch.set_deterministic_debug_mode(before[1])

@@ -80,6 +80,13 @@ Deterministic = Annotated[
         help="Use algorithms that give the same result each time; on a GPU, fail where there is none.",
     ),
 ]
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="Of passes through networks: float32, or bfloat16, which recent GPUs compute faster. Results of "
+        "either are on boards of their own."
+    ),
+]
 Reference = Annotated[
     bool, typer.Option("--reference/--no-reference", help="Show the published runs of the same board.")
 ]
@@ -172,6 +179,7 @@ def run(
     ] = 60.0,
     timeout: Timeout = None,
     deterministic: Deterministic = True,
+    precision: Precision = "float32",
     cached: Cached = True,
     executor: Annotated[
         Trainer, typer.Option(help="Train trials one by one in the run itself, or side by side in workers of Ray.")
@@ -212,6 +220,7 @@ def run(
             checkpoint_seconds=checkpoint_every,
             timeout=timeout,
             deterministic=deterministic,
+            precision=precision,
             cached=cached,
         )
         on = _run.on_ray(executor.value, workers, ray_address)
@@ -280,6 +289,7 @@ def compare(
     partial: Partial = False,
     timeout: Timeout = None,
     deterministic: Deterministic = True,
+    precision: Precision = "float32",
     executor: Annotated[
         Executor, typer.Option(help="Processes of this machine, or Ray: on this machine or on a cluster.")
     ] = Executor.processes,
@@ -316,6 +326,7 @@ def compare(
             tables=tables,
             timeout=timeout,
             deterministic=deterministic,
+            precision=precision,
             retry_failed=retry_failed,
             reference=reference,
             executor=executor.value,

@@ -32,6 +32,7 @@ def compare(
     tables: Path | None,
     timeout: float | None,
     deterministic: bool,
+    precision: str,
     retry_failed: bool,
     reference: bool,
     executor: Name = "processes",
@@ -46,7 +47,13 @@ def compare(
     if not values and "strategies" not in given:
         raise UsageError("nothing to compare: name strategies with --strategy, or a grid's TOML file")
     requests = Grid.parse({**values, **given}).requests(
-        results, device=device, threads=threads, tables=tables, timeout=timeout, deterministic=deterministic
+        results,
+        device=device,
+        threads=threads,
+        tables=tables,
+        timeout=timeout,
+        deterministic=deterministic,
+        precision=precision,
     )
     running = _executor(executor, workers, threads, device, address)
     with _progress.display() as display:

@@ -119,7 +119,7 @@ def _train(place: Place, request: Request, architecture: str, epochs: int) -> Tr
         runtime.load_compiler()
     setup = _opened[key]
     begun = time.process_time()
-    with runtime.configured(setup.threads, request.deterministic):
+    with setup.configured():
         search = Search(setup, Observer())
         problem, ledger = search.problem, search.ledger
         ledger.budget = float("inf")  # the run has seen that it fits

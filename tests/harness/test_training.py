@@ -58,8 +58,10 @@ def test_fingerprints_tell_protocols_apart_by_every_setting_but_the_description(
         replace(quick, label_smoothing=0.0),
         quick.with_budget(quick.budget + 1),
         replace(quick, views=(2, 1)),
+        quick.with_precision("bfloat16"),
     ]
-    assert len({p.fingerprint for p in (*changed, quick)}) == 5
+    assert len({p.fingerprint for p in (*changed, quick)}) == 6
+    assert quick.with_precision("float32") == quick and "precision" not in quick.settings
 
 
 @pytest.mark.parametrize("budget", [0.0, -1.0, math.inf, math.nan])
