@@ -25,9 +25,10 @@ from pvnas_bench.network.synchronised import Part, Synchronised
 from pvnas_bench.space import Architecture, BlockSpace, SearchSpace
 from pvnas_bench.strategy import Evaluation
 from pvnas_bench.training import SKIPS, TrainingDiverged, TrainingFailed, Workbench, test, train, training_macs
-from pvnas_bench.video import ClipBatch
+from pvnas_bench.video import ClipBatch, Views
 
 SearchSplit = Literal["train", "val"]
+ONE_VIEW = Views(1, 1)
 TRIES = 10_000
 
 
@@ -194,8 +195,8 @@ class Problem:
         return self._bench.batches(indices, train=True, seed=seeding.derive(self.seed, "search", split, epoch))
 
     def validation_batches(self) -> Iterator[ClipBatch]:
-        """All of search-val in a fixed, mixed order, not augmented, in large batches."""
-        return self._bench.batches(self._splits["val"], train=False, seed=0)
+        """All of search-val in a fixed, mixed order, not augmented, in large batches of one view of each clip."""
+        return self._bench.batches(self._splits["val"], train=False, seed=0, views=ONE_VIEW)
 
     def clips(self, batch: ClipBatch, frames: int, size: int) -> Tensor:
         """A batch's clips on the device, (N, T, 3, S, S), for networks that are not a `supernet`: charge their passes.

@@ -18,7 +18,7 @@ from pvnas_bench.ledger import BACKWARD, Ledger
 from pvnas_bench.network import synchronised
 from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.protocol import Protocol
-from pvnas_bench.video import ClipBatch, ClipStore, clip_batches
+from pvnas_bench.video import ClipBatch, ClipStore, Views, clip_batches
 
 EVALUATION_BATCH = 64
 Pass = Callable[..., Tensor]
@@ -105,8 +105,10 @@ class Workbench:
             return lambda *inputs: torch.func.functional_call(network, weights, inputs)
         return network
 
-    def batches(self, indices: npt.NDArray[np.int64], *, train: bool, seed: int) -> Iterator[ClipBatch]:
-        """One epoch: shuffled and augmented, or in order and centred."""
+    def batches(
+        self, indices: npt.NDArray[np.int64], *, train: bool, seed: int, views: Views | None = None
+    ) -> Iterator[ClipBatch]:
+        """One epoch: shuffled and augmented, or in order and in these views, the protocol's unless given."""
         protocol = self.protocol
         with self.clock("data"):
             batches = clip_batches(
@@ -118,7 +120,7 @@ class Workbench:
                 sampling=protocol.sampling,
                 stride=protocol.stride,
                 crop_scale=protocol.crop_scale,
-                views=protocol.test_views,
+                views=views or protocol.test_views,
                 drop_last=train and len(indices) >= protocol.batch_size,
             )
         while True:
