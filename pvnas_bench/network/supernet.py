@@ -130,9 +130,9 @@ class SuperBlock(nn.Module):
     def mixture(self, x: Tensor, frames: int, weights: Mixture) -> Tensor:
         """The weighted sum of all candidates: operators in parallel, expansions by channel masks (Wan et al. 2020).
 
-        A one-hot mixture equals that candidate. The expansion is one matrix product for all operators but those that shift.
-        What follows is theirs one by one: stacked on channels, with one batch-norm and one grouped projection, six of
-        them took 2.0 to 2.2 times as long (CPU, forward and backward).
+        A one-hot mixture equals that candidate. The expansion is one matrix product for all operators but the one
+        that shifts. What follows is done one by one: stacked on channels, with one batch-norm and one grouped
+        projection, six operators took 2.0 to 2.2 times as long (CPU, forward and backward).
         """
         channels = self.slot.cin * max(self.expansions)
         mask = x.new_zeros(channels)

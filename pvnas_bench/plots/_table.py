@@ -28,14 +28,24 @@ def distribution(truths: Mapping[str, Floats], experts: Mapping[str, Mapping[str
 
 
 def operators(effects: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
-    """Mean gain or loss of each option at each position, a panel for each task."""
+    """Mean gain or loss of each option at each position, a panel for each task.
+
+    Args:
+        effects: by task, by decision (``kind.position``), by option.
+    """
     tasks = list(effects)
-    decisions = list(effects[tasks[0]])
-    options = sorted({o for d in decisions for o in effects[tasks[0]][d]})
+    at = {
+        task: {(o, d.partition(".")[2]): gain for d, own in effects[task].items() for o, gain in own.items()}
+        for task in tasks
+    }
+    options = list(
+        dict.fromkeys(o for d in sorted(effects[tasks[0]], reverse=True) for o in sorted(effects[tasks[0]][d]))
+    )
+    positions = list(dict.fromkeys(d.partition(".")[2] for d in effects[tasks[0]]))
     made = figure(max(3.6 * len(tasks), 4.5), 0.42 * len(options) + 1.5)
     grid = made.subplots(1, len(tasks), squeeze=False)
     for axes, task in zip(grid.flat, tasks, strict=True):
-        values = np.array([[100 * effects[task].get(d, {}).get(o, np.nan) for d in decisions] for o in options])
+        values = np.array([[100 * at[task].get((o, p), np.nan) for p in positions] for o in options])
         limit = max(float(np.nanmax(np.abs(values))), 0.1)  # a scale even where nothing differs
         axes.imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit, aspect="auto")
         for row, column in zip(*np.nonzero(~np.isnan(values)), strict=True):
@@ -43,13 +53,13 @@ def operators(effects: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figur
             axes.text(
                 column,
                 row,
-                f"{values[row, column]:+.1f}",
+                f"{values[row, column].round(1) + 0.0:+.1f}",
                 ha="center",
                 va="center",
                 fontsize=8,
                 color="white" if dark else "black",
             )
-        axes.set_xticks(range(len(decisions)), [d.removeprefix("operator.") for d in decisions])
+        axes.set_xticks(range(len(positions)), positions)
         axes.set_yticks(range(len(options)), options)
         axes.grid(visible=False)
         axes.set_xlabel("block")

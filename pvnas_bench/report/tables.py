@@ -114,9 +114,9 @@ def _page(
         ["task", "lowest", "quarter", "median", "three quarters", "best", "chance"], map(_quartiles, tables)
     )
     yield from _section("Operators and positions")
-    yield from _picture(folder, "operators", "Mean gain or loss of each operator in each block")
+    yield from _picture(folder, "operators", "Mean gain or loss of each option in each block")
     shares = (f"{lessons.additive_share(space, t):.0%} on {t.about.data.name}" for t in tables)
-    yield f"A sum of one effect for each operator and block explains {', '.join(shares)} of the variance."
+    yield f"A sum of one effect for each option and block explains {', '.join(shares)} of the variance."
     for table in tables:
         yield from _section(f"The best on {table.about.data.name}")
         columns = ["rank", "architecture", "test top-1", "search-val top-1", "MMACs", *_others(tables, table)]

@@ -10,6 +10,7 @@ from scipy.stats import kendalltau
 from pvnas_bench import registry
 from pvnas_bench.errors import UsageError
 from pvnas_bench.files import write_atomically
+from pvnas_bench.plots._table import operators
 from pvnas_bench.records import load_folder
 from pvnas_bench.report import tables as report
 from pvnas_bench.request import Request
@@ -190,3 +191,12 @@ def test_curves_and_scores_come_back_from_their_files(searched: tuple[Table, Pat
     lines = scored.to_csv({"x": backwards}, made).splitlines()
     (tmp_path / "scores.csv").write_text("\n".join([lines[0], *lines[:0:-1]]) + "\n")  # in another order
     assert scored.from_csv(tmp_path / "scores.csv", made) == {"x": backwards}
+
+
+def test_the_options_of_a_block_share_a_column() -> None:
+    made = operators({"made_up": lessons.effects(SPACE, table(additive()))})
+    (axes,) = made.axes
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1.1", "1.2", "1.3"]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["f3", "s3", "skip", "t5", "tsm", "e1", "e3"]
+    first = {float(t.get_position()[1]): t.get_text() for t in axes.texts if t.get_position()[0] == 0}
+    assert first[3] == "+15.0" and first[0] == "-5.0" and 2 not in first  # the first block is never skipped
