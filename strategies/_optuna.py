@@ -65,8 +65,9 @@ def reseed(sampler: Any, seed: int) -> None:
 
     Optuna has no way of its own: its `reseed_rng` takes no seed.
     """
-    for part in (sampler, getattr(sampler, "_random_sampler", sampler)):
-        part._rng.rng.seed(seed)
+    sampler._rng.rng.seed(seed)
+    if hasattr(sampler, "_random_sampler"):
+        sampler._random_sampler._rng.rng.seed(seed)
 
 
 class OptunaStrategy(AskTell):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 CENTRE = 0.875
 """Side of a crop relative to the picture: 224 of 256, as on Kinetics."""
@@ -48,6 +49,7 @@ arXiv:1811.08383), the third Something-Something V2's (TSM), the last Kinetics' 
 arXiv:1711.07971)."""
 
 
+@cache
 def named_views(name: str | tuple[int, int]) -> Views:
     """The views that a protocol names, or gives as temporal samples and spatial crops.
 
