@@ -20,7 +20,7 @@ from pvnas_bench.request import Observer, Request, Setup
 from pvnas_bench.search import Search
 
 sys.path.append(str(Path(__file__).parents[1] / "survival"))
-from told import mine
+from told import HEEDLESS, mine
 
 TIMED = ("wall", "latency_ms", "created", "peak_memory_bytes", "speed")
 
@@ -184,14 +184,7 @@ def test_a_cell_that_does_not_even_heed_its_time_limit_is_killed(
     started: None, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pvnas_bench.compare.PATIENCE", 0.0)
-    body = """
-        while True:
-            try:
-                time.sleep(1000)
-            except BaseException:
-                pass
-"""
-    (_, cell) = compare(cells_of(body, tiny_dataset, tmp_path, timeout=8.0), executor=Ray(1))
+    (_, cell) = compare(cells_of(HEEDLESS, tiny_dataset, tmp_path, timeout=8.0), executor=Ray(1))
     assert cell.state == "timeout" and "nor when it was told to end" in cell.note
 
 
@@ -206,7 +199,6 @@ def test_ctrl_c_leaves_checkpoints_and_no_process(tiny_dataset: Path, tmp_path: 
     until = time.monotonic() + 120
     while len(list(tmp_path.glob("*/.record.json.claim-*"))) < 2 and time.monotonic() < until:
         time.sleep(0.2)
-    time.sleep(3)
     of_it = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if process.pid in parents(pid)]
     assert len(of_it) > 4, "it, Ray and two workers"
     os.killpg(process.pid, signal.SIGINT)

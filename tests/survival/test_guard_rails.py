@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from told import mine
+from told import HEEDLESS, mine
 
 from pvnas_bench import records, stopping, training
 from pvnas_bench.compare import Grid, compare, open_cells
@@ -112,14 +112,7 @@ def test_a_worker_that_does_not_even_heed_its_time_limit_is_killed(
     tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pvnas_bench.compare.PATIENCE", 0.0)
-    body = """
-        while True:
-            try:
-                time.sleep(1000)
-            except BaseException:
-                pass
-"""
-    requests = grid(tiny_dataset, tmp_path, mine(tmp_path, body), timeout=15.0)
+    requests = grid(tiny_dataset, tmp_path, mine(tmp_path, HEEDLESS), timeout=15.0)
     (cell,) = [cell for cell in compare(open_cells(requests), workers=1) if cell.state != "running"]
     assert cell.state == "timeout" and "nor when it was told to end" in cell.note
 

@@ -31,6 +31,15 @@ class Mine(Strategy):
         self.steps = state["steps"]
 """
 
+HEEDLESS = """
+        while True:
+            try:
+                time.sleep(1000)
+            except BaseException:
+                pass
+"""
+"""A step that does not end, whatever it is told."""
+
 
 def mine(folder: Path, body: str = "pass", incumbent: str = "self.found", diagnostics: str = "{}") -> str:
     """The file of a strategy that charges a hundredth of a reference training a step."""
