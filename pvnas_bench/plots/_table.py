@@ -96,7 +96,7 @@ def fidelity(taus: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def regret(task: str, found: Sequence[Regret], baseline: str) -> Figure:
-    """Mean regret of each entry against cost, with 95 % bootstrap bands.
+    """Mean regret of each entry against cost, with 95 % bootstrap bands; dotted beyond an entry's budget.
 
     Args:
         baseline: the entry that is the line to beat: black, and on top of the others.
@@ -104,6 +104,7 @@ def regret(task: str, found: Sequence[Regret], baseline: str) -> Figure:
     made = figure(8.2, max(4.2, 0.24 * len(found) + 1.6))
     axes = made.subplots()
     styles = looks([(regret.entry, regret.role) for regret in found])
+    right = max(float(one.at[-1]) for one in found)
     ends = []
     for one in found:
         look = styles[one.entry]
@@ -116,11 +117,12 @@ def regret(task: str, found: Sequence[Regret], baseline: str) -> Figure:
                 one.at, 100 * one.low, 100 * one.high, step="post", color=look.colour, alpha=0.12, linewidth=0
             )
         colour = "black" if one.entry == baseline else look.colour
+        axes.hlines(100 * one.mean[-1], one.at[-1], right, color=colour, linestyle=":", linewidth=0.8)
         ends.append((float(100 * one.mean[-1]), f"{clean(one.entry)} ({one.runs} runs)", colour))
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("")
-    axes.set_xlim(float(found[0].at[0]), float(found[0].at[-1]))
+    axes.set_xlim(min(float(one.at[0]) for one in found), right)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("search cost (reference trainings)")
     axes.set_ylabel("regret: points of test top-1 below the best")

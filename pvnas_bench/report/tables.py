@@ -11,7 +11,7 @@ from pvnas_bench.plots import _table as figures
 from pvnas_bench.plots._files import encoded
 from pvnas_bench.plots._style import styled
 from pvnas_bench.space import SearchSpace
-from pvnas_bench.statistics import kendall_tau
+from pvnas_bench.statistics import kendall_tau, step_values
 from pvnas_bench.table import lessons, scored
 from pvnas_bench.table._table import Table
 from pvnas_bench.table.regret import Regret, from_csv, regrets, to_csv
@@ -91,7 +91,7 @@ def _page(
     yield f"{space.description[0].upper()}{space.description[1:]}: {space.size} architectures."
     yield ""
     yield from _rows(
-        ["task", "architectures", "trainings", "seeds", "clips", "epochs", "CPU hours", "table"], _tables(tables)
+        ["task", "architectures", "trainings", "by seed", "clips", "epochs", "CPU hours", "table"], _tables(tables)
     )
     yield from _section("Is it informative?")
     yield "From the architectures with several seeds; the best and the median are of all."
@@ -108,6 +108,10 @@ def _page(
     yield from _rows(columns, map(_informative, tables))
     yield "In points of test top-1, with what is asked for in brackets. The noise of one training is the ceiling of any"
     yield "search that trains an architecture once: it cannot tell architectures apart that are closer than that."
+    ceilings = {table.about.data.name: lessons.exhaustive_regret(table) for table in tables}
+    said = [f"{_points(value)} points on {task}" for task, value in ceilings.items() if not math.isnan(value)]
+    if said:
+        yield f"Who trains every architecture once and takes the best on search-val has a regret of {', '.join(said)}."
     yield from _section("Accuracy")
     yield from _picture(folder, "distribution", "How many architectures reach which test accuracy")
     yield from _rows(
@@ -142,9 +146,18 @@ def _page(
         if regret:
             yield from _section(f"Searches on {task}")
             yield from _picture(folder, f"regret-{task}", "Regret against search cost")
-            columns = ["strategy", "runs", "mean final regret", "95 % interval", "best found", "τ of its scores"]
+            columns = [
+                "strategy",
+                "budget",
+                "runs",
+                "mean final regret",
+                "95 % interval",
+                "best found",
+                "τ of its scores",
+            ]
             yield from _rows([*columns, f"less than {baseline}"], (_final(one, regret, baseline) for one in regret))
-            yield "Regret is how far the test top-1 of the incumbent is below that of the best architecture, in points."
+            yield "Regret is how far the test top-1 of the incumbent is below that of the best architecture, in points;"
+            yield f"the last column is that of {baseline} after the same cost, less it. Budgets: reference trainings."
             yield "τ is Kendall's, between the truth and what a search that scores architectures says of all of them."
 
 
@@ -172,7 +185,7 @@ def _tables(tables: Sequence[Table]) -> Iterator[list[str]]:
             about.data.name,
             f"{len(table)} of {about.space.architectures}",
             str(len(trainings)),
-            ", ".join(map(str, table.seeds)),
+            ", ".join(f"{seed}: {sum(t.seed == seed for t in trainings)}" for seed in table.seeds),
             f"{about.clips['train']} / {about.clips['val']} / {about.clips['test']}",
             str(about.epochs),
             f"{sum(t.seconds for t in trainings) / 3600:.1f}",
@@ -224,11 +237,12 @@ def _rank(table: Table, architecture: str) -> str:
 
 
 def _final(regret: Regret, of_all: Sequence[Regret], baseline: str) -> list[str]:
-    low, high = regret.low[-1], regret.high[-1]
+    low, high, final = regret.low[-1], regret.high[-1], regret.mean[-1]
     interval = "one run" if math.isnan(low) else f"{100 * low:.2f} to {100 * high:.2f}"
-    shown = [regret.entry, str(regret.runs), f"{100 * regret.mean[-1]:.2f}", interval, f"{regret.best_found:.0%}"]
-    less = [f"{100 * (one.mean[-1] - regret.mean[-1]):+.2f}" for one in of_all if one.entry == baseline != regret.entry]
-    return [*shown, _tau(regret.tau), *(less or ["–"])]
+    shown = [regret.entry, f"{regret.budget:g}", str(regret.runs), f"{100 * final:.2f}", interval]
+    compared = [one for one in of_all if one.entry == baseline != regret.entry and one.budget >= regret.budget]
+    less = [f"{100 * (step_values(one.at, one.mean, [regret.budget])[0] - final):+.2f}" for one in compared]
+    return [*shown, f"{regret.best_found:.0%}", _tau(regret.tau), *(less[:1] or ["–"])]
 
 
 def _points(value: float) -> str:

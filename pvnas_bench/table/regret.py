@@ -21,14 +21,15 @@ POINTS = 120
 """Of a curve: records of hundreds of runs are read one at a time and only this much of each is kept."""
 FIRST = 0.5
 """Reference trainings at which the curves begin: most searches have an incumbent by then."""
-COLUMNS = ("table", "entry", "role", "runs", "best_found", "tau", "cost", "mean", "low", "high")
+COLUMNS = ("table", "entry", "role", "budget", "runs", "best_found", "tau", "cost", "mean", "low", "high")
 
 
 @dataclass(frozen=True)
 class Regret:
-    """The regret of one entry over its seeds, in fractions of test clips.
+    """The regret of one entry over its seeds under one budget, in fractions of test clips.
 
     Attributes:
+        budget: of each search, in reference trainings.
         runs: that ended well, one a seed.
         best_found: share of them that ended at the best architecture.
         tau: Kendall's τ between the scores of its searches and the truth over the whole space, the mean over runs; nan
@@ -39,6 +40,7 @@ class Regret:
 
     entry: str
     role: records.Role
+    budget: float
     runs: int
     best_found: float
     tau: float
@@ -57,34 +59,35 @@ class _Runs:
 
 
 def regrets(folder: Path, table: Table) -> list[Regret]:
-    """The regret of every entry that has runs on this state of a table, the lowest in the end first.
+    """The regret of every entry and budget with runs on this state of a table, the lowest in the end first.
 
     Before its first step a search stands for an architecture like any other: its regret is that of its first
     incumbent.
     """
-    entries: dict[tuple[str, records.Role], _Runs] = defaultdict(_Runs)
-    grid: npt.NDArray[np.float64] | None = None
+    entries: dict[tuple[str, records.Role, float], _Runs] = defaultdict(_Runs)
     for path in records.find(folder):
         for run in records.read(path, records.Trajectory):
             if isinstance(run, records.Unreadable) or run.status != "ok" or not _on(run, table):
                 continue
-            if grid is None:
-                grid = np.geomspace(FIRST, run.protocol.budget, POINTS)
             values = [step.metrics["regret"] for step in run.trajectory]
-            curve = step_values([step.cost for step in run.trajectory], values, grid)
+            curve = step_values([step.cost for step in run.trajectory], values, _grid(run.protocol.budget))
             curve[np.isnan(curve)] = values[0]
-            runs = entries[run.strategy.entry, run.strategy.role]
+            runs = entries[run.strategy.entry, run.strategy.role, run.protocol.budget]
             runs.curves[run.id] = curve
             if isinstance(tau := run.diagnostics.get("rank_tau"), float):
                 runs.taus.append(tau)
     found = []
-    for (entry, role), runs in sorted(entries.items()):
-        assert grid is not None
+    for (entry, role, budget), runs in sorted(entries.items()):
         rows = list(runs.curves.values())
         best = float(np.mean([row[-1] <= 0 for row in rows]))
         tau = float(np.mean(runs.taus)) if runs.taus else math.nan
-        found.append(Regret(entry, role, len(rows), best, tau, grid, *mean_band(rows)))
+        found.append(Regret(entry, role, budget, len(rows), best, tau, _grid(budget), *mean_band(rows)))
     return _sorted(found)
+
+
+def _grid(budget: float) -> npt.NDArray[np.float64]:
+    """The costs of a curve that ends with the budget."""
+    return np.geomspace(min(FIRST, budget / 2), budget, POINTS)
 
 
 def _sorted(found: Sequence[Regret]) -> list[Regret]:
@@ -106,7 +109,15 @@ def to_csv(found: Sequence[Regret], table: Table) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for one in _sorted(found):
-        about = (table.fingerprint, one.entry, one.role, one.runs, _short(one.best_found), _short(one.tau))
+        about = (
+            table.fingerprint,
+            one.entry,
+            one.role,
+            _short(one.budget),
+            one.runs,
+            _short(one.best_found),
+            _short(one.tau),
+        )
         for point in zip(one.at, one.mean, one.low, one.high, strict=True):
             writer.writerow([*about, *map(_short, point)])
     return text.getvalue()
@@ -125,11 +136,19 @@ def from_csv(path: Path, table: Table) -> list[Regret]:
             raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
         for row in rows[1:]:
             if row[0] == table.fingerprint:
-                curves[tuple(row[1:6])].append(tuple(map(float, row[6:10])))
+                curves[tuple(row[1:7])].append(tuple(map(float, row[7:11])))
         return _sorted(
             [
-                Regret(entry, cast(records.Role, role), int(runs), float(best), float(tau), *np.array(points).T)
-                for (entry, role, runs, best, tau), points in curves.items()
+                Regret(
+                    entry,
+                    cast(records.Role, role),
+                    float(budget),
+                    int(runs),
+                    float(best),
+                    float(tau),
+                    *np.array(points).T,
+                )
+                for (entry, role, budget, runs, best, tau), points in curves.items()
             ]
         )
     except (OSError, ValueError, IndexError, TypeError) as error:

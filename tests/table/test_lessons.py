@@ -1,6 +1,8 @@
 """The numbers of the page, against made-up tables whose answers are known."""
 
 import math
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from pvnas_bench.records import load_folder
 from pvnas_bench.report import tables as report
 from pvnas_bench.request import Request
 from pvnas_bench.runner import run
+from pvnas_bench.statistics import step_values
 from pvnas_bench.table import Table, lessons, scored
 from pvnas_bench.table.regret import from_csv, regrets, to_csv
 from pvnas_bench.table.store import Files, to_parquet
@@ -94,6 +97,25 @@ def test_predictors_and_fidelity_are_correlations_with_the_truth() -> None:
     assert len(taus) == made.about.epochs
 
 
+def test_who_trains_all_once_is_judged_by_the_means_of_all_seeds() -> None:
+    content = made_up.content(SPACE, seeds=2, noise=0.1)
+    made = table(content)
+    found = []
+    for seed in range(2):
+        of_seed = [training for training in content.trainings if training.seed == seed]
+        best = max(of_seed, key=lambda training: training.val_top1[-1])
+        found.append(max(map(made.top1, made.architectures)) - made.top1(best.architecture))
+    assert lessons.exhaustive_regret(made) == pytest.approx(np.mean(found))
+    one_missing = content.trainings[:-1]  # of seed 1, which counts no more
+    left = table(made_up.Content(content.about, content.sessions, one_missing))
+    assert lessons.exhaustive_regret(left) == pytest.approx(found[0], abs=0.02)
+    assert max(found) > 0
+    first_only = [t for t in content.trainings if t.seed == 0][:9]
+    other_only = [t for t in content.trainings if t.seed == 1][9:]
+    nobody = table(made_up.Content(content.about, content.sessions, [*first_only, *other_only]))
+    assert math.isnan(lessons.exhaustive_regret(nobody))
+
+
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Table, Path, Path]:
     """A made-up table, its folder, and the records of two searches with two seeds each."""
@@ -121,6 +143,23 @@ def test_regret_curves_follow_the_trajectories(searched: tuple[Table, Path, Path
     assert (search.low <= search.mean).all() and (search.mean <= search.high).all()
 
 
+def test_a_cheaper_search_is_an_entry_of_its_own(searched: tuple[Table, Path, Path], tmp_path: Path) -> None:
+    made, folder, runs = searched
+    shutil.copytree(runs, tmp_path / "runs")
+    for seed in range(2):
+        request = Request("random_search", "st_micro", "made_up", seed=seed, budget=6, tabular=True, tables=folder)
+        assert run(replace(request, results=tmp_path / "runs"))[0].status == "ok"
+    of = {(one.entry, one.budget): one for one in regrets(tmp_path / "runs", made)}
+    cheap, whole = of["random_search", 6], of["random_search", 60]
+    assert (cheap.runs, whole.runs) == (2, 2)
+    assert cheap.at[-1] == pytest.approx(6) and whole.at[-1] == pytest.approx(60)
+    assert cheap.mean[-1] == pytest.approx(step_values(whole.at, whole.mean, [6])[0])  # the same searches, ended early
+    report.write(SPACE, [made], {}, tmp_path / "runs", tmp_path / "page.md", BASELINE)
+    page = (tmp_path / "page.md").read_text()
+    sampling = of["random_sampling", 60]
+    assert f"| {100 * (whole.mean[-1] - sampling.mean[-1]):+.2f} |\n" in page
+
+
 def test_runs_on_another_state_of_the_table_are_left_out(searched: tuple[Table, Path, Path]) -> None:
     _, _, runs = searched
     assert regrets(runs, table(made_up.content(SPACE, seeds=1))) == []
@@ -138,7 +177,7 @@ def test_the_page_says_what_the_table_says(searched: tuple[Table, Path, Path], t
     assert f"| 1 | `{best}` | {made.top1(best):.1%} |" in page
     assert "| second | 50 of 648 | 50 |" in page
     assert "needs two seeds" in page
-    assert "| random_search | 2 |" in page
+    assert "| random_search | 60 | 2 |" in page
     search, sampling = regrets(runs, made)
     assert f"| – | {100 * (search.mean[-1] - sampling.mean[-1]):+.2f} |\n" in page
     pictures = {path.name for path in (tmp_path / "page").glob("*.png")}
@@ -179,12 +218,8 @@ def test_curves_and_scores_come_back_from_their_files(searched: tuple[Table, Pat
     made, _, runs = searched
     (tmp_path / "regret.csv").write_text(to_csv(regrets(runs, made), made))
     for one, other in zip(regrets(runs, made), from_csv(tmp_path / "regret.csv", made), strict=True):
-        assert (one.entry, one.role, one.runs, one.best_found) == (
-            other.entry,
-            other.role,
-            other.runs,
-            other.best_found,
-        )
+        for name in ("entry", "role", "budget", "runs", "best_found"):
+            assert getattr(one, name) == getattr(other, name)
         for name in ("at", "mean", "low", "high", "tau"):
             np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-5)
     backwards = [-float(i) for i in range(len(made))]
