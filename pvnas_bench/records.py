@@ -299,6 +299,7 @@ _MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 class TrajectoryStep(_Excerpt):
     cost: float
+    incumbent: str
     metrics: dict[str, Measured] = Field(default_factory=dict)
 
 

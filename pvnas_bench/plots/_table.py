@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from pvnas_bench.plots._style import clean, end_labels, figure, looks
 from pvnas_bench.statistics import kendall_tau
@@ -120,10 +121,14 @@ def regret(task: str, found: Sequence[Regret], baseline: str) -> Figure:
         axes.hlines(100 * one.mean[-1], one.at[-1], right, color=colour, linestyle=":", linewidth=0.8)
         ends.append((float(100 * one.mean[-1]), f"{clean(one.entry)} ({one.runs} runs)", colour))
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("")
     axes.set_xlim(min(float(one.at[0]) for one in found), right)
-    axes.set_ylim(bottom=0)
+    axes.set_yscale("log", nonpositive="clip")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("")
+    least = min((float(one.mean[one.mean > 0].min()) for one in found if (one.mean > 0).any()), default=0.01)
+    axes.set_ylim(bottom=80 * least)
     axes.set_xlabel("search cost (reference trainings)")
     axes.set_ylabel("regret: points of test top-1 below the best")
     axes.set_title(clean(task))

@@ -66,6 +66,20 @@ class Table:
             self._best[macs] = max(under)
         return self._best[macs] - self._truth[architecture]
 
+    def val_regret(self, architecture: str) -> float:
+        """How far an architecture's search-val top-1, the mean over its seeds, is below the best one's.
+
+        What a search that only sees search-val could have done better; the rest of its regret is noise.
+
+        Raises:
+            KeyError: it was not trained.
+        """
+        return max(self._validated.values()) - self._validated[architecture]
+
+    @cached_property
+    def _validated(self) -> dict[str, float]:
+        return {architecture: fmean(t.val_top1[-1] for t in rows) for architecture, rows in self._rows.items()}
+
     @cached_property
     def _best(self) -> dict[float, float]:
         return {}

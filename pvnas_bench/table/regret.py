@@ -21,7 +21,7 @@ POINTS = 120
 """Of a curve: records of hundreds of runs are read one at a time and only this much of each is kept."""
 FIRST = 0.5
 """Reference trainings at which the curves begin: most searches have an incumbent by then."""
-COLUMNS = ("table", "entry", "role", "budget", "runs", "best_found", "tau", "cost", "mean", "low", "high")
+COLUMNS = ("table", "entry", "role", "budget", "runs", "best_found", "val", "tau", "cost", "mean", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Regret:
         budget: of each search, in reference trainings.
         runs: that ended well, one a seed.
         best_found: share of them that ended at the best architecture.
+        val: mean final regret on search-val, which is all that a search sees (`Table.val_regret`).
         tau: Kendall's τ between the scores of its searches and the truth over the whole space, the mean over runs; nan
             for searches without scores.
         at: costs in reference trainings.
@@ -43,6 +44,7 @@ class Regret:
     budget: float
     runs: int
     best_found: float
+    val: float
     tau: float
     at: npt.NDArray[np.float64]
     mean: npt.NDArray[np.float64]
@@ -55,6 +57,7 @@ class _Runs:
     """What is kept of the runs of an entry, by the id of each."""
 
     curves: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    val: list[float] = field(default_factory=list)
     taus: list[float] = field(default_factory=list)
 
 
@@ -73,7 +76,10 @@ def regrets(folder: Path, table: Table) -> list[Regret]:
             curve = step_values([step.cost for step in run.trajectory], values, _grid(run.protocol.budget))
             curve[np.isnan(curve)] = values[0]
             runs = entries[run.strategy.entry, run.strategy.role, run.protocol.budget]
+            if run.id in runs.curves:
+                continue
             runs.curves[run.id] = curve
+            runs.val.append(table.val_regret(run.trajectory[-1].incumbent))
             if isinstance(tau := run.diagnostics.get("rank_tau"), float):
                 runs.taus.append(tau)
     found = []
@@ -81,7 +87,8 @@ def regrets(folder: Path, table: Table) -> list[Regret]:
         rows = list(runs.curves.values())
         best = float(np.mean([row[-1] <= 0 for row in rows]))
         tau = float(np.mean(runs.taus)) if runs.taus else math.nan
-        found.append(Regret(entry, role, budget, len(rows), best, tau, _grid(budget), *mean_band(rows)))
+        val = float(np.mean(runs.val))
+        found.append(Regret(entry, role, budget, len(rows), best, val, tau, _grid(budget), *mean_band(rows)))
     return _sorted(found)
 
 
@@ -109,15 +116,8 @@ def to_csv(found: Sequence[Regret], table: Table) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for one in _sorted(found):
-        about = (
-            table.fingerprint,
-            one.entry,
-            one.role,
-            _short(one.budget),
-            one.runs,
-            _short(one.best_found),
-            _short(one.tau),
-        )
+        numbers = map(_short, (one.best_found, one.val, one.tau))
+        about = (table.fingerprint, one.entry, one.role, _short(one.budget), one.runs, *numbers)
         for point in zip(one.at, one.mean, one.low, one.high, strict=True):
             writer.writerow([*about, *map(_short, point)])
     return text.getvalue()
@@ -136,7 +136,7 @@ def from_csv(path: Path, table: Table) -> list[Regret]:
             raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
         for row in rows[1:]:
             if row[0] == table.fingerprint:
-                curves[tuple(row[1:7])].append(tuple(map(float, row[7:11])))
+                curves[tuple(row[1:8])].append(tuple(map(float, row[8:12])))
         return _sorted(
             [
                 Regret(
@@ -145,10 +145,11 @@ def from_csv(path: Path, table: Table) -> list[Regret]:
                     float(budget),
                     int(runs),
                     float(best),
+                    float(val),
                     float(tau),
                     *np.array(points).T,
                 )
-                for (entry, role, budget, runs, best, tau), points in curves.items()
+                for (entry, role, budget, runs, best, val, tau), points in curves.items()
             ]
         )
     except (OSError, ValueError, IndexError, TypeError) as error:

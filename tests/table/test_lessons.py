@@ -139,6 +139,10 @@ def test_regret_curves_follow_the_trajectories(searched: tuple[Table, Path, Path
     assert (search.runs, search.mean[-1]) == (2, pytest.approx(np.mean(last)))
     assert search.best_found == np.mean([value <= 0 for value in last])
     assert np.isnan(search.tau)
+    validated = made.matrix("val_top1").mean(1)
+    ended = [r.trajectory[-1].incumbent for r in load_folder(runs)[0] if r.strategy.entry == "random_search"]
+    seen = [validated.max() - validated[made.architectures.index(incumbent)] for incumbent in ended]
+    assert search.val == pytest.approx(np.mean(seen)) and max(seen) > 0
     assert search.mean[-1] < search.mean[0]
     assert (search.low <= search.mean).all() and (search.mean <= search.high).all()
 
@@ -157,7 +161,7 @@ def test_a_cheaper_search_is_an_entry_of_its_own(searched: tuple[Table, Path, Pa
     report.write(SPACE, [made], {}, tmp_path / "runs", tmp_path / "page.md", BASELINE)
     page = (tmp_path / "page.md").read_text()
     sampling = of["random_sampling", 60]
-    assert f"| {100 * (whole.mean[-1] - sampling.mean[-1]):+.2f} |\n" in page
+    assert f"| {100 * (whole.mean[-1] - sampling.mean[-1]):+.2f} | {100 * sampling.val:.2f} |" in page
 
 
 def test_runs_on_another_state_of_the_table_are_left_out(searched: tuple[Table, Path, Path]) -> None:
@@ -179,7 +183,8 @@ def test_the_page_says_what_the_table_says(searched: tuple[Table, Path, Path], t
     assert "needs two seeds" in page
     assert "| random_search | 60 | 2 |" in page
     search, sampling = regrets(runs, made)
-    assert f"| – | {100 * (search.mean[-1] - sampling.mean[-1]):+.2f} |\n" in page
+    less = f"{100 * (search.mean[-1] - sampling.mean[-1]):+.2f}"
+    assert f"| {less} | {100 * sampling.val:.2f} | {sampling.best_found:.0%} | – |\n" in page
     pictures = {path.name for path in (tmp_path / "page").glob("*.png")}
     expected = {"distribution", "operators", "fidelity", "tasks", "regret-made_up"}
     assert pictures == {f"{name}.png" for name in expected}
@@ -220,7 +225,7 @@ def test_curves_and_scores_come_back_from_their_files(searched: tuple[Table, Pat
     for one, other in zip(regrets(runs, made), from_csv(tmp_path / "regret.csv", made), strict=True):
         for name in ("entry", "role", "budget", "runs", "best_found"):
             assert getattr(one, name) == getattr(other, name)
-        for name in ("at", "mean", "low", "high", "tau"):
+        for name in ("at", "mean", "low", "high", "val", "tau"):
             np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-5)
     backwards = [-float(i) for i in range(len(made))]
     lines = scored.to_csv({"x": backwards}, made).splitlines()
