@@ -1,0 +1,69 @@
+"""The published tables of st_micro, and the page that follows from them and the CSV files beside it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pvnas_bench import registry
+from pvnas_bench.compare import Grid
+from pvnas_bench.protocol import get_protocol
+from pvnas_bench.report import tables as report
+from pvnas_bench.request import protocol_entry
+from pvnas_bench.table import Table, lessons
+from pvnas_bench.table.regret import from_csv
+from pvnas_bench.table.store import Files, load
+
+RESULTS = Path(__file__).resolve().parents[2] / "results"
+SPACE = registry.get_space("st_micro")
+TASKS = ("synthetic_motion", "words")
+LARGEST = 3 * 2**20
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, Table]:
+    return {task: load(Files(RESULTS / "reference" / "tables", f"st_micro-{task}")) for task in TASKS}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_architecture_is_in_the_table_with_one_seed_at_least(tables: dict[str, Table], task: str) -> None:
+    table = tables[task]
+    assert set(table.architectures) == {str(architecture) for architecture in SPACE.enumerate()}
+    assert all(table.trainings(architecture)[0].seed == 0 for architecture in table.architectures)
+    assert (RESULTS / "reference" / "tables" / f"{table.about.stem}.parquet").stat().st_size <= LARGEST
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_table_is_of_the_space_and_recipe_that_the_code_has(tables: dict[str, Table], task: str) -> None:
+    about = tables[task].about
+    assert about.space.fingerprint == SPACE.fingerprint
+    assert about.protocol == protocol_entry(get_protocol("micro"))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_it_tells_architectures_apart(tables: dict[str, Table], task: str) -> None:
+    table = tables[task]
+    noise, truth = lessons.noise(table.matrix("test_top1")), sorted(lessons.truth(table))
+    assert noise is not None
+    assert noise.spread >= 3 * noise.standard_error
+    assert noise.tau >= 0.6
+    assert truth[-1] - truth[len(truth) // 2] >= 0.05
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_regret_curves_are_of_this_state_of_the_table(tables: dict[str, Table], task: str) -> None:
+    grid = Grid.load(RESULTS / "st_micro" / "searches.toml")
+    runs = {one.entry: one.runs for one in from_csv(RESULTS / "st_micro" / f"regret-{task}.csv", tables[task])}
+    assert {runs.get(strategy.replace("false", "False"), 0) for strategy in grid.strategies} == {grid.seeds}
+
+
+def test_the_page_follows_from_tables_and_curves(tables: dict[str, Table], tmp_path: Path) -> None:
+    folder, page = RESULTS / "st_micro", tmp_path / "st_micro.md"
+    (tmp_path / "st_micro").mkdir()
+    for kept in folder.glob("*.csv"):
+        shutil.copy(kept, tmp_path / "st_micro")
+    report.write(SPACE, list(tables.values()), {}, None, page, "random_search")
+    assert page.read_text(encoding="utf-8") == (RESULTS / "st_micro.md").read_text(encoding="utf-8")
+    assert {path.name for path in (tmp_path / "st_micro").iterdir()} == {
+        path.name for path in folder.iterdir() if path.suffix != ".toml"
+    }
