@@ -62,7 +62,8 @@ Tabular = Annotated[
     typer.Option("--tabular", help="Look evaluations up in the space's table for the data set, named by its name."),
 ]
 Tables = Annotated[
-    Path | None, typer.Option(help="Folder of your own tables.  [default: results/tables]", metavar="DIR")
+    Path | None,
+    typer.Option(help="Folder of tables.  [default: results/tables, then the published ones]", metavar="DIR"),
 ]
 Partial = Annotated[
     bool, typer.Option("--partial", help="Search only among the architectures of a table that is not complete.")

@@ -138,7 +138,7 @@ def load(files: Files) -> Table:
 
 
 def find(space: str, dataset: str, folder: Path | None = None) -> Table:
-    """The table of a space and a data set: one's own in the folder, else the one that is published.
+    """The table of a space and a data set: that of a folder; without one, one's own, else the one that is published.
 
     Args:
         dataset: a name, or the path of a folder or manifest, whose last part without a suffix is the name.
@@ -147,14 +147,15 @@ def find(space: str, dataset: str, folder: Path | None = None) -> Table:
         UsageError: there is none; the message names those that exist.
     """
     stem = f"{space}-{Path(dataset).stem}"
-    folders = [folder or default_folder(), _published()]
+    folders = [default_folder(), _published()] if folder is None else [folder]
     for place in folders:
         files = Files(place, stem)
         if times := _times(files):
             return _cached(files, times)
     known = sorted({path.stem for place in folders for path in place.glob("*.parquet")})
     there = f"there are {', '.join(known)}" if known else "there is none"
-    raise UsageError(f"no table {stem} in {folders[0]} or among the published: {there}, or build it with `table build`")
+    places = f"{folders[0]}" if folder else f"{folders[0]} or among the published"
+    raise UsageError(f"no table {stem} in {places}: {there}, or build it with `table build`")
 
 
 def _published() -> Path:

@@ -65,6 +65,12 @@ def test_what_is_not_there_is_a_usage_error(cli: Cli, of: tuple[object, ...], tm
     assert "no table" in cli("table", "info", "--tables", tmp_path).err
 
 
+def test_the_published_tables_are_there_for_who_names_no_folder(cli: Cli) -> None:
+    for dataset in ("synthetic_motion", "words"):
+        ended = cli("table", "info", "--dataset", dataset)
+        assert ended.code == OK and "648 of 648 architectures" in ended.out
+
+
 def test_run_and_compare_on_a_table(cli: Cli, of: tuple[object, ...], tmp_path: Path) -> None:
     words = ("--strategy", "random_search", *of, "--tabular", "--results", tmp_path)
     refused = cli("run", *words)
