@@ -3,7 +3,7 @@
 from pathlib import Path
 
 STRATEGY = """
-import os, signal, sys, time
+import os, signal, sys, threading, time
 from pvnas_bench import Info, Strategy
 
 class Mine(Strategy):
@@ -34,7 +34,7 @@ class Mine(Strategy):
 HEEDLESS = """
         while True:
             try:
-                time.sleep(1000)
+                threading.Event().wait()
             except BaseException:
                 pass
 """
