@@ -18,7 +18,7 @@ from pvnas_bench.ledger import BACKWARD, Ledger
 from pvnas_bench.network import synchronised
 from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.protocol import Protocol
-from pvnas_bench.video import ClipBatch, ClipStore, Views, clip_batches
+from pvnas_bench.video import ClipBatch, ClipStore, FrameOrder, Views, clip_batches
 
 EVALUATION_BATCH = 64
 Pass = Callable[..., Tensor]
@@ -106,9 +106,19 @@ class Workbench:
         return network
 
     def batches(
-        self, indices: npt.NDArray[np.int64], *, train: bool, seed: int, views: Views | None = None
+        self,
+        indices: npt.NDArray[np.int64],
+        *,
+        train: bool,
+        seed: int,
+        views: Views | None = None,
+        order: FrameOrder = "forward",
     ) -> Iterator[ClipBatch]:
-        """One epoch: shuffled and augmented, or in order and in these views, the protocol's unless given."""
+        """One epoch: shuffled and augmented, or in order and in these views, the protocol's unless given.
+
+        Args:
+            order: of the frames of a clip, where the epoch is no training.
+        """
         protocol = self.protocol
         with self.clock("data"):
             batches = clip_batches(
@@ -122,6 +132,7 @@ class Workbench:
                 crop_scale=protocol.crop_scale,
                 views=views or protocol.test_views,
                 drop_last=train and len(indices) >= protocol.batch_size,
+                order=order,
             )
         while True:
             with self.clock("data"):
@@ -328,8 +339,18 @@ def _sound(network: nn.Module) -> bool:
 
 
 @torch.no_grad()
-def test(network: Classifier, macs: int, bench: Workbench, indices: npt.NDArray[np.int64]) -> Scores:
+def test(
+    network: Classifier,
+    macs: int,
+    bench: Workbench,
+    indices: npt.NDArray[np.int64],
+    order: FrameOrder = "forward",  # noqa: PT028 (this is no test function of pytest's)
+) -> Scores:
     """Accuracy of a network over these clips, the mean of the softmax over the protocol's views.
+
+    Args:
+        macs: of one clip's forward pass, for the ledger.
+        order: in which each clip's frames are shown; an accuracy that another order does not change owes nothing to it.
 
     Raises:
         BudgetExhausted: the next batch does not fit.
@@ -337,7 +358,7 @@ def test(network: Classifier, macs: int, bench: Workbench, indices: npt.NDArray[
     """
     network.eval()
     probabilities, labels = [], []
-    for batch in bench.batches(indices, train=False, seed=0):
+    for batch in bench.batches(indices, train=False, seed=0, order=order):
         bench.ledger.forward(macs * len(batch) * len(batch.views), len(batch), 0)
         own = bench.world.share(batch)
         inputs = bench.inputs(own, network)

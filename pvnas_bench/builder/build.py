@@ -34,6 +34,7 @@ from pvnas_bench.table import journal
 from pvnas_bench.table.schema import About, Session, SpaceIdentity, Training
 from pvnas_bench.table.store import Files
 from pvnas_bench.training import Clock, OutOfMemory, Scores, TrainingDiverged, Workbench, test, train
+from pvnas_bench.video import FrameOrder
 from pvnas_bench.workers import begin
 
 
@@ -117,11 +118,16 @@ class Trainer:
             curve = train(
                 network, cost.macs, search, self._splits["train"], epochs=epochs, seed=derived, progress=validate
             )
-            tested = test(network, 0, whole, self._held_out)
         except TrainingDiverged:
             nothing = Scores(0.0, 0.0, 0.0, math.inf, np.zeros((0, 0), np.int64))
             curve, validated, tested = [{"train_loss": math.inf}] * epochs, [nothing] * epochs, nothing
+        else:
+            tested = test(network, 0, whole, self._held_out)
         seconds = time.process_time() - start
+        orders: dict[FrameOrder, float] = {
+            order: test(network, 0, whole, self._held_out, order).top1 if math.isfinite(tested.loss) else 0.0
+            for order in ("reversed", "shuffled")
+        }
         views = len(self.protocol.test_views)
         return Training(
             architecture=str(architecture),
@@ -139,13 +145,19 @@ class Trainer:
             test_top5=tested.top5,
             test_mean_class=tested.mean_class,
             test_loss=tested.loss,
+            test_top1_reversed=orders["reversed"],
+            test_top1_shuffled=orders["shuffled"],
         )
 
 
 def random_order(space: BlockSpace) -> list[str]:
-    """Every architecture once, in a random order that is the same on every machine."""
-    every = [str(architecture) for architecture in space.enumerate()]
-    return [every[i] for i in seeding.generator(0, "order of a table", space.fingerprint).permutation(len(every))]
+    """Every network once, in a random order that is the same on every machine.
+
+    Of the architectures that build one network only the canonical one is trained.
+    """
+    every = list(space.enumerate())
+    order = seeding.generator(0, "order of a table", space.fingerprint).permutation(len(every))
+    return [str(every[i]) for i in order if space.canonical(every[i]) == every[i]]
 
 
 def session() -> Session:

@@ -176,6 +176,31 @@ class BlockSpace(SearchSpace):
                 blocks.append(slot.block(operator, expansion, se))
         return NetworkSpec(int(options["frames"]), int(options["size"]), self.stem, tuple(blocks), self.head)
 
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """The shallowest architecture of the same network, its skips behind the other blocks of their stage.
+
+        Blocks of one shape do the same wherever they stand among skips, and a skip at the end of a stage does the same
+        as one block less.
+        """
+        options = self.options(architecture)
+        for s, stage in enumerate(self.stages, 1):
+            names = [slot.name for slot in self.slots if slot.stage == s]
+            blocks = [
+                (options[f"operator.{name}"], options[f"expansion.{name}"], options[f"se.{name}"])
+                for name in names
+                if options.get(f"operator.{name}", "skip") != "skip"
+            ]
+            depth = min(depth for depth in stage.depths if depth >= len(blocks))
+            for name in names:
+                for kind in ("operator", "expansion", "se"):
+                    options.pop(f"{kind}.{name}", None)
+            for name, block in zip(names, blocks, strict=False):
+                options |= zip((f"operator.{name}", f"expansion.{name}", f"se.{name}"), block, strict=True)
+            for name in names[len(blocks) : depth]:
+                options[f"operator.{name}"] = "skip"
+            options[f"depth.{s}"] = str(depth)
+        return self.from_options(options)
+
 
 def uniform_options(
     stages: Sequence[Stage],

@@ -173,6 +173,10 @@ class SearchSpace:
         """The earlier decision, and its options, under which the i-th exists; (INACTIVE, nothing): always."""
         return self._parent[i], self._enabled_by[i]
 
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """The architecture that stands for all that build the same network; subclasses say which ones do."""
+        return architecture
+
     def spec(self, architecture: Architecture) -> Any:
         """The network of an architecture, as its family is built from; subclasses say how."""
         raise NotImplementedError

@@ -1,6 +1,7 @@
 """Tables in a folder: a Parquet file for each space and data set, and beside it the journal of a build under way."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +24,8 @@ KEY = b"pvnas_bench"
 PUBLISHED = "pvnas_bench.reference"
 CURVES = ("train_loss", "val_top1", "val_loss")
 REALS = ("seconds", "latency_ms", "test_top1", "test_top5", "test_mean_class", "test_loss")
+ORDERS = ("test_top1_reversed", "test_top1_shuffled")
+"""Columns that files of earlier versions lack."""
 
 
 def default_folder() -> Path:
@@ -84,7 +87,7 @@ def to_parquet(content: Content) -> bytes:
         "session": pa.array(column("session"), pa.int32()),
         **{name: pa.array(column(name), pa.int64()) for name in ("macs", "parameters", "training_macs")},
         **{name: pa.array(column(name), curve) for name in CURVES},
-        **{name: pa.array(column(name), pa.float32()) for name in REALS},
+        **{name: pa.array(column(name), pa.float32()) for name in (*REALS, *ORDERS)},
     }
     description = {
         "about": json.loads(content.about.model_dump_json()),
@@ -120,6 +123,8 @@ def read_parquet(path: Path) -> Content:
             columns[name] = list(map(tuple, flat.reshape(len(table), -1).tolist()))
         else:
             columns[name] = values.to_pylist() if name == "architecture" else values.to_numpy().tolist()
+    for name in ORDERS:
+        columns.setdefault(name, [math.nan] * len(table))
     trainings = list(map(Training, *(columns[name] for name in Training._fields)))
     return Content(about, sessions, trainings)
 

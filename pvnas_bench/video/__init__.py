@@ -32,7 +32,7 @@ from pvnas_bench.video._views import VIEWS, Views, named_views
 from pvnas_bench.video.layouts import LAYOUTS, detect, is_manifest
 
 if TYPE_CHECKING:
-    from pvnas_bench.video._batches import ClipBatch, clip_batches, images
+    from pvnas_bench.video._batches import ClipBatch, FrameOrder, clip_batches, images
 
 __all__ = [
     "LAYOUTS",
@@ -46,6 +46,7 @@ __all__ = [
     "DiskNeed",
     "FeatureStore",
     "Findings",
+    "FrameOrder",
     "Views",
     "cache_root",
     "clip_batches",
@@ -66,7 +67,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("ClipBatch", "clip_batches", "images"):
+    if name in ("ClipBatch", "FrameOrder", "clip_batches", "images"):
         from pvnas_bench.video import _batches
 
         return getattr(_batches, name)

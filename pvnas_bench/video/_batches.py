@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,6 +19,10 @@ from pvnas_bench.video._views import VIEWS, Views
 # One value for the three channels: PySlowFast's DATA.MEAN and DATA.STD.
 _MEAN = 0.45
 _STD = 0.225
+_SHUFFLE = 0
+
+FrameOrder = Literal["forward", "reversed", "shuffled"]
+"""The order in which a test shows the frames that it samples of a clip."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +43,8 @@ class ClipBatch:
     stride: int
     crop_scale: tuple[float, float]
     views: Views
+    order: FrameOrder = "forward"
+    """Of the frames sampled at test; each clip is shuffled in an order of its own, always the same one."""
     part: slice | None = None
     """The neighbouring clips that `clips` and `features` make, by position; chance is drawn for all. None: all."""
 
@@ -69,7 +76,7 @@ class ClipBatch:
                 if boxes is not None and drawn is not None:
                     picked, (top, left, side) = drawn[n], boxes[n].tolist()
                 else:
-                    picked, (top, left, side) = self._view(len(source), frames, v)
+                    picked, (top, left, side) = self._view(n, len(source), frames, v)
                 cut = source[picked, top : top + side, left : left + side]
                 row = (n - own.start) * count + v
                 members.setdefault(side, []).append((row, cut[:, :, ::-1] if mirrored[n] else cut))
@@ -102,8 +109,7 @@ class ClipBatch:
             sampled = [sources[n][drawn[n]] for n in self._own()]
         else:
             views = range(len(self.views))
-            chosen = [sources[n] for n in self._own()]
-            sampled = [source[self._view(len(source), steps, v)[0]] for source in chosen for v in views]
+            sampled = [sources[n][self._view(n, len(sources[n]), steps, v)[0]] for n in self._own() for v in views]
         return torch.from_numpy(np.stack(sampled)).transpose(1, 2)
 
     def _own(self) -> range:
@@ -126,13 +132,18 @@ class ClipBatch:
             return np.stack([dense(length, frames, self.stride, start) for length, start in clips])
         return segment_jitter(lengths, frames, rng)
 
-    def _view(self, length: int, frames: int, view: int) -> tuple[NDArray[np.int64], tuple[int, int, int]]:
+    def _view(self, n: int, length: int, frames: int, view: int) -> tuple[NDArray[np.int64], tuple[int, int, int]]:
+        """The frames of the n-th clip that a test view shows, in the batch's order, and the square cut from each."""
         time, place = divmod(view, self.views.spatial)
         if self.sampling == "dense":
             last = self.views.temporal - 1
             picked = dense(length, frames, self.stride, time / last if last else 0.5)
         else:
             picked = segment_centres(length, frames, time, self.views.temporal)
+        if self.order == "reversed":
+            picked = picked[::-1]
+        elif self.order == "shuffled":
+            picked = np.random.Generator(np.random.PCG64([_SHUFFLE, int(self.indices[n])])).permutation(picked)
         stored = self.store.spec.size
         side = max(1, round(stored * self.views.side))
         left = (stored - side) // 2 if self.views.spatial == 1 else (stored - side) * place // 2
@@ -171,6 +182,7 @@ def clip_batches(
     crop_scale: tuple[float, float] = (0.8, 1.0),
     views: Views = VIEWS["1 clip"],
     drop_last: bool = False,
+    order: FrameOrder = "forward",
 ) -> Iterator[ClipBatch]:
     """One epoch of lazy batches.
 
@@ -187,9 +199,10 @@ def clip_batches(
         crop_scale: least and greatest side of a training crop relative to the stored square.
         views: test views; training ignores them.
         drop_last: leave out a last batch that is not full.
+        order: of the frames sampled at test.
 
     Raises:
-        ValueError: training without `rng`, or an argument out of its range.
+        ValueError: training without `rng` or in another order than forward, or an argument out of its range.
     """
     if batch_size < 1 or stride < 1:
         raise ValueError(f"batch_size {batch_size} and stride {stride} must be at least 1")
@@ -197,22 +210,24 @@ def clip_batches(
         raise ValueError(f"crop_scale must satisfy 0 < least <= greatest <= 1, not {crop_scale}")
     if sampling not in ("uniform", "dense"):
         raise ValueError(f"sampling must be 'uniform' or 'dense', not {sampling!r}")
-    order = np.array(indices, dtype=np.int64)
-    starts = range(0, len(order) - batch_size + 1 if drop_last else len(order), batch_size)
+    if order not in ("forward", "reversed", "shuffled") or (train and order != "forward"):
+        raise ValueError(f"order must be 'forward' (in training), 'reversed' or 'shuffled', not {order!r}")
+    clips = np.array(indices, dtype=np.int64)
+    starts = range(0, len(clips) - batch_size + 1 if drop_last else len(clips), batch_size)
     seeds: list[int] | list[None] = [None] * len(starts)
     if train:
         if rng is None:
             raise ValueError("training batches need rng, a generator or a seed")
         generator = np.random.default_rng(rng)
-        order = generator.permutation(order)
+        clips = generator.permutation(clips)
         seeds = generator.integers(2**63, size=len(starts)).tolist()
     labels = torch.from_numpy(store.labels.astype(np.int64))
 
-    chunks = [order[start : start + batch_size] for start in starts]
+    chunks = [clips[start : start + batch_size] for start in starts]
 
     def batches() -> Iterator[ClipBatch]:
         stores = store.loaded(chunks) if isinstance(store, DirectStore) else repeat(store)
         for source, chosen, seed in zip(stores, chunks, seeds, strict=False):
-            yield ClipBatch(source, chosen, labels[chosen], seed, sampling, stride, crop_scale, views)
+            yield ClipBatch(source, chosen, labels[chosen], seed, sampling, stride, crop_scale, views, order)
 
     return batches()
