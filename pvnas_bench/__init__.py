@@ -11,13 +11,13 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from pvnas_bench.ledger import BudgetExhausted as BudgetExhausted
     from pvnas_bench.network.supernet import Plan as Plan
     from pvnas_bench.network.supernet import path_plan as path_plan
+    from pvnas_bench.problem import Evaluation as Evaluation
     from pvnas_bench.problem import Problem as Problem
     from pvnas_bench.space import Architecture as Architecture
     from pvnas_bench.space import BlockSpace as BlockSpace
     from pvnas_bench.space import Decision as Decision
     from pvnas_bench.space import SearchSpace as SearchSpace
     from pvnas_bench.space import Stage as Stage
-    from pvnas_bench.strategy import Evaluation as Evaluation
     from pvnas_bench.strategy import Info as Info
     from pvnas_bench.strategy import SearchFinished as SearchFinished
     from pvnas_bench.strategy import Strategy as Strategy
@@ -30,7 +30,7 @@ _HOMES = {
     "BlockSpace": "space",
     "BudgetExhausted": "ledger",
     "Decision": "space",
-    "Evaluation": "strategy",
+    "Evaluation": "problem",
     "Info": "strategy",
     "Plan": "network.supernet",
     "Problem": "problem",

@@ -21,10 +21,9 @@ from pvnas_bench.network.families import Costs, build
 from pvnas_bench.network.metering import ExpectedMacs, plan_macs
 from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.network.supernet import Plan, Supernet, path_plan
-from pvnas_bench.network.synchronised import Part, Synchronised
 from pvnas_bench.space import Architecture, BlockSpace, SearchSpace
-from pvnas_bench.strategy import Evaluation
-from pvnas_bench.training import SKIPS, TrainingDiverged, TrainingFailed, Workbench, test, train, training_macs
+from pvnas_bench.training.synchronised import Part, Synchronised
+from pvnas_bench.training.train import SKIPS, TrainingDiverged, TrainingFailed, Workbench, test, train, training_macs
 from pvnas_bench.video import ClipBatch, Views
 
 SearchSplit = Literal["train", "val"]
@@ -48,6 +47,25 @@ def evaluation_seed(seed: int, architecture: Architecture, epochs: int) -> int:
         seed: of the run, or of a table.
     """
     return seeding.derive(seed, "evaluate", str(architecture), epochs)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An architecture's accuracy on search-val after stand-alone training on search-train.
+
+    Attributes:
+        top1: fraction of search-val clips.
+        loss: mean cross-entropy on search-val.
+        epochs: the fidelity.
+    """
+
+    architecture: Architecture
+    top1: float
+    loss: float
+    epochs: int
+    macs: int
+    parameters: int
+    curve: tuple[dict[str, float], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)

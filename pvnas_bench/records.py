@@ -24,7 +24,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import from_json
 
 from pvnas_bench.errors import UsageError
-from pvnas_bench.files import read_whole, write_atomically
+from pvnas_bench.system.files import read_whole, write_atomically
 
 SCHEMA_VERSION: Final = 1
 FILE_NAME = "record.json"

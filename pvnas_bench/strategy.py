@@ -5,7 +5,7 @@ A strategy is a file with one class that derives from `Strategy`. The harness dr
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -104,22 +104,3 @@ class Strategy:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state_dict`; called after `setup`."""
         raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """An architecture's accuracy on search-val after stand-alone training on search-train.
-
-    Attributes:
-        top1: fraction of search-val clips.
-        loss: mean cross-entropy on search-val.
-        epochs: the fidelity.
-    """
-
-    architecture: Architecture
-    top1: float
-    loss: float
-    epochs: int
-    macs: int
-    parameters: int
-    curve: tuple[dict[str, float], ...] = field(default=(), compare=False)

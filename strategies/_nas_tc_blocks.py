@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pvnas_bench import Architecture, Problem, SearchFinished, Strategy
-from pvnas_bench.mixtures import make_weight_optimiser, set_rate
+from pvnas_bench.methods.bilevel import make_weight_optimiser, set_rate
 from pvnas_bench.space import KERNELS, BlockSpace, uniform_options
 
 Snapshot = dict[str, Tensor]

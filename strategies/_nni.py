@@ -22,8 +22,8 @@ import numpy as np
 from pydantic import Field
 
 from pvnas_bench import Architecture, Problem, SearchFinished, Strategy, UsageError
-from pvnas_bench.knapsack import Scores, best_under_cap
-from pvnas_bench.mixtures import WeightsConfig
+from pvnas_bench.methods.bilevel import WeightsConfig
+from pvnas_bench.methods.knapsack import Scores, best_under_cap
 from pvnas_bench.network.cost import Candidate
 from pvnas_bench.space import INACTIVE
 

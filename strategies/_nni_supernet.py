@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from pvnas_bench import BlockSpace, Problem
 from pvnas_bench.ledger import BACKWARD
-from pvnas_bench.mixtures import WeightsConfig, make_weight_optimiser, set_rate
+from pvnas_bench.methods.bilevel import WeightsConfig, make_weight_optimiser, set_rate
 from pvnas_bench.network.blocks import InvertedBottleneck
 from pvnas_bench.network.cost import Candidate, candidates
 from pvnas_bench.network.standalone import Head, Stem

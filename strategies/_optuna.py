@@ -28,7 +28,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from pvnas_bench.strategies._optuna_shared import RUN, OptunaConfig, shared_study
 
 from pvnas_bench import Architecture, Evaluation
-from pvnas_bench.ask_tell import AskTell, Trial
+from pvnas_bench.methods.ask_tell import AskTell, Trial
 from pvnas_bench.space import INACTIVE
 
 SILENT: list[logging.Handler] = [logging.NullHandler()]

@@ -28,8 +28,8 @@ from scipy import stats
 from torch import nn
 
 from pvnas_bench import Architecture, BlockSpace, Info, Problem, SearchFinished
-from pvnas_bench.knapsack import Scores
-from pvnas_bench.mixtures import make_weight_optimiser
+from pvnas_bench.methods.bilevel import make_weight_optimiser
+from pvnas_bench.methods.knapsack import Scores
 from pvnas_bench.network.supernet import ElasticNorm, SuperBlock, Supernet
 from pvnas_bench.space import INACTIVE
 

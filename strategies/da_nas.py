@@ -25,9 +25,9 @@ from pydantic import Field
 from torch import Tensor
 
 from pvnas_bench import Architecture, Info, Plan, Problem, SearchFinished, Strategy
-from pvnas_bench.distribution import FactorisedDistribution
-from pvnas_bench.gates import input_loss, sample_input, two_path_plan
-from pvnas_bench.mixtures import WeightsConfig, make_weight_optimiser, set_rate
+from pvnas_bench.methods.bilevel import WeightsConfig, make_weight_optimiser, set_rate
+from pvnas_bench.methods.distribution import FactorisedDistribution
+from pvnas_bench.methods.gates import input_loss, sample_input, two_path_plan
 
 CLASSES = (0.1, 0.3, 0.6, 1.0)
 """Shares of the classes: of the warm-up, then of each step (DA-NAS: 100, 300, 600 and 1000 of ImageNet)."""

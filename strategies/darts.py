@@ -25,7 +25,7 @@ from pydantic import Field
 from torch import Tensor
 
 from pvnas_bench import Info
-from pvnas_bench.mixtures import FixedInputConfig, MixtureSearch, gradients, rate_at
+from pvnas_bench.methods.bilevel import FixedInputConfig, MixtureSearch, gradients, rate_at
 from pvnas_bench.video import ClipBatch
 
 Backward = Callable[[Tensor], None]

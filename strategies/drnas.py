@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.distributions import Dirichlet, kl_divergence
 
 from pvnas_bench import Info, seeding
-from pvnas_bench.distribution import FactorisedDistribution
-from pvnas_bench.mixtures import FixedInputConfig, MixtureSearch, fix_input
+from pvnas_bench.methods.bilevel import FixedInputConfig, MixtureSearch, fix_input
+from pvnas_bench.methods.distribution import FactorisedDistribution
 from pvnas_bench.video import ClipBatch
 
 

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pvnas_bench import Architecture, Info, Problem, SearchFinished, Strategy
-from pvnas_bench.mixtures import WeightsConfig, make_weight_optimiser, set_rate
+from pvnas_bench.methods.bilevel import WeightsConfig, make_weight_optimiser, set_rate
 from pvnas_bench.space import INACTIVE, SearchSpace
 
 

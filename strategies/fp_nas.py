@@ -30,8 +30,8 @@ from pydantic import Field
 from torch import Tensor
 
 from pvnas_bench import Architecture, Info, Problem, Strategy
-from pvnas_bench.distribution import FactorisedDistribution, JointDistribution
-from pvnas_bench.mixtures import WeightsConfig, make_weight_optimiser, set_rate
+from pvnas_bench.methods.bilevel import WeightsConfig, make_weight_optimiser, set_rate
+from pvnas_bench.methods.distribution import FactorisedDistribution, JointDistribution
 
 Distribution = FactorisedDistribution | JointDistribution
 

@@ -15,8 +15,8 @@ from pydantic import Field
 from torch import Tensor
 
 from pvnas_bench import Architecture, Info, Plan
-from pvnas_bench.gates import input_loss, sample_input
-from pvnas_bench.mixtures import FixedInputConfig, FixedInputSearch
+from pvnas_bench.methods.bilevel import FixedInputConfig, FixedInputSearch
+from pvnas_bench.methods.gates import input_loss, sample_input
 from pvnas_bench.network.supernet import Candidate, Gated
 from pvnas_bench.space import BlockSpace
 from pvnas_bench.video import ClipBatch

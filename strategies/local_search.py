@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from pvnas_bench import Architecture, Evaluation, Info, SearchFinished, StrategyConfig
-from pvnas_bench.ask_tell import AskTell
+from pvnas_bench.methods.ask_tell import AskTell
 
 
 class LocalSearch(AskTell):

@@ -19,7 +19,7 @@ from pvnas_bench.strategies._nas_tc_cells import CellStitching
 from pydantic import Field
 
 from pvnas_bench import Architecture, Info, Problem, Strategy
-from pvnas_bench.mixtures import WeightsConfig
+from pvnas_bench.methods.bilevel import WeightsConfig
 
 STITCHINGS: Mapping[str, type[Strategy]] = {"mbconv": BlockStitching, "temporal_cell": CellStitching}
 """The search by the family of the space."""

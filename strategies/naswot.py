@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from pvnas_bench import Architecture, Info, Problem
-from pvnas_bench.zero_cost import ZeroCost, ZeroCostConfig
+from pvnas_bench.methods.zero_cost import ZeroCost, ZeroCostConfig
 
 
 def code_kernel(codes: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from pvnas_bench.strategies._nni import PAPER, SPACE, apart, reference_input
 from pydantic import Field
 
 from pvnas_bench import Architecture, Info, Problem, Strategy
-from pvnas_bench.mixtures import WeightsConfig
+from pvnas_bench.methods.bilevel import WeightsConfig
 
 if TYPE_CHECKING:
     from pvnas_bench.strategies._nni_supernet import Training

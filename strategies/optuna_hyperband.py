@@ -17,7 +17,7 @@ from pvnas_bench.strategies._optuna_shared import OptunaConfig
 from pydantic import Field
 
 from pvnas_bench import Architecture, Evaluation, Info
-from pvnas_bench.ask_tell import Trial
+from pvnas_bench.methods.ask_tell import Trial
 
 
 def rungs(least: int, most: int, factor: int) -> list[int]:

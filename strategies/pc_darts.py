@@ -12,7 +12,7 @@ The depth that it chose for stage 1 was one block.
 from pydantic import Field
 
 from pvnas_bench import Info
-from pvnas_bench.mixtures import FixedInputConfig, MixtureSearch
+from pvnas_bench.methods.bilevel import FixedInputConfig, MixtureSearch
 
 
 class PCDARTS(MixtureSearch):

@@ -29,9 +29,9 @@ import torch
 from pydantic import Field
 
 from pvnas_bench import Architecture, Info, Problem, SearchFinished, Strategy
-from pvnas_bench.distribution import FactorisedDistribution
-from pvnas_bench.gates import input_loss, sample_input, thrifty, two_path_plan
-from pvnas_bench.mixtures import OptimiserConfig, make_weight_optimiser
+from pvnas_bench.methods.bilevel import OptimiserConfig, make_weight_optimiser
+from pvnas_bench.methods.distribution import FactorisedDistribution
+from pvnas_bench.methods.gates import input_loss, sample_input, thrifty, two_path_plan
 
 Schedule = Literal["diversity", "cosine", "step", "constant"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 
 from pvnas_bench import Architecture, Info
-from pvnas_bench.ask_tell import AskTell
+from pvnas_bench.methods.ask_tell import AskTell
 
 
 class RandomSearch(AskTell):

@@ -16,7 +16,7 @@ from copy import deepcopy
 from pydantic import Field
 
 from pvnas_bench import Architecture, Evaluation, Info, StrategyConfig, UsageError
-from pvnas_bench.ask_tell import AskTell
+from pvnas_bench.methods.ask_tell import AskTell
 from pvnas_bench.problem import Problem
 
 TRIES = 1000

@@ -24,8 +24,8 @@ import torch
 from pydantic import Field
 
 from pvnas_bench import Architecture, Info, Problem, SearchFinished, Strategy
-from pvnas_bench.evolution import Recipe, best, next_generation
-from pvnas_bench.mixtures import WeightsConfig, make_weight_optimiser, set_rate
+from pvnas_bench.methods.bilevel import WeightsConfig, make_weight_optimiser, set_rate
+from pvnas_bench.methods.evolution import Recipe, best, next_generation
 
 PRICED = 200
 """Random architectures whose mean cost is the price of a validation when the evolution is planned."""

@@ -11,8 +11,8 @@ import math
 from pydantic import Field
 
 from pvnas_bench import Architecture, Info
+from pvnas_bench.methods.zero_cost import ZeroCost, ZeroCostConfig
 from pvnas_bench.space import KERNELS, NetworkSpec
-from pvnas_bench.zero_cost import ZeroCost, ZeroCostConfig
 
 CLOSEST = 0.01
 """Least 1 − cos: small cubic maps and cubic kernels have one shape, where the logarithm would diverge (R)."""

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from pvnas_bench import Architecture, Evaluation, Info, SearchFinished, StrategyConfig
-from pvnas_bench.ask_tell import AskTell, Trial
+from pvnas_bench.methods.ask_tell import AskTell, Trial
 
 
 def rung_epochs(most: int, least: int, factor: int) -> list[int]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pvnas_bench import Architecture, Info
-from pvnas_bench.zero_cost import ZeroCost
+from pvnas_bench.methods.zero_cost import ZeroCost
 
 
 def synaptic_flow(network: nn.Module, ones: Tensor) -> float:

@@ -197,10 +197,10 @@ def run(
     The last line of standard output is the path of the run's record.json.
     """
     from pvnas_bench.cli import _run
-    from pvnas_bench.cli._quiet import quiet
+    from pvnas_bench.system.quiet import quiet
 
     with quiet():
-        from pvnas_bench.runner import Request
+        from pvnas_bench.run.request import Request
 
         request = Request(
             strategy=strategy,
@@ -244,10 +244,10 @@ def profile(
 ) -> int:
     """Show where a run's time goes, by activity, and between strategy and harness. No record is kept."""
     from pvnas_bench.cli import _profile, _run
-    from pvnas_bench.cli._quiet import quiet
+    from pvnas_bench.system.quiet import quiet
 
     with quiet():
-        from pvnas_bench.runner import Request
+        from pvnas_bench.run.request import Request
 
         request = Request(
             strategy=strategy,
@@ -303,7 +303,7 @@ def compare(
     such command on the same results.
     """
     from pvnas_bench.cli import _compare
-    from pvnas_bench.cli._quiet import quiet
+    from pvnas_bench.system.quiet import quiet
 
     given = {
         "strategies": strategy,
@@ -425,7 +425,7 @@ def test(
 ) -> int:
     """Check that a strategy keeps to the contract: a line for each check, exit code 1 if one fails."""
     from pvnas_bench.cli import _test
-    from pvnas_bench.cli._quiet import quiet
+    from pvnas_bench.system.quiet import quiet
 
     with quiet():
         return _test.test(strategy)
@@ -438,7 +438,7 @@ def list_(
 ) -> int:
     """List the strategies, spaces or data sets that have a name."""
     from pvnas_bench.cli import _list
-    from pvnas_bench.cli._quiet import quiet
+    from pvnas_bench.system.quiet import quiet
 
     with quiet():
         return _list.show(what.value, as_json=json)
@@ -523,7 +523,7 @@ def build(
     The same command goes on where it was stopped or killed. The last line of standard output is the table's path.
     """
     from pvnas_bench.cli import _table
-    from pvnas_bench.cli._quiet import quiet
+    from pvnas_bench.system.quiet import quiet
 
     with quiet():
         return _table.build(space, dataset, protocol, seed or [0], sample, workers, tables)
@@ -563,7 +563,7 @@ def verify(
 ) -> int:
     """Train a random sample of a table again: exit code 1 if it differs by more than other seeds do."""
     from pvnas_bench.cli import _table
-    from pvnas_bench.cli._quiet import quiet
+    from pvnas_bench.system.quiet import quiet
 
     with quiet():
         return _table.verify(space, dataset, sample, seed, tables)
@@ -588,7 +588,7 @@ def table_report(
 ) -> int:
     """Write a page of what the tables of a space teach, and print its path."""
     from pvnas_bench.cli import _table
-    from pvnas_bench.cli._quiet import quiet
+    from pvnas_bench.system.quiet import quiet
 
     with quiet():
         page = output or Path("results", f"{Path(space).stem}.md")

@@ -4,10 +4,10 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pvnas_bench.check import compare, load_baseline, render_terminal, save_baseline, to_github, to_junit
+from pvnas_bench.boards.check import compare, load_baseline, render_terminal, save_baseline, to_github, to_junit
 from pvnas_bench.cli import OK, _results
-from pvnas_bench.files import write_atomically
 from pvnas_bench.records import Record
+from pvnas_bench.system.files import write_atomically
 
 
 @dataclass(frozen=True)

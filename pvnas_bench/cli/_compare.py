@@ -7,15 +7,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
 
-from pvnas_bench import runtime, stopping
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _leaderboard, _progress
 from pvnas_bench.cli._run import Shown
-from pvnas_bench.compare import Cell, Grid, State, open_cells
-from pvnas_bench.compare import compare as run_cells
 from pvnas_bench.errors import UsageError
-from pvnas_bench.executors import Executor, Name
-from pvnas_bench.executors.processes import Processes
+from pvnas_bench.grid.compare import Cell, Grid, State, open_cells
+from pvnas_bench.grid.compare import compare as run_cells
+from pvnas_bench.grid.executors import Executor, Name
+from pvnas_bench.grid.processes import Processes
 from pvnas_bench.records import Status
+from pvnas_bench.system import machine, signals
 
 LONGEST = 30
 """Most cells that the live table shows at a time: those that run, and the last that ended."""
@@ -59,7 +59,7 @@ def compare(
     with _progress.display() as display:
         cells = open_cells(requests, Shown(display), elsewhere=executor == "ray")
     try:
-        with stopping.terminable():
+        with signals.terminable():
             cells = _run(cells, running, retry_failed)
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from here", file=sys.stderr)
@@ -76,14 +76,14 @@ def _executor(name: Name, workers: int | None, threads: int, device: str, addres
         UsageError: it is not installed, or an option does not go with it.
     """
     if name == "ray":
-        from pvnas_bench.executors.ray import Ray
+        from pvnas_bench.grid.ray import Ray
 
         if device.startswith("cuda:"):
             raise UsageError("Ray chooses among the GPUs: give --device cuda")
         return Ray(workers, address, threads)
     if address is not None:
         raise UsageError("--ray-address is of a Ray cluster: add --executor ray")
-    return Processes(workers or max(runtime.usable_cores() // threads, 1))
+    return Processes(workers or max(machine.usable_cores() // threads, 1))
 
 
 def _run(cells: Sequence[Cell], executor: Executor, retry_failed: bool) -> list[Cell]:

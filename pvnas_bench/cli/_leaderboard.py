@@ -5,11 +5,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pvnas_bench import leaderboard
+from pvnas_bench.boards import leaderboard, render
 from pvnas_bench.cli import _results
 from pvnas_bench.errors import UsageError
-from pvnas_bench.files import write_atomically
 from pvnas_bench.records import Summary
+from pvnas_bench.system.files import write_atomically
 
 WIDTH = 120
 """Columns of a table that is written to a file or a pipe."""
@@ -27,7 +27,7 @@ def show(results: Path, format: str | None, output: Path | None, *, reference: b
     if chosen == "parquet" and output is None:
         raise UsageError("parquet is binary: name a file for it with --output")
     records, _ = _results.load(results, Summary, reference=reference)
-    content = render(leaderboard.build(records), chosen)
+    content = rendered(leaderboard.build(records), chosen)
     if output is None:
         assert isinstance(content, str)
         sys.stdout.write(content)
@@ -45,15 +45,15 @@ def _format_of(output: Path | None) -> str:
     return SUFFIXES[output.suffix]
 
 
-def render(boards: Sequence[leaderboard.Board], format: str) -> str | bytes:
+def rendered(boards: Sequence[leaderboard.Board], format: str) -> str | bytes:
     """The boards in one of the formats."""
     if format == "terminal":
         width = shutil.get_terminal_size((WIDTH, 24)).columns
-        return leaderboard.render_terminal(boards, width if sys.stdout.isatty() else WIDTH)
+        return render.render_terminal(boards, width if sys.stdout.isatty() else WIDTH)
     writers: dict[str, Callable[[Sequence[leaderboard.Board]], str | bytes]] = {
-        "markdown": leaderboard.to_markdown,
-        "csv": leaderboard.to_csv,
-        "json": leaderboard.to_json,
-        "parquet": leaderboard.to_parquet,
+        "markdown": render.to_markdown,
+        "csv": render.to_csv,
+        "json": render.to_json,
+        "parquet": render.to_parquet,
     }
     return writers[format](boards)

@@ -4,9 +4,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pvnas_bench.boards.plots import FORMATS, KINDS
+from pvnas_bench.boards.plots import plot as draw
 from pvnas_bench.cli import OK, _results
-from pvnas_bench.plots import FORMATS, KINDS
-from pvnas_bench.plots import plot as draw
 from pvnas_bench.records import Record
 
 

@@ -12,9 +12,10 @@ from typing import Any
 from pvnas_bench import records
 from pvnas_bench.cli import INTERRUPTED, _progress
 from pvnas_bench.cli._run import EXIT_CODES, Shown
-from pvnas_bench.profiling import HARNESS, STRATEGY, Samples, sampled
-from pvnas_bench.runner import Request, Run
-from pvnas_bench.training import Clock
+from pvnas_bench.run.profiling import HARNESS, STRATEGY, Samples, sampled
+from pvnas_bench.run.request import Request
+from pvnas_bench.run.runner import Run
+from pvnas_bench.training.train import Clock
 
 WORDS: Mapping[str, str] = {"data": "augment", "forward": "forward", "backward": "backward", "optimiser": "optimiser"}
 """What each activity of the clock is called here; decoding has its own line."""

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pvnas_bench.boards.report import Clips, Thumbnail, thumbnail, write
 from pvnas_bench.cli import OK, _data, _results
 from pvnas_bench.records import Record
-from pvnas_bench.report import Clips, Thumbnail, thumbnail, write
 
 CLIPS = 12
 """Shown of a data set, one of each class as far as they go."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from pvnas_bench import records
+from pvnas_bench.boards.leaderboard import board_key
 from pvnas_bench.errors import UsageError
-from pvnas_bench.leaderboard import board_key
 
 REFERENCE = "pvnas_bench.reference"
 

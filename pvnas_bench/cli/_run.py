@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pvnas_bench import checkpoints, leaderboard, records
+from pvnas_bench import records
+from pvnas_bench.boards import leaderboard
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, USAGE, _leaderboard, _progress, _results
-from pvnas_bench.distributed import RankLost, World, joined
 from pvnas_bench.errors import UsageError
-from pvnas_bench.request import Setup
-from pvnas_bench.runner import Observer, Request, Run
-from pvnas_bench.search import OtherProcesses
+from pvnas_bench.run import checkpoints
+from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.runner import Run
+from pvnas_bench.run.search import OtherProcesses
+from pvnas_bench.run.setup import Setup
+from pvnas_bench.training.distributed import RankLost, World, joined
 
 EXIT_CODES: dict[records.Status, int] = {"ok": OK, "failed": FAILED, "timeout": FAILED, "interrupted": INTERRUPTED}
 
@@ -95,7 +98,7 @@ def on_ray(executor: str, workers: int | None, address: str | None) -> OnRay | N
         UsageError: options of Ray without Ray, or it is not installed.
     """
     if executor == "ray":
-        from pvnas_bench.executors.ray import Connection
+        from pvnas_bench.grid.ray import Connection
 
         Connection(address)  # before clips are made ready
         return OnRay(workers, address)
@@ -161,7 +164,7 @@ def _trials(setup: Setup, on: OnRay | None) -> AbstractContextManager[OtherProce
     """What trains the trials of a search; None: the run itself."""
     if on is None:
         return nullcontext()
-    from pvnas_bench.executors.trials import RayTrials
+    from pvnas_bench.grid.ray_trials import RayTrials
 
     return RayTrials(setup, on.workers, on.address)
 
@@ -169,7 +172,7 @@ def _trials(setup: Setup, on: OnRay | None) -> AbstractContextManager[OtherProce
 def board(record: records.Record, results: Path, *, reference: bool) -> str:
     """The leaderboard that a record is on."""
     found, _ = _results.load(results, records.Summary, reference=reference)
-    return str(_leaderboard.render(leaderboard.build(_results.on_board(found, record)), "terminal"))
+    return str(_leaderboard.rendered(leaderboard.build(_results.on_board(found, record)), "terminal"))
 
 
 def summary(record: records.Record, path: Path) -> dict[str, Any]:

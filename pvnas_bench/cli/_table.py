@@ -23,9 +23,9 @@ def build(
     tables: Path | None,
 ) -> int:
     """Build a table, or go on with it, and print its path."""
-    from pvnas_bench import runtime
-    from pvnas_bench.builder import build as building
     from pvnas_bench.cli._run import Shown
+    from pvnas_bench.grid import table_build as building
+    from pvnas_bench.system import machine
 
     recipe, folder = building.Recipe(space, dataset, protocol), tables or default_folder()
     try:
@@ -36,7 +36,7 @@ def build(
                 folder,
                 seeds=tuple(dict.fromkeys(seeds)),
                 sample=sample,
-                workers=workers or runtime.usable_cores(),
+                workers=workers or machine.usable_cores(),
                 observer=Shown(display),
             ):
                 path = progress.path
@@ -144,8 +144,8 @@ def query(architecture: str, space: str, dataset: str, tables: Path | None, *, a
 
 def verify(space: str, dataset: str, sample: int, seed: int, tables: Path | None) -> int:
     """Train a sample of a table again and print how it compares."""
-    from pvnas_bench.builder import verify as verifying
     from pvnas_bench.cli._run import Shown
+    from pvnas_bench.grid import table_verify as verifying
 
     table = find(registry.get_space(space).name, dataset, tables)
     pairs: list[verifying.Pair] = []
@@ -178,13 +178,13 @@ def report(
     baseline: str,
 ) -> int:
     """Write the page and print its path."""
-    from pvnas_bench.report import tables as reporting
+    from pvnas_bench.boards.report import table_page as reporting
 
     known = registry.get_space(space)
     found = [find(known.name, dataset, tables) for dataset in datasets]
     scored = {}
     if scores:
-        from pvnas_bench.builder.scores import score_all
+        from pvnas_bench.grid.table_scores import score_all
 
         for table, dataset in zip(found, datasets, strict=True):
             scored[table.about.data.name] = score_all(table, space, dataset, tables)

@@ -6,11 +6,12 @@ It brings its own clips and spaces. A strategy that passes may run on any leader
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pvnas_bench import registry, runtime
+from pvnas_bench import registry
 from pvnas_bench.conformance._drive import Course, drive
 from pvnas_bench.conformance._world import PROTOCOL, World, world
 from pvnas_bench.errors import UsageError
 from pvnas_bench.strategy import Strategy
+from pvnas_bench.training import process
 
 SEED = 3
 FAMILY = "mbconv"
@@ -59,7 +60,7 @@ def check(name: str) -> Iterator[Result]:
             f"{kind.info.name} works on spaces of the family {families}, and the suite's are of {FAMILY}: "
             "add that family to its info, or test the strategy with runs of your own"
         )
-    with runtime.configured(threads=1, deterministic=True), world() as found:
+    with process.configured(threads=1, deterministic=True), world() as found:
         yield from results(kind, found)
 
 

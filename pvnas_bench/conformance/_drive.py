@@ -19,7 +19,7 @@ from pvnas_bench import seeding
 from pvnas_bench.conformance._world import Watch
 from pvnas_bench.ledger import BudgetExhausted
 from pvnas_bench.problem import Problem
-from pvnas_bench.search import valid
+from pvnas_bench.run.search import valid
 from pvnas_bench.strategy import SearchFinished, Strategy, StrategyConfig
 
 IDLE_STEPS = 200

@@ -14,16 +14,7 @@ from torch import Tensor, nn
 from pvnas_bench.network.blocks import pointwise
 from pvnas_bench.network.cost import Cost, Layer
 from pvnas_bench.network.standalone import DROPOUT, Classifier
-from pvnas_bench.space import (
-    EDGES,
-    INACTIVE,
-    TEMPORAL_KERNELS,
-    Architecture,
-    Cell,
-    CellSpace,
-    CellSpec,
-    edge_name,
-)
+from pvnas_bench.space import EDGES, INACTIVE, TEMPORAL_KERNELS, Architecture, Cell, CellSpace, CellSpec, edge_name
 
 if TYPE_CHECKING:
     from pvnas_bench.video import ClipBatch

@@ -4,9 +4,7 @@ from pvnas_bench.space._blocks import (
     KERNELS,
     OPERATORS,
     SE,
-    Block,
     BlockSpace,
-    NetworkSpec,
     Slot,
     Stage,
     hidden_channels,
@@ -16,7 +14,6 @@ from pvnas_bench.space._cell import (
     CELL_OPERATORS,
     EDGES,
     TEMPORAL_KERNELS,
-    Backbone,
     Cell,
     CellSpace,
     CellSpec,
@@ -24,6 +21,7 @@ from pvnas_bench.space._cell import (
     edge_name,
 )
 from pvnas_bench.space._decisions import INACTIVE, Architecture, Decision, Level, SearchSpace
+from pvnas_bench.space._specs import Backbone, Block, NetworkSpec
 
 __all__ = [
     "CELL_OPERATORS",

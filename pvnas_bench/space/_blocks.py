@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from pvnas_bench.space._decisions import Architecture, Decision, SearchSpace
+from pvnas_bench.space._specs import Block, NetworkSpec
 
 OPERATORS: dict[str, str] = {
     "s3": "spatial 1x3x3",
@@ -38,36 +39,6 @@ SE = {"se": True, "no": False}
 def hidden_channels(cin: int) -> int:
     """Hidden units of a block's squeeze-excitation: a quarter of its input channels (Howard et al. 2019)."""
     return max(cin // 4, 4)
-
-
-@dataclass(frozen=True)
-class Block:
-    """One inverted bottleneck: channels in and out, spatial stride, depth-wise operator, expansion, SE."""
-
-    name: str
-    cin: int
-    cout: int
-    stride: int
-    operator: str
-    expansion: int
-    se: bool
-
-    @property
-    def residual(self) -> bool:
-        return self.stride == 1 and self.cin == self.cout
-
-
-@dataclass(frozen=True)
-class NetworkSpec:
-    """A stand-alone network: all that is needed to build it but the number of classes."""
-
-    frames: int
-    size: int
-    stem: int
-    """Channels after the stem, a 1x3x3 convolution of stride 2 over RGB."""
-    blocks: tuple[Block, ...]
-    head: int
-    """Channels of the point-wise convolution before global average pooling."""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,11 @@ The setting of NAS-TC (Ren et al. 2021, arXiv 2104.01110): a 2-D network turns e
 what is searched is the small directed graphs, stitched one after another, that connect time.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from pvnas_bench.space._blocks import NetworkSpec
 from pvnas_bench.space._decisions import Architecture, Decision, SearchSpace
+from pvnas_bench.space._specs import Backbone
 
 CELL_OPERATORS: dict[str, str] = {
     "t3": "temporal 3, depth-wise, then point-wise",
@@ -38,34 +37,6 @@ EDGES: tuple[tuple[int, int], ...] = ((0, 1), (0, 2), (1, 2))
 
 Edge (0, 2) always exists, so that no cell is empty; without edge (0, 1) there is no edge (1, 2).
 """
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """A 2-D network that is trained once and frozen.
-
-    Attributes:
-        network: it is trained as a clip classifier with `network.frames` frames; its blocks see single frames.
-        grid: its last feature map is averaged over grid x grid fields of equal size.
-
-    Raises:
-        ValueError: there are no such fields.
-    """
-
-    network: NetworkSpec
-    grid: int
-
-    def __post_init__(self) -> None:
-        size = math.ceil(self.network.size / 2)
-        for block in self.network.blocks:
-            size = math.ceil(size / block.stride)
-        if size % self.grid:
-            raise ValueError(f"a grid of {self.grid} does not divide the feature map of {size} x {size}")
-
-    @property
-    def features(self) -> int:
-        """Values per frame: channels of the last block times fields."""
-        return self.network.blocks[-1].cout * self.grid**2
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from pvnas_bench.errors import UsageError
-
-if TYPE_CHECKING:
-    from pvnas_bench.space._cell import Backbone
+from pvnas_bench.space._specs import Backbone
 
 Level = Literal["structural", "modular"]
 INACTIVE = -1
@@ -81,7 +79,7 @@ class SearchSpace:
     """
 
     family: str = ""
-    backbone: "Backbone | None" = None
+    backbone: Backbone | None = None
 
     def __init__(
         self,

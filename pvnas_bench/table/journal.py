@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from pvnas_bench.claims import claimed
 from pvnas_bench.errors import UsageError
-from pvnas_bench.files import Appended, read_whole
+from pvnas_bench.system.files import Appended, read_whole
+from pvnas_bench.system.leases import claimed
 from pvnas_bench.table.schema import About, Session, Training
 
 TRAINING = TypeAdapter(Training)

@@ -12,12 +12,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from pvnas_bench.errors import UsageError
-from pvnas_bench.files import write_atomically
 from pvnas_bench.records import without_cycle_collection
+from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table import journal
-from pvnas_bench.table._table import Table
 from pvnas_bench.table.journal import Content
 from pvnas_bench.table.schema import About, Session, Training
+from pvnas_bench.table.table import Table
 
 KEY = b"pvnas_bench"
 """Of the description in a Parquet file's metadata."""

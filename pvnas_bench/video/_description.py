@@ -8,11 +8,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pvnas_bench.errors import UsageError
-from pvnas_bench.files import read_whole
+from pvnas_bench.system.files import read_whole
 from pvnas_bench.video import layouts
 from pvnas_bench.video._dataset import SPLITS, Dataset
 from pvnas_bench.video._images import is_template
-from pvnas_bench.video._table import Row, Table
+from pvnas_bench.video._rows import Row, Table
 from pvnas_bench.video.layouts import LAYOUTS, Layout, Lists, Source, class_names
 
 FILE_NAME = "dataset.toml"

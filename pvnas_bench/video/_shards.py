@@ -8,7 +8,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from pvnas_bench.files import write_all
+from pvnas_bench.system.files import write_all
 
 SHARD_BYTES = 1 << 30
 """A shard that has reached this size gets no further clip; clips are never divided."""

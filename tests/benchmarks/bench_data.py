@@ -20,9 +20,10 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from pvnas_bench import ledger, registry, runtime, seeding, training, video
+from pvnas_bench import ledger, registry, seeding, video
 from pvnas_bench.network.families import build, cost_model
 from pvnas_bench.protocol import get_protocol
+from pvnas_bench.training import process, train
 from pvnas_bench.video import _pool
 from pvnas_bench.video._resize import to_square
 from pvnas_bench.video._sampling import segment_centres
@@ -127,9 +128,9 @@ def test_input_stall(benchmark: BenchmarkFixture, architecture: str) -> None:
     if architecture == "cheapest":
         rng = np.random.default_rng(0)
         chosen = min((space.sample(rng) for _ in range(200)), key=lambda found: costs(found).macs)
-    with runtime.configured(1, True), seeding.torch_seeded(0, "bench"):
+    with process.configured(1, True), seeding.torch_seeded(0, "bench"):
         network = build(space, chosen, len(store.classes))
-        bench = training.Workbench(store, protocol, torch.device("cpu"), ledger.Ledger(reference=1), training.Clock())
+        bench = train.Workbench(store, protocol, torch.device("cpu"), ledger.Ledger(reference=1), train.Clock())
         indices = store.indices("train")
 
         def clips() -> None:
@@ -137,7 +138,7 @@ def test_input_stall(benchmark: BenchmarkFixture, architecture: str) -> None:
                 bench.inputs(batch, network)
 
         def epoch() -> float:
-            return cpu(lambda: training.train(network, costs(chosen).macs, bench, indices, epochs=1, seed=0) and None)
+            return cpu(lambda: train.train(network, costs(chosen).macs, bench, indices, epochs=1, seed=0) and None)
 
         share = cpu(clips) / benchmark.pedantic(epoch, rounds=1)
     benchmark.extra_info |= {"input": f"{share:.1%}", "MMACs": round(costs(chosen).macs / 1e6, 2)}

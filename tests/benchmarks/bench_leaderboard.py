@@ -18,7 +18,8 @@ PROGRAM = """
 import sys, time
 start = time.perf_counter()
 from pathlib import Path
-from pvnas_bench import leaderboard, records
+from pvnas_bench.boards import leaderboard, render
+from pvnas_bench import records
 found, unreadable = records.load_folder(Path(sys.argv[1]), records.Summary)
 boards = leaderboard.build(found)
 text = leaderboard.render_terminal(boards)

@@ -15,10 +15,12 @@ import pytest
 import torch.nn.functional as F
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from pvnas_bench import Architecture, Problem, runtime
-from pvnas_bench.request import Observer, Request, Setup
-from pvnas_bench.search import Search
-from pvnas_bench.training import make_optimiser
+from pvnas_bench import Architecture, Problem
+from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.search import Search
+from pvnas_bench.run.setup import Setup
+from pvnas_bench.training import process
+from pvnas_bench.training.train import make_optimiser
 
 ALONE = "the largest path alone"
 SETTINGS: Mapping[str, Mapping[str, str]] = {
@@ -57,14 +59,14 @@ def work(name: str) -> None:
         settings = dict(SETTINGS.get(name, {}))
         request = Request(strategy, settings=settings, budget=100.0, cap="1e12", results=Path(folder), threads=1)
         setup = Setup(request, Observer())
-    with runtime.configured(1, True):
+    with process.configured(1, True):
         search = Search(setup, Observer())
         if name == ALONE:
             train_alone(search.problem, setup)
         else:
             search.strategy.setup(search.problem)
             search.strategy.step()
-    print(json.dumps(runtime.peak_memory(setup.device) / 2**20))
+    print(json.dumps(process.peak_memory(setup.device) / 2**20))
 
 
 def peak(name: str) -> float:

@@ -9,10 +9,11 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from pvnas_bench.cli._profile import seconds_of
-from pvnas_bench.profiling import sampled
 from pvnas_bench.records import Record
-from pvnas_bench.runner import Observer, Request, Run
-from pvnas_bench.training import Clock
+from pvnas_bench.run.profiling import sampled
+from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.runner import Run
+from pvnas_bench.training.train import Clock
 
 
 @pytest.mark.parametrize("strategy", ["pvnas", "random_search"])

@@ -15,11 +15,12 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from pvnas_bench import records
-from pvnas_bench.compare import Grid, compare, open_cells
-from pvnas_bench.executors.ray import Ray
-from pvnas_bench.executors.trials import RayTrials
-from pvnas_bench.request import Observer, Request, Setup
-from pvnas_bench.search import Search
+from pvnas_bench.grid.compare import Grid, compare, open_cells
+from pvnas_bench.grid.ray import Ray
+from pvnas_bench.grid.ray_trials import RayTrials
+from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.search import Search
+from pvnas_bench.run.setup import Setup
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 CELLS, BUDGET, TRIALS = 4, 60.0, 40

@@ -21,10 +21,12 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor, nn
 
-from pvnas_bench import BlockSpace, registry, runtime
+from pvnas_bench import BlockSpace, registry
 from pvnas_bench.network.cost import candidates
-from pvnas_bench.request import Observer, Request, Setup
-from pvnas_bench.search import Search
+from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.search import Search
+from pvnas_bench.run.setup import Setup
+from pvnas_bench.training import process
 
 CLIPS, CLASSES, FRAMES, SIZE, STEPS = 16, 16, 8, 24, 4
 
@@ -158,6 +160,6 @@ def test_supernet_step(benchmark: BenchmarkFixture, side: str, goal: int) -> Non
 
 if __name__ == "__main__":
     sys.path.append(str(Path(__file__).parents[1] / "network"))
-    with runtime.configured(1, deterministic=False):
+    with process.configured(1, deterministic=False):
         seconds = median(SIDES[sys.argv[1]]())
-    print(json.dumps({"seconds": seconds, "mib": runtime.peak_memory(torch.device("cpu")) / 2**20}))
+    print(json.dumps({"seconds": seconds, "mib": process.peak_memory(torch.device("cpu")) / 2**20}))

@@ -13,9 +13,10 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from pvnas_bench import registry
-from pvnas_bench.files import write_atomically
-from pvnas_bench.request import Observer, Request, Setup
-from pvnas_bench.runner import Run
+from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.runner import Run
+from pvnas_bench.run.setup import Setup
+from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table.store import Files, load, to_parquet
 
 sys.path.append(str(Path(__file__).parents[1] / "table"))
@@ -54,7 +55,7 @@ def test_optuna(benchmark: BenchmarkFixture, files: Files, strategy: str) -> Non
     import optuna
     from pvnas_bench.strategies._optuna import OptunaStrategy, quiet, unwarned
 
-    from pvnas_bench.search import Search
+    from pvnas_bench.run.search import Search
 
     ready, spent = setup(files, strategy), {"harness": list[float](), "alone": list[float]()}
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from pvnas_bench.network.standalone import RGB, Network
 from pvnas_bench.protocol import get_protocol
-from pvnas_bench.training import make_optimiser
+from pvnas_bench.training.train import make_optimiser
 
 from .conftest import Alternated
 

@@ -8,7 +8,7 @@ from statistics import median
 
 import pytest
 
-from pvnas_bench import runtime
+from pvnas_bench.training import process
 
 for room in ("network", "records", "table"):
     sys.path.append(str(Path(__file__).parents[1] / room))
@@ -35,5 +35,5 @@ def alternated() -> Alternated:
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Torch on one thread, its memory kept, as in runs."""
-    with runtime.configured(1, deterministic=True):
+    with process.configured(1, deterministic=True):
         yield

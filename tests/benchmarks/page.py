@@ -8,7 +8,9 @@ from typing import Any
 import pandas as pd
 import torch
 
-from pvnas_bench import __version__, runtime
+from pvnas_bench import __version__
+from pvnas_bench.system import machine
+from pvnas_bench.training import process
 
 TITLES = {
     "bench_supernet": "Supernet steps beside NNI's DARTS over `nn.Conv3d`",
@@ -26,7 +28,7 @@ TITLES = {
 
 def page(found: dict[str, Any]) -> str:
     """Markdown: a table a file of benchmarks."""
-    facts = runtime.hardware(torch.device("cpu"))
+    facts = process.hardware(torch.device("cpu"))
     lines = [
         "# Benchmarks",
         "",
@@ -34,7 +36,7 @@ def page(found: dict[str, Any]) -> str:
         "little about another machine.",
         "",
         f"{facts['processor']}, {facts['cores']} cores, {facts['instructions']}; pvnas-bench {__version__}, "
-        f"{', '.join(f'{name} {version}' for name, version in runtime.libraries().items() if name in ('torch', 'nni'))}"
+        f"{', '.join(f'{name} {version}' for name, version in machine.libraries().items() if name in ('torch', 'nni'))}"
         ".",
     ]
     rows: dict[str, list[dict[str, str]]] = {}

@@ -12,8 +12,8 @@ import pytest
 import scipy.stats
 from record_factory import content, record
 
-from pvnas_bench import check
-from pvnas_bench.check import Check, Finding
+from pvnas_bench.boards import check
+from pvnas_bench.boards.check import Check, Finding
 from pvnas_bench.errors import UsageError
 from pvnas_bench.records import Record, Speed
 

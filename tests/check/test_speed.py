@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pvnas_bench import speed
+from pvnas_bench.run import yardstick
 
 
 class Clock:
@@ -27,7 +27,7 @@ class Clock:
 
 def test_the_least_of_several_turns_counts_and_the_first_does_not() -> None:
     clock = Clock()
-    found = speed.measure(
+    found = yardstick.measure(
         {"a": clock.work("a", 0.1, 5.0, 3.0, 4.0), "b": clock.work("b", 2.0)},
         reference=clock.work("r", 9.0, 1.5, 1.0, 2.0),
         repetitions=3,
@@ -40,4 +40,4 @@ def test_the_least_of_several_turns_counts_and_the_first_does_not() -> None:
 
 def test_pieces_need_names() -> None:
     with pytest.raises(ValueError, match="needs a name"):
-        speed.measure({"": lambda: None}, reference=lambda: None)
+        yardstick.measure({"": lambda: None}, reference=lambda: None)

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from pvnas_bench import Strategy, registry, runtime
+from pvnas_bench import Strategy, registry
 from pvnas_bench.conformance import CHECKS, results
 from pvnas_bench.conformance._world import World, world
+from pvnas_bench.training import process
 
 from . import broken
 
@@ -18,7 +19,7 @@ SHIPPED = [kind.info.name for kind in registry.all_strategies()]
 
 @pytest.fixture(scope="module")
 def clips() -> Iterator[World]:
-    with runtime.configured(1, True), world() as made:
+    with process.configured(1, True), world() as made:
         yield made
 
 

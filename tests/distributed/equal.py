@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pvnas_bench import registry, seeding
-from pvnas_bench.distributed import World, joined
-from pvnas_bench.mixtures import mixture_plan
+from pvnas_bench.methods.bilevel import mixture_plan
 from pvnas_bench.network.families import build
 from pvnas_bench.network.supernet import Supernet, path_plan
-from pvnas_bench.network.synchronised import Part, Synchronised, forward
+from pvnas_bench.training.distributed import World, joined
+from pvnas_bench.training.synchronised import Part, Synchronised, forward
 
 CLASSES = 3
 CLIPS = 5  # not a multiple of the processes

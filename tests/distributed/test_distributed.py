@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pvnas_bench import checkpoints, records
-from pvnas_bench.runner import Request, run
+from pvnas_bench import records
+from pvnas_bench.run import checkpoints
+from pvnas_bench.run.request import Request
+from pvnas_bench.run.runner import run
 
 HERE = Path(__file__).parent
 BUDGET = 0.8

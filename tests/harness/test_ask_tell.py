@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from pvnas_bench import Architecture, Evaluation, Info, Problem, SearchFinished
-from pvnas_bench.ask_tell import REPEATS, AskTell, Trial
-from pvnas_bench.request import Observer, Request, Setup
-from pvnas_bench.search import Search
+from pvnas_bench.methods.ask_tell import REPEATS, AskTell, Trial
+from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.search import Search
+from pvnas_bench.run.setup import Setup
 
 
 class Scripted(AskTell):

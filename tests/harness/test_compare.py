@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pvnas_bench import records
-from pvnas_bench.compare import Grid, compare, open_cells, parse_entry
 from pvnas_bench.errors import UsageError
+from pvnas_bench.grid.compare import Grid, compare, open_cells, parse_entry
 
 BROKEN = """
 from pvnas_bench import Info, Strategy

@@ -10,16 +10,17 @@ import pytest
 import torch
 from pvnas_bench.spaces.st_temporal_cell import BACKBONE
 
-from pvnas_bench import features as room
-from pvnas_bench.controls import time_controls, window_lengths
 from pvnas_bench.errors import UsageError
-from pvnas_bench.features import Features, prepare_features
 from pvnas_bench.ledger import Ledger
 from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.protocol import get_protocol
-from pvnas_bench.request import search_splits
-from pvnas_bench.runner import Request, run
-from pvnas_bench.training import Clock, Workbench
+from pvnas_bench.run.request import Request
+from pvnas_bench.run.runner import run
+from pvnas_bench.run.setup import search_splits
+from pvnas_bench.run.time_controls import time_controls, window_lengths
+from pvnas_bench.training import backbone_features as room
+from pvnas_bench.training.backbone_features import Features, prepare_features
+from pvnas_bench.training.train import Clock, Workbench
 from pvnas_bench.video import CacheSpec, ClipBatch, ClipStore, open_dataset, prepare
 
 PROTOCOL = dataclasses.replace(get_protocol("quick"), epochs=2)
@@ -104,7 +105,7 @@ def test_what_it_is_trained_on_and_how_decides_which_it_is(store: ClipStore, tmp
 def test_its_training_is_counted(store: ClipStore, tmp_path: Path) -> None:
     about = prepared(store, tmp_path).about
     from pvnas_bench.network.cost import network_cost
-    from pvnas_bench.training import training_macs
+    from pvnas_bench.training.train import training_macs
 
     clips = len(search_splits(store, PROTOCOL)["train"])
     macs = network_cost(BACKBONE.network, len(store.classes)).macs

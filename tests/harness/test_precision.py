@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pvnas_bench import registry, runtime, seeding
+from pvnas_bench import registry, seeding
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.standalone import Network
-from pvnas_bench.request import Observer, Request, Setup
+from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.setup import Setup
 from pvnas_bench.space import BlockSpace
+from pvnas_bench.training import process
 
 SPACE = registry.get_space("st_default")
 CLIPS = torch.rand(4, 8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -43,7 +45,7 @@ def gradients(network: nn.Module) -> Tensor:
 def test_losses_and_gradients_are_those_of_float32_but_for_rounding(operator: str) -> None:
     plain, mixed = network(operator), network(operator)
     loss(plain).backward()
-    with runtime.configured(1, deterministic=True, mixed="cpu"):
+    with process.configured(1, deterministic=True, mixed="cpu"):
         assert mixed(CLIPS).dtype == torch.bfloat16
         found = loss(mixed)
         found.backward()
@@ -57,7 +59,7 @@ def test_losses_and_gradients_are_those_of_float32_but_for_rounding(operator: st
 def test_a_step_is_seen_by_the_next_pass() -> None:
     """Autocast would go on with the weights as they were when it first cast them."""
     layer, x = nn.Linear(4, 4), torch.eye(4)
-    with runtime.configured(1, deterministic=True, mixed="cpu"):
+    with process.configured(1, deterministic=True, mixed="cpu"):
         before = layer(x)
         with torch.no_grad():
             layer.weight.add_(1.0)
@@ -65,10 +67,10 @@ def test_a_step_is_seen_by_the_next_pass() -> None:
 
 
 def test_nothing_is_left_of_it_afterwards() -> None:
-    with runtime.configured(1, deterministic=True, mixed="cpu"):
+    with process.configured(1, deterministic=True, mixed="cpu"):
         assert torch.is_autocast_enabled("cpu")
     assert not torch.is_autocast_enabled("cpu")
-    with runtime.configured(1, deterministic=True):
+    with process.configured(1, deterministic=True):
         assert network("s3")(CLIPS).dtype == torch.float32
 
 

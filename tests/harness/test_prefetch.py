@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from pvnas_bench import Architecture, BudgetExhausted, Problem
-from pvnas_bench.phase import Elsewhere
 from pvnas_bench.problem import Trained
-from pvnas_bench.request import Observer, Request, Setup
-from pvnas_bench.search import Search
+from pvnas_bench.run.meters import Elsewhere
+from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.search import Search
+from pvnas_bench.run.setup import Setup
 
 
 class StandIn:

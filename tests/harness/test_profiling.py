@@ -5,8 +5,8 @@ from types import FunctionType
 
 import pytest
 
-from pvnas_bench.profiling import HARNESS, STRATEGY, Samples, sampled
-from pvnas_bench.training import Clock
+from pvnas_bench.run.profiling import HARNESS, STRATEGY, Samples, sampled
+from pvnas_bench.training.train import Clock
 
 
 def test_samples_are_counted_by_the_clocks_activity() -> None:

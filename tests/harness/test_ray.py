@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from pvnas_bench import UsageError, records
-from pvnas_bench.compare import Cell, Grid, compare, open_cells
-from pvnas_bench.executors.ray import Connection, Ray
-from pvnas_bench.request import Observer, Request, Setup
-from pvnas_bench.search import Search
+from pvnas_bench.grid.compare import Cell, Grid, compare, open_cells
+from pvnas_bench.grid.ray import Connection, Ray
+from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.search import Search
+from pvnas_bench.run.setup import Setup
 
 sys.path.append(str(Path(__file__).parents[1] / "survival"))
 from told import HEEDLESS, mine
@@ -132,14 +133,14 @@ def test_records_are_those_of_worker_processes(started: None, tiny_dataset: Path
 def test_a_worker_that_is_killed_in_mid_trial_costs_that_trial_only(
     retries: int, started: None, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pvnas_bench.executors import trials
+    from pvnas_bench.grid import ray_trials
 
-    monkeypatch.setattr(trials, "RETRIES", retries)
+    monkeypatch.setattr(ray_trials, "RETRIES", retries)
     setup = Setup(
         Request("random_search", dataset=str(tiny_dataset), budget=999.0, results=tmp_path, threads=1), Observer()
     )
     killed: list[int] = []
-    with trials.RayTrials(setup, workers=2) as running:
+    with ray_trials.RayTrials(setup, workers=2) as running:
         problem = Search(setup, Observer(), None, running).problem
         batch = [problem.sample(problem.rng("x")) for _ in range(4)]
         problem.evaluate(problem.space.reference, 1)
@@ -183,7 +184,7 @@ def test_a_cell_whose_worker_is_killed_goes_on_in_another(started: None, tiny_da
 def test_a_cell_that_does_not_even_heed_its_time_limit_is_killed(
     started: None, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pvnas_bench.compare.PATIENCE", 0.0)
+    monkeypatch.setattr("pvnas_bench.grid.compare.PATIENCE", 0.0)
     (_, cell) = compare(cells_of(HEEDLESS, tiny_dataset, tmp_path, timeout=8.0), executor=Ray(1))
     assert cell.state == "timeout" and "nor when it was told to end" in cell.note
 

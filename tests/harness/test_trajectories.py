@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pvnas_bench.trajectories import MOST, curve, mean_curve
+from pvnas_bench.boards.trajectories import MOST, curve, mean_curve
 
 sys.path.append(str(Path(__file__).parents[1] / "records"))
 from record_factory import record

@@ -13,8 +13,8 @@ import pyarrow.parquet
 import pytest
 from record_factory import content, record
 
-from pvnas_bench import leaderboard
-from pvnas_bench.leaderboard import Board, Row
+from pvnas_bench.boards import across, leaderboard, render
+from pvnas_bench.boards.leaderboard import Board, Row
 from pvnas_bench.records import Record, Summary
 
 
@@ -60,10 +60,10 @@ def test_summaries_give_the_same_board_as_records() -> None:
 def test_the_order_of_records_does_not_matter() -> None:
     listed = [*CONTROL, *runs("alpha", [0.6, 0.7, 0.1]), *runs("alpha", [0.2], data="e" * 64)]
     listed += [record("alpha", 0, 0.5, status="failed", id="again")]
-    expected = leaderboard.to_json(leaderboard.build(listed))
+    expected = render.to_json(leaderboard.build(listed))
     for shuffle in range(5):
         random.Random(shuffle).shuffle(listed)
-        assert leaderboard.to_json(leaderboard.build(listed)) == expected
+        assert render.to_json(leaderboard.build(listed)) == expected
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_boards_of_the_same_names_say_which_fingerprint_differs() -> None:
     assert f"other fingerprints; this one is data {'b' * 12}." in boards[0].notes[0]
     assert f"other fingerprints; this one is data {'f' * 12}." in boards[1].notes[0]
     short = leaderboard.build(runs("alpha", [0.5], space="st_default@1:57fe422851de:L"))[0]
-    assert "space st_default@1:57fe422851de:L, data bbbbbbbbbbbb, protocol" in leaderboard.describe(short)
+    assert "space st_default@1:57fe422851de:L, data bbbbbbbbbbbb, protocol" in render.describe(short)
     assert all(not board.differs and "names" not in "".join(board.notes) for board in leaderboard.build(CONTROL))
 
 
@@ -247,12 +247,12 @@ def tasks(number: int, scores: dict[str, float]) -> list[Record]:
 
 
 def test_tasks_not_seeds_are_the_blocks_of_a_comparison() -> None:
-    few = leaderboard.across(leaderboard.build(tasks(3, {"alpha": 0.8, "beta": 0.5, "gamma": 0.2})))
+    few = across.across(leaderboard.build(tasks(3, {"alpha": 0.8, "beta": 0.5, "gamma": 0.2})))
     assert len(few) == 1
     assert few[0].unjustified is not None
     assert "tasks (space × data set), not seeds, and there are 3: with 3 entries" in few[0].unjustified
     assert "fewer than 7 tasks" in few[0].unjustified
-    (many,) = leaderboard.across(leaderboard.build(tasks(8, {"gamma": 0.2, "alpha": 0.8, "beta": 0.5})))
+    (many,) = across.across(leaderboard.build(tasks(8, {"gamma": 0.2, "alpha": 0.8, "beta": 0.5})))
     assert many.unjustified is None
     assert (many.entries, many.mean_ranks) == (("alpha", "beta", "gamma"), (1.0, 2.0, 3.0))
     assert many.friedman_p is not None and many.friedman_p < 0.001
@@ -263,13 +263,13 @@ def test_only_entries_on_every_board_are_compared_over_tasks() -> None:
     listed = [*tasks(3, {"alpha": 0.8, "beta": 0.5, "gamma": 0.2}), record("delta", 0, 0.9)]
     boards = leaderboard.build(listed)
     assert len(boards) == 4
-    (comparison,) = leaderboard.across(boards)
+    (comparison,) = across.across(boards)
     assert comparison.entries == ()
     assert (
         comparison.unjustified is not None
         and "stand on every board of the protocol, and 0 do" in comparison.unjustified
     )
-    assert leaderboard.across([]) == []
+    assert across.across([]) == []
 
 
 HOSTILE = "<script>alert(1)</script>|`x`\x1b[31m\u202e*b*\n# h"
@@ -277,42 +277,42 @@ HOSTILE = "<script>alert(1)</script>|`x`\x1b[31m\u202e*b*\n# h"
 
 def test_hostile_names_stay_text_in_every_format(tmp_path: Path) -> None:
     boards = leaderboard.build([record(HOSTILE, 0, 0.5)])
-    for text in (leaderboard.render_terminal(boards), leaderboard.to_markdown(boards)):
+    for text in (render.render_terminal(boards), render.to_markdown(boards)):
         assert "\x1b" not in text and "\u202e" not in text
-    markdown = leaderboard.to_markdown(boards)
+    markdown = render.to_markdown(boards)
     assert "<script>" not in markdown and "&lt;script&gt;" in markdown
     lines = [line for line in markdown.splitlines() if "script" in line]
-    assert len(lines) == 1 and lines[0].count("|") - lines[0].count("\\|") == len(leaderboard.COLUMNS) + 1
-    assert json.loads(leaderboard.to_json(boards))[0]["rows"][0]["entry"] == HOSTILE
-    assert next(csv.DictReader(io.StringIO(leaderboard.to_csv(boards), newline="")))["entry"] == HOSTILE
+    assert len(lines) == 1 and lines[0].count("|") - lines[0].count("\\|") == len(render.COLUMNS) + 1
+    assert json.loads(render.to_json(boards))[0]["rows"][0]["entry"] == HOSTILE
+    assert next(csv.DictReader(io.StringIO(render.to_csv(boards), newline="")))["entry"] == HOSTILE
 
 
 def test_csv_json_and_parquet_agree() -> None:
     boards = leaderboard.build([*CONTROL, *runs("alpha", [0.6, 0.7, 0.9]), *runs("alpha", [0.9], data="e" * 64)])
-    rows = leaderboard.table(boards)
-    parquet = pyarrow.parquet.read_table(io.BytesIO(leaderboard.to_parquet(boards)), use_threads=False).to_pylist()
+    rows = render.table(boards)
+    parquet = pyarrow.parquet.read_table(io.BytesIO(render.to_parquet(boards)), use_threads=False).to_pylist()
     assert parquet == rows
-    from_csv = list(csv.DictReader(io.StringIO(leaderboard.to_csv(boards))))
+    from_csv = list(csv.DictReader(io.StringIO(render.to_csv(boards))))
     assert [list(line) for line in from_csv] == [list(r) for r in rows]
     for line, expected in zip(from_csv, rows, strict=True):
         assert line == {name: "" if value is None else str(value) for name, value in expected.items()}
-    from_json = [r for board in json.loads(leaderboard.to_json(boards)) for r in board["rows"]]
+    from_json = [r for board in json.loads(render.to_json(boards)) for r in board["rows"]]
     assert from_json == [{name: r[name] for name in from_json[0]} for r in rows]
 
 
 def test_no_boards_can_be_written_too() -> None:
-    assert leaderboard.render_terminal([]) == ""
-    assert json.loads(leaderboard.to_json([])) == []
-    assert leaderboard.to_csv([]).count("\n") == 1
-    header = leaderboard.to_csv([]).strip().split(",")
-    empty = pyarrow.parquet.read_table(io.BytesIO(leaderboard.to_parquet([])), use_threads=False)
+    assert render.render_terminal([]) == ""
+    assert json.loads(render.to_json([])) == []
+    assert render.to_csv([]).count("\n") == 1
+    header = render.to_csv([]).strip().split(",")
+    empty = pyarrow.parquet.read_table(io.BytesIO(render.to_parquet([])), use_threads=False)
     assert empty.column_names == header and empty.num_rows == 0
 
 
 @pytest.mark.parametrize("width", [40, 80, 120, 180, 400])
 def test_terminal_tables_fit_or_show_what_they_must(width: int) -> None:
     boards = leaderboard.build([*CONTROL, *runs("alpha[cycles=6]", [0.6, 0.7, 0.9])])
-    text = leaderboard.render_terminal(boards, width)
+    text = render.render_terminal(boards, width)
     rows = [line for line in text.splitlines() if "alpha" in line or "control)" in line]
     assert len(rows) == 2
     if width >= 80:

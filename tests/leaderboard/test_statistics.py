@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pvnas_bench import statistics
+from pvnas_bench.boards import statistics
 
 finite = st.floats(0, 1, allow_subnormal=False)
 samples = st.lists(finite, min_size=1, max_size=12)

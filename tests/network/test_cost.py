@@ -8,8 +8,8 @@ import torch
 from pvnas_bench.spaces.st_default import SPACE
 from torch.utils.flop_counter import FlopCounterMode
 
-from pvnas_bench.distribution import FactorisedDistribution
-from pvnas_bench.gates import two_path_plan
+from pvnas_bench.methods.distribution import FactorisedDistribution
+from pvnas_bench.methods.gates import two_path_plan
 from pvnas_bench.network.cost import CostModel, network_cost, network_layers
 from pvnas_bench.network.metering import ExpectedMacs, plan_macs
 from pvnas_bench.network.standalone import Network

@@ -8,8 +8,8 @@ import pytest
 import torch
 from pvnas_bench.spaces.st_default import SPACE
 
-from pvnas_bench.distribution import FactorisedDistribution
-from pvnas_bench.gates import (
+from pvnas_bench.methods.distribution import FactorisedDistribution
+from pvnas_bench.methods.gates import (
     input_log_probabilities,
     input_loss,
     sample_input,
@@ -17,7 +17,7 @@ from pvnas_bench.gates import (
     thrifty,
     two_path_plan,
 )
-from pvnas_bench.knapsack import best_under_cap, decision_scores
+from pvnas_bench.methods.knapsack import best_under_cap, decision_scores
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.space import BlockSpace, Stage
 

@@ -3,17 +3,18 @@
 import pytest
 import torch
 
-from pvnas_bench import registry, speed
+from pvnas_bench import registry
 from pvnas_bench.network import operators, workloads
 from pvnas_bench.network.families import workloads as workloads_of
 from pvnas_bench.network.workloads import block_passes, convolution_pass
+from pvnas_bench.run import yardstick
 
 CPU = torch.device("cpu")
 
 
 def test_every_operator_of_the_space_is_timed_once() -> None:
     space = registry.get_space("st_default")
-    measured = speed.measure(block_passes(space, CPU), reference=convolution_pass(CPU), repetitions=1)
+    measured = yardstick.measure(block_passes(space, CPU), reference=convolution_pass(CPU), repetitions=1)
     assert set(measured.seconds) == {f"operator {o}" for o in ("s3", "s5", "st3", "f3", "t5", "tsm")}
     assert all(seconds > 0 for seconds in measured.seconds.values()) and measured.reference_seconds > 0
 

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from record_factory import content, record
 
-from pvnas_bench import plots
+from pvnas_bench.boards import plots
+from pvnas_bench.boards.plots import _architecture, _critical, _curves, _files, _gradient, _style, _tradeoff
+from pvnas_bench.boards.plots._boards import Runs, boards
 from pvnas_bench.errors import UsageError
-from pvnas_bench.plots import _architecture, _critical, _curves, _files, _gradient, _style, _tradeoff
-from pvnas_bench.plots._boards import Runs, boards
 from pvnas_bench.records import Record
 
 NAMES = ("alpha", "beta[samples=16]", "gamma[a_long_name=True, another=False, third=3]", "delta", "epsilon", "zeta")

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from record_factory import content, record
 
-from pvnas_bench import files, records
+from pvnas_bench import records
 from pvnas_bench.errors import UsageError
 from pvnas_bench.records import Record, Summary
+from pvnas_bench.system import files
 
 SAMPLES = Path(__file__).parent / "samples"
 

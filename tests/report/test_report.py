@@ -20,10 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from record_factory import content, record
 
-from pvnas_bench import report
+from pvnas_bench.boards import report
+from pvnas_bench.boards.report import Thumbnail
+from pvnas_bench.boards.report._page import _embedded
 from pvnas_bench.records import Record, Unreadable
-from pvnas_bench.report import Thumbnail
-from pvnas_bench.report._page import _embedded
 
 GIF = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 HOSTILE = "</script><script>document.title='broken'</script><img src=x onerror=alert(1)>"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pvnas_bench import leaderboard, records
-from pvnas_bench.compare import Grid
+from pvnas_bench import records
+from pvnas_bench.boards import leaderboard, render
+from pvnas_bench.grid.compare import Grid
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"
@@ -23,8 +24,8 @@ def boards() -> list[leaderboard.Board]:
 
 
 def test_tables_are_those_of_the_records(boards: list[leaderboard.Board]) -> None:
-    assert (RESULTS / "leaderboard.md").read_text(encoding="utf-8") == leaderboard.to_markdown(boards)
-    assert (RESULTS / "leaderboard.csv").read_text(encoding="utf-8") == leaderboard.to_csv(boards)
+    assert (RESULTS / "leaderboard.md").read_text(encoding="utf-8") == render.to_markdown(boards)
+    assert (RESULTS / "leaderboard.csv").read_text(encoding="utf-8") == render.to_csv(boards)
 
 
 def test_the_board_of_real_data_sets_is_that_of_their_records() -> None:
@@ -32,7 +33,7 @@ def test_the_board_of_real_data_sets_is_that_of_their_records() -> None:
     grid = Grid.load(RESULTS / "real" / "grid.toml")
     assert not unreadable
     made = leaderboard.build(found)
-    assert (RESULTS / "real" / "leaderboard.md").read_text(encoding="utf-8") == leaderboard.to_markdown(made)
+    assert (RESULTS / "real" / "leaderboard.md").read_text(encoding="utf-8") == render.to_markdown(made)
     assert {board.data for board in made} == {Path(dataset).name for dataset in grid.datasets}
     for board in made:
         assert {row.entry for row in board.rows} == set(grid.strategies)

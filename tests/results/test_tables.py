@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from pvnas_bench import registry
-from pvnas_bench.compare import Grid
+from pvnas_bench.boards import table_lessons
+from pvnas_bench.boards.report import table_page as report
+from pvnas_bench.boards.table_regret import from_csv
+from pvnas_bench.grid.compare import Grid
 from pvnas_bench.protocol import get_protocol
-from pvnas_bench.report import tables as report
-from pvnas_bench.request import protocol_entry
-from pvnas_bench.table import Table, lessons
-from pvnas_bench.table.regret import from_csv
+from pvnas_bench.run.setup import protocol_entry
+from pvnas_bench.table import Table
 from pvnas_bench.table.store import Files, load
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
@@ -43,7 +44,7 @@ def test_the_table_is_of_the_space_and_recipe_that_the_code_has(tables: dict[str
 @pytest.mark.parametrize("task", TASKS)
 def test_it_tells_architectures_apart(tables: dict[str, Table], task: str) -> None:
     table = tables[task]
-    noise, truth = lessons.noise(table.matrix("test_top1")), sorted(lessons.truth(table))
+    noise, truth = table_lessons.noise(table.matrix("test_top1")), sorted(table_lessons.truth(table))
     assert noise is not None
     assert noise.spread >= 3 * noise.standard_error
     assert noise.tau >= 0.6

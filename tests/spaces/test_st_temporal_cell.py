@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 from pvnas_bench.spaces.st_temporal_cell import BACKBONE, SPACE
 
-from pvnas_bench import leaderboard, records, registry
+from pvnas_bench import records, registry
+from pvnas_bench.boards import leaderboard
 from pvnas_bench.cli import USAGE, main
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.backbone import frame_cost
 from pvnas_bench.records import Record
-from pvnas_bench.request import Observer, Setup
-from pvnas_bench.runner import Request, run
+from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.runner import run
+from pvnas_bench.run.setup import Setup
 
 BUDGET = 1.5
 WORKING = (

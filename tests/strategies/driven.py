@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 
-from pvnas_bench import SearchFinished, Strategy, runtime, seeding
+from pvnas_bench import SearchFinished, Strategy, seeding
 from pvnas_bench.ledger import BudgetExhausted
 from pvnas_bench.records import Record
-from pvnas_bench.request import Observer, Setup
-from pvnas_bench.runner import Request, run
-from pvnas_bench.search import Search
+from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.runner import run
+from pvnas_bench.run.search import Search
+from pvnas_bench.run.setup import Setup
+from pvnas_bench.training import process
 
 
 class Driven:
@@ -36,7 +38,7 @@ class Driven:
         self.problem, self.seed, self.steps = self.search.problem, seed, 0
         self.trajectory: list[tuple[str, float]] = []
         self.finished = False
-        with runtime.configured(1, True), seeding.torch_seeded(seed, "setup"):
+        with process.configured(1, True), seeding.torch_seeded(seed, "setup"):
             self.strategy.setup(self.problem)
         assert self.problem.feasible(self.strategy.incumbent())
 
@@ -45,7 +47,7 @@ class Driven:
         return self.search.strategy
 
     def step(self) -> None:
-        with runtime.configured(1, True), seeding.torch_seeded(self.seed, "step", self.steps):
+        with process.configured(1, True), seeding.torch_seeded(self.seed, "step", self.steps):
             try:
                 self.strategy.step()
             except (BudgetExhausted, SearchFinished):

@@ -8,7 +8,7 @@ import torch
 from pvnas_bench.spaces.st_default import SPACE
 from pvnas_bench.strategies.bn_nas import BNNAS, gamma_scores, score
 
-from pvnas_bench.knapsack import best_under_cap
+from pvnas_bench.methods.knapsack import best_under_cap
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.network.supernet import ElasticNorm, Supernet
 from pvnas_bench.space import BlockSpace, Stage, uniform_options

@@ -9,8 +9,8 @@ from pvnas_bench.spaces.st_default import SPACE
 from pvnas_bench.strategies.darts import DARTS, dominant_eigenvalue, should_stop, unrolled_gradient
 from torch import Tensor
 
-from pvnas_bench.distribution import FactorisedDistribution
-from pvnas_bench.mixtures import fix_input, gradients, learnt_entropy, mixture_plan, rate_at, skips
+from pvnas_bench.methods.bilevel import fix_input, gradients, learnt_entropy, mixture_plan, rate_at, skips
+from pvnas_bench.methods.distribution import FactorisedDistribution
 from pvnas_bench.network.metering import plan_macs
 from pvnas_bench.network.supernet import Mixture, SuperBlock, Supernet
 

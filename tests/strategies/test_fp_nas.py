@@ -11,7 +11,7 @@ from pvnas_bench.spaces.st_default import SPACE
 from pvnas_bench.strategies.fp_nas import FPNAS, alpha_loss, excess, importance_weights
 from pvnas_bench.strategies.parsec import PARSEC
 
-from pvnas_bench.distribution import FactorisedDistribution, JointDistribution
+from pvnas_bench.methods.distribution import FactorisedDistribution, JointDistribution
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.space import Architecture, BlockSpace, Stage, uniform_options
 

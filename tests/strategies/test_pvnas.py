@@ -8,9 +8,10 @@ import torch
 from pvnas_bench.strategies.pvnas import PVNAS, cycle_at, schedule
 
 from pvnas_bench import SearchFinished
-from pvnas_bench.request import Observer, Request, Setup
-from pvnas_bench.runner import run
-from pvnas_bench.search import Search
+from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.runner import run
+from pvnas_bench.run.search import Search
+from pvnas_bench.run.setup import Setup
 
 
 def strategy(dataset: Path, results: Path, budget: float = 2.0, **settings: str) -> PVNAS:

@@ -11,7 +11,7 @@ import torch
 from pvnas_bench.spaces.st_default import SPACE
 from pvnas_bench.strategies.spos import SPOS
 
-from pvnas_bench.evolution import Recipe, best, distinct, next_generation
+from pvnas_bench.methods.evolution import Recipe, best, distinct, next_generation
 from pvnas_bench.space import Architecture
 
 from .driven import Driven, check_continuation, completed

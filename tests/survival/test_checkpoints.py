@@ -11,10 +11,11 @@ import torch
 from faults import Fault, layer
 
 from pvnas_bench import registry
-from pvnas_bench.checkpoints import Checkpoints
-from pvnas_bench.claims import Claim, claimed
-from pvnas_bench.request import Observer, Request, Setup
-from pvnas_bench.stopping import Stop
+from pvnas_bench.run.checkpoints import Checkpoints
+from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.setup import Setup
+from pvnas_bench.system.leases import Claim, claimed
+from pvnas_bench.system.signals import Stop
 
 
 class Heard(Observer):

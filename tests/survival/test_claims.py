@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from pvnas_bench import claims
-from pvnas_bench.claims import Holder, claimed, held
 from pvnas_bench.errors import UsageError
+from pvnas_bench.system import leases
+from pvnas_bench.system.leases import Holder, claimed, held
 
-HERE = Holder("here", claims._machine(), os.getpid(), claims._started(os.getpid()), "a")
+HERE = Holder("here", leases._machine(), os.getpid(), leases._started(os.getpid()), "a")
 BEAT = 0.02
 
 HOLD = """
 import sys
 from pathlib import Path
-from pvnas_bench.claims import claimed
+from pvnas_bench.system.leases import claimed
 with claimed(Path(sys.argv[1])):
     print("mine", flush=True)
     sys.stdin.read()
@@ -28,7 +28,7 @@ with claimed(Path(sys.argv[1])):
 RACE = """
 import os, sys, time
 from pathlib import Path
-from pvnas_bench.claims import claimed
+from pvnas_bench.system.leases import claimed
 from pvnas_bench.errors import UsageError
 folder, rounds = Path(sys.argv[1]), int(sys.argv[2])
 done = 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from faults import Fault, layer
 
-from pvnas_bench.files import Appended, remove_leftovers, write_atomically
+from pvnas_bench.system.files import Appended, remove_leftovers, write_atomically
 
 FAULTS: tuple[Fault, ...] = ("ENOSPC", "EIO", "torn")
 OLD, NEW = b"old" * 1000, b"new" * 2000

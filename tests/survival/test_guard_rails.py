@@ -14,14 +14,17 @@ import pytest
 import torch
 from told import HEEDLESS, mine
 
-from pvnas_bench import records, stopping, training
-from pvnas_bench.compare import Grid, compare, open_cells
+from pvnas_bench import records
 from pvnas_bench.conformance._world import PROTOCOL, World, space, world
+from pvnas_bench.grid.compare import Grid, compare, open_cells
 from pvnas_bench.ledger import Ledger
 from pvnas_bench.network.standalone import Network
-from pvnas_bench.runner import Request, run
-from pvnas_bench.stopping import TimedOut
-from pvnas_bench.training import Clock, OutOfMemory, TrainingDiverged, Workbench, out_of_memory, train
+from pvnas_bench.run.request import Request
+from pvnas_bench.run.runner import run
+from pvnas_bench.system import signals
+from pvnas_bench.system.signals import TimedOut
+from pvnas_bench.training import train as training
+from pvnas_bench.training.train import Clock, OutOfMemory, TrainingDiverged, Workbench, out_of_memory, train
 
 
 def asked(tiny_dataset: Path, folder: Path, strategy: str, **options: Any) -> Request:
@@ -111,14 +114,14 @@ def test_a_worker_that_is_killed_leaves_a_record_and_the_next_attempt_goes_on(
 def test_a_worker_that_does_not_even_heed_its_time_limit_is_killed(
     tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pvnas_bench.compare.PATIENCE", 0.0)
+    monkeypatch.setattr("pvnas_bench.grid.compare.PATIENCE", 0.0)
     requests = grid(tiny_dataset, tmp_path, mine(tmp_path, HEEDLESS), timeout=15.0)
     (cell,) = [cell for cell in compare(open_cells(requests), workers=1) if cell.state != "running"]
     assert cell.state == "timeout" and "nor when it was told to end" in cell.note
 
 
 def test_a_cell_that_another_process_works_on_is_left_to_it(tiny_dataset: Path, tmp_path: Path) -> None:
-    from pvnas_bench.claims import claimed
+    from pvnas_bench.system.leases import claimed
 
     cells = open_cells(grid(tiny_dataset, tmp_path, mine(tmp_path)))
     with claimed(cells[0].path):
@@ -134,7 +137,7 @@ def test_a_cell_that_another_process_works_on_is_left_to_it(tiny_dataset: Path, 
 
 def test_the_first_request_to_stop_is_noted_and_the_second_interrupts() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with stopping.heeded() as stop:
+    with signals.heeded() as stop:
         assert not stop.asked
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.asked
@@ -145,12 +148,12 @@ def test_the_first_request_to_stop_is_noted_and_the_second_interrupts() -> None:
 
 
 def test_the_end_of_the_grace_interrupts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stopping, "GRACE", 0.01)
-    stop = stopping.Stop(None)
-    monkeypatch.setattr(stopping, "Stop", lambda limit: stop)
+    monkeypatch.setattr(signals, "GRACE", 0.01)
+    stop = signals.Stop(None)
+    monkeypatch.setattr(signals, "Stop", lambda limit: stop)
 
     def work() -> None:
-        with stopping.heeded():
+        with signals.heeded():
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(60)
 
@@ -161,7 +164,7 @@ def test_the_end_of_the_grace_interrupts(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_time_limit_interrupts_past_except_exception() -> None:
     def work() -> None:
-        with stopping.heeded(0.01), contextlib.suppress(Exception):  # as a strategy may do
+        with signals.heeded(0.01), contextlib.suppress(Exception):  # as a strategy may do
             time.sleep(60)
 
     with pytest.raises(TimedOut, match=r"no end after 0\.01 s"):
@@ -171,7 +174,7 @@ def test_the_time_limit_interrupts_past_except_exception() -> None:
 def test_a_ctrl_c_that_is_ignored_stays_ignored_and_other_threads_hear_nothing() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with stopping.heeded() as stop:
+        with signals.heeded() as stop:
             os.kill(os.getpid(), signal.SIGINT)
             assert not stop.asked
     finally:
@@ -179,7 +182,7 @@ def test_a_ctrl_c_that_is_ignored_stays_ignored_and_other_threads_hear_nothing()
     heard = []
 
     def elsewhere() -> None:
-        with stopping.heeded() as stop:
+        with signals.heeded() as stop:
             heard.append(stop.asked)
 
     thread = threading.Thread(target=elsewhere)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pvnas_bench.builder.build import Recipe, build
+from pvnas_bench.grid.table_build import Recipe, build
 from pvnas_bench.table import Table, find
 
 SPACE = Path(__file__).with_name("tiny_space.py")

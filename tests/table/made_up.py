@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from pvnas_bench.builder.build import random_order
+from pvnas_bench.grid.table_build import random_order
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.protocol import get_protocol
 from pvnas_bench.records import DataEntry
-from pvnas_bench.request import protocol_entry
+from pvnas_bench.run.setup import protocol_entry
 from pvnas_bench.space import BlockSpace
 from pvnas_bench.table import About, Session, Training
 from pvnas_bench.table.journal import Content as Content

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from pvnas_bench import records, registry
-from pvnas_bench.batch import append
-from pvnas_bench.compare import Cell, Grid, compare, open_cells
-from pvnas_bench.files import write_atomically
+from pvnas_bench.grid.compare import Cell, Grid, compare, open_cells
+from pvnas_bench.grid.table_searches import append
 from pvnas_bench.records import Record, Unreadable
-from pvnas_bench.request import Request
-from pvnas_bench.runner import run
+from pvnas_bench.run.request import Request
+from pvnas_bench.run.runner import run
+from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table.store import Files, to_parquet
 
 from . import made_up

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from pvnas_bench import registry
-from pvnas_bench.builder.build import Recipe, Trainer, build, random_order
 from pvnas_bench.errors import UsageError
+from pvnas_bench.grid.table_build import Recipe, Trainer, build, random_order
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.table import find, journal
 from pvnas_bench.table.store import Files
-from pvnas_bench.training import training_macs
+from pvnas_bench.training.train import training_macs
 
 from .conftest import SPACE, Built
 

@@ -10,16 +10,17 @@ import pytest
 from scipy.stats import kendalltau
 
 from pvnas_bench import registry
+from pvnas_bench.boards import table_lessons, table_scored
+from pvnas_bench.boards.plots._table import operators
+from pvnas_bench.boards.report import table_page as report
+from pvnas_bench.boards.statistics import step_values
+from pvnas_bench.boards.table_regret import from_csv, regrets, to_csv
 from pvnas_bench.errors import UsageError
-from pvnas_bench.files import write_atomically
-from pvnas_bench.plots._table import operators
 from pvnas_bench.records import load_folder
-from pvnas_bench.report import tables as report
-from pvnas_bench.request import Request
-from pvnas_bench.runner import run
-from pvnas_bench.statistics import step_values
-from pvnas_bench.table import Table, lessons, scored
-from pvnas_bench.table.regret import from_csv, regrets, to_csv
+from pvnas_bench.run.request import Request
+from pvnas_bench.run.runner import run
+from pvnas_bench.system.files import write_atomically
+from pvnas_bench.table import Table
 from pvnas_bench.table.store import Files, to_parquet
 
 from . import made_up
@@ -37,7 +38,7 @@ def test_noise_recovers_the_deviations_that_numbers_were_drawn_with() -> None:
     values = rng.normal(0.5, 0.10, (20_000, 1)) + rng.normal(0, 0.04, (20_000, 3))
     values[::2, 2] = np.nan  # two seeds only
     values[1::4, 1:] = np.nan  # one seed: left out
-    found = lessons.noise(values[:, :])
+    found = table_lessons.noise(values[:, :])
     assert found is not None
     assert found.architectures == 15_000
     assert found.seeds == pytest.approx((2 * 10_000 + 3 * 5_000) / 15_000)
@@ -48,14 +49,14 @@ def test_noise_recovers_the_deviations_that_numbers_were_drawn_with() -> None:
 
 def test_the_tau_of_two_seeds_is_that_of_scipy() -> None:
     values = np.random.default_rng(1).random((40, 2)).round(1)
-    found = lessons.noise(values)
+    found = table_lessons.noise(values)
     assert found is not None
     assert found.tau == pytest.approx(kendalltau(values[:, 0], values[:, 1]).statistic)
 
 
 def test_noise_of_single_seeds_is_not_known() -> None:
-    assert lessons.noise(np.ones((9, 1))) is None
-    assert lessons.noise(np.array([[0.1, 0.2], [0.1, np.nan], [0.1, np.nan]])) is None
+    assert table_lessons.noise(np.ones((9, 1))) is None
+    assert table_lessons.noise(np.array([[0.1, 0.2], [0.1, np.nan], [0.1, np.nan]])) is None
 
 
 def additive() -> made_up.Content:
@@ -70,7 +71,7 @@ def additive() -> made_up.Content:
 
 
 def test_effects_are_differences_from_the_mean() -> None:
-    effects = lessons.effects(SPACE, table(additive()))
+    effects = table_lessons.effects(SPACE, table(additive()))
     first, last = effects["operator.1.1"], effects["operator.1.3"]
     assert first["t5"] - first["s3"] == pytest.approx(0.2)
     assert last["skip"] - last["s3"] == pytest.approx(-0.1)
@@ -80,18 +81,18 @@ def test_effects_are_differences_from_the_mean() -> None:
 
 
 def test_a_sum_of_effects_explains_a_sum_and_not_chance() -> None:
-    assert lessons.additive_share(SPACE, table(additive())) == pytest.approx(1)
-    assert lessons.additive_share(SPACE, table(made_up.content(SPACE))) < 0.1
+    assert table_lessons.additive_share(SPACE, table(additive())) == pytest.approx(1)
+    assert table_lessons.additive_share(SPACE, table(made_up.content(SPACE))) < 0.1
 
 
 def test_predictors_and_fidelity_are_correlations_with_the_truth() -> None:
     made = table(made_up.content(SPACE, seeds=2))
-    truth = lessons.truth(made)
-    found = lessons.predictors(made, {"score": (-truth).tolist()})
+    truth = table_lessons.truth(made)
+    found = table_lessons.predictors(made, {"score": (-truth).tolist()})
     assert found["score"] == -1
     macs = [made.trainings(a)[0].macs for a in made.architectures]
     assert found["MACs"] == pytest.approx(kendalltau(macs, truth).statistic)
-    taus = lessons.fidelity(made)
+    taus = table_lessons.fidelity(made)
     last = [made.trainings(a)[0].val_top1[-1] for a in made.architectures]
     assert taus[-1] == pytest.approx(kendalltau(last, truth).statistic)
     assert len(taus) == made.about.epochs
@@ -105,15 +106,15 @@ def test_who_trains_all_once_is_judged_by_the_means_of_all_seeds() -> None:
         of_seed = [training for training in content.trainings if training.seed == seed]
         best = max(of_seed, key=lambda training: training.val_top1[-1])
         found.append(max(map(made.top1, made.architectures)) - made.top1(best.architecture))
-    assert lessons.exhaustive_regret(made) == pytest.approx(np.mean(found))
+    assert table_lessons.exhaustive_regret(made) == pytest.approx(np.mean(found))
     one_missing = content.trainings[:-1]  # of seed 1, which counts no more
     left = table(made_up.Content(content.about, content.sessions, one_missing))
-    assert lessons.exhaustive_regret(left) == pytest.approx(found[0])
+    assert table_lessons.exhaustive_regret(left) == pytest.approx(found[0])
     assert max(found) > 0
     first_only = [t for t in content.trainings if t.seed == 0][:9]
     other_only = [t for t in content.trainings if t.seed == 1][9:]
     nobody = table(made_up.Content(content.about, content.sessions, [*first_only, *other_only]))
-    assert math.isnan(lessons.exhaustive_regret(nobody))
+    assert math.isnan(table_lessons.exhaustive_regret(nobody))
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +202,9 @@ def test_a_page_follows_from_tables_and_what_an_earlier_page_kept(
     report.write(SPACE, [made], scores, runs, page, BASELINE)
     first = {path.name: path.read_bytes() for path in [page, *(tmp_path / "page").iterdir()]}
     assert {"regret-made_up.csv", "scores-made_up.csv"} < set(first)
-    assert f"{kendalltau(scores['made_up']['one'], lessons.truth(made)).statistic:+.2f}" in first["page.md"].decode()
+    assert (
+        f"{kendalltau(scores['made_up']['one'], table_lessons.truth(made)).statistic:+.2f}" in first["page.md"].decode()
+    )
     report.write(SPACE, [made], {}, None, page, BASELINE)
     assert {path.name: path.read_bytes() for path in [page, *(tmp_path / "page").iterdir()]} == first
     other = table(made_up.content(SPACE, seeds=1))  # another state: its runs are not these
@@ -228,13 +231,13 @@ def test_curves_and_scores_come_back_from_their_files(searched: tuple[Table, Pat
         for name in ("at", "mean", "low", "high", "val", "tau"):
             np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-5)
     backwards = [-float(i) for i in range(len(made))]
-    lines = scored.to_csv({"x": backwards}, made).splitlines()
+    lines = table_scored.to_csv({"x": backwards}, made).splitlines()
     (tmp_path / "scores.csv").write_text("\n".join([lines[0], *lines[:0:-1]]) + "\n")  # in another order
-    assert scored.from_csv(tmp_path / "scores.csv", made) == {"x": backwards}
+    assert table_scored.from_csv(tmp_path / "scores.csv", made) == {"x": backwards}
 
 
 def test_the_options_of_a_block_share_a_column() -> None:
-    made = operators({"made_up": lessons.effects(SPACE, table(additive()))})
+    made = operators({"made_up": table_lessons.effects(SPACE, table(additive()))})
     (axes,) = made.axes
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1.1", "1.2", "1.3"]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["f3", "s3", "skip", "t5", "tsm", "e1", "e3"]

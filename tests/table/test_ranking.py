@@ -6,14 +6,15 @@ import pytest
 from scipy.stats import kendalltau
 
 from pvnas_bench import records
-from pvnas_bench.files import write_atomically
-from pvnas_bench.plots import plot
-from pvnas_bench.ranking import ranking
-from pvnas_bench.request import Observer, Request, Setup
-from pvnas_bench.runner import run
-from pvnas_bench.search import Search
+from pvnas_bench.boards.plots import plot
+from pvnas_bench.boards.table_regret import regrets
+from pvnas_bench.run.rank_correlation import ranking
+from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.runner import run
+from pvnas_bench.run.search import Search
+from pvnas_bench.run.setup import Setup
+from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table import Table
-from pvnas_bench.table.regret import regrets
 from pvnas_bench.table.store import Files, to_parquet
 
 from . import made_up

@@ -6,7 +6,7 @@ import pytest
 
 from pvnas_bench import registry
 from pvnas_bench.errors import UsageError
-from pvnas_bench.files import write_atomically
+from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table import find, journal
 from pvnas_bench.table.store import Files, load, read_parquet, to_parquet
 

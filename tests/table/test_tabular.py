@@ -7,10 +7,11 @@ import pytest
 
 from pvnas_bench import records
 from pvnas_bench.errors import UsageError
-from pvnas_bench.files import write_atomically
-from pvnas_bench.request import Observer, Request, Setup
-from pvnas_bench.runner import run
-from pvnas_bench.search import Search
+from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.runner import run
+from pvnas_bench.run.search import Search
+from pvnas_bench.run.setup import Setup
+from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table.store import Files, to_parquet
 
 from . import made_up
@@ -96,7 +97,7 @@ def test_no_clip_is_opened_unless_a_strategy_trains_on_it(
     def gone(*_: object, **__: object) -> None:
         raise UsageError("the clips are elsewhere")
 
-    monkeypatch.setattr("pvnas_bench.request.open_dataset", gone)
+    monkeypatch.setattr("pvnas_bench.run.setup.open_dataset", gone)
     record, _ = run(request(built, "random_search", tmp_path, tabular=True))
     assert record.status == "ok"
     with pytest.raises(UsageError, match=r"spos trains on clips, which the table has not: the clips are elsewhere"):

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from pvnas_bench import registry
-from pvnas_bench.builder.verify import Pair, judge, pairs
 from pvnas_bench.errors import UsageError
+from pvnas_bench.grid.table_verify import Pair, judge, pairs
 from pvnas_bench.table import Table
 
 from . import made_up

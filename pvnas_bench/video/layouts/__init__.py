@@ -6,16 +6,7 @@ a list of a million clips never exists as Python objects.
 
 from pathlib import Path
 
-from pvnas_bench.video.layouts import (
-    class_folders,
-    diving48,
-    hmdb51,
-    kinetics,
-    lists,
-    manifest,
-    something,
-    ucf101,
-)
+from pvnas_bench.video.layouts import class_folders, diving48, hmdb51, kinetics, lists, manifest, something, ucf101
 from pvnas_bench.video.layouts._source import Layout, Lists, Source, class_names
 from pvnas_bench.video.layouts.manifest import is_manifest
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from pvnas_bench.errors import UsageError
-from pvnas_bench.video._table import Row
+from pvnas_bench.video._rows import Row
 
 VIDEO_SUFFIXES = {
     f".{suffix}"

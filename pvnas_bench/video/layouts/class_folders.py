@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.video._images import find_template
-from pvnas_bench.video._table import Row
+from pvnas_bench.video._rows import Row
 from pvnas_bench.video.layouts._source import SPLIT_NAMES, VIDEO_SUFFIXES, Layout, Lists, Source, with_test
 
 

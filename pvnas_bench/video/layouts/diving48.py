@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pvnas_bench.errors import UsageError
-from pvnas_bench.video._table import Row
+from pvnas_bench.video._rows import Row
 from pvnas_bench.video.layouts._source import (
     Layout,
     Lists,

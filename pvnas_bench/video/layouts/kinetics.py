@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from pvnas_bench.errors import UsageError
-from pvnas_bench.video._table import Row
+from pvnas_bench.video._rows import Row
 from pvnas_bench.video.layouts._source import Layout, Source, annotation_files, by_split, csv_header, csv_rows, inside
 
 _COLUMNS = {"label", "youtube_id", "time_start", "time_end"}

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from pvnas_bench.errors import UsageError
-from pvnas_bench.video._table import Row
+from pvnas_bench.video._rows import Row
 from pvnas_bench.video.layouts._source import (
     CLASS_LISTS,
     Layout,

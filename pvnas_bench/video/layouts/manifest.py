@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.video._dataset import SPLITS
-from pvnas_bench.video._table import Row
+from pvnas_bench.video._rows import Row
 from pvnas_bench.video.layouts._source import Layout, Lists, Source, csv_header, csv_rows, inside
 
 MANIFEST = "manifest.csv"

@@ -1,0 +1,1 @@
+"""From records to answers: leaderboards, statistics, plots and pages. Never imports torch."""

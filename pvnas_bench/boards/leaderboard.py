@@ -1,0 +1,378 @@
+"""The leaderboard: a pure function of records.
+
+`build` sorts records into boards, one for each set of fingerprints, and each board's runs into rows, one for
+each entry (a strategy with the hyper-parameters that differ from its defaults). The `render_…` and `to_…`
+functions write boards down; the same records always give the same bytes.
+
+How a row's score comes about:
+
+- A run's score is the mean over its retrainings; an entry's unit is the *seed*. Several runs of one entry with
+  one seed are averaged, never chosen from, so that doing a run again neither helps nor narrows an interval.
+- A run that failed, timed out, scored not a number, or found an architecture above the cap is a failure. A seed
+  with failures only is imputed with the mean of the random-sampling control on the same board, or with chance
+  level (1 / classes) where the board has none; the board says which.
+- An interrupted run had less than the budget: it is counted and not scored.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pvnas_bench.boards import statistics
+from pvnas_bench.records import Record, Role, Summary, without_cycle_collection
+
+AnyRecord = Record | Summary
+
+
+@dataclass(frozen=True)
+class Row:
+    """One entry of a board. Accuracies and improvement are fractions, seconds are wall or CPU seconds.
+
+    What no run of the entry measured is None. Costs, MACs, parameters and latency are means over the entry's
+    completed runs, peak memory is their maximum.
+    """
+
+    rank: int
+    rank_low: int | None
+    rank_high: int | None
+    tie_group: int
+    entry: str
+    strategy: str
+    role: Role
+    seeds: int
+    runs: int
+    failures: int
+    interrupted: int
+    top1_mean: float
+    top1_mean_low: float | None
+    top1_mean_high: float | None
+    top1_iqm: float
+    top1_iqm_low: float | None
+    top1_iqm_high: float | None
+    top5: float
+    mean_class: float
+    improvement: float | None
+    improvement_low: float | None
+    improvement_high: float | None
+    macs: float | None
+    parameters: float | None
+    latency_ms: float | None
+    search_reference_trainings: float | None
+    search_wall_seconds: float | None
+    search_cpu_seconds: float | None
+    search_peak_memory_bytes: int | None
+    architectures_evaluated: float | None
+
+
+@dataclass(frozen=True)
+class Board:
+    """The rows of one set of fingerprints, best mean top-1 first."""
+
+    space: str
+    data: str
+    protocol: str
+    cap: str
+    cap_macs: int
+    budget: float
+    classes: int
+    fingerprints: dict[str, str]
+    """Of space, data and protocol."""
+    differs: tuple[str, ...]
+    """The parts in which this board's runs differ from those of the other boards: space, data, protocol, cap, budget.
+    """
+    rows: tuple[Row, ...]
+    underpowered: bool
+    """Too few seeds for any test to declare a winner."""
+    notes: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """Space, cap, data set and protocol in one line."""
+        return f"{self.space} (cap {self.cap}) · {self.data} · {self.protocol}"
+
+
+class Score(NamedTuple):
+    """A run's test result: the means over its retrainings."""
+
+    top1: float
+    top5: float
+    mean_class: float
+
+
+@dataclass
+class _Entry:
+    """The runs of one entry on one board."""
+
+    entry: str
+    strategy: str
+    role: Role
+    completed: dict[int, list[tuple[AnyRecord, Score]]] = field(default_factory=lambda: defaultdict(list))
+    failed: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    interrupted: int = 0
+    scores: dict[int, Score] = field(default_factory=dict)
+    """Of each seed, after imputation."""
+
+
+def score(record: AnyRecord) -> Score | None:
+    """The test result of a run; None where the run is no valid completed one (see the module's first lines)."""
+    outcome = record.outcome
+    if record.status != "ok" or outcome is None or not outcome.trained or outcome.macs > record.space.cap_macs:
+        return None
+    return _finite(_mean_score([Score(t.test_top1, t.test_top5, t.test_mean_class) for t in outcome.trained]))
+
+
+def _finite(score: Score) -> Score | None:
+    return score if math.isfinite(score.top1 + score.top5 + score.mean_class) else None
+
+
+def board_key(record: AnyRecord) -> dict[str, Any]:
+    """What must agree for two runs to share a board: the three fingerprints, the cap and the budget."""
+    return {
+        "space": record.space.fingerprint,
+        "data": record.data.fingerprint,
+        "protocol": record.protocol.fingerprint,
+        "cap": record.space.cap_macs,
+        "budget": record.protocol.budget,
+    }
+
+
+def build(records: Sequence[AnyRecord]) -> list[Board]:
+    """Boards of these records, in the order of their names; runs with different fingerprints never share one."""
+    with without_cycle_collection():
+        return _build(records)
+
+
+def _build(records: Sequence[AnyRecord]) -> list[Board]:
+    groups: dict[tuple[Any, ...], list[AnyRecord]] = defaultdict(list)
+    for record in records:
+        groups[tuple(board_key(record).values())].append(record)
+    keys = [board_key(runs[0]) for runs in groups.values()]
+    differs = tuple(part for part in (keys[0] if keys else ()) if len({key[part] for key in keys}) > 1)
+    boards = [_board(runs, differs) for runs in groups.values()]
+    boards.sort(key=lambda b: (b.space, b.cap_macs, b.data, b.protocol, b.budget, *b.fingerprints.values()))
+    return _with_namesakes(boards)
+
+
+def _board(runs: Sequence[AnyRecord], differs: tuple[str, ...]) -> Board:
+    runs = sorted(runs, key=lambda r: (r.strategy.entry, r.seed, r.provenance.created, r.id))
+    first = runs[0]
+    entries = _entries(runs)
+    chance = 1 / max(len(first.data.classes), 1)
+    control = _control_scores([entry for entry in entries if entry.role == "random_control"])
+    imputed = _mean_score(control) if control else Score(chance, min(1.0, 5 * chance), chance)
+    for entry in entries:
+        _impute(entry, imputed)
+    entries = [entry for entry in entries if entry.scores]
+    order = sorted(entries, key=lambda e: (-_top1(e).mean(), _mean_macs(e) or math.inf, e.entry))
+    different, power = _differences(order)
+    rows = _rows(order, np.array([s.top1 for s in control]), different)
+    return Board(
+        space=f"{first.space.name} v{first.space.version}",
+        data=first.data.name,
+        protocol=f"{first.protocol.name} v{first.protocol.version}",
+        cap=first.space.cap,
+        cap_macs=first.space.cap_macs,
+        budget=first.protocol.budget,
+        classes=len(first.data.classes),
+        fingerprints={
+            "space": first.space.fingerprint,
+            "data": first.data.fingerprint,
+            "protocol": first.protocol.fingerprint,
+        },
+        differs=differs,
+        rows=tuple(rows),
+        underpowered=power is not None,
+        notes=tuple(([power] if power else []) + _notes(runs, rows, bool(control), imputed)),
+    )
+
+
+def _entries(runs: Sequence[AnyRecord]) -> list[_Entry]:
+    entries: dict[str, _Entry] = {}
+    for run in runs:
+        strategy = run.strategy
+        entry = entries.setdefault(strategy.entry, _Entry(strategy.entry, strategy.name, strategy.role))
+        result = score(run)
+        if run.status == "interrupted":
+            entry.interrupted += 1
+        elif result is None:
+            entry.failed[run.seed] += 1
+        else:
+            entry.completed[run.seed].append((run, result))
+    return list(entries.values())
+
+
+def _mean_score(scores: Iterable[Score]) -> Score:
+    listed = list(scores)
+    if len(listed) == 1:
+        return listed[0]
+    count = len(listed)
+    return Score(
+        math.fsum([s.top1 for s in listed]) / count,
+        math.fsum([s.top5 for s in listed]) / count,
+        math.fsum([s.mean_class for s in listed]) / count,
+    )
+
+
+def _control_scores(controls: Sequence[_Entry]) -> list[Score]:
+    """Of each seed of the random-sampling control that completed, its score."""
+    return [_mean_score(s for _, s in runs) for entry in controls for runs in entry.completed.values()]
+
+
+def _impute(entry: _Entry, imputed: Score) -> None:
+    for seed in sorted(entry.completed.keys() | entry.failed.keys()):
+        runs = entry.completed.get(seed)
+        entry.scores[seed] = _mean_score(s for _, s in runs) if runs else imputed
+
+
+def _top1(entry: _Entry) -> statistics.Floats:
+    return np.array([score.top1 for score in entry.scores.values()])
+
+
+def _runs(entry: _Entry) -> list[AnyRecord]:
+    return [run for runs in entry.completed.values() for run, _ in runs]
+
+
+def _mean_macs(entry: _Entry) -> float | None:
+    return _mean(run.outcome.macs for run in _runs(entry) if run.outcome)
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    listed = list(values)
+    total = math.fsum(listed)
+    if not math.isfinite(total):
+        listed = [value for value in listed if math.isfinite(value)]
+        total = math.fsum(listed)
+    return total / len(listed) if listed else None
+
+
+def _differences(order: Sequence[_Entry]) -> tuple[statistics.Floats, str | None]:
+    """Adjusted p values between the entries, and a sentence where no winner can be declared for want of seeds."""
+    size = len(order)
+    if size < 2:
+        return np.ones((size, size)), None
+    comparisons = size * (size - 1) // 2
+    needed = statistics.pairs_needed(comparisons)
+    shared = [len(order[0].scores.keys() & entry.scores.keys()) for entry in order[1:]]
+    fewest, most = min(shared), max(len(entry.scores) for entry in order)
+    power = None
+    if fewest < needed:
+        smallest = statistics.smallest_p(fewest)
+        power = (
+            f"underpowered: no winner can be declared. Two entries share as few as {fewest} seeds, with which an exact "
+            f"two-sided Wilcoxon test reaches p = {smallest:.3g} at best; "
+            f"Holm's correction for all comparisons of {size} entries needs {needed} seeds each."
+        )
+    if most < needed:
+        return np.ones((size, size)), power
+    adjusted, _ = statistics.pairwise([{seed: s.top1 for seed, s in e.scores.items()} for e in order])
+    return adjusted, power
+
+
+def _rows(order: Sequence[_Entry], control: statistics.Floats, adjusted: statistics.Floats) -> list[Row]:
+    if not order:
+        return []
+    intervals = statistics.rank_intervals([_top1(entry) for entry in order])
+    groups = statistics.tie_groups(adjusted)
+    means = [float(_top1(entry).mean()) for entry in order]
+    rows: list[Row] = []
+    for entry, interval, group, value in zip(order, intervals, groups, means, strict=True):
+        top1 = _top1(entry)
+        mean, middle = statistics.bootstrap([top1]), statistics.bootstrap([top1], "iqm")
+        gain = None
+        if entry.role != "random_control" and len(control) and control.mean() > 0:
+            gain = statistics.relative_improvement(top1, control)
+        others = _mean_score(entry.scores.values())
+        runs = _runs(entry)
+        outcomes = [run.outcome for run in runs if run.outcome]
+        rows.append(
+            Row(
+                rank=1 + sum(other > value for other in means),
+                rank_low=interval[0] if interval else None,
+                rank_high=interval[1] if interval else None,
+                tie_group=group,
+                entry=entry.entry,
+                strategy=entry.strategy,
+                role=entry.role,
+                seeds=len(entry.scores),
+                runs=len(runs) + sum(entry.failed.values()) + entry.interrupted,
+                failures=sum(entry.failed.values()),
+                interrupted=entry.interrupted,
+                top1_mean=mean.value,
+                top1_mean_low=mean.low,
+                top1_mean_high=mean.high,
+                top1_iqm=middle.value,
+                top1_iqm_low=middle.low,
+                top1_iqm_high=middle.high,
+                top5=others.top5,
+                mean_class=others.mean_class,
+                improvement=gain.value if gain else None,
+                improvement_low=gain.low if gain else None,
+                improvement_high=gain.high if gain else None,
+                macs=_mean_macs(entry),
+                parameters=_mean(outcome.parameters for outcome in outcomes),
+                latency_ms=_mean(outcome.latency_ms for outcome in outcomes),
+                search_reference_trainings=_mean(run.search.reference_trainings for run in runs),
+                search_wall_seconds=_mean(run.search.wall_seconds for run in runs),
+                search_cpu_seconds=_mean(run.search.cpu_seconds for run in runs),
+                search_peak_memory_bytes=max((run.search.peak_memory_bytes for run in runs), default=None),
+                architectures_evaluated=_mean(run.search.architectures_evaluated for run in runs),
+            )
+        )
+    return rows
+
+
+def _notes(runs: Sequence[AnyRecord], rows: Sequence[Row], has_control: bool, imputed: Score) -> list[str]:
+    notes = []
+    if not has_control:
+        notes.append("no run of a random-sampling control here, so improvement over random sampling is not known.")
+    if any(row.failures for row in rows):
+        source = "the mean of the random-sampling control" if has_control else "chance level"
+        notes.append(f"failures count: a seed without a completed run is scored {imputed.top1:.1%} top-1, {source}.")
+    above = [run for run in runs if run.outcome and run.outcome.macs > run.space.cap_macs]
+    if above:
+        notes.append(f"{len(above)} runs are failures because their architecture is above the cap.")
+    interrupted = sum(run.status == "interrupted" for run in runs)
+    if interrupted:
+        notes.append(f"{interrupted} interrupted runs are not scored: they had less than the budget.")
+    over = [run for run in runs if run.search.overshoot > 0.01 * run.protocol.budget]
+    if over:
+        notes.append(f"{len(over)} runs spent over 1 % more than the budget.")
+    if (machines := _machines(runs)) > 1:
+        notes.append(f"runs of {machines} kinds of machine: their latency and seconds do not compare.")
+    versions = {(run.provenance.pvnas_bench, run.provenance.commit) for run in runs}
+    if len(versions) > 1:
+        notes.append(f"runs of {len(versions)} versions of the code.")
+    return notes
+
+
+def _machines(runs: Sequence[AnyRecord]) -> int:
+    """Kinds of machine, by the facts that all runs state: newer versions state more of them."""
+    stated = [run.provenance.hardware for run in runs]
+    common = sorted(set.intersection(*map(set, stated))) or sorted(set().union(*stated))
+    return len({(r.device, *(repr(r.provenance.hardware.get(name)) for name in common)) for r in runs})
+
+
+def mark(fingerprint: str) -> str:
+    """A fingerprint as people compare it: short ones in full, digests by their start."""
+    return fingerprint if len(fingerprint) <= 32 else fingerprint[:12]
+
+
+def _with_namesakes(boards: Sequence[Board]) -> list[Board]:
+    """Boards that a reader could take for one, because all names agree, say which fingerprint tells them apart."""
+    numbered = [(board.title, board.budget) for board in boards]
+    result = []
+    for board, name in zip(boards, numbered, strict=True):
+        twins = [other for other, theirs in zip(boards, numbered, strict=True) if theirs == name and other is not board]
+        parts = sorted(
+            {part for twin in twins for part, mark in twin.fingerprints.items() if mark != board.fingerprints[part]}
+        )
+        if parts:
+            marks = ", ".join(f"{part} {mark(board.fingerprints[part])}" for part in parts)
+            note = f"another board has the same names and other fingerprints; this one is {marks}."
+            board = replace(board, notes=(note, *board.notes))
+        result.append(board)
+    return result

@@ -1,0 +1,129 @@
+"""Anytime curves and performance profiles: step functions, never interpolated."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pvnas_bench.boards import leaderboard, statistics
+from pvnas_bench.boards.plots._boards import Runs
+from pvnas_bench.boards.plots._style import clean, end_labels, figure, footnote
+from pvnas_bench.boards.trajectories import Axis, mean_curve
+from pvnas_bench.records import Record
+
+AXES: dict[Axis, str] = {
+    "cost": "search cost (reference trainings)",
+    "wall": "search time (wall seconds)",
+    "step": "steps of the strategy",
+}
+
+MOST_BANDS = 6
+"""With more entries the bands of performance profiles hide the profiles."""
+
+
+def anytime(runs: Runs, axis: Axis = "cost") -> Figure | str:
+    """Search-val accuracy of the incumbent against cost: mean over seeds with a 95 % bootstrap band."""
+    drawn = False
+    unmeasured: list[str] = []
+    made = figure(8.2, max(4.2, 0.24 * len(runs.entries) + 1.6))
+    axes = made.subplots()
+    ends: list[tuple[float, str, str]] = []
+    for entry in runs.entries:
+        mean = mean_curve(entry.completed, axis)
+        if mean is None:
+            if entry.row.role == "search":
+                unmeasured.append(clean(entry.row.entry))
+            continue
+        look = entry.look
+        at, top1, low, high = mean.at, 100 * mean.mean, 100 * mean.low, 100 * mean.high
+        axes.step(at, top1, where="post", color=look.colour, linestyle=look.dash, linewidth=1.6, zorder=3)
+        known = (~np.isnan(low)).tolist()
+        if any(known):
+            axes.fill_between(at, low, high, step="post", where=known, color=look.colour, alpha=0.1, linewidth=0)
+        marked = np.unique(np.linspace(0, len(at) - 1, 7).astype(int))
+        axes.plot(
+            at[marked],
+            top1[marked],
+            linestyle="none",
+            marker=look.marker,
+            color=look.colour,
+            markerfacecolor=look.face,
+            markersize=4.5,
+            zorder=4,
+        )
+        drawn = True
+        count = f" ({mean.runs} of {entry.row.seeds} seeds)" if mean.runs != entry.row.seeds else ""
+        ends.append((float(top1[-1]), f"{clean(entry.row.entry)}{count}", look.colour))
+    if not drawn:
+        return "no run measured the accuracy of its incumbent during the search (val_top1)"
+    _extend(axes)
+    axes.set_xlabel(AXES[axis])
+    axes.set_ylabel("incumbent's top-1 on search-val (%)")
+    axes.set_title(clean(runs.board.title, 90))
+    note = "each strategy's own measurement, mean over seeds with 95 % bootstrap band; steps as reported"
+    if unmeasured:
+        note += f"\nno such measurement: {', '.join(unmeasured)}"
+    footnote(made, note)
+    end_labels(axes, ends)
+    return made
+
+
+def _extend(axes: Axes) -> None:
+    """An incumbent stands until the end of the search: draw the last value up to the edge of the axes."""
+    right = axes.dataLim.x1
+    axes.set_xlim(left=min(0.0, axes.dataLim.x0), right=right * 1.02 or 1.0)
+    for line in list(axes.lines):
+        if line.get_drawstyle() == "steps-post":
+            x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
+            line.set_data(np.append(x, right * 1.02), np.append(y, y[-1]))
+
+
+def profiles(runs: Runs) -> Figure | str:
+    """Performance profiles: the share of runs whose test accuracy is above each threshold."""
+    entries = [entry for entry in runs.entries if entry.completed]
+    if not entries:
+        return "no run has a test score"
+    scores = [np.array(sorted(_top1(run) for run in entry.completed)) for entry in entries]
+    values = np.unique(np.concatenate(scores))
+    margin = max(0.02, 0.06 * float(values[-1] - values[0]))
+    grid = np.concatenate([[values[0] - margin], values, [values[-1] + margin]])
+    made = figure(8.2, max(4.2, 0.2 * len(entries) + 1.6))
+    axes = made.subplots()
+    banded = len(entries) <= MOST_BANDS
+    for entry, runs_of_entry in zip(entries, scores, strict=True):
+        profile, low, high = statistics.performance_profile([runs_of_entry], grid)
+        look = entry.look
+        axes.step(grid * 100, profile, where="post", color=look.colour, linestyle=look.dash, linewidth=1.6)
+        if banded and not np.isnan(low).any():
+            axes.fill_between(grid * 100, low, high, step="post", color=look.colour, alpha=0.10, linewidth=0)
+        middle = (
+            float(np.median(runs_of_entry)),
+            float((runs_of_entry >= np.median(runs_of_entry)).mean()),
+        )
+        axes.plot(
+            middle[0] * 100,
+            middle[1],
+            marker=look.marker,
+            color=look.colour,
+            markerfacecolor=look.face,
+            markersize=6,
+            linestyle=look.dash,
+            label=f"{clean(entry.row.entry)} ({len(runs_of_entry)} runs)",
+            zorder=5,
+        )
+    axes.set_ylim(-0.03, 1.06)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.set_xlabel("test top-1 τ (%)")
+    axes.set_ylabel("share of runs with top-1 > τ")
+    axes.set_title(clean(runs.board.title, 90))
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=3.2)
+    footnote(
+        made, f"the marker is the median run; {'95 % bootstrap bands' if banded else 'no bands: too many entries'}"
+    )
+    return made
+
+
+def _top1(record: Record) -> float:
+    score = leaderboard.score(record)
+    assert score is not None
+    return score.top1

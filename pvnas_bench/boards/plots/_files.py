@@ -1,0 +1,154 @@
+"""Which plots there are, for what, and where their files go."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from pvnas_bench.boards import across, leaderboard
+from pvnas_bench.boards.plots import _architecture, _critical, _curves, _gradient, _tradeoff
+from pvnas_bench.boards.plots._boards import Runs, boards
+from pvnas_bench.boards.plots._style import freeze, styled
+from pvnas_bench.boards.trajectories import AXES, Axis
+from pvnas_bench.errors import UsageError
+from pvnas_bench.records import Record
+from pvnas_bench.system.files import write_atomically
+
+FORMATS = ("png", "svg")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of plot."""
+
+    name: str
+    help: str
+    board: Callable[[Runs], Figure | str] | None = None
+    """Draws one board, or says why it does not. None: the plot is not one of a board."""
+
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("anytime", "search-val accuracy of the incumbent against search cost", _curves.anytime),
+        Kind("tradeoff", "test accuracy against MACs with the Pareto front", _tradeoff.tradeoff),
+        Kind("profiles", "share of runs above each test accuracy", _curves.profiles),
+        Kind("critical", "critical-difference diagram over tasks, where it is justified"),
+        Kind("costs", "what the search cost", _tradeoff.costs),
+        Kind("diversity", "entropy and diversity of gradient-based strategies", _gradient.diversity),
+        Kind("ranking", "supernet score against stand-alone accuracy", _gradient.ranking),
+        Kind("architecture", "the network found by each entry's best run"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What became of a plot: the files, or the reason why there are none."""
+
+    kind: str
+    subject: str
+    files: tuple[Path, ...]
+    reason: str | None = None
+
+
+def plot(
+    records: Sequence[Record],
+    kind: str,
+    folder: Path,
+    *,
+    formats: Sequence[str] = FORMATS,
+    axis: str = "cost",
+) -> list[Drawn]:
+    """Draw one kind of plot for every board of these records (or task comparison, or entry) and write the files.
+
+    Args:
+        axis: cost axis of the anytime curves: cost (reference trainings), wall (seconds) or step.
+
+    Returns:
+        For each subject the files, or why nothing was drawn.
+
+    Raises:
+        UsageError: an unknown kind, format or axis.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"no plot is called {kind!r}: choose one of {', '.join(KINDS)}")
+    for name in formats:
+        if name not in FORMATS:
+            raise UsageError(f"no plot format is called {name!r}: choose one of {', '.join(FORMATS)}")
+    chosen = next((known for known in AXES if known == axis), None)
+    if chosen is None:
+        raise UsageError(f"no cost axis is called {axis!r}: choose one of {', '.join(AXES)}")
+    with styled():
+        return [
+            _write(kind, subject, stem, figure, folder, formats)
+            for subject, stem, figure in _figures(records, kind, chosen)
+        ]
+
+
+def _figures(records: Sequence[Record], kind: str, axis: Axis) -> list[tuple[str, str, Figure | str]]:
+    found = boards(records)
+    if kind == "critical":
+        comparisons = across.across([runs.board for runs in found])
+        names = _distinct([(c.protocol, f"budget {c.budget:g}") for c in comparisons])
+        return [(c.protocol, name, _critical.critical(c)) for c, name in zip(comparisons, names, strict=True)]
+    marks = [" ".join(runs.board.fingerprints.values()) for runs in found]
+    words = [f"{b.space} {b.cap} {b.data} {b.protocol} {b.budget:g}rt" for b in (runs.board for runs in found)]
+    names = _distinct(list(zip(words, marks, strict=True)))
+    if kind == "architecture":
+        return [item for runs, name in zip(found, names, strict=True) for item in _architectures(runs, name)]
+    draw = KINDS[kind].board
+    assert draw is not None
+    figures: list[tuple[str, str, Figure | str]] = []
+    for runs, name in zip(found, names, strict=True):
+        stem = name if kind != "anytime" or axis == "cost" else f"{axis}-{name}"
+        figures.append((runs.board.title, stem, _curves.anytime(runs, axis) if kind == "anytime" else draw(runs)))
+    return figures
+
+
+def _architectures(runs: Runs, name: str) -> list[tuple[str, str, Figure | str]]:
+    """Of each entry the run with the best test score; the earliest seed of those that are equal."""
+    figures: list[tuple[str, str, Figure | str]] = []
+    stems = _distinct([(f"{name} {entry.row.entry}", entry.row.entry) for entry in runs.entries])
+    for entry, stem in zip(runs.entries, stems, strict=True):
+        subject = f"{runs.board.title}: {entry.row.entry}"
+        if not entry.completed:
+            figures.append((subject, stem, "no run was completed"))
+            continue
+        best = max(entry.completed, key=lambda run: (leaderboard.score(run) or (0.0,))[0])
+        figures.append((subject, stem, _architecture.architecture(best)))
+    return figures
+
+
+def _distinct(names: Sequence[tuple[str, str]]) -> list[str]:
+    """File stems from names; where two would be the same, a digest of what tells them apart is added."""
+    from hashlib import sha256
+
+    stems = [re.sub(r"[^A-Za-z0-9.=]+", "_", name).strip("_.")[:100] or "unnamed" for name, _ in names]
+    return [
+        f"{stem}-{sha256(mark.encode('utf-8', 'replace')).hexdigest()[:8]}" if stems.count(stem) > 1 else stem
+        for stem, (_, mark) in zip(stems, names, strict=True)
+    ]
+
+
+def _write(kind: str, subject: str, stem: str, figure: Figure | str, folder: Path, formats: Sequence[str]) -> Drawn:
+    if isinstance(figure, str):
+        return Drawn(kind, subject, (), figure)
+    files = []
+    for name in formats:
+        path = folder / f"{kind}-{stem}.{name}"
+        write_atomically(path, encoded(figure, name))
+        files.append(path)
+    return Drawn(kind, subject, tuple(files))
+
+
+def encoded(figure: Figure, name: str) -> bytes:
+    """The figure in a format, without dates or program versions."""
+    freeze(figure)
+    content = BytesIO()
+    metadata = {"Software": None} if name == "png" else {"Date": None, "Creator": None}
+    figure.savefig(content, format=name, metadata=metadata)
+    return content.getvalue()

@@ -1,0 +1,261 @@
+"""Boards written down: for people and for programs."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from pvnas_bench.boards.leaderboard import Board, Row, mark
+from pvnas_bench.records import Role
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def _percent_interval(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return "–"
+    return _percent(value) if low is None or high is None else f"{_percent(value)} [{_percent(low)}, {_percent(high)}]"
+
+
+def _improvement(row: Row) -> str:
+    if row.improvement is None:
+        return "–"
+    if row.improvement_low is None or row.improvement_high is None:
+        return f"{100 * row.improvement:+.1f}"
+    return f"{100 * row.improvement:+.1f} [{100 * row.improvement_low:+.1f}, {100 * row.improvement_high:+.1f}]"
+
+
+def _count(value: float | None) -> str:
+    """A count in engineering notation: 12.3 M."""
+    if value is None:
+        return "–"
+    for scale, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= scale:
+            return f"{value / scale:.3g} {letter}"
+    return f"{value:.3g}"
+
+
+def _plain(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.1f} s" if value < 120 else f"{value / 60:.1f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def _memory(value: float | None) -> str:
+    return "–" if value is None else f"{value / 2**20:.0f} MiB"
+
+
+def _rank(row: Row) -> str:
+    if row.rank_low is None or row.rank_high is None:
+        return f"{row.rank}"
+    return f"{row.rank} [{row.rank_low}–{row.rank_high}]"
+
+
+_ROLES: dict[Role, str] = {"search": "", "random_control": " (control)", "expert_control": " (hand-designed)"}
+
+
+def _name(row: Row) -> str:
+    return f"{row.entry}{_ROLES[row.role]}"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the tables that people read."""
+
+    key: str
+    """The field of a row that it shows, and by which it sorts."""
+    header: str
+    cell: Callable[[Row], str]
+    help: str
+    keep: int
+    """Narrow terminals drop the columns with the highest numbers first; 0 is never dropped."""
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("rank", "rank", _rank, "by mean top-1, with the 95 % bootstrap interval of the rank", 0),
+    Column("tie_group", "tie", lambda r: f"{r.tie_group}", "group that tests cannot tell from the group's first", 2),
+    Column("entry", "entry", _name, "strategy and what differs from its defaults", 0),
+    Column(
+        "top1_mean",
+        "top-1 %",
+        lambda r: _percent_interval(r.top1_mean, r.top1_mean_low, r.top1_mean_high),
+        "mean over seeds of the test accuracy, with its 95 % bootstrap interval",
+        0,
+    ),
+    Column(
+        "top1_iqm",
+        "IQM %",
+        lambda r: _percent_interval(r.top1_iqm, r.top1_iqm_low, r.top1_iqm_high),
+        "interquartile mean of the test accuracy, with its 95 % bootstrap interval",
+        6,
+    ),
+    Column("improvement", "vs random %", _improvement, "relative improvement of mean top-1 over random sampling", 1),
+    Column("top5", "top-5 %", lambda r: _percent(r.top5), "mean over seeds", 8),
+    Column("mean_class", "mean-class %", lambda r: _percent(r.mean_class), "accuracy averaged over classes", 7),
+    Column("macs", "MACs", lambda r: _count(r.macs), "of the architecture found, per clip", 1),
+    Column("parameters", "params", lambda r: _count(r.parameters), "of the architecture found", 4),
+    Column("latency_ms", "latency ms", lambda r: _plain(r.latency_ms, 2), "one clip, on the run's device", 5),
+    Column(
+        "search_reference_trainings",
+        "search rt",
+        lambda r: _plain(r.search_reference_trainings, 2),
+        "search cost in reference trainings",
+        1,
+    ),
+    Column("search_wall_seconds", "wall", lambda r: _seconds(r.search_wall_seconds), "search, wall time", 3),
+    Column("search_cpu_seconds", "CPU", lambda r: _seconds(r.search_cpu_seconds), "search, CPU time", 9),
+    Column(
+        "search_peak_memory_bytes",
+        "peak",
+        lambda r: _memory(r.search_peak_memory_bytes),
+        "search, most memory of any run",
+        10,
+    ),
+    Column(
+        "architectures_evaluated",
+        "archs",
+        lambda r: _plain(r.architectures_evaluated, 0),
+        "architectures evaluated by the search",
+        11,
+    ),
+    Column("seeds", "seeds", lambda r: f"{r.seeds}", "search seeds behind the scores", 0),
+    Column("failures", "fail", lambda r: f"{r.failures}", "failed runs", 0),
+)
+
+
+def _one_line(text: str) -> str:
+    """Text that cannot move the cursor, start an escape sequence or reverse the reading direction."""
+    return "".join(c if c.isprintable() else "�" for c in text)
+
+
+def describe(board: Board) -> str:
+    """What a board's runs have in common, in one line."""
+    marks = ", ".join(f"{part} {mark(fingerprint)}" for part, fingerprint in board.fingerprints.items())
+    limits = f"cap {_count(board.cap_macs)} MACs, budget {board.budget:g} rt"
+    return f"{limits}, {board.classes} classes; fingerprints: {marks}"
+
+
+def render_terminal(boards: Sequence[Board], width: int = 120) -> str:
+    """Plain-text tables for a terminal of so many columns; what does not fit is left out and named."""
+    return "\n".join(_terminal_board(board, width) for board in boards)
+
+
+def _terminal_board(board: Board, width: int) -> str:
+    kept = list(COLUMNS)
+    while True:
+        cells = [[column.header for column in kept]] + [
+            [_shorten(_one_line(column.cell(row)), 48) for column in kept] for row in board.rows
+        ]
+        widths = [max(len(line[index]) for line in cells) for index in range(len(kept))]
+        droppable = [column for column in kept if column.keep]
+        if sum(widths) + 2 * (len(kept) - 1) <= width or not droppable:
+            break
+        kept.remove(max(droppable, key=lambda column: column.keep))
+    lines = [_one_line(board.title), _one_line(describe(board)), ""]
+    for number, cells_of_row in enumerate(cells):
+        aligned = [
+            cell.ljust(size) if column.header == "entry" else cell.rjust(size)
+            for column, cell, size in zip(kept, cells_of_row, widths, strict=True)
+        ]
+        lines.append("  ".join(aligned).rstrip())
+        if number == 0:
+            lines.append("  ".join("─" * size for size in widths))
+    lines += [f"· {_one_line(note)}" for note in board.notes]
+    hidden = [column.header for column in COLUMNS if column not in kept]
+    if hidden:
+        lines.append(f"· not shown for want of width: {', '.join(hidden)}.")
+    return "\n".join(lines) + "\n"
+
+
+def _shorten(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+_MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]|~#"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
+
+
+def _markdown(text: str) -> str:
+    return _one_line(text).translate(_MARKDOWN)
+
+
+def to_markdown(boards: Sequence[Board]) -> str:
+    """One heading, table and list of notes for each board, then what the columns mean."""
+    blocks = []
+    for board in boards:
+        lines = [f"### {_markdown(board.title)}", "", _markdown(describe(board)), ""]
+        lines.append("| " + " | ".join(column.header for column in COLUMNS) + " |")
+        lines.append("|" + "|".join(" :-- " if column.header == "entry" else " --: " for column in COLUMNS) + "|")
+        for row in board.rows:
+            cells = [_markdown(c.cell(row)) if c.header == "entry" else c.cell(row) for c in COLUMNS]
+            lines.append("| " + " | ".join(cells) + " |")
+        if board.notes:
+            lines += ["", *(f"- {_markdown(note)}" for note in board.notes)]
+        blocks.append("\n".join(lines) + "\n")
+    legend = ["Columns:", "", *(f"- **{column.header}**: {column.help}" for column in COLUMNS)]
+    return "\n".join([*blocks, "\n".join(legend) + "\n"])
+
+
+_BOARD_COLUMNS = ("space", "cap", "cap_macs", "data", "protocol", "budget")
+_FINGERPRINTS = ("space_fingerprint", "data_fingerprint", "protocol_fingerprint")
+_TABLE_COLUMNS = (*_BOARD_COLUMNS, *_FINGERPRINTS, "underpowered", *(f.name for f in fields(Row)))
+
+
+def table(boards: Sequence[Board]) -> list[dict[str, Any]]:
+    """All rows of all boards as flat dictionaries with the same keys: the board's, then the row's, unrounded units."""
+    return [
+        {
+            **{name: getattr(board, name) for name in _BOARD_COLUMNS},
+            **{f"{part}_fingerprint": mark for part, mark in board.fingerprints.items()},
+            "underpowered": board.underpowered,
+            **{name: _rounded(value) for name, value in asdict(row).items()},
+        }
+        for board in boards
+        for row in board.rows
+    ]
+
+
+def _rounded(value: Any) -> Any:
+    """Ten significant digits: more than any measurement here has, fewer than differ between machines."""
+    return float(f"{value:.10g}") if isinstance(value, float) else value
+
+
+def to_csv(boards: Sequence[Board]) -> str:
+    """One line for each row of each board; an unknown value is empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _TABLE_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table(boards))
+    return text.getvalue()
+
+
+def to_json(boards: Sequence[Board]) -> str:
+    """An array of boards with their rows and notes."""
+    listed = []
+    for board in boards:
+        entry = {f.name: getattr(board, f.name) for f in fields(Board)}
+        entry["rows"] = [{name: _rounded(value) for name, value in asdict(row).items()} for row in board.rows]
+        listed.append(entry)
+    return json.dumps(listed, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_parquet(boards: Sequence[Board]) -> bytes:
+    """The table of `to_csv` as a Parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {"int": pa.int64(), "float": pa.float64(), "str": pa.string(), "bool": pa.bool_()}
+    names = {"cap_macs": "int", "budget": "float", "underpowered": "bool"} | {
+        f.name: "int" if "int" in str(f.type) else "float" if "float" in str(f.type) else "str" for f in fields(Row)
+    }
+    schema = pa.schema([(name, types[names.get(name, "str")]) for name in _TABLE_COLUMNS])
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(table(boards), schema), sink)
+    return bytes(sink.getvalue().to_pybytes())

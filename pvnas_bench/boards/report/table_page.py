@@ -1,0 +1,248 @@
+"""The page of a space: what its tables teach, as Markdown with pictures. Everything on it follows from its inputs."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from pvnas_bench.boards import table_lessons, table_scored
+from pvnas_bench.boards.plots import _table as figures
+from pvnas_bench.boards.plots._files import encoded
+from pvnas_bench.boards.plots._style import styled
+from pvnas_bench.boards.statistics import kendall_tau, step_values
+from pvnas_bench.boards.table_regret import Regret, from_csv, regrets, to_csv
+from pvnas_bench.space import SearchSpace
+from pvnas_bench.system.files import write_atomically
+from pvnas_bench.table.table import Table
+
+BEST = 10
+"""Architectures listed of each task."""
+
+Scores = Mapping[str, Mapping[str, Sequence[float]]]
+"""By data set and name, scores of untrained networks in the order of the table's architectures."""
+
+
+def write(
+    space: SearchSpace, tables: Sequence[Table], scores: Scores, runs: Path | None, output: Path, baseline: str
+) -> None:
+    """Write the page, and into a folder of its name beside it pictures and, as CSV, what it shows of runs and scores.
+
+    Args:
+        scores: those that were computed now; without any, those of the files of an earlier page of the same tables.
+        runs: folder of the records of runs on the tables; None: the curves of the files of an earlier page.
+        baseline: the entry that others are compared with, such as a random search.
+    """
+    folder = output.with_suffix("")
+    found = {table.about.data.name: _regrets(runs, table, folder) for table in tables}
+    scores = {table.about.data.name: _scores(scores, table, folder) for table in tables}
+    with styled():
+        for name, figure in _figures(space, tables, found, baseline):
+            write_atomically(folder / f"{name}.png", encoded(figure, "png"))
+    text = "\n".join(_page(space, tables, scores, found, folder.name, baseline))
+    write_atomically(output, (text + "\n").encode())
+
+
+def _regrets(runs: Path | None, table: Table, folder: Path) -> list[Regret]:
+    path = folder / f"regret-{table.about.data.name}.csv"
+    if runs is not None and (found := regrets(runs, table)):
+        write_atomically(path, to_csv(found, table).encode())
+    return from_csv(path, table) if path.exists() else []  # as read back: the page does not depend on how it came about
+
+
+def _scores(scores: Scores, table: Table, folder: Path) -> Mapping[str, Sequence[float]]:
+    path = folder / f"scores-{table.about.data.name}.csv"
+    if found := scores.get(table.about.data.name):
+        write_atomically(path, table_scored.to_csv(found, table).encode())
+    return table_scored.from_csv(path, table) if path.exists() else {}
+
+
+def _figures(
+    space: SearchSpace, tables: Sequence[Table], found: Mapping[str, Sequence[Regret]], baseline: str
+) -> Iterator[tuple[str, Figure]]:
+    truths = {table.about.data.name: table_lessons.truth(table) for table in tables}
+    experts = {
+        table.about.data.name: {
+            name: table.top1(str(expert)) for name, expert in space.experts.items() if str(expert) in table
+        }
+        for table in tables
+    }
+    yield "distribution", figures.distribution(truths, experts)
+    yield "operators", figures.operators({t.about.data.name: table_lessons.effects(space, t) for t in tables})
+    yield "fidelity", figures.fidelity({t.about.data.name: table_lessons.fidelity(t) for t in tables})
+    if len(tables) > 1:
+        names = (tables[0].about.data.name, tables[1].about.data.name)
+        yield "tasks", figures.agreement(names, table_lessons.shared(tables[0], tables[1]))
+    for task, regret in found.items():
+        if regret:
+            yield f"regret-{task}", figures.regret(task, regret, baseline)
+
+
+def _page(
+    space: SearchSpace,
+    tables: Sequence[Table],
+    scores: Scores,
+    found: Mapping[str, Sequence[Regret]],
+    folder: str,
+    baseline: str,
+) -> Iterator[str]:
+    yield f"# {space.name}: what its tables teach"
+    yield ""
+    yield f"{space.description[0].upper()}{space.description[1:]}: {space.size} architectures."
+    yield ""
+    yield from _rows(
+        ["task", "architectures", "trainings", "by seed", "clips", "epochs", "CPU hours", "table"], _tables(tables)
+    )
+    yield from _section("Is it informative?")
+    yield "From the architectures with several seeds; the best and the median are of all."
+    yield ""
+    columns = [
+        "task",
+        "spread of true accuracy",
+        "seed noise",
+        "standard error",
+        "ratio (3)",
+        "best − median (5)",
+        "τ of two seeds (0.6)",
+    ]
+    yield from _rows(columns, map(_informative, tables))
+    yield "In points of test top-1, with what is asked for in brackets. The noise of one training is the ceiling of any"
+    yield "search that trains an architecture once: it cannot tell architectures apart that are closer than that."
+    ceilings = {table.about.data.name: table_lessons.exhaustive_regret(table) for table in tables}
+    said = [f"{_points(value)} points on {task}" for task, value in ceilings.items() if not math.isnan(value)]
+    if said:
+        yield f"Who trains every architecture once and takes the best on search-val has a regret of {', '.join(said)}."
+    yield from _section("Accuracy")
+    yield from _picture(folder, "distribution", "How many architectures reach which test accuracy")
+    yield from _rows(
+        ["task", "lowest", "quarter", "median", "three quarters", "best", "chance"], map(_quartiles, tables)
+    )
+    yield from _section("Operators and positions")
+    yield from _picture(folder, "operators", "Mean gain or loss of each option in each block")
+    shares = (f"{table_lessons.additive_share(space, t):.0%} on {t.about.data.name}" for t in tables)
+    yield f"A sum of one effect for each option and block explains {', '.join(shares)} of the variance."
+    for table in tables:
+        yield from _section(f"The best on {table.about.data.name}")
+        columns = ["rank", "architecture", "test top-1", "search-val top-1", "MMACs", *_others(tables, table)]
+        yield from _rows(columns, _best(tables, table))
+    if len(tables) > 1:
+        yield from _section("Tasks")
+        tau = kendall_tau(*table_lessons.shared(tables[0], tables[1]))
+        names = " and ".join(table.about.data.name for table in tables[:2])
+        yield f"The rankings of {names} agree with a Kendall τ of {tau:.2f}."
+        yield ""
+        yield from _picture(folder, "tasks", "Accuracy on one task against accuracy on the other")
+    yield from _section("Short training")
+    yield from _picture(folder, "fidelity", "How well fewer epochs predict the truth")
+    yield "One training is looked at after fewer epochs than it has; its learning rate has not come down by then."
+    yield from _section("What predicts accuracy without training")
+    known = {
+        table.about.data.name: table_lessons.predictors(table, scores.get(table.about.data.name, {}))
+        for table in tables
+    }
+    names_of_scores = list(dict.fromkeys(name for values in known.values() for name in values))
+    rows = ([task, *(_tau(values.get(name, math.nan)) for name in names_of_scores)] for task, values in known.items())
+    yield from _rows(["Kendall τ with test top-1", *names_of_scores], rows)
+    for task, regret in found.items():
+        if regret:
+            yield from _section(f"Searches on {task}")
+            yield from _picture(folder, f"regret-{task}", "Regret against search cost")
+            columns = ["strategy", "budget", "runs", "mean final regret", "95 % interval", f"less than {baseline}"]
+            columns += ["on search-val", "best found", "τ of its scores"]
+            yield from _rows(columns, (_final(one, regret, baseline) for one in regret))
+            yield "Regret is how far the test top-1 of the incumbent is below that of the best architecture, in points."
+            yield f"Less than {baseline}: by how much it is below that of {baseline} after the same cost; budgets are"
+            yield "in reference trainings. On search-val: the same regret in what a search sees; the rest is noise."
+            yield "τ is Kendall's, between the truth and what a search that scores architectures says of all of them."
+
+
+def _section(title: str) -> Iterator[str]:
+    yield from ("", f"## {title}", "")
+
+
+def _picture(folder: str, name: str, words: str) -> Iterator[str]:
+    yield from (f"![{words}]({folder}/{name}.png)", "")
+
+
+def _rows(columns: Sequence[str], rows: Iterable[list[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(columns)} |"
+    yield f"|{'---|' * len(columns)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+    yield ""
+
+
+def _tables(tables: Sequence[Table]) -> Iterator[list[str]]:
+    for table in tables:
+        about = table.about
+        trainings = [t for architecture in table.architectures for t in table.trainings(architecture)]
+        yield [
+            about.data.name,
+            f"{len(table)} of {about.space.architectures}",
+            str(len(trainings)),
+            ", ".join(f"{seed}: {sum(t.seed == seed for t in trainings)}" for seed in table.seeds),
+            f"{about.clips['train']} / {about.clips['val']} / {about.clips['test']}",
+            str(about.epochs),
+            f"{sum(t.seconds for t in trainings) / 3600:.1f}",
+            f"`{table.fingerprint}`",
+        ]
+
+
+def _informative(table: Table) -> list[str]:
+    values = sorted(table_lessons.truth(table).tolist())
+    gap = _points(values[-1] - values[len(values) // 2])
+    noise = table_lessons.noise(table.matrix("test_top1"))
+    if noise is None:
+        return [table.about.data.name, *["needs two seeds"] * 4, gap, "needs two seeds"]
+    return [
+        f"{table.about.data.name} ({noise.architectures} × {noise.seeds:.1f})",
+        _points(noise.spread),
+        _points(noise.seed_deviation),
+        _points(noise.standard_error),
+        f"{noise.spread / noise.standard_error:.1f}" if noise.standard_error else "–",
+        gap,
+        _tau(noise.tau),
+    ]
+
+
+def _quartiles(table: Table) -> list[str]:
+    values = sorted(table_lessons.truth(table).tolist())
+    places = [values[round(share * (len(values) - 1))] for share in (0, 0.25, 0.5, 0.75, 1)]
+    return [table.about.data.name, *(f"{value:.1%}" for value in places), f"{1 / len(table.about.data.classes):.1%}"]
+
+
+def _others(tables: Sequence[Table], table: Table) -> list[str]:
+    return [f"rank on {other.about.data.name}" for other in tables if other is not table]
+
+
+def _best(tables: Sequence[Table], table: Table) -> Iterator[list[str]]:
+    ranking = sorted(table.architectures, key=lambda architecture: -table.top1(architecture))
+    for rank, architecture in enumerate(ranking[:BEST], 1):
+        trainings = table.trainings(architecture)
+        val = sum(t.val_top1[-1] for t in trainings) / len(trainings)
+        elsewhere = [_rank(other, architecture) for other in tables if other is not table]
+        macs = f"{trainings[0].macs / 1e6:.2f}"
+        yield [str(rank), f"`{architecture}`", f"{table.top1(architecture):.1%}", f"{val:.1%}", macs, *elsewhere]
+
+
+def _rank(table: Table, architecture: str) -> str:
+    if architecture not in table:
+        return "not trained"
+    return str(1 + sum(table.top1(other) > table.top1(architecture) for other in table.architectures))
+
+
+def _final(regret: Regret, of_all: Sequence[Regret], baseline: str) -> list[str]:
+    low, high, final = regret.low[-1], regret.high[-1], regret.mean[-1]
+    interval = "one run" if math.isnan(low) else f"{100 * low:.2f} to {100 * high:.2f}"
+    shown = [regret.entry, f"{regret.budget:g}", str(regret.runs), f"{100 * final:.2f}", interval]
+    compared = [one for one in of_all if one.entry == baseline != regret.entry and one.budget >= regret.budget]
+    less = [f"{100 * (step_values(one.at, one.mean, [regret.budget])[0] - final):+.2f}" for one in compared]
+    return [*shown, *(less[:1] or ["–"]), f"{100 * regret.val:.2f}", f"{regret.best_found:.0%}", _tau(regret.tau)]
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def _tau(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:+.2f}"

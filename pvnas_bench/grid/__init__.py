@@ -1,0 +1,1 @@
+"""Many runs: grids of cells, the executors that run them, and the tables of whole spaces."""

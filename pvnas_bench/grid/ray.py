@@ -1,0 +1,294 @@
+"""Ray: a local one that ends with the work, or a cluster that has been started, by its address.
+
+Ray starts workers, places work by CPUs and GPUs, does work again whose worker or machine was lost, and carries what is
+returned. Nothing of that is done here. https://docs.ray.io
+"""
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import pvnas_bench
+from pvnas_bench.errors import UsageError
+from pvnas_bench.grid.executors import Executor, Needs, Outcome
+from pvnas_bench.system import machine
+from pvnas_bench.system.leases import BEAT, SILENCE
+from pvnas_bench.system.signals import GRACE
+
+RETRIES = 3
+"""Times that work is done again whose worker was lost (Ray's own default)."""
+LEAVING = 5.0
+"""Seconds beyond the grace period in which work that was told to end may write what it has."""
+ANSWER = 10.0
+"""Seconds within which a cluster has to answer."""
+OBJECTS = 2**27
+"""Bytes of a local Ray's object store: what goes through it here is small."""
+CACHE = "PVNAS_BENCH_CACHE"
+
+
+def load() -> Any:
+    """The package `ray`.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # today's default, of which it warns
+    os.environ.setdefault("RAY_worker_niceness", "0")  # not 15: a record says how long things take
+    try:
+        return import_module("ray")
+    except ImportError:
+        raise UsageError("Ray is not installed: pip install 'pvnas-bench[ray]', or leave --executor ray out") from None
+
+
+@dataclass(frozen=True)
+class Place:
+    """What workers, which may be on other machines, need to have in common with this process."""
+
+    folder: str = field(default_factory=os.getcwd)
+    cache: str | None = field(default_factory=lambda: os.environ.get(CACHE))
+    version: str = pvnas_bench.__version__
+
+    def enter(self) -> None:
+        """Be in the same folder and use the same cache; call it in a worker.
+
+        Raises:
+            UsageError: the folder is not on this machine, or its version of the package is another one.
+        """
+        here = os.uname().nodename
+        if self.version != pvnas_bench.__version__:
+            raise UsageError(f"{here} has pvnas-bench {pvnas_bench.__version__}, install {self.version} there")
+        try:
+            os.chdir(self.folder)
+        except OSError as error:
+            raise UsageError(f"{self.folder} cannot be opened on {here} ({error.strerror}): share it") from None
+        if self.cache is not None:
+            os.environ[CACHE] = self.cache
+
+
+class Connection:
+    """This process's connection to Ray."""
+
+    def __init__(self, address: str | None = None) -> None:
+        """Load Ray; nothing starts yet.
+
+        Args:
+            address: of a cluster, ``host:port``; None: what RAY_ADDRESS names, else a Ray of this process's own. If
+                this process is connected already, it stays so.
+
+        Raises:
+            UsageError: Ray is not installed, or the address is of a kind that does not work here.
+        """
+        self.ray = load()
+        self.address = address or os.environ.get("RAY_ADDRESS") or "local"
+        self.local = self.address == "local"
+        if "://" in self.address:
+            raise UsageError(f"{self.address} is of the Ray client: give host:port, on a machine of the cluster")
+        self._own = False
+
+    def open(self, cpus: int) -> None:
+        """Connect.
+
+        Args:
+            cpus: of a local Ray; those of a cluster are what they are.
+
+        Raises:
+            UsageError: there is no cluster at the address, or Ray cannot be started.
+        """
+        if self.ray.is_initialized():
+            return
+        own: dict[str, Any] = {}
+        if self.local:
+            own = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": OBJECTS}
+        else:
+            self._reach()
+        main = threading.current_thread() is threading.main_thread()
+        handler = signal.getsignal(signal.SIGTERM)
+        try:
+            self.ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR, **own)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            remedy = (
+                "see whether this machine lets it" if self.local else "is it a Ray, and this process given its token?"
+            )
+            raise UsageError(
+                f"no Ray at {self.address} ({str(error).strip().partition(chr(10))[0]}): {remedy}"
+            ) from None
+        finally:
+            if main:
+                signal.signal(signal.SIGTERM, handler)  # Ray's own would end this process at once
+        self._own = True
+
+    def _reach(self) -> None:
+        """Make sure that something answers at the address: Ray would try for minutes.
+
+        Raises:
+            UsageError: nothing does.
+        """
+        host, _, port = self.address.rpartition(":")
+        if not host or not port.isdigit():
+            return  # a word of Ray's own, such as auto
+        try:
+            socket.create_connection((host, int(port)), timeout=ANSWER).close()
+        except OSError as error:
+            raise UsageError(
+                f"no Ray at {self.address} ({error.strerror or error}): start one with `ray start --head`"
+            ) from None
+
+    def close(self) -> None:
+        """Disconnect, if it was this object that connected; a local Ray ends."""
+        if self._own:
+            self._own = False
+            self.ray.shutdown()
+
+    def places(self, needs: Needs) -> int:
+        """Pieces of work with these needs for which Ray has machines, busy or not."""
+        found = 0
+        for node in self.ray.nodes():
+            if node["Alive"]:
+                has = node["Resources"]
+                fits = int(has.get("CPU", 0)) // needs.threads
+                found += min(fits, int(has.get("GPU", 0))) if needs.gpu else fits
+        return found
+
+
+@dataclass
+class _Task:
+    """A piece of work that Ray has."""
+
+    key: Hashable
+    needs: Needs
+    begun: bool = False
+    killed_at: float | None = None
+    """On the monotonic clock; by then it should have ended by itself."""
+    killed: bool = False
+
+
+class Ray(Executor):
+    """Work as Ray tasks. Work whose worker is lost begins again, elsewhere if need be."""
+
+    patience = (SILENCE + 5) * BEAT
+
+    def __init__(self, workers: int | None = None, address: str | None = None, threads: int = 1) -> None:
+        """Make the executor; Ray starts when it is opened.
+
+        Args:
+            workers: pieces of work side by side; None: as many as there are places for.
+            address: see `Connection`.
+            threads: of a piece of work, by which a local Ray is sized.
+
+        Raises:
+            UsageError: see `Connection`.
+        """
+        self._connection = Connection(address)
+        self._ray = self._connection.ray
+        self._workers, self._threads = workers, threads
+        self._place = Place()
+        self._tasks: dict[Any, _Task] = {}
+
+    def open(self) -> None:
+        workers = self._workers or max(machine.usable_cores() // self._threads, 1)
+        self._connection.open(workers * self._threads)
+
+    def room(self, needs: Needs) -> int:
+        return (self._workers or max(self._connection.places(needs), 1)) - len(self._tasks)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._tasks)
+
+    def start(self, key: Hashable, needs: Needs, work: Callable[..., Any], *args: Any) -> None:
+        if self._connection.local and not self._connection.places(needs):
+            gpu = " and a GPU" if needs.gpu else ""
+            raise UsageError(
+                f"this machine has not the {needs.threads} CPUs{gpu} of a run: change --device or --threads"
+            )
+        generator = _remote(needs.threads, needs.gpu, needs.alone).remote(self._place, work, *args)
+        self._tasks[generator] = _Task(key, needs)
+
+    def ended(self) -> Iterator[tuple[Any, Outcome]]:
+        for generator in self._ready(self._kill_late()):
+            task = self._tasks[generator]
+            outcome = self._next(generator, task)
+            if outcome is not None:
+                del self._tasks[generator]
+                yield task.key, outcome
+
+    def _ready(self, timeout: float | None) -> list[Any]:
+        """Tasks that have begun or ended since."""
+        ready, _ = self._ray.wait(list(self._tasks), num_returns=1, timeout=timeout)
+        return list(ready)
+
+    def _next(self, generator: Any, task: _Task) -> Outcome | None:
+        """How a task that is ready ended; None: it began."""
+        errors = self._ray.exceptions
+        try:
+            value = self._ray.get(next(generator))
+        except errors.TaskCancelledError as error:
+            return Outcome(lost="it was killed", late=True) if task.killed else Outcome(error=error)
+        except errors.RayTaskError as error:
+            return Outcome(error=error.cause or error)
+        except errors.RayError as error:
+            return Outcome(lost=f"its process died {1 + RETRIES} times ({type(error).__name__})", late=task.killed)
+        if task.begun:
+            return Outcome(value)
+        task.begun = True
+        if task.needs.limit is not None:
+            task.killed_at = time.monotonic() + task.needs.limit
+        return None
+
+    def _kill_late(self) -> float | None:
+        """Kill tasks that do not even heed their time limit; the seconds until the next may have to be."""
+        waits = []
+        for generator, task in self._tasks.items():
+            if task.killed_at is None or task.killed:
+                continue
+            left = task.killed_at - time.monotonic()
+            if left <= 0:
+                self._ray.cancel(generator, force=True)
+                task.killed = True
+            else:
+                waits.append(left)
+        return min(waits, default=None)
+
+    def close(self) -> None:
+        try:
+            for generator in self._tasks:
+                self._ray.cancel(generator)  # in the worker a SIGINT, which a run heeds at its next boundary
+            until = time.monotonic() + GRACE + LEAVING
+            while self._tasks and (left := until - time.monotonic()) > 0:
+                for generator in self._ready(left):
+                    if self._next(generator, self._tasks[generator]) is not None:
+                        del self._tasks[generator]
+            for generator in self._tasks:
+                self._ray.cancel(generator, force=True)
+        finally:
+            self._tasks.clear()
+            self._connection.close()
+
+
+@cache
+def _remote(threads: int, gpu: bool, alone: bool) -> Any:
+    """`_task`, for Ray."""
+    ray = load()
+    return ray.remote(
+        num_cpus=threads,
+        num_gpus=int(gpu),
+        max_retries=RETRIES,
+        max_calls=int(alone),
+        num_returns="streaming",
+    )(_task)
+
+
+def _task(place: Place, work: Callable[..., Any], *args: Any) -> Iterator[Any]:
+    """Do work in a worker. First says that it begins: from then on its time counts, not while it waits for room."""
+    yield None
+    place.enter()
+    yield work(*args)

@@ -1,0 +1,138 @@
+"""The trials of one search, side by side in Ray workers. What they reach and charge is what the run itself would."""
+
+import time
+from concurrent.futures import Future
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+from pvnas_bench.errors import UsageError
+from pvnas_bench.grid.executors import Needs
+from pvnas_bench.grid.ray import RETRIES, Connection, Place
+from pvnas_bench.problem import Trained
+from pvnas_bench.run.meters import Elsewhere
+from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.search import Search
+from pvnas_bench.run.setup import Setup
+from pvnas_bench.space import Architecture
+from pvnas_bench.system import machine
+from pvnas_bench.training import process
+
+AHEAD = 2
+"""Trials submitted for each that can run at a time: a worker that is done has the next at hand."""
+
+
+class RayTrials:
+    """Trains architectures in Ray workers; a trial whose worker is lost is trained again. A context."""
+
+    def __init__(self, setup: Setup, workers: int | None = None, address: str | None = None) -> None:
+        """Make it; Ray starts when the context is entered.
+
+        Args:
+            workers: trials side by side; None: as many as there are places for.
+            address: see `Connection`.
+
+        Raises:
+            UsageError: Ray is not installed, or a search of this setup has nothing to train.
+        """
+        if setup.table is not None:
+            raise UsageError("a search on a table looks trainings up: leave --executor ray out, or --tabular")
+        if setup.device.index:
+            raise UsageError("Ray chooses among the GPUs: give --device cuda")
+        self._connection = Connection(address)
+        self._workers = workers
+        self._needs = Needs(setup.threads, setup.device.type == "cuda")
+        self._request = replace(setup.request, threads=setup.threads, device=setup.device.type)
+        self._running: dict[tuple[Architecture, int], tuple[Any, Future[Trained]]] = {}
+        self._used = Elsewhere()
+
+    def __enter__(self) -> Self:
+        workers = self._workers or max(machine.usable_cores() // self._needs.threads, 1)
+        self._connection.open(workers * self._needs.threads)
+        places = self._connection.places(self._needs)
+        if not places and self._connection.local:
+            self._connection.close()
+            raise UsageError(f"this machine has not the {self._needs.threads} CPUs of a trial: change --threads")
+        self._most = AHEAD * (self._workers or max(places, 1))
+        ray = self._connection.ray
+        self._train = ray.remote(
+            num_cpus=self._needs.threads, num_gpus=int(self._needs.gpu), max_retries=RETRIES, max_calls=0
+        )(_train)
+        self._place, self._asked = ray.put(Place()), ray.put(self._request)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.drop()
+        finally:
+            self._connection.close()
+
+    @property
+    def room(self) -> bool:
+        return len(self._running) < self._most
+
+    @property
+    def used(self) -> Elsewhere:
+        return self._used
+
+    def __contains__(self, trial: object) -> bool:
+        return trial in self._running
+
+    def submit(self, architecture: Architecture, epochs: int) -> None:
+        reference = self._train.remote(self._place, self._asked, str(architecture), epochs)
+        self._running[architecture, epochs] = reference, reference.future()
+
+    def take(self, architecture: Architecture, epochs: int) -> Trained | None:
+        _, future = self._running[architecture, epochs]
+        errors = self._connection.ray.exceptions
+        try:
+            # Not `ray.get`: a time limit that ends in there is lost, as it hears only Ctrl-C.
+            trained = future.result()
+        except errors.RayTaskError as error:
+            raise error.cause or error from None
+        except errors.RayError:
+            trained = None
+        del self._running[architecture, epochs]
+        if trained is not None:
+            used = self._used
+            self._used = Elsewhere(used.cpu_seconds + trained.cpu_seconds, max(used.memory, trained.memory))
+        return trained
+
+    def drop(self) -> None:
+        """End what nobody will ask for."""
+        for reference, _ in self._running.values():
+            self._connection.ray.cancel(reference, force=True)
+        self._running.clear()
+
+
+_opened: dict[str, Setup] = {}
+"""The setup of the search that this worker trains for: it opens the clips once."""
+
+
+def _train(place: Place, request: Request, architecture: str, epochs: int) -> Trained:
+    """Train an architecture in a worker, with a ledger of its own."""
+    key = repr((place, request))
+    if key not in _opened:
+        place.enter()
+        _opened.clear()
+        _opened[key] = Setup(request, Observer())
+        process.load_compiler()
+    setup = _opened[key]
+    begun = time.process_time()
+    with setup.configured():
+        search = Search(setup, Observer())
+        problem, ledger = search.problem, search.ledger
+        ledger.budget = float("inf")  # the run has seen that it fits
+        found = problem.evaluate(setup.space.parse(architecture), epochs)
+    return Trained(
+        found.top1,
+        found.loss,
+        found.curve,
+        ledger.macs,
+        ledger.samples,
+        dict(problem.failures),
+        time.process_time() - begun,
+        process.peak_memory(setup.device),
+    )

@@ -1,0 +1,269 @@
+"""Building a table: every architecture of a space trained from scratch, in worker processes of one thread each.
+
+Architectures are trained in a random order that is always the same, so that a table that is not complete is a uniform
+sample of its space. Only this process writes; what a worker finished is on the disk before anything else happens.
+"""
+
+import math
+import multiprocessing
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import pvnas_bench
+from pvnas_bench import registry, seeding
+from pvnas_bench.errors import UsageError
+from pvnas_bench.ledger import Ledger
+from pvnas_bench.network.cost import CostModel
+from pvnas_bench.network.standalone import Network
+from pvnas_bench.problem import evaluation_seed, in_mixed_order
+from pvnas_bench.protocol import get_protocol
+from pvnas_bench.run.final import latency
+from pvnas_bench.run.request import Observer
+from pvnas_bench.run.setup import data_entry, open_clips, protocol_entry, search_view
+from pvnas_bench.space import Architecture, BlockSpace
+from pvnas_bench.system import machine
+from pvnas_bench.system.workers import begin
+from pvnas_bench.table import journal
+from pvnas_bench.table.schema import About, Session, SpaceIdentity, Training
+from pvnas_bench.table.store import Files
+from pvnas_bench.training import process
+from pvnas_bench.training.train import Clock, OutOfMemory, Scores, TrainingDiverged, Workbench, test, train
+from pvnas_bench.video import FrameOrder
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained, in the words of the command line.
+
+    Attributes:
+        dataset: a name, a folder or a manifest.
+        cache: of decoded clips; None: the user's.
+    """
+
+    space: str
+    dataset: str
+    protocol: str
+    cache: Path | None = None
+
+
+class Trainer:
+    """Trains architectures by a recipe, on this process's CPU and one thread."""
+
+    def __init__(self, recipe: Recipe, observer: Observer | None = None) -> None:
+        """Open the clips, and decode them first where that has not been done.
+
+        Raises:
+            UsageError: the recipe names something that does not exist, or a space whose networks do not see clips.
+        """
+        space = registry.get_space(recipe.space)
+        if not isinstance(space, BlockSpace):
+            raise UsageError(f"a table is of networks that see clips, and those of {space.name} see features")
+        self.space = space
+        self.protocol = get_protocol(recipe.protocol)
+        self.store = open_clips(recipe.dataset, self.protocol, recipe.cache, observer or Observer())
+        self.costs = CostModel(self.space, len(self.store.classes))
+        self._visible, splits = search_view(self.store, self.protocol)
+        self._splits = in_mixed_order(splits)
+        self._held_out = np.concatenate([self.store.indices("val"), self.store.indices("test")])
+
+    @property
+    def about(self) -> About:
+        """What all trainings of this recipe have in common."""
+        space = self.space
+        identity = SpaceIdentity(
+            name=space.name, version=space.version, fingerprint=space.fingerprint, architectures=space.size
+        )
+        return About(
+            space=identity,
+            data=data_entry(self.store),
+            clips={**{split: len(indices) for split, indices in self._splits.items()}, "test": len(self._held_out)},
+            protocol=protocol_entry(self.protocol),
+        )
+
+    def __call__(self, string: str, seed: int) -> Training:
+        """Train an architecture, validate it after each epoch, test it, and time it.
+
+        It is tested on the val and test splits together: nothing is chosen on either, and clips of more subjects tell
+        architectures apart with less noise.
+
+        The same training, to the last bit on the same machine, as `problem.evaluate` makes in a run of this seed.
+        """
+        with process.configured(1, deterministic=True):
+            return self._train(self.space.parse(string), seed)
+
+    def _train(self, architecture: Architecture, seed: int) -> Training:
+        device, epochs, cost = torch.device("cpu"), self.protocol.epochs, self.costs(architecture)
+        search = Workbench(self._visible, self.protocol, device, Ledger(1), Clock())
+        whole = Workbench(self.store, self.protocol, device, Ledger(1), Clock())
+        derived = evaluation_seed(seed, architecture, epochs)
+        with seeding.torch_seeded(derived, "init"):
+            network = Network(self.space.spec(architecture), len(self.store.classes))
+        validated: list[Scores] = []
+        validating: list[float] = []
+
+        def validate(_: int) -> None:
+            start = time.process_time()
+            validated.append(test(network, 0, search, self._splits["val"]))
+            validating.append(time.process_time() - start)
+
+        start = time.process_time()
+        try:
+            curve = train(
+                network, cost.macs, search, self._splits["train"], epochs=epochs, seed=derived, progress=validate
+            )
+        except TrainingDiverged:
+            nothing = Scores(0.0, 0.0, 0.0, math.inf, np.zeros((0, 0), np.int64))
+            curve, validated, tested = [{"train_loss": math.inf}] * epochs, [nothing] * epochs, nothing
+        else:
+            tested = test(network, 0, whole, self._held_out)
+        seconds = time.process_time() - start
+        orders: dict[FrameOrder, float] = {
+            order: test(network, 0, whole, self._held_out, order).top1 if math.isfinite(tested.loss) else 0.0
+            for order in ("reversed", "shuffled")
+        }
+        views = len(self.protocol.test_views)
+        return Training(
+            architecture=str(architecture),
+            seed=seed,
+            session=0,
+            macs=cost.macs,
+            parameters=cost.parameters,
+            training_macs=search.ledger.macs + cost.macs * views * len(self._splits["val"]),
+            seconds=seconds - sum(validating[:-1]),
+            latency_ms=1e3 * latency(network, device),
+            train_loss=tuple(float(np.float32(row["train_loss"])) for row in curve),
+            val_top1=tuple(scores.top1 for scores in validated),
+            val_loss=tuple(scores.loss for scores in validated),
+            test_top1=tested.top1,
+            test_top5=tested.top5,
+            test_mean_class=tested.mean_class,
+            test_loss=tested.loss,
+            test_top1_reversed=orders["reversed"],
+            test_top1_shuffled=orders["shuffled"],
+        )
+
+
+def random_order(space: BlockSpace) -> list[str]:
+    """Every network once, in a random order that is the same on every machine.
+
+    Of the architectures that build one network only the canonical one is trained.
+    """
+    every = list(space.enumerate())
+    order = seeding.generator(0, "order of a table", space.fingerprint).permutation(len(every))
+    return [str(every[i]) for i in order if space.canonical(every[i]) == every[i]]
+
+
+def session() -> Session:
+    """This process, as the maker of trainings."""
+    return Session(
+        created=datetime.now(UTC),
+        pvnas_bench=pvnas_bench.__version__,
+        commit=machine.commit(),
+        python=sys.version.split()[0],
+        libraries=machine.libraries(),
+        hardware=process.hardware(torch.device("cpu")),
+    )
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a build is.
+
+    Attributes:
+        path: of the table's file, which is there when the build is done.
+        done: trainings that this build has finished.
+        asked: trainings that this build has to make.
+        known: trainings that had been finished before.
+        last: the training that was finished just now; None at the start.
+    """
+
+    path: Path
+    done: int
+    asked: int
+    known: int
+    last: Training | None = None
+
+
+def build(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    seeds: Sequence[int] = (0,),
+    sample: int | None = None,
+    workers: int = 1,
+    observer: Observer | None = None,
+) -> Iterator[Progress]:
+    """Train what the table in a folder lacks, all architectures of a seed before the next seed.
+
+    A build that is interrupted or killed goes on where it was when it is started again.
+
+    Args:
+        sample: only so many architectures, the first of the random order; None: all.
+
+    Yields:
+        how far the build is, at the start and after each training.
+
+    Raises:
+        UsageError: the recipe names something that does not exist; the folder holds a table of another recipe; another
+            process builds it.
+        UsageError: a worker process died, or has not enough memory for an architecture.
+    """
+    trainer = Trainer(recipe, observer)
+    about = trainer.about
+    files = Files(folder, about.stem)
+    order = random_order(trainer.space)[:sample]
+    with journal.opened(files.journal) as entries:
+        content = files.read()
+        if content.about is not None and content.about.recipe != about.recipe:
+            raise UsageError(f"{folder} holds a table {about.stem} of another recipe: choose another --tables")
+        known = {training.key for training in content.trainings}
+        asked = [(string, seed) for seed in seeds for string in order if (string, seed) not in known]
+        yield Progress(files.parquet, 0, len(asked), len(known))
+        if asked:
+            begun = journal.read(files.journal)
+            if begun.about is None:
+                entries.append(about)
+            entries.append(session())
+            for done, training in enumerate(_trained(recipe, asked, workers), 1):
+                training = training._replace(session=len(begun.sessions))
+                entries.append(training)
+                yield Progress(files.parquet, done, len(asked), len(known), training)
+        files.compact()
+
+
+def _trained(recipe: Recipe, asked: Sequence[tuple[str, int]], workers: int) -> Iterator[Training]:
+    """Each training as it is finished."""
+    spawn = multiprocessing.get_context("spawn")  # a fork of a process that has used torch may hang
+    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=begin)
+    waiting: set[Future[Training]] = set()
+    try:
+        waiting = {pool.submit(_work, recipe, string, seed) for string, seed in asked}
+        for future in as_completed(waiting):
+            waiting.discard(future)
+            yield future.result()
+    except BrokenProcessPool:
+        raise UsageError("a worker process died: start the same build again, with fewer --workers") from None
+    except OutOfMemory as error:
+        raise UsageError(f"{error}: start the same build again, with fewer --workers") from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _work(recipe: Recipe, string: str, seed: int) -> Training:
+    return _opened(recipe)(string, seed)
+
+
+@lru_cache(maxsize=1)
+def _opened(recipe: Recipe) -> Trainer:
+    """A worker opens the clips once."""
+    return Trainer(recipe)

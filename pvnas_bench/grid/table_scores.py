@@ -1,0 +1,43 @@
+"""Scores of untrained networks for every architecture of a table, by the strategies that search with such a score."""
+
+from pathlib import Path
+
+from pvnas_bench import registry, seeding
+from pvnas_bench.methods.zero_cost import ZeroCost
+from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.search import Search
+from pvnas_bench.run.setup import Setup
+from pvnas_bench.table.table import Table
+from pvnas_bench.training import process
+
+BUDGET = 1e6
+"""Reference trainings, so that the scores of a whole space fit in."""
+
+
+def score_all(table: Table, space: str, dataset: str, tables: Path | None) -> dict[str, list[float]]:
+    """Of each zero-cost strategy the scores of a table's architectures, in their order.
+
+    Raises:
+        UsageError: a score needs clips that are not where the data set is said to be.
+    """
+    found: dict[str, list[float]] = {}
+    for kind in registry.all_strategies():
+        if issubclass(kind, ZeroCost):
+            request = Request(
+                kind.info.name,
+                space=space,
+                dataset=dataset,
+                tabular=True,
+                tables=tables,
+                partial=True,
+                budget=BUDGET,
+                threads=1,
+            )
+            search = Search(Setup(request, Observer()), Observer())
+            with process.configured(1, deterministic=True), seeding.torch_seeded(0, "scores"):
+                search.strategy.setup(search.problem)
+                assert isinstance(search.strategy, ZeroCost)
+                found[kind.info.name] = [
+                    search.strategy.score(search.problem.space.parse(a)) for a in table.architectures
+                ]
+    return found

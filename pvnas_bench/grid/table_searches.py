@@ -1,0 +1,76 @@
+"""Searches on tables, many in a process: one takes less time than a process takes to start, or a file to write.
+
+The seeds of a request are searched in batches; the records of a batch are appended to the one file of the request, a
+line each, and are on the disk before the batch counts. A process that is killed loses the batch it is at, and may leave
+half a line, which the next one that appends cuts off.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pvnas_bench import records
+from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.runner import Run
+from pvnas_bench.run.setup import Setup
+from pvnas_bench.system.files import Appended
+from pvnas_bench.system.leases import claimed
+
+PATIENCE = 600.0
+"""Seconds to wait for other processes that append; each takes a few milliseconds."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended: as its record tells, or refused, which has none."""
+
+    status: records.Status | Literal["refused"]
+    note: str
+    top1: float | None = None
+    """Of the test, the mean over retrainings."""
+    seconds: float | None = None
+    """Of the search."""
+
+    @classmethod
+    def of(cls, record: records.Record | records.Summary) -> "Ended":
+        trained = record.outcome.trained if record.outcome else ()
+        top1 = sum(t.test_top1 for t in trained) / len(trained) if trained else None
+        return cls(record.status, record.error or "", top1, record.search.wall_seconds)
+
+
+def search_all(request: Request, seeds: Sequence[int]) -> list[Ended]:
+    """Search on a table with each seed and append the records to the request's file.
+
+    Returns:
+        how each search ended.
+
+    Raises:
+        UsageError: the request cannot work, whatever its seed.
+        OSError: the file cannot be written; the seeds have no record.
+    """
+    setup = Setup(request, Observer())
+    ended, lines = [], []
+    for seed in seeds:
+        try:
+            record = Run(setup.at(seed)).record()
+        except Exception as error:  # the other seeds can run all the same
+            ended.append(Ended("refused", f"{type(error).__name__}: {error}"))
+        else:
+            lines.append(record.model_dump_json().encode() + b"\n")
+            ended.append(Ended.of(record))
+    append(setup.lines, lines)
+    return ended
+
+
+def append(path: Path, lines: Sequence[bytes]) -> None:
+    """Append whole lines to a file; they are on the disk when this returns. Processes that append take turns."""
+    if not lines:
+        return
+    with claimed(path, patience=PATIENCE):
+        file = Appended(path)
+        try:
+            file.cut_half_line()
+            file.append(b"".join(lines))
+        finally:
+            file.close()

@@ -1,0 +1,99 @@
+"""Verifying a table: some of its trainings made again, here."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pvnas_bench import seeding
+from pvnas_bench.boards.table_lessons import noise
+from pvnas_bench.errors import UsageError
+from pvnas_bench.grid.table_build import Recipe, Trainer
+from pvnas_bench.run.request import Observer
+from pvnas_bench.table.schema import Training
+from pvnas_bench.table.table import Table
+
+ERROR = 0.001
+"""Probability that a table which is right fails."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A training as the table tells it, and made again."""
+
+    told: Training
+    again: Training
+
+    @property
+    def difference(self) -> float:
+        """In test top-1."""
+        return self.again.test_top1 - self.told.test_top1
+
+    @property
+    def equal(self) -> bool:
+        """Whether every measurement of accuracy and loss is the same to the last bit."""
+        measured = ("train_loss", "val_top1", "val_loss", "test_top1", "test_loss")
+        return all(
+            np.array_equal(np.float32(getattr(self.told, name)), np.float32(getattr(self.again, name)))
+            for name in measured
+        )
+
+
+def pairs(
+    table: Table, space: str, dataset: str, sample: int, seed: int, observer: Observer | None = None
+) -> Iterator[Pair]:
+    """Train random architectures of a table again, each with a seed that the table has of it.
+
+    Args:
+        space, dataset: as they were named to build the table.
+        seed: of the choice.
+
+    Raises:
+        UsageError: the table is of another recipe than the space, data set and protocol are now.
+    """
+    trainer = Trainer(Recipe(space, dataset, table.about.protocol.name), observer)
+    if trainer.about.recipe != table.about.recipe:
+        raise UsageError(f"the table {table.about.stem} is of another recipe than {space} and {dataset} are now")
+    rng = seeding.generator(seed, "verify")
+    for i in rng.permutation(len(table))[:sample]:
+        trainings = table.trainings(table.architectures[i])
+        told = trainings[int(rng.integers(len(trainings)))]
+        yield Pair(told, trainer(told.architecture, told.seed))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether repeated trainings agree with a table, in words too."""
+
+    agrees: bool
+    words: str
+
+
+def judge(table: Table, found: Sequence[Pair]) -> Verdict:
+    """Compare the mean square difference with what two different seeds would give: 2σ² (chi-square, one-sided).
+
+    On the machine that built the table the same seed gives the same result; on another one rounding differs, and a
+    training drifts apart as if it had another seed.
+
+    Raises:
+        UsageError: fewer than three architectures have two seeds, so that σ is not known.
+    """
+    from scipy.stats import chi2
+
+    known = noise(table.matrix("test_top1"))
+    if known is None:
+        raise UsageError(
+            f"the table {table.about.stem} has not enough architectures with two seeds to tell the spread of a "
+            "training: build some with `table build --sample 20 --seed 1`"
+        )
+    sigma = known.seed_deviation
+    differences = np.array([pair.difference for pair in found])
+    limit = math.sqrt(2 * sigma**2 * chi2.ppf(1 - ERROR, len(found)) / len(found))
+    root = float(np.sqrt((differences**2).mean()))
+    equal = sum(pair.equal for pair in found)
+    return Verdict(
+        root <= limit,
+        f"{'agrees' if root <= limit else 'DISAGREES'}: root mean square difference {root:.2%} over {len(found)} "
+        f"trainings, {limit:.2%} allowed for seeds that differ by {sigma:.2%}; {equal} equal to the last bit",
+    )

@@ -1,0 +1,230 @@
+"""Categorical distributions over architectures: the learnt state of gradient-based strategies."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pvnas_bench.methods.knapsack import Scores, best_under_cap, decision_scores
+from pvnas_bench.network.cost import Candidate, CostModel, candidates
+from pvnas_bench.space import INACTIVE, Architecture, BlockSpace, SearchSpace
+
+
+def mean_entropy(probabilities: Mapping[str, Tensor]) -> float:
+    """Mean over decisions of the entropy as a fraction of the uniform one's."""
+    shares = [
+        float(torch.special.entr(p.detach()).sum()) / float(np.log(len(p)))
+        for p in probabilities.values()
+        if len(p) > 1
+    ]
+    return float(np.mean(shares))
+
+
+class FactorisedDistribution(nn.Module):
+    """P(A) = product over the decisions that exist of softmax(logits); uniform per decision at the start."""
+
+    def __init__(self, space: SearchSpace, device: torch.device | str = "cpu") -> None:
+        super().__init__()
+        self.space = space
+        self.logits = nn.ParameterList(
+            nn.Parameter(torch.zeros(len(decision.options), device=device)) for decision in space.decisions
+        )
+        self._rows: tuple[Tensor, ...] = tuple(self.logits)  # a ParameterList is slow to go through
+        counts = np.array([len(row) for row in self._rows])
+        columns = np.arange(counts.max())
+        self._exists_at = columns < counts[:, None]
+        starts = counts.cumsum() - counts
+        places = np.where(self._exists_at, starts[:, None] + columns, counts.sum())
+        self._places = torch.from_numpy(places).to(device)
+
+    def logit(self, decision: str) -> Tensor:
+        """The logits (options,) of one decision."""
+        return self._rows[self.space.position(decision)]
+
+    def log_probabilities(self) -> dict[str, Tensor]:
+        """By decision, the log-probability of each option given that the decision exists."""
+        return {d.name: row.log_softmax(0) for d, row in zip(self.space.decisions, self._rows, strict=True)}
+
+    def probabilities(self) -> dict[str, Tensor]:
+        """By decision, the probability of each option given that the decision exists."""
+        return {name: value.exp() for name, value in self.log_probabilities().items()}
+
+    def log_table(self) -> Tensor:
+        """`log_probabilities` in one tensor, (decisions, most options), -inf where a decision has fewer."""
+        return self._table().log_softmax(1)
+
+    def _table(self) -> Tensor:
+        return torch.cat([*self._rows, self._rows[0].new_full((1,), -torch.inf)])[self._places]
+
+    @torch.no_grad()
+    def sample(self, generator: torch.Generator, added: Tensor | None = None) -> Architecture:
+        """A random architecture.
+
+        Args:
+            added: (decisions, most options) to the logits.
+        """
+        table = self._table().double().cpu()
+        logits = (table if added is None else table + added).numpy()
+        draws = torch.rand(len(self._rows), generator=generator, dtype=torch.float64).numpy()
+        cumulative = np.exp(logits - logits.max(1, keepdims=True)).cumsum(1)
+        passed = cumulative <= (draws * cumulative[:, -1])[:, None]
+        return self.space.architecture((passed & self._exists_at).sum(1).tolist())
+
+    def log_prob(self, architecture: Architecture) -> Tensor:
+        """log P(A), differentiable."""
+        terms = [
+            logit.log_softmax(0)[choice]
+            for logit, choice in zip(self.logits, architecture.choices, strict=True)
+            if choice != INACTIVE
+        ]
+        return torch.stack(terms).sum()
+
+    def entropy(self) -> Tensor:
+        """H(A) in nats, exact: the sum over decisions of P(decision exists) times its entropy."""
+        probabilities = [logit.softmax(0) for logit in self.logits]
+        exists: list[Tensor] = []
+        total: Tensor = probabilities[0].new_zeros(())
+        for i, p in enumerate(probabilities):
+            exists.append(self._exists(i, exists, probabilities))
+            total = total + exists[i] * torch.special.entr(p).sum()
+        return total
+
+    def _exists(self, i: int, exists: Sequence[Tensor], probabilities: Sequence[Tensor]) -> Tensor:
+        parent, options = self.space.condition(i)
+        if parent == INACTIVE:
+            return probabilities[i].new_ones(())
+        return exists[parent] * probabilities[parent][sorted(options)].sum()
+
+    @torch.no_grad()
+    def mean_entropy(self) -> float:
+        """Mean over decisions of the entropy as a fraction of the uniform one's: 1 at the start, 0 at the end."""
+        return mean_entropy(self.probabilities())
+
+    @torch.no_grad()
+    def best(self, costs: CostModel, cap: int) -> Architecture:
+        """Each decision's most probable option; if that is above the cap, what is under it and gives up least.
+
+        What a choice gives up is log p(most probable option) - log p(its option), summed over its decisions.
+        """
+        mode = self.space.architecture([int(logit.argmax()) for logit in self.logits])
+        if costs(mode).macs <= cap:
+            return mode
+        scores = {name: (lp - lp.max()).double().cpu().numpy() for name, lp in self.log_probabilities().items()}
+        return best_under_cap(costs, cap, decision_scores(costs, scores))
+
+
+class JointDistribution(nn.Module):
+    """P(A) = product over the input's decisions, and over the slots that exist, of softmax(logits).
+
+    A slot has one probability for each of its candidates (operator, expansion, SE), so that these may depend on each
+    other (PARSEC; the fine phase of FP-NAS). Frames, size and depths stay independent. Uniform per decision at the
+    start, which is not uniform over candidates: skip is one candidate, any other operator several.
+    """
+
+    def __init__(self, space: BlockSpace, device: torch.device | str = "cpu") -> None:
+        super().__init__()
+        self.space = space
+        self.input = list(space.groups["input"])
+        self.candidates: list[list[Candidate]] = [
+            [choice for choice, _ in candidates(space, slot) if choice[0] != INACTIVE] for slot in space.slots
+        ]
+        self.input_logits = nn.ParameterList(
+            nn.Parameter(torch.zeros(len(space.decisions[i].options), device=device)) for i in self.input
+        )
+        self.slot_logits = nn.ParameterList(
+            nn.Parameter(torch.zeros(len(choices), device=device)) for choices in self.candidates
+        )
+        self.take(FactorisedDistribution(space, device))
+
+    @torch.no_grad()
+    def take(self, factorised: FactorisedDistribution) -> None:
+        """Become the same distribution: the outer product over each slot's decisions (FP-NAS, coarse to fine)."""
+        log_p = factorised.log_probabilities()
+        for i, logit in zip(self.input, self.input_logits, strict=True):
+            logit.copy_(log_p[self.space.decisions[i].name])
+        for slot, choices, logit in zip(self.space.slots, self.candidates, self.slot_logits, strict=True):
+            parts = [log_p[f"{kind}.{slot.name}"] for kind in ("operator", "expansion", "se")]
+            for c, choice in enumerate(choices):
+                logit[c] = sum(float(part[o]) for part, o in zip(parts, choice, strict=True) if o != INACTIVE)
+
+    @torch.no_grad()
+    def sample(self, generator: torch.Generator) -> Architecture:
+        """A random architecture."""
+        drawn = [
+            int(torch.multinomial(logit.softmax(0).cpu(), 1, generator=generator))
+            for logit in [*self.input_logits, *self.slot_logits]
+        ]
+        choices = drawn[: len(self.input)]
+        for options, picked in zip(self.candidates, drawn[len(self.input) :], strict=True):
+            choices += [max(choice, 0) for choice in options[picked]]
+        return self.space.architecture(choices)
+
+    def log_prob(self, architecture: Architecture) -> Tensor:
+        """log P(A), differentiable."""
+        terms = [
+            logit.log_softmax(0)[architecture.choices[i]]
+            for i, logit in zip(self.input, self.input_logits, strict=True)
+        ]
+        for slot, options, logit in zip(self.space.slots, self.candidates, self.slot_logits, strict=True):
+            o, e, a = (architecture.choices[i] for i in self.space.groups[slot.name])
+            if o != INACTIVE:
+                terms.append(logit.log_softmax(0)[options.index((o, e, a))])
+        return torch.stack(terms).sum()
+
+    def entropy(self) -> Tensor:
+        """H(A) in nats, exact: the input's entropies, and each slot's times the probability that it exists."""
+        inputs = {self.space.decisions[i].name: p for i, p in zip(self.input, self._softmax(), strict=True)}
+        total = torch.stack([torch.special.entr(p).sum() for p in inputs.values()]).sum()
+        for slot, logit in zip(self.space.slots, self.slot_logits, strict=True):
+            depths = self.space.stages[slot.stage - 1].depths
+            deep = [i for i, depth in enumerate(depths) if depth >= slot.index]
+            total = total + inputs[f"depth.{slot.stage}"][deep].sum() * torch.special.entr(logit.softmax(0)).sum()
+        return total
+
+    def _softmax(self) -> list[Tensor]:
+        return [logit.softmax(0) for logit in self.input_logits]
+
+    @torch.no_grad()
+    def probabilities(self) -> dict[str, Tensor]:
+        """By decision, the marginal probability of each option given that the decision exists."""
+        found = {self.space.decisions[i].name: p for i, p in zip(self.input, self._softmax(), strict=True)}
+        for slot, options, logit in zip(self.space.slots, self.candidates, self.slot_logits, strict=True):
+            p = logit.softmax(0)
+            for kind, i in zip(range(3), self.space.groups[slot.name], strict=True):
+                marginal = p.new_zeros(len(self.space.decisions[i].options))
+                for choice, share in zip(options, p, strict=True):
+                    if choice[kind] != INACTIVE:
+                        marginal[choice[kind]] += share
+                found[self.space.decisions[i].name] = marginal / marginal.sum().clamp_min(torch.finfo(p.dtype).tiny)
+        return found
+
+    def mean_entropy(self) -> float:
+        """Mean over decisions of the marginal's entropy as a fraction of the uniform one's."""
+        return mean_entropy(self.probabilities())
+
+    @torch.no_grad()
+    def best(self, costs: CostModel, cap: int) -> Architecture:
+        """The most probable architecture under the cap, as in `FactorisedDistribution.best`.
+
+        Of a slot the operator is compared first, by its marginal, then what it is used with: else the one candidate
+        that skip is would win over operators that share theirs among several.
+        """
+        inputs = {
+            self.space.decisions[i].name: (logit - logit.max()).double().cpu().numpy()
+            for i, logit in zip(self.input, self.input_logits, strict=True)
+        }
+        slots = []
+        for options, logit in zip(self.candidates, self.slot_logits, strict=True):
+            log_p = logit.double().log_softmax(0)
+            operators = [choice[0] for choice in options]
+            members = {o: log_p[[i for i, other in enumerate(operators) if other == o]] for o in set(operators)}
+            top = max(float(member.logsumexp(0)) for member in members.values())
+            slots.append(
+                {
+                    choice: float(members[choice[0]].logsumexp(0)) - top + float(lp - members[choice[0]].max())
+                    for choice, lp in zip(options, log_p, strict=True)
+                }
+            )
+        depths = tuple(inputs[f"depth.{s}"] for s in range(1, len(self.space.stages) + 1))
+        return best_under_cap(costs, cap, Scores(inputs["frames"], inputs["size"], depths, tuple(slots)))

@@ -1,9 +1,0 @@
-"""Plots of records: figures that are readable in grey and by the colour-blind, as PNG and SVG.
-
-`KINDS` names the plots; `plot` draws one kind for every board that it fits and writes the files. The same records
-always give the same bytes with the same versions of matplotlib and its fonts. Never imports torch.
-"""
-
-from pvnas_bench.plots._files import FORMATS, KINDS, Drawn, Kind, plot
-
-__all__ = ["FORMATS", "KINDS", "Drawn", "Kind", "plot"]

@@ -1,6 +1,0 @@
-"""One self-contained HTML page of results: leaderboards, curves and every run's record. Never imports torch."""
-
-from pvnas_bench.report._clips import Thumbnail, thumbnail
-from pvnas_bench.report._page import Clips, render, write
-
-__all__ = ["Clips", "Thumbnail", "render", "thumbnail", "write"]

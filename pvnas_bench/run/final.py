@@ -1,0 +1,160 @@
+"""The final phase of a run: the architecture found is retrained, tested once, and measured."""
+
+import math
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import torch
+
+from pvnas_bench import records, seeding
+from pvnas_bench.ledger import Ledger
+from pvnas_bench.network.backbone import frame_cost
+from pvnas_bench.network.cost import Cost
+from pvnas_bench.network.families import build, layers
+from pvnas_bench.network.standalone import Classifier
+from pvnas_bench.run.checkpoints import Checkpoints, State
+from pvnas_bench.run.meters import Phase
+from pvnas_bench.run.request import Observer
+from pvnas_bench.run.search import Search
+from pvnas_bench.run.setup import Setup
+from pvnas_bench.run.time_controls import time_controls
+from pvnas_bench.space import Architecture, Backbone
+from pvnas_bench.training.train import Clock, TrainingDiverged, Workbench, test, train
+
+LATENCY_PASSES, LATENCY_WARMUP = 20, 5
+
+
+class Final:
+    """Retraining on the whole train split and the one look at the test split."""
+
+    def __init__(self, setup: Setup, observer: Observer, checkpoints: Checkpoints) -> None:
+        self._setup, self._observer, self._checkpoints = setup, observer, checkpoints
+        self.controls: dict[str, Any] = {}
+        """What the record says of the first network trained, beside its test."""
+
+    def __call__(self, search: Search, *, retrain: bool, state: State | None = None) -> records.Outcome:
+        """Train and test what a search found; without retraining, only describe it.
+
+        Args:
+            state: what a checkpoint kept of this phase, to go on from.
+
+        Raises:
+            TrainingFailed: a final training diverged, or does not fit into the memory.
+        """
+        setup = self._setup
+        architecture = search.incumbent
+        assert architecture is not None
+        cost = setup.costs(architecture)
+        ledger, clock, start = Ledger(setup.reference_training), Clock(), Phase.begin()
+        self._observer.timed(clock)
+        full = Workbench(setup.store, setup.protocol, setup.device, ledger, clock, setup.world)
+        trained: list[records.Trained] = []
+        under_way: State | None = None
+        if state is not None:
+            trained = [records.Trained.model_validate(one) for one in state["trained"]]
+            ledger.macs, ledger.samples = state["ledger"]
+            clock.seconds.update(state["clock"])
+            start, self.controls, under_way = Phase.resumed(state["phase"]), state["controls"], state["under_way"]
+        searched = search.ended()
+
+        def boundary(training: Callable[[], State]) -> None:
+            self._checkpoints.boundary(
+                lambda: {
+                    "search": searched,
+                    "final": {
+                        "trained": [one.model_dump(mode="json") for one in trained],
+                        "ledger": [ledger.macs, ledger.samples],
+                        "clock": dict(clock.seconds),
+                        "phase": start.state(setup.device),
+                        "controls": self.controls,
+                        "under_way": training(),
+                    },
+                }
+            )
+
+        for retraining in range(len(trained), setup.protocol.retrainings if retrain else 0):
+            trained.append(self._retrain(full, architecture, retraining, under_way, boundary))
+            under_way = None
+        network = build(setup.space, architecture, len(setup.store.classes)).to(setup.device)
+        return records.Outcome(
+            architecture=str(architecture),
+            macs=cost.macs,
+            parameters=cost.parameters,
+            latency_ms=latency(network, setup.device) * 1e3 if setup.world.first else 0.0,
+            front=tuple(map(str, search.front)),
+            network=tuple(vars(layer) for layer in layers(setup.space, architecture, len(setup.store.classes))),
+            trained=tuple(trained),
+            cost=start.cost(ledger, clock, setup.device),
+        )
+
+    def _retrain(
+        self,
+        bench: Workbench,
+        architecture: Architecture,
+        retraining: int,
+        state: State | None,
+        boundary: Callable[[Callable[[], State]], None],
+    ) -> records.Trained:
+        """Train on the whole train split with a seed of its own, and touch the test split, once."""
+        setup = self._setup
+        cost = setup.costs(architecture)
+        seed = seeding.derive(setup.request.seed, "retraining", retraining)
+
+        def progress(epoch: int) -> None:
+            protocol = setup.protocol
+            self._observer.training(str(architecture), retraining + 1, protocol.retrainings, epoch, protocol.epochs)
+
+        progress(0 if state is None else len(state["curve"]))
+        with seeding.torch_seeded(seed, "init"):
+            network = build(setup.space, architecture, len(setup.store.classes)).to(setup.device)
+        curve = train(
+            network,
+            cost.macs,
+            bench,
+            setup.store.indices("train"),
+            epochs=setup.protocol.epochs,
+            seed=seed,
+            validation=setup.store.indices("val"),
+            progress=progress,
+            state=state,
+            boundary=boundary,
+        )
+        scores = test(network, cost.macs, bench, setup.store.indices("test"))
+        if not math.isfinite(scores.loss):
+            raise TrainingDiverged(f"the loss on the test split is {scores.loss:g}")
+        if setup.space.backbone is not None and retraining == 0:
+            shares = parameter_shares(setup.space.backbone, cost)
+            self.controls = {**shares, **time_controls(network, cost.macs, bench, setup.store.indices("test"))}
+        return records.Trained(
+            seed=retraining,
+            test_top1=scores.top1,
+            test_top5=scores.top5,
+            test_mean_class=scores.mean_class,
+            test_loss=scores.loss,
+            confusion=tuple(tuple(int(n) for n in row) for row in scores.confusion),
+            curve=tuple(curve),
+        )
+
+
+def parameter_shares(backbone: Backbone, temporal: Cost) -> dict[str, Any]:
+    """How the parameters divide between a frozen backbone and what is trained on its features."""
+    frozen = frame_cost(backbone).parameters
+    share = temporal.parameters / (frozen + temporal.parameters)
+    return {"parameters": {"backbone": frozen, "temporal": temporal.parameters, "temporal_share": share}}
+
+
+def latency(network: Classifier, device: torch.device) -> float:
+    """Median seconds of one clip's forward pass through a stand-alone network."""
+    network.eval()
+    clip = network.blank(device)
+    times = []
+    with torch.no_grad():
+        for _ in range(LATENCY_WARMUP + LATENCY_PASSES):
+            start = time.perf_counter()
+            network(clip)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            times.append(time.perf_counter() - start)
+    return median(times[LATENCY_WARMUP:])

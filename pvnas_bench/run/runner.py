@@ -1,0 +1,223 @@
+"""The runner: one search, one final training, one record."""
+
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pvnas_bench
+from pvnas_bench import records, seeding
+from pvnas_bench.errors import UsageError
+from pvnas_bench.network.families import workloads
+from pvnas_bench.network.workloads import convolution_pass
+from pvnas_bench.run import yardstick
+from pvnas_bench.run.checkpoints import Checkpoints
+from pvnas_bench.run.final import Final
+from pvnas_bench.run.rank_correlation import ranking
+from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.search import OtherProcesses, Search
+from pvnas_bench.run.setup import Setup, protocol_entry
+from pvnas_bench.run.tabular import TabularFinal
+from pvnas_bench.system import files, machine, signals
+from pvnas_bench.system.leases import claimed
+from pvnas_bench.system.signals import Stop, TimedOut
+from pvnas_bench.training import distributed, process
+from pvnas_bench.training.train import TrainingFailed
+
+__all__ = ["Observer", "Request", "Run", "run"]
+
+
+class Run:
+    """One run, from request to record. Everything that a user can get wrong is found out by the constructor."""
+
+    def __init__(
+        self, request: Request | Setup, observer: Observer | None = None, world: distributed.World = distributed.ALONE
+    ) -> None:
+        """Resolve every name, prepare the clips, and check that a search is possible.
+
+        Args:
+            request: or what it stands for, where that is known.
+            world: the processes that make the run together, each with the same request.
+
+        Raises:
+            UsageError: something asked for does not exist or cannot work; nothing was written to the results.
+            RankLost: a process has ended.
+        """
+        self.observer = observer or Observer()
+        with world.in_turn():
+            self.setup = request if isinstance(request, Setup) else Setup(request, self.observer, world)
+
+    def __call__(self, *, trials: OtherProcesses | None = None, patience: float = 0.0) -> tuple[records.Record, Path]:
+        """Search, train and test what was found, and write the record.
+
+        A strategy that raises, an incumbent that is invalid, the end of the time and an interruption end in a record
+        that says so. After the last two its checkpoint stays, and the same request goes on from it. Of several
+        processes the first writes, and watches the time; one that is lost interrupts the others.
+
+        Args:
+            trials: other processes that train what a search asks for side by side; the results are the same.
+            patience: seconds to wait for another process that makes the same run.
+
+        Raises:
+            UsageError: the budget is too small for one step of the strategy; another process makes the same run; the
+                record cannot be written.
+            RankLost: a process has ended before the search began.
+        """
+        setup = self.setup
+        if not setup.world.first:
+            with signals.heeded() as stop, setup.configured():
+                return self._run(Checkpoints(setup, None, stop, self.observer)), setup.path
+        with claimed(setup.path, patience=patience) as claim, signals.heeded(setup.request.timeout) as stop:
+            checkpoints = Checkpoints(setup, claim, stop, self.observer)
+            with setup.configured():
+                record = self._run(checkpoints, trials)
+            claim.check()
+            self._save(record, checkpoints)
+            if record.status in ("ok", "failed"):
+                checkpoints.clear()
+                files.remove_leftovers(setup.path)
+        return record, setup.path
+
+    def record(self) -> records.Record:
+        """As a call, of a search on a table; nothing is written, and nothing to go on from."""
+        with self.setup.configured():
+            return self._run(None)
+
+    def lost(self, status: records.Status, error: str) -> None:
+        """Write the record of a run whose process is gone, as far as its last checkpoint tells; that one stays.
+
+        Raises:
+            UsageError: another process makes the run by now; the record cannot be written.
+        """
+        with claimed(self.setup.path) as claim:
+            checkpoints = Checkpoints(self.setup, claim, Stop(None), self.observer)
+            search = Search(self.setup, self.observer)
+            search.recall((checkpoints.load() or {}).get("search"))
+            self._save(self._record(search, status, error, None, None, self.setup.preparation), checkpoints)
+
+    def _run(self, checkpoints: Checkpoints | None, trials: OtherProcesses | None = None) -> records.Record:
+        """Search and final training, from the last checkpoint on."""
+        setup = self.setup
+        final: Final | TabularFinal = TabularFinal(setup)
+        if setup.table is None:
+            assert checkpoints is not None
+            final = Final(setup, self.observer, checkpoints)
+        search = Search(setup, self.observer, checkpoints, trials)
+        state = (checkpoints.load() if checkpoints and setup.request.resume else None) or {}
+        status, error = search.run(state.get("search"))
+        if trials is not None:
+            trials.drop()
+        settle = checkpoints.settle if checkpoints else lambda: None
+        if status in ("interrupted", "timeout"):
+            settle()
+        outcome = None
+        if search.incumbent is not None and status != "failed":
+            try:
+                outcome = final(search, retrain=status == "ok", state=state.get("final"))
+            except KeyboardInterrupt:
+                settle()
+                status, error = "interrupted", "interrupted during the final training"
+                outcome = final(search, retrain=False)
+            except distributed.RankLost as lost:
+                settle()
+                status, error = "interrupted", f"{lost} during the final training"
+                outcome = final(search, retrain=False)
+            except TimedOut as late:
+                settle()
+                status, error = "timeout", f"{late} during the final training"
+                outcome = final(search, retrain=False)
+            except TrainingFailed as failure:
+                status, error = "failed", f"final training: {type(failure).__name__}: {failure}"
+        pace = self._pace() if status == "ok" and setup.table is None and setup.world.first else None
+        ranked = ranking(search, setup.table) if status == "ok" and setup.table is not None else {}
+        measured = {**setup.preparation, **final.controls, **ranked}
+        if checkpoints and checkpoints.failures:
+            measured["checkpoints_not_written"] = checkpoints.failures
+        return self._record(search, status, error, outcome, pace, measured)
+
+    def _save(self, record: records.Record, checkpoints: Checkpoints) -> None:
+        """Write the record, on a full disk in the place of the checkpoint before the last.
+
+        Raises:
+            UsageError: it cannot be written; the checkpoint stays.
+        """
+        path = self.setup.path
+        try:
+            try:
+                records.save(record, path)
+            except OSError:
+                checkpoints.thin()
+                records.save(record, path)
+        except OSError as error:
+            raise UsageError(
+                f"the record cannot be written to {path.parent} ({error.strerror}): make room, and give the same "
+                "command again to go on from its last checkpoint"
+            ) from None
+
+    def _pace(self) -> records.Speed:
+        space, device = self.setup.space, self.setup.device
+        with seeding.torch_seeded(0, "speed"):
+            passes, reference = workloads(space, device), convolution_pass(device)
+        return yardstick.measure(passes, reference=reference)
+
+    def _record(
+        self,
+        search: Search,
+        status: records.Status,
+        error: str | None,
+        outcome: records.Outcome | None,
+        pace: records.Speed | None,
+        measured: Mapping[str, Any],
+    ) -> records.Record:
+        """The record; `measured` is what the harness says in `diagnostics` beside the strategy."""
+        setup = self.setup
+        info = setup.kind.info
+        processes = {"processes": setup.world.size} if setup.world.size > 1 else {}
+        return records.Record(
+            id=setup.id,
+            status=status,
+            error=error,
+            strategy=records.StrategyEntry(
+                name=info.name,
+                entry=setup.entry,
+                title=info.title,
+                levels=info.levels,
+                role=info.role,
+                config=setup.config.model_dump(mode="json"),
+            ),
+            space=records.SpaceEntry(
+                name=setup.space.name,
+                version=setup.space.version,
+                fingerprint=setup.space_fingerprint,
+                cap=setup.cap_name,
+                cap_macs=setup.cap,
+                reference_macs=setup.costs(setup.space.reference).macs,
+            ),
+            data=setup.data,
+            protocol=protocol_entry(setup.protocol).model_copy(update={"fingerprint": setup.protocol_fingerprint}),
+            seed=setup.request.seed,
+            device=str(setup.device),
+            search=search.cost,
+            trajectory=tuple(search.trajectory),
+            diagnostics={**search.diagnostics, **measured},
+            outcome=outcome,
+            speed=pace,
+            provenance=records.Provenance(
+                created=datetime.now(UTC),
+                command=setup.command,
+                pvnas_bench=pvnas_bench.__version__,
+                commit=machine.commit(),
+                python=sys.version.split()[0],
+                libraries=machine.libraries(),
+                hardware=process.hardware(setup.device) | processes,
+                threads=setup.threads,
+                deterministic=setup.request.deterministic,
+            ),
+        )
+
+
+def run(request: Request, observer: Observer | None = None) -> tuple[records.Record, Path]:
+    """Run a request, together with the other processes where `torchrun` started this one; see `Run`."""
+    with distributed.joined() as world:
+        return Run(request, observer, world)()

@@ -1,0 +1,266 @@
+"""The search phase of a run: drives a strategy through its steps."""
+
+import json
+import traceback
+from pathlib import Path
+from typing import Any, Protocol
+
+from pvnas_bench import records, seeding
+from pvnas_bench.errors import UsageError
+from pvnas_bench.ledger import BudgetExhausted, Ledger
+from pvnas_bench.problem import Problem, Trials
+from pvnas_bench.run.checkpoints import Checkpoints, State
+from pvnas_bench.run.meters import NOTHING, Elsewhere, Phase
+from pvnas_bench.run.request import Observer
+from pvnas_bench.run.setup import Setup
+from pvnas_bench.run.tabular import TabularProblem
+from pvnas_bench.space import Architecture, SearchSpace
+from pvnas_bench.strategy import SearchFinished
+from pvnas_bench.system.signals import TimedOut
+from pvnas_bench.training import process
+from pvnas_bench.training.distributed import RankLost
+from pvnas_bench.training.train import Clock, Workbench
+
+IDLE_STEPS = 10_000
+"""Steps in a row that spend nothing, after which a search is given up."""
+RUNAWAY = 2
+"""Times its budget that a search may spend before that is an error of the harness."""
+LARGEST_DIAGNOSTICS = 8 * 2**20
+"""Characters: a record that is larger than records may be could not be read back."""
+
+
+class OtherProcesses(Trials, Protocol):
+    """Trials whose cost is known."""
+
+    @property
+    def used(self) -> Elsewhere:
+        """What they used so far."""
+
+    def drop(self) -> None:
+        """Nobody will ask for what is still trained: end it."""
+
+
+class Search:
+    """The search phase: drives the strategy through its steps and keeps the trajectory."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        observer: Observer,
+        checkpoints: Checkpoints | None = None,
+        trials: OtherProcesses | None = None,
+    ) -> None:
+        self._setup, self._observer, self._checkpoints, self._trials = setup, observer, checkpoints, trials
+        self.ledger = Ledger(setup.reference_training, setup.protocol.budget)
+        self._clock = Clock()
+        store, splits = setup.search_view()
+        bench = Workbench(store, setup.protocol, setup.device, self.ledger, self._clock, setup.world)
+        problem = (setup.space, setup.costs, bench, splits, setup.cap, setup.request.seed)
+        self.problem = (
+            Problem(*problem, trials)
+            if setup.table is None
+            else TabularProblem(setup.table, setup.request.partial, *problem)
+        )
+        self.strategy = setup.kind(setup.config)
+        self.incumbent: Architecture | None = None
+        self.front: tuple[Architecture, ...] = ()
+        self.trajectory: list[records.Step] = []
+        self.diagnostics: dict[str, Any] = {}
+        self._phase = Phase.begin()
+
+    def run(self, state: State | None = None) -> tuple[records.Status, str | None]:
+        """Search until the budget is spent.
+
+        Args:
+            state: what a checkpoint kept of this search, to go on from.
+
+        Raises:
+            UsageError: not one step fits into the budget, or the state is not of this search.
+        """
+        if self._setup.table is None:
+            process.load_compiler()
+        self._phase = Phase.begin()
+        if state is not None and "cost" in state:
+            self._restore(state)
+            self.cost = records.Cost.model_validate(state["cost"])
+            return "ok", None
+        setup = self._setup
+        status: records.Status = "ok"
+        error: str | None = None
+        self._observer.timed(self._clock)
+        self._observer.searching(setup.protocol.budget)
+        try:
+            self._steps(state)
+        except UsageError:
+            raise
+        except KeyboardInterrupt:
+            status, error = "interrupted", "interrupted during the search"
+        except RankLost as lost:
+            status, error = "interrupted", f"{lost} during the search"
+        except TimedOut as late:
+            status, error = "timeout", f"{late} during the search"
+        except (Exception, SystemExit) as failure:
+            reason = "".join(traceback.format_exception_only(failure)).strip()
+            status, error = "failed", f"{reason} ({_innermost(failure)})"
+        self.cost = self._phase.cost(self.ledger, self._clock, setup.device, self._elsewhere)
+        return status, error
+
+    @property
+    def _elsewhere(self) -> Elsewhere:
+        return self._trials.used if self._trials else NOTHING
+
+    def _steps(self, state: State | None) -> None:
+        setup, seed = self._setup, self._setup.request.seed
+        step, begun, idle = 0, False, 0
+        while True:
+            try:
+                if not begun:
+                    with seeding.torch_seeded(seed, "setup"):
+                        self.strategy.setup(self.problem)
+                    begun = True
+                    if state is not None:
+                        step = self._load(state)
+                spent = self.ledger.macs
+                with seeding.torch_seeded(seed, "step", step):
+                    self.strategy.step()
+            except SearchFinished:
+                finished = True
+            except BudgetExhausted as exhausted:
+                if step == 0:
+                    raise UsageError(
+                        f"a budget of {setup.protocol.budget:g} reference trainings is too small for one step of "
+                        f"{setup.kind.info.name} ({exhausted}): raise --budget"
+                    ) from exhausted
+                finished = True
+            else:
+                finished = False
+            step += 1
+            self._note(step)
+            if finished:
+                return
+            idle = 0 if self.ledger.macs > spent else idle + 1
+            if self.ledger.spent > RUNAWAY * self.ledger.budget:
+                raise RuntimeError(f"spent {self.ledger.spent:.3g} of {self.ledger.budget:g} reference trainings")
+            if idle == IDLE_STEPS:
+                raise RuntimeError(
+                    f"{idle:,} steps in a row spent nothing: a search that is done raises SearchFinished"
+                )
+            if self._checkpoints is not None:
+                self._checkpoints.boundary(self._state)
+
+    # --- going on -----------------------------------------------------------------------------------------------------
+
+    def _state(self) -> dict[str, Any]:
+        """What `run` goes on from between two steps."""
+        return {
+            "search": {
+                "strategy": self.strategy.state_dict(),
+                "problem": self.problem.state_dict(),
+                "clock": [dict(self._clock.seconds), self._clock.simulated],
+                "phase": self._phase.state(self._setup.device, self._elsewhere),
+                **self._findings(),
+            }
+        }
+
+    def ended(self) -> dict[str, Any]:
+        """What `run` goes on from once the search is over, JSON values."""
+        return {"cost": self.cost.model_dump(mode="json"), **self._findings()}
+
+    def _findings(self) -> dict[str, Any]:
+        return {
+            "incumbent": str(self.incumbent),
+            "front": list(map(str, self.front)),
+            "trajectory": [step.model_dump(mode="json") for step in self.trajectory],
+            "diagnostics": dict(self.diagnostics),
+        }
+
+    def _restore(self, state: State) -> None:
+        parse = self._setup.space.parse
+        self.incumbent, self.front = parse(state["incumbent"]), tuple(map(parse, state["front"]))
+        self.trajectory = [records.Step.model_validate(step) for step in state["trajectory"]]
+        self.diagnostics = state["diagnostics"]
+
+    def recall(self, state: State | None) -> None:
+        """What a checkpoint tells of a search that does not go on here."""
+        phase = Phase.begin()
+        if state is not None:
+            self._restore(state)
+            if "cost" in state:
+                self.cost = records.Cost.model_validate(state["cost"])
+                return
+            phase = Phase.resumed(state["phase"])
+            self.ledger.macs, self.ledger.samples, self.ledger.evaluations = state["problem"]["ledger"]
+            seconds, self._clock.simulated = state["clock"]
+            self._clock.seconds.update(seconds)
+        self.cost = phase.cost(self.ledger, self._clock, self._setup.device)
+
+    def _load(self, state: State) -> int:
+        """Put strategy, problem and meters where a checkpoint says; the number of steps made."""
+        try:
+            self.strategy.load_state_dict(state["strategy"])
+            self.problem.load_state_dict(state["problem"])
+            self._restore(state)
+            seconds, self._clock.simulated = state["clock"]
+            self._phase = Phase.resumed(state["phase"])
+        except Exception as error:
+            raise UsageError(
+                f"the checkpoint in {self._setup.path.parent} does not fit ({type(error).__name__}: {error}): "
+                "begin anew with --no-resume"
+            ) from error
+        self._clock.seconds.clear()
+        self._clock.seconds.update(seconds)
+        self.problem.metrics.clear()
+        self._observer.resuming(len(self.trajectory))
+        return self.trajectory[-1].step
+
+    def _note(self, step: int) -> None:
+        """Ask for the incumbent, check it, and put the step on the trajectory."""
+        setup = self._setup
+        incumbent = self.strategy.incumbent()
+        if incumbent is None or incumbent is not self.incumbent:
+            valid(setup.space, incumbent)
+        setup.world.agree(f"step {step}: {incumbent}, {self.ledger.macs} MACs")
+        macs = setup.costs(incumbent).macs
+        if macs > setup.cap:
+            raise ValueError(f"the incumbent {incumbent} has {macs:,} MACs, above the cap of {setup.cap:,}")
+        front = tuple(self.strategy.front())
+        if front != self.front:
+            for member in front:
+                valid(setup.space, member)
+        self.incumbent, self.front = incumbent, front
+        diagnostics = json.dumps(self.strategy.diagnostics())
+        if len(diagnostics) > LARGEST_DIAGNOSTICS:
+            raise ValueError(
+                f"the diagnostics are {len(diagnostics):,} characters, {LARGEST_DIAGNOSTICS:,} are allowed"
+            )
+        self.diagnostics = json.loads(diagnostics)
+        if self.problem.failures:
+            self.diagnostics["trial_failures"] = dict(self.problem.failures)
+        if setup.table is not None:
+            self.problem.log(regret=setup.table.regret(str(incumbent), setup.cap))
+        noted = records.Step(
+            step=step,
+            cost=self.ledger.spent,
+            wall=self._phase.elapsed + self._clock.simulated,
+            incumbent=str(incumbent),
+            macs=macs,
+            metrics=dict(self.problem.metrics),
+        )
+        self.problem.metrics.clear()
+        self.trajectory.append(noted)
+        self._observer.stepped(noted, setup.protocol.budget)
+
+
+def _innermost(failure: BaseException) -> str:
+    frame = traceback.extract_tb(failure.__traceback__)[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
+
+
+def valid(space: SearchSpace, architecture: Architecture) -> None:
+    """Check that an architecture is one of the space's.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not isinstance(architecture, Architecture) or space.architecture(architecture.choices) != architecture:
+        raise ValueError(f"{architecture!r} is no architecture of {space.name}")
