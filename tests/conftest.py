@@ -1,6 +1,7 @@
 """Fixtures that every room uses: a cache of the test run's own, and real clips that are quick to decode."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,13 @@ import av
 import numpy as np
 import pytest
 from hypothesis import settings
+
+SUPPORT = Path(__file__).parent / "support"
+"""Modules that tests of several rooms import."""
+sys.path.append(str(SUPPORT))
+
+from lives import FAMILIES, Nursery, nursery  # noqa: E402 (after the path is known)
+from tables import built  # noqa: E402, F401 (a fixture)
 
 # A busy machine is slow, not wrong; the same examples every time.
 settings.register_profile("pvnas_bench", deadline=None, derandomize=True)
@@ -58,3 +66,10 @@ def write_clip(path: Path, frames: np.ndarray) -> None:
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
+
+
+@pytest.fixture(scope="module")
+def born() -> Iterator[Nursery]:
+    """A nursery of strategies of all families, whose runs can be killed."""
+    with nursery(*FAMILIES) as made:
+        yield made

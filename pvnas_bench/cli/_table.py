@@ -105,7 +105,7 @@ def _facts(table: Table) -> dict[str, Any]:
         "seconds": fmean(t.seconds for t in trainings),
         "hours": sum(t.seconds for t in trainings) / 3600,
         "versions": sorted({session.pvnas_bench for session in table.sessions}),
-        "processors": sorted({str(session.hardware["processor"]) for session in table.sessions}),
+        "processors": sorted({str(session.hardware.get("processor", "unknown")) for session in table.sessions}),
         "fingerprint": table.fingerprint,
     }
 

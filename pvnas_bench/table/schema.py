@@ -1,6 +1,5 @@
 """What a table holds: one training for each architecture and seed, and how they were made."""
 
-import math
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 
@@ -104,10 +103,10 @@ class Training(NamedTuple):
     test_top5: float
     test_mean_class: float
     test_loss: float
-    test_top1_reversed: float = math.nan
-    """Of the same network on the same clips with the frames of each view reversed; nan: not measured."""
-    test_top1_shuffled: float = math.nan
-    """With the frames of each view shuffled; nan: not measured."""
+    test_top1_reversed: float | None = None
+    """Of the same network on the same clips with the frames of each view reversed; None: not measured."""
+    test_top1_shuffled: float | None = None
+    """With the frames of each view shuffled; None: not measured."""
 
     @property
     def key(self) -> tuple[str, int]:

@@ -116,7 +116,7 @@ def read_parquet(path: Path) -> Content:
     except (OSError, KeyError, ValueError, ValidationError, pa.ArrowException) as error:
         raise UsageError(f"{path} is no table of this version ({type(error).__name__}): build it again") from None
     columns: dict[str, list[Any]] = {}
-    for name in table.column_names:
+    for name in set(table.column_names) - set(ORDERS):
         values = table[name].combine_chunks()
         if name in CURVES:
             flat = values.flatten().to_numpy(zero_copy_only=False)
@@ -124,7 +124,8 @@ def read_parquet(path: Path) -> Content:
         else:
             columns[name] = values.to_pylist() if name == "architecture" else values.to_numpy().tolist()
     for name in ORDERS:
-        columns.setdefault(name, [math.nan] * len(table))
+        values = table[name].to_pylist() if name in table.column_names else [None] * len(table)
+        columns[name] = [None if value is None or math.isnan(value) else value for value in values]
     trainings = list(map(Training, *(columns[name] for name in Training._fields)))
     return Content(about, sessions, trainings)
 

@@ -34,7 +34,7 @@ print(f"{seconds:.2f} s ({time.process_time():.2f} s of CPU) with imports, peak 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Records of 30 to 40 KB: 60 steps, a 10 × 10 confusion matrix, 20 layers."""
-    sys.path.append(str(Path(__file__).parents[1] / "records"))
+    sys.path.append(str(Path(__file__).parents[1] / "support"))
     from record_factory import content
 
     folder = tmp_path_factory.mktemp("results")

@@ -159,7 +159,7 @@ def test_supernet_step(benchmark: BenchmarkFixture, side: str, goal: int) -> Non
 
 
 if __name__ == "__main__":
-    sys.path.append(str(Path(__file__).parents[1] / "network"))
+    sys.path.append(str(Path(__file__).parents[1] / "support"))
     with process.configured(1, deterministic=False):
         seconds = median(SIDES[sys.argv[1]]())
     print(json.dumps({"seconds": seconds, "mib": process.peak_memory(torch.device("cpu")) / 2**20}))

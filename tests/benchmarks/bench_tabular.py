@@ -4,11 +4,10 @@ Below 60 s on two cores for 8 × 500 searches of 100 evaluations is what the iss
 average; below 10 µs for a look-up and below 50 ms for loading 500 architectures × 3 seeds.
 """
 
-import sys
 import time
-from pathlib import Path
 from statistics import median
 
+import made_up
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -18,9 +17,6 @@ from pvnas_bench.run.runner import Run
 from pvnas_bench.run.setup import Setup
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table.store import Files, load, to_parquet
-
-sys.path.append(str(Path(__file__).parents[1] / "table"))
-import made_up
 
 SPACE = registry.get_space("st_micro")
 SEARCHES = ("random_search", "regularized_evolution", "local_search", "successive_halving", "random_sampling")

@@ -1,17 +1,12 @@
 """Lets benchmarks import what tests of other rooms have made; how they measure."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from statistics import median
 
 import pytest
 
 from pvnas_bench.training import process
-
-for room in ("network", "records", "table"):
-    sys.path.append(str(Path(__file__).parents[1] / room))
 
 Alternated = Callable[[Mapping[str, Callable[[], object]], int], dict[str, float]]
 

@@ -20,7 +20,7 @@ class NNIDartsConv3d(NNIDarts):
             from pvnas_bench.strategies._nni_supernet import Candidates, Metered
         from torch import Tensor, nn
 
-        spec = importlib.util.spec_from_file_location("conv3d", Path(__file__).parents[1] / "network" / "conv3d.py")
+        spec = importlib.util.spec_from_file_location("conv3d", Path(__file__).parents[1] / "support" / "conv3d.py")
         assert spec is not None and spec.loader is not None
         spec.loader.exec_module(conv3d := importlib.util.module_from_spec(spec))
 

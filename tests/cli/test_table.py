@@ -14,7 +14,7 @@ from pvnas_bench.cli import OK, USAGE
 from .conftest import Cli
 from .test_start import imported
 
-SPACE = Path(__file__).parents[1] / "table" / "tiny_space.py"
+SPACE = Path(__file__).parents[1] / "support" / "tiny_space.py"
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 
+import broken
 import pytest
 
 from pvnas_bench import Strategy, registry
 from pvnas_bench.conformance import CHECKS, results
 from pvnas_bench.conformance._world import World, world
 from pvnas_bench.training import process
-
-from . import broken
 
 QUICK = ("random_sampling", "expert")
 """Strategies whose check takes a moment: those of every test run."""

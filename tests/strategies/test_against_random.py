@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from black_box import BlackBox
 from scipy.stats import wilcoxon
 
 from pvnas_bench import Architecture
-
-from .black_box import BlackBox
 
 SEEDS = range(12)
 

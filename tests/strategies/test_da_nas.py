@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from driven import Driven, check_continuation, completed
 from pvnas_bench.spaces.st_default import SPACE
 from pvnas_bench.strategies.da_nas import DANAS, class_order, lowest
-
-from .driven import Driven, check_continuation, completed
 
 BUDGET = 1.5
 FEW = {"baseline_epochs": 2}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from driven import Driven, check_continuation, completed
 from pvnas_bench.spaces.st_default import SPACE
 from pvnas_bench.strategies.fp_nas import FPNAS, alpha_loss, excess, importance_weights
 from pvnas_bench.strategies.parsec import PARSEC
@@ -14,8 +15,6 @@ from pvnas_bench.strategies.parsec import PARSEC
 from pvnas_bench.methods.distribution import FactorisedDistribution, JointDistribution
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.space import Architecture, BlockSpace, Stage, uniform_options
-
-from .driven import Driven, check_continuation, completed
 
 BUDGET = 3.0
 FEW = {"initial_samples": 5, "least_samples": 2, "warmup": 0.2, "target": 0.3}

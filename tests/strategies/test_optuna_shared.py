@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from black_box import BlackBox
 
 from pvnas_bench import Architecture, UsageError
-
-from .black_box import BlackBox
 
 
 def accuracy(architecture: Architecture, epochs: int) -> float:

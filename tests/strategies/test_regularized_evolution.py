@@ -4,12 +4,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from black_box import BlackBox
+from driven import Driven, check_continuation, completed
 from pvnas_bench.strategies.regularized_evolution import RegularizedEvolution
 
 from pvnas_bench import Architecture, UsageError
-
-from .black_box import BlackBox
-from .driven import Driven, check_continuation, completed
 
 NAME = "regularized_evolution"
 POPULATION = 6

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from driven import Driven, check_continuation, completed
 from pvnas_bench.spaces.st_default import SPACE
 from pvnas_bench.strategies.naswot import NASWOT, code_kernel
 from pvnas_bench.strategies.stentr import STEntr, refinement, stage_entropy
@@ -13,8 +14,6 @@ from pvnas_bench.strategies.synflow import SynFlow, synaptic_flow
 from torch import nn
 
 from pvnas_bench.space import Block, NetworkSpec
-
-from .driven import Driven, check_continuation, completed
 
 BUDGET = 1.0
 FEW = {"samples": 6, "evolved": 4, "population": 2, "generation": 4}

@@ -1,13 +1,12 @@
 import os
 from pathlib import Path
 
+import made_up
 import pytest
 
 from pvnas_bench import registry
 from pvnas_bench.errors import UsageError
 from pvnas_bench.table import journal
-
-from . import made_up
 
 CONTENT = made_up.content(registry.get_space("st_micro"), sample=3)
 

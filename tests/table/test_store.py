@@ -1,6 +1,7 @@
 import os
 from pathlib import Path
 
+import made_up
 import numpy as np
 import pytest
 
@@ -9,8 +10,6 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table import find, journal
 from pvnas_bench.table.store import Files, load, read_parquet, to_parquet
-
-from . import made_up
 
 SPACE = registry.get_space("st_micro")
 

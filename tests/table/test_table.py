@@ -1,13 +1,12 @@
 import math
 from statistics import fmean
 
+import made_up
 import numpy as np
 import pytest
 
 from pvnas_bench import registry
 from pvnas_bench.table import Table
-
-from . import made_up
 
 SPACE = registry.get_space("st_micro")
 CONTENT = made_up.content(SPACE, seeds=2)

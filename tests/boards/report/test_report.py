@@ -187,7 +187,7 @@ def test_a_page_of_nothing_and_of_odd_records(tmp_path: Path) -> None:
 
 def test_the_report_imports_neither_torch_nor_matplotlib() -> None:
     program = (
-        "import sys; from pvnas_bench import report; report.render([]);"
+        "import sys; from pvnas_bench.boards import report; report.render([]);"
         "print([m for m in ('torch', 'pandas', 'scipy', 'matplotlib') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout == "[]\n"

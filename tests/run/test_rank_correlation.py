@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import made_up
 import pytest
 from scipy.stats import kendalltau
+from tables import SPACE, Built
 
 from pvnas_bench import records
 from pvnas_bench.boards.plots import plot
@@ -16,9 +18,6 @@ from pvnas_bench.run.setup import Setup
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table import Table
 from pvnas_bench.table.store import Files, to_parquet
-
-from . import made_up
-from .conftest import SPACE, Built
 
 FAILING = """
 from pvnas_bench.strategies.naswot import NASWOT

@@ -1,14 +1,13 @@
 from pathlib import Path
 
+import made_up
 import pytest
+from tables import SPACE, Built
 
 from pvnas_bench import registry
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.table_verify import Pair, judge, pairs
 from pvnas_bench.table import Table
-
-from . import made_up
-from .conftest import SPACE, Built
 
 MICRO = registry.get_space("st_micro")
 CONTENT = made_up.content(MICRO, seeds=2, noise=0.03)

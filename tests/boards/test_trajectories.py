@@ -1,14 +1,9 @@
 """Mean curves of many runs."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
+from record_factory import record
 
 from pvnas_bench.boards.trajectories import MOST, curve, mean_curve
-
-sys.path.append(str(Path(__file__).parents[1] / "records"))
-from record_factory import record
 
 
 def test_a_mean_curve_of_many_runs_has_few_points_and_its_values_there() -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import made_up
 import pytest
 
 from pvnas_bench import records, registry
@@ -12,8 +13,6 @@ from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import run
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table.store import Files, to_parquet
-
-from . import made_up
 
 SEEDS = 5
 

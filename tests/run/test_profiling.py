@@ -61,11 +61,11 @@ def test_a_thread_samples_the_one_that_entered() -> None:
 @pytest.mark.parametrize(
     ("modules", "whose"),
     [
-        (("search", "strategies.made_up"), STRATEGY),
-        (("search", "strategies.made_up", "gates"), STRATEGY),
-        (("search", "strategies.made_up", "problem"), HARNESS),
-        (("search", "strategies.made_up", "problem", "training", "video._batches"), HARNESS),
-        (("search", "records"), HARNESS),
+        (("run.search", "strategies.made_up"), STRATEGY),
+        (("run.search", "strategies.made_up", "methods.gates"), STRATEGY),
+        (("run.search", "strategies.made_up", "problem"), HARNESS),
+        (("run.search", "strategies.made_up", "problem", "training.train", "video._batches"), HARNESS),
+        (("run.search", "records"), HARNESS),
         (("video",), HARNESS),
     ],
 )
@@ -79,10 +79,10 @@ def test_what_the_clock_does_not_know_is_the_strategys_or_the_harnesss(modules: 
 
 def test_the_strategys_share_is_of_a_phase() -> None:
     samples = Samples()
-    for stacks in ([("search", "strategies.made_up")] * 3 + [("search",)], [("final",)]):
+    for stacks in ([("run.search", "strategies.made_up")] * 3 + [("run.search",)], [("run.final",)]):
         samples.begin(Clock())
         for modules in stacks:
             take_within(samples, *modules)
-        take_within(samples, "runner", "speed")  # after the phases
+        take_within(samples, "run.runner", "run.yardstick")  # after the phases
     assert (samples.strategys(0), samples.strategys(1)) == (0.75, 0.0)
     assert samples.counts.total() == 5

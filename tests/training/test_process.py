@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-PEAK = "from pvnas_bench.runtime import peak_memory; import torch; print(peak_memory(torch.device('cpu')))"
+PEAK = "from pvnas_bench.training.process import peak_memory; import torch; print(peak_memory(torch.device('cpu')))"
 
 
 def test_peak_memory_is_of_this_process_and_not_of_the_one_that_started_it() -> None:

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import made_up
 import numpy as np
 import pytest
 from scipy.stats import kendalltau
@@ -22,8 +23,6 @@ from pvnas_bench.run.runner import run
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table import Table
 from pvnas_bench.table.store import Files, to_parquet
-
-from . import made_up
 
 SPACE, BASELINE = registry.get_space("st_micro"), "random_search"
 

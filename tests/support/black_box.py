@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pvnas_bench import Architecture, Evaluation
+from driven import Driven
 
-from .driven import Driven
+from pvnas_bench import Architecture, Evaluation
 
 Accuracy = Callable[[Architecture, int], float]
 

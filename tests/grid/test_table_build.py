@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tables import SPACE, Built
 
 from pvnas_bench import registry
 from pvnas_bench.errors import UsageError
@@ -17,8 +18,6 @@ from pvnas_bench.network.cost import CostModel
 from pvnas_bench.table import find, journal
 from pvnas_bench.table.store import Files
 from pvnas_bench.training.train import training_macs
-
-from .conftest import SPACE, Built
 
 
 def test_every_architecture_is_trained_and_described(built: Built) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from told import HEEDLESS, mine
 
 from pvnas_bench import UsageError, records
 from pvnas_bench.grid.compare import Cell, Grid, compare, open_cells
@@ -19,9 +20,6 @@ from pvnas_bench.grid.ray import Connection, Ray
 from pvnas_bench.run.request import Observer, Request
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
-
-sys.path.append(str(Path(__file__).parents[1] / "survival"))
-from told import HEEDLESS, mine
 
 TIMED = ("wall", "latency_ms", "created", "peak_memory_bytes", "speed")
 

@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet
 import pytest
+import record_factory
 from record_factory import content, record
 
 from pvnas_bench.boards import across, leaderboard, render
 from pvnas_bench.boards.leaderboard import Board, Row
 from pvnas_bench.records import Record, Summary
+
+SUPPORT = Path(record_factory.__file__).parent
 
 
 def runs(entry: str, scores: list[float], **options: Any) -> list[Record]:
@@ -324,8 +327,8 @@ def test_terminal_tables_fit_or_show_what_they_must(width: int) -> None:
 def test_tables_are_byte_identical_between_processes(tmp_path: Path) -> None:
     program = (
         "import sys; sys.path.append(sys.argv[1]); from record_factory import record; from pathlib import Path\n"
-        "from pvnas_bench import leaderboard as l\n"
-        "boards = l.build([record(e, s, 0.3 + (s * 7 % 5) / 9, role=r) for e, r in "
+        "from pvnas_bench.boards import leaderboard, render as l\n"
+        "boards = leaderboard.build([record(e, s, 0.3 + (s * 7 % 5) / 9, role=r) for e, r in "
         "(('a', 'search'), ('c', 'random_control')) for s in range(7)])\n"
         "for write in (l.render_terminal, l.to_markdown, l.to_csv, l.to_json, l.to_parquet):\n"
         "    content = write(boards)\n"
@@ -336,7 +339,7 @@ def test_tables_are_byte_identical_between_processes(tmp_path: Path) -> None:
     for folder, hash_seed in (("one", "1"), ("two", "2")):
         (tmp_path / folder).mkdir()
         subprocess.run(
-            [sys.executable, "-c", program, str(Path(__file__).parents[1] / "records"), str(tmp_path / folder)],
+            [sys.executable, "-c", program, str(SUPPORT), str(tmp_path / folder)],
             check=True,
             env={"PYTHONHASHSEED": hash_seed},
         )
@@ -347,7 +350,8 @@ def test_tables_are_byte_identical_between_processes(tmp_path: Path) -> None:
 
 def test_a_leaderboard_imports_no_torch_pandas_or_scipy() -> None:
     program = (
-        "import sys; from pvnas_bench import leaderboard, records; leaderboard.render_terminal([]);"
+        "import sys; from pvnas_bench import records; from pvnas_bench.boards import leaderboard, render\n"
+        "render.render_terminal([])\n"
         "print([m for m in ('torch', 'pandas', 'scipy', 'matplotlib', 'pyarrow', 'moocore') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout == "[]\n"

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import made_up
 import pytest
+from tables import SPACE, Built
 
 from pvnas_bench import records
 from pvnas_bench.errors import UsageError
@@ -13,9 +15,6 @@ from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table.store import Files, to_parquet
-
-from . import made_up
-from .conftest import SPACE, Built
 
 BUDGET = 5.0
 

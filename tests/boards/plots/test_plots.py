@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import record_factory
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -15,10 +16,13 @@ from matplotlib.text import Text
 from record_factory import content, record
 
 from pvnas_bench.boards import plots
-from pvnas_bench.boards.plots import _architecture, _critical, _curves, _files, _gradient, _style, _tradeoff
+from pvnas_bench.boards.across import across
+from pvnas_bench.boards.plots import _architecture, _critical, _curves, _gradient, _style, _tradeoff
 from pvnas_bench.boards.plots._boards import Runs, boards
 from pvnas_bench.errors import UsageError
 from pvnas_bench.records import Record
+
+SUPPORT = Path(record_factory.__file__).parent
 
 NAMES = ("alpha", "beta[samples=16]", "gamma[a_long_name=True, another=False, third=3]", "delta", "epsilon", "zeta")
 
@@ -107,7 +111,7 @@ DRAWERS = {
     "diversity": lambda: _gradient.diversity(runs_of(some())),
     "ranking": lambda: _gradient.ranking(runs_of(some(NAMES[:4]))),
     "architecture": lambda: _architecture.architecture(some()[0]),
-    "critical": lambda: _critical.critical(_files.leaderboard.across([r.board for r in boards(tasks())])[0]),
+    "critical": lambda: _critical.critical(across([r.board for r in boards(tasks())])[0]),
 }
 
 
@@ -141,14 +145,14 @@ def test_every_kind_is_written_as_png_and_svg(tmp_path: Path) -> None:
 def test_plots_are_byte_identical_between_processes(tmp_path: Path) -> None:
     program = (
         "import sys; sys.path.append(sys.argv[1]); from record_factory import record; from pathlib import Path\n"
-        "from pvnas_bench import plots\n"
+        "from pvnas_bench.boards import plots\n"
         "records = [record(e, s, 0.4 + s / 20) for e in 'a' for s in range(2)]\n"
         "for kind in ('anytime', 'tradeoff', 'costs', 'diversity'): plots.plot(records, kind, Path(sys.argv[2]))\n"
         "print('torch' in sys.modules, 'matplotlib.pyplot' in sys.modules)"
     )
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", program, str(Path(__file__).parents[1] / "records"), str(tmp_path / name)],
+            [sys.executable, "-c", program, str(SUPPORT), str(tmp_path / name)],
             stdout=subprocess.PIPE,
             text=True,
             env={"PYTHONHASHSEED": seed, "HOME": str(tmp_path)},
