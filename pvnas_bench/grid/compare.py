@@ -21,7 +21,7 @@ from pvnas_bench.grid.processes import Processes
 from pvnas_bench.grid.table_searches import Ended, search_all
 from pvnas_bench.run.request import Observer, Request
 from pvnas_bench.run.runner import Run
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.run.setup import Setup, TrainsOnClips
 from pvnas_bench.system import machine
 from pvnas_bench.system.files import read_whole
 from pvnas_bench.system.leases import held
@@ -184,7 +184,7 @@ def open_cells(requests: Sequence[Request], observer: Observer | None = None, *,
             away = elsewhere and request.device == "cuda" and not torch.cuda.is_available()
             setups[alike] = Setup(replace(request, device="cpu") if away else request, observer)
         setup = setups[alike].at(request.seed)
-        cell = Cell(request, setup.entry, setup.path, batched=request.tabular and setup.kind.trial_based)
+        cell = Cell(request, setup.entry, setup.path, batched=request.tabular)
         if cell.batched and setup.lines not in known:
             known[setup.lines] = _on_lines(setup.lines)
         if cell.batched and (ended := known[setup.lines].get(setup.id)):
@@ -250,8 +250,13 @@ def compare(
     if not asked:
         return
     with executor or Processes(workers) as running:
-        yield from _look_up([cell for cell in asked if cell.batched], running)
-        yield from _run([cell for cell in asked if not cell.batched], running)
+        alone = [cell for cell in asked if not cell.batched]
+        for cell in _look_up([cell for cell in asked if cell.batched], running):
+            if cell.state == "waiting":
+                alone.append(cell)
+            else:
+                yield cell
+        yield from _run(alone, running)
 
 
 def _run(cells: Sequence[Cell], executor: Executor) -> Iterator[Cell]:
@@ -286,7 +291,11 @@ def _elsewhere(cell: Cell) -> Cell | None:
 
 
 def _look_up(cells: Sequence[Cell], executor: Executor) -> Iterator[Cell]:
-    """Search on tables, the seeds of a request in batches."""
+    """Search on tables, the seeds of a request in batches.
+
+    Yields:
+        each cell when it has ended; a search that trains on clips has not, and is to be run alone.
+    """
     alike: dict[tuple[object, ...], list[Cell]] = {}
     for cell in cells:
         alike.setdefault(_but_seed(cell.request), []).append(cell)
@@ -299,7 +308,9 @@ def _look_up(cells: Sequence[Cell], executor: Executor) -> Iterator[Cell]:
         executor.start(batch, needs, look_up, batch[0].request, [cell.request.seed for cell in batch])
     while executor.busy:
         for batch, outcome in executor.ended():
-            if outcome.value is not None:
+            if isinstance(outcome.error, TrainsOnClips):
+                yield from (replace(cell, batched=False) for cell in batch)
+            elif outcome.value is not None:
                 yield from map(_as, batch, outcome.value)
             else:
                 yield from (replace(cell, state="refused", note=_why(outcome)) for cell in batch)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pvnas_bench.methods.knapsack import Scores, best_under_cap, decision_scores
+from pvnas_bench.methods.knapsack import CandidateScores, best_under_cap, decision_scores
 from pvnas_bench.network.cost import Candidate, CostModel, candidates
 from pvnas_bench.space import INACTIVE, Architecture, BlockSpace, SearchSpace
 
@@ -227,4 +227,4 @@ class JointDistribution(nn.Module):
                 }
             )
         depths = tuple(inputs[f"depth.{s}"] for s in range(1, len(self.space.stages) + 1))
-        return best_under_cap(costs, cap, Scores(inputs["frames"], inputs["size"], depths, tuple(slots)))
+        return best_under_cap(costs, cap, CandidateScores(inputs["frames"], inputs["size"], depths, tuple(slots)))

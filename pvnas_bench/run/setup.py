@@ -22,7 +22,7 @@ from pvnas_bench.problem import SearchSplit
 from pvnas_bench.protocol import Protocol, get_protocol
 from pvnas_bench.run.request import Observer, Request
 from pvnas_bench.space import Backbone, SearchSpace
-from pvnas_bench.strategy import Strategy, StrategyConfig
+from pvnas_bench.strategy import AnyStrategy, StrategyConfig
 from pvnas_bench.system import machine
 from pvnas_bench.table import Table
 from pvnas_bench.table import find as find_table
@@ -34,19 +34,24 @@ from pvnas_bench.video import CacheSpec, ClipStore, open_dataset, prepare, split
 from pvnas_bench.video._lazy import LazyStore
 
 
+class TrainsOnClips(UsageError):
+    """A search on a table asked for clips, in a process where it may only look trainings up."""
+
+
 class Setup:
     """What a request stands for. Everything that a user can get wrong is found out by the constructor."""
 
-    def __init__(self, request: Request, observer: Observer, world: World = ALONE) -> None:
+    def __init__(self, request: Request, observer: Observer, world: World = ALONE, *, clips: bool = True) -> None:
         """Resolve every name, prepare the clips, and check that a search is possible.
 
         Args:
             world: the processes that make the run together.
+            clips: whether a search on a table may open the clips; otherwise asking for them raises TrainsOnClips.
 
         Raises:
             UsageError: something asked for does not exist or cannot work; nothing was written to the results.
         """
-        self.request, self.world = request, world
+        self.request, self.world, self._clips = request, world, clips
         self.kind = registry.get_strategy(request.strategy)
         self.config = parse_config(self.kind, request.settings)
         self.space = registry.get_space(request.space)
@@ -136,6 +141,8 @@ class Setup:
             return opened()
 
         def checked() -> ClipStore:
+            if not self._clips:
+                raise TrainsOnClips(f"{self.kind.info.name} trains on clips")
             try:
                 store = opened()
             except UsageError as error:
@@ -222,7 +229,7 @@ class Setup:
         return self.request.results / f"{readable[:120]}-{digest[:8]}"
 
 
-def check_family(kind: type[Strategy], space: SearchSpace) -> None:
+def check_family(kind: type[AnyStrategy], space: SearchSpace) -> None:
     """Check that a strategy works on spaces of this family.
 
     Raises:
@@ -288,7 +295,7 @@ def search_view(store: ClipStore, protocol: Protocol) -> tuple[ClipStore, dict[S
     return store.subset(visible), {"train": np.arange(cut), "val": np.arange(cut, len(visible))}
 
 
-def parse_config(kind: type[Strategy], settings: Mapping[str, str]) -> StrategyConfig:
+def parse_config(kind: type[AnyStrategy], settings: Mapping[str, str]) -> StrategyConfig:
     """The strategy's hyper-parameters from ``key=value`` settings.
 
     Raises:
