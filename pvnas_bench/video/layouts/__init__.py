@@ -13,6 +13,7 @@ from pvnas_bench.video.layouts import (
     kinetics,
     lists,
     manifest,
+    nagoya_fir,
     something,
     ucf101,
 )
@@ -22,7 +23,7 @@ from pvnas_bench.video.layouts.manifest import is_manifest
 # The order of detection: official files before lists in general, and class folders when nothing else is there.
 LAYOUTS = {
     module.LAYOUT.name: module.LAYOUT
-    for module in (manifest, something, diving48, kinetics, ucf101, hmdb51, lists, class_folders)
+    for module in (manifest, something, diving48, kinetics, ucf101, hmdb51, nagoya_fir, lists, class_folders)
 }
 
 __all__ = ["LAYOUTS", "Layout", "Lists", "Source", "class_names", "detect", "is_manifest"]
