@@ -9,6 +9,7 @@ their variance. In a run that starts from chance it is the classes that are lear
 The search itself is by gradients on two sampled candidates per block (ProxylessNAS, as in `pvnas`), with a MACs term.
 """
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Literal
@@ -18,9 +19,8 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from torch import Tensor
 
-from pvnas_bench import Architecture, BlockSpace, ClipBatch, Info, Json, Plan, SearchFinished, Strategy
+from pvnas_bench import Architecture, BlockSpace, ClipBatch, Info, Json, SearchFinished, Strategy
 from pvnas_bench.methods import FactorisedDistribution, SharedWeights, WeightsConfig, two_path_loss
 
 CLASSES = (0.1, 0.3, 0.6, 1.0)
@@ -112,8 +112,6 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
         else:
             raise SearchFinished
 
-    # --- classes ------------------------------------------------------------------------------------------------------
-
     def _baseline_epoch(self) -> None:
         """The reference architecture on all classes: accuracy by class on the batches that it trains on."""
         problem, config = self.problem, self.config
@@ -136,14 +134,6 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
         share = 1.0 if self.config.schedule == "pruning" else CLASSES[min(self.phase, len(CLASSES) - 1)]
         return sorted(self.order[: max(math.ceil(share * len(self.order) - 1e-9), 2)])
 
-    def _loss(self, batch: ClipBatch, path: Architecture | Plan, label_smoothing: float = 0.0) -> Tensor:
-        """Cross-entropy over the classes that are present: the head is whole, absent logits are masked."""
-        present = torch.tensor(self.present, device=self.problem.device)
-        labels = torch.searchsorted(present, self.supernet.labels(batch))
-        return F.cross_entropy(self.supernet(batch, path)[:, present], labels, label_smoothing=label_smoothing)
-
-    # --- the search ---------------------------------------------------------------------------------------------------
-
     @property
     def progress(self) -> float:
         """The part of the search that is done, baseline and audit aside."""
@@ -165,20 +155,20 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
                 self._next_phase()
                 break
             path = self.alphas.sample(problem.torch_rng("paths"))
-            self.weights.descend(self._loss(batch, path, config.label_smoothing), config.rate(self.progress))
+            loss = self.supernet.loss(batch, path, config.label_smoothing, classes=present)
+            self.weights.descend(loss, config.rate(self.progress))
             if self.phase > 0:
                 self._alpha_step(held_out)
-        left = sum(int(logit.isfinite().sum()) for logit in self.alphas.logits)
+        left = self.alphas.options_left()
         problem.log(alpha_entropy=self.alphas.mean_entropy(), classes=len(present), candidates=left)
 
     def _alpha_step(self, batch: ClipBatch) -> None:
         """Cross-entropy through two gated candidates per block, and the MACs term."""
-        problem, config, log_p = self.problem, self.config, self.alphas.log_table()
-        loss = two_path_loss(
-            problem.space, log_p, log_p, lambda plan: self._loss(batch, plan), problem.torch_rng("paths")
-        )
-        macs = self.expected_macs(log_p.exp())
-        problem.backward(loss + config.macs_weight * (macs / (config.target * problem.cap) - 1).abs().float())
+        problem, config, log_p, present = self.problem, self.config, self.alphas.log_table(), self.present
+        loss_at = functools.partial(self.supernet.loss, batch, classes=present)
+        loss = two_path_loss(problem.space, log_p, log_p, loss_at, problem.torch_rng("paths"))
+        macs = self.expected_macs.penalty(log_p.exp(), config.target * problem.cap)
+        problem.backward(loss + config.macs_weight * macs)
         self.supernet.zero_grad(set_to_none=True)
         problem.update(self.alpha_optimiser)
         self.alpha_steps += 1
@@ -189,17 +179,13 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
             self._prune()
         self.phase += 1
 
-    @torch.no_grad()
     def _prune(self) -> None:
-        """Drop the worst options of each decision: logit -∞, which renormalises the rest, and no memory in Adam."""
+        """Drop the worst options of each decision."""
         incumbent = self.alphas.best(self.problem.costs, self.problem.cap)
         gone = []
         for i, (decision, logit) in enumerate(zip(self.problem.space.decisions, self.alphas.logits, strict=True)):
             options = lowest(logit.softmax(0).tolist(), self.config.ratio, incumbent.choices[i])
-            logit[options] = -math.inf
-            for moment in self.alpha_optimiser.state[logit].values():
-                if moment.shape == logit.shape:
-                    moment[options] = 0.0
+            self.alphas.prune(i, options, self.alpha_optimiser)
             gone += [f"{decision.name}={decision.options[option]}" for option in options]
         self.pruned.append(gone)
 
@@ -208,16 +194,14 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
         space, chosen = self.problem.space, self.incumbent()
         batch = next(self.problem.validation_batches())
         with torch.no_grad():
-            own = float(self._loss(batch, chosen))
+            own = float(self.supernet.loss(batch, chosen))
             self.audit["own"] = 0.0
             for name in (name for gone in self.pruned for name in gone if name.startswith("operator.")):
                 decision, option = name.split("=")
                 options = space.options(chosen)
                 if options.get(decision, "skip") not in ("skip", option) and option != "skip":
                     swapped = space.from_options(options | {decision: option})
-                    self.audit[name] = float(self._loss(batch, swapped)) - own
-
-    # --- the result ---------------------------------------------------------------------------------------------------
+                    self.audit[name] = float(self.supernet.loss(batch, swapped)) - own
 
     def incumbent(self) -> Architecture:
         """The most probable architecture under the cap; a random one before the alphas have learnt anything."""

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import moocore
-import numpy as np
 from optuna import Study
 from optuna.samplers import BaseSampler, NSGAIISampler
 from optuna.trial import FrozenTrial
@@ -13,6 +11,7 @@ from pvnas_bench.strategies._optuna_shared import OptunaConfig
 from pydantic import Field
 
 from pvnas_bench import Architecture, Evaluation, Info
+from pvnas_bench.methods import pareto_front
 
 
 class Sampler(NSGAIISampler):
@@ -70,9 +69,8 @@ class OptunaNSGA2(OptunaStrategy[OptunaNSGA2Config]):
     def tell(self, evaluation: Evaluation) -> None:
         """Tell Optuna, and keep the front."""
         super().tell(evaluation)
-        known = [*(other for other in self.pareto if other.architecture != evaluation.architecture), evaluation]
-        kept = moocore.is_nondominated(np.array([[-e.top1, e.macs] for e in known]), keep_weakly=True)
-        self.pareto = [e for e, keep in zip(known, kept, strict=True) if keep]
+        others = [other for other in self.pareto if other.architecture != evaluation.architecture]
+        self.pareto = pareto_front([*others, evaluation])
 
     def front(self) -> Sequence[Architecture]:
         """The trials under the cap that no other one beats in accuracy and MACs."""

@@ -158,9 +158,8 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
             lambda plan: self.supernet.loss(batch, plan, train_weights=False),
             problem.torch_rng("paths"),
         )
-        macs = self.expected_macs(log_p.exp())
-        loss = loss + self.config.macs_weight * (macs / (self.config.target * problem.cap) - 1).abs().float()
-        problem.backward(loss)
+        macs = self.expected_macs.penalty(log_p.exp(), self.config.target * problem.cap)
+        problem.backward(loss + self.config.macs_weight * macs)
         set_rate(self.alpha_optimiser, rate)
         problem.update(self.alpha_optimiser)
 

@@ -7,12 +7,10 @@ the same modules, evaluated before, is no better than what the front has at the 
 over depth, frames and size only. Some skipped ones are evaluated all the same, to audit that assumption.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import moocore
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from pvnas_bench import (
@@ -25,9 +23,9 @@ from pvnas_bench import (
     SearchFinished,
     Strategy,
     StrategyConfig,
+    uniform_options,
 )
-
-Floats = npt.NDArray[np.float64]
+from pvnas_bench.methods import crowding_distance, dominates, hypervolume, objectives, pareto_front
 
 
 def smaller(space: BlockSpace, x: Architecture, y: Architecture) -> bool:
@@ -38,17 +36,6 @@ def smaller(space: BlockSpace, x: Architecture, y: Architecture) -> bool:
     depths = space.options(x)
     shared = [slot for slot in space.slots if slot.index <= int(depths[f"depth.{slot.stage}"])]
     return all(x.choices[i] == y.choices[i] for slot in shared for i in space.groups[slot.name])
-
-
-def crowding_distance(points: Floats) -> Floats:
-    """NSGA-II's: the sum over objectives of the gap between both neighbours, of the range; infinite at the ends."""
-    distance = np.zeros(len(points))
-    for values in points.T:
-        order = np.argsort(values, kind="stable")
-        span = values[order[-1]] - values[order[0]] or 1.0
-        distance[order[[0, -1]]] = np.inf
-        distance[order[1:-1]] += (values[order[2:]] - values[order[:-2]]) / span
-    return distance
 
 
 class SMNASConfig(StrategyConfig):
@@ -107,28 +94,30 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
         within = self.problem.progress_to(self.config.structural_share) < 1
         return "structural" if within and not self.combined else "modular"
 
-    # --- candidates ---------------------------------------------------------------------------------------------------
-
     def combine(self, combination: Sequence[int]) -> Architecture:
         """The architecture of a combination: option indices of frames, size and depths, then the number of stages
         before time is mixed (by ``f3`` in place of ``s3``), then the expansion of all blocks.
         """
-        space = self.problem.space
-        options = {"frames": str(space.frames[combination[0]]), "size": str(space.sizes[combination[1]])}
-        start, expansion = combination[-2], space.expansions[combination[-1]]
-        for s, stage in enumerate(space.stages, 1):
-            options[f"depth.{s}"] = str(stage.depths[combination[1 + s]])
-        for slot in space.slots:
-            if slot.index <= int(options[f"depth.{slot.stage}"]):
-                wanted = "f3" if slot.stage > start else "s3"
-                operator = wanted if wanted in slot.operators else slot.operators[0]
-                options |= {f"operator.{slot.name}": operator, f"expansion.{slot.name}": f"e{expansion}"}
-                options[f"se.{slot.name}"] = space.se[0]
+        space, (frames, size, *depths, start, expansion) = self.problem.space, combination
+        operators = [
+            token if token in space.slots[0].operators else space.slots[0].operators[0] for token in ("s3", "f3")
+        ]
+        options = uniform_options(
+            space.stages,
+            frames=space.frames[frames],
+            size=space.sizes[size],
+            depths=[stage.depths[depth] for stage, depth in zip(space.stages, depths, strict=True)],
+            operators=[operators[s > start] for s in range(1, len(space.stages) + 1)],
+            expansion=space.expansions[expansion],
+            se=space.se[0],
+        )
         return space.from_options(options)
 
     def _candidate(self) -> Architecture:
         """A new architecture of the current stage, not looked at before."""
-        propose = {"structural": self._structural, "modular": self._modular, "random": self._random}[self.stage]
+        propose = {"structural": self._structural, "modular": self._modular}.get(
+            self.stage, lambda: self.problem.sample(self.rng)
+        )
         known = {*self.skipped, *(evaluation.architecture for evaluation in self.evaluated)}
         while (child := self.problem.draw(propose, known)) is not None:
             if not self.config.pruning or self.stage == "random" or not self.hopeless(child):
@@ -163,15 +152,12 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
         if not self.evaluated and self.problem.feasible(self.problem.space.reference):
             return self.problem.space.reference
         space, parent = self.problem.space, self._parent()
-        choices = [
-            int(self.rng.integers(len(decision.options))) if choice == INACTIVE else choice
-            for decision, choice in zip(space.decisions, parent.choices, strict=True)
-        ]
-        movable = [
-            i
-            for i, decision in enumerate(space.decisions)
-            if decision.level == "modular" and parent.choices[i] != INACTIVE and len(decision.options) > 1
-        ]
+        choices, movable = list(parent.choices), []
+        for i, decision in enumerate(space.decisions):
+            if choices[i] == INACTIVE:
+                choices[i] = int(self.rng.integers(len(decision.options)))
+            elif decision.level == "modular" and len(decision.options) > 1:
+                movable.append(i)
         count = min(1 + int(self.rng.integers(self.config.mutations)), len(movable))
         for i in self.rng.choice(movable, count, replace=False).tolist():
             n = len(space.decisions[i].options)
@@ -182,8 +168,8 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
         """Of two members of the front drawn at random the one in the emptier region."""
         if not self.evaluated:
             return self.fallback
-        front = self._front()
-        distance = crowding_distance(self._points(front))
+        front = pareto_front(self.evaluated)
+        distance = crowding_distance(objectives(front, self.problem.cap))
         one, other = (int(i) for i in self.rng.integers(len(front), size=2))
         return front[one if distance[one] >= distance[other] else other].architecture
 
@@ -194,36 +180,19 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
         space = self.problem.space
         return any(e.top1 <= at_cost and smaller(space, x, e.architecture) for e in self.evaluated)
 
-    # --- the search ---------------------------------------------------------------------------------------------------
-
     def step(self) -> None:
         """One generation, in whichever stage the budget has reached."""
         for _ in range(self.config.population):
             child = self._candidate()
-            front_before = self._points(self._front())
             evaluation = self.problem.evaluate(child, self.config.fidelity or None)
-            self.evaluated.append(evaluation)
             if child in self.skipped:
-                point = self._points([evaluation])
-                wrong = bool(moocore.is_nondominated(np.concatenate([front_before, point]), keep_weakly=False)[-1])
-                self.audited.append(wrong)
-        structural, front = self.stage == "structural", self._front()
-        self.problem.log(val_top1=max(e.top1 for e in front), hypervolume=self.hypervolume(), structural=structural)
-
-    def _points(self, evaluations: Sequence[Evaluation]) -> Floats:
-        """(n, 2): error, and MACs over the cap; both are minimised."""
-        return np.array([[1 - e.top1, e.macs / self.problem.cap] for e in evaluations]).reshape(-1, 2)
-
-    def _front(self) -> list[Evaluation]:
-        """The evaluations that none dominates, by MACs."""
-        if not self.evaluated:
-            return []
-        kept = moocore.is_nondominated(self._points(self.evaluated), keep_weakly=True)
-        return sorted((e for e, keep in zip(self.evaluated, kept, strict=True) if keep), key=lambda e: e.macs)
-
-    def hypervolume(self) -> float:
-        """Of the front, in units of (accuracy × cap), against error 1 at the cap."""
-        return float(moocore.hypervolume(self._points(self._front()), ref=[1.0, 1.0]))
+                self.audited.append(not dominates(self.evaluated, evaluation))
+            self.evaluated.append(evaluation)
+        self.problem.log(
+            val_top1=max(evaluation.top1 for evaluation in self.evaluated),
+            hypervolume=hypervolume(self.evaluated, self.problem.cap),
+            structural=self.stage == "structural",
+        )
 
     def incumbent(self) -> Architecture:
         """The most accurate architecture; of equals the smallest."""
@@ -233,24 +202,19 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
 
     def front(self) -> Sequence[Architecture]:
         """The architectures that none dominates in accuracy and MACs."""
-        return [e.architecture for e in self._front()]
+        return [e.architecture for e in pareto_front(self.evaluated)]
 
     def violations(self) -> tuple[int, int]:
         """Of all evaluated pairs x ≼ y: those with acc(x) > acc(y), and how many there are."""
-        space = self.problem.space
-        pairs = [
-            x.top1 > y.top1
-            for x in self.evaluated
-            for y in self.evaluated
-            if x is not y and smaller(space, x.architecture, y.architecture)
-        ]
-        return sum(pairs), len(pairs)
+        space, pairs = self.problem.space, itertools.permutations(self.evaluated, 2)
+        ordered = [x.top1 > y.top1 for x, y in pairs if smaller(space, x.architecture, y.architecture)]
+        return sum(ordered), len(ordered)
 
     def diagnostics(self) -> Mapping[str, Json]:
         """The front, and how often the partial order was broken."""
         broken, pairs = self.violations()
         return {
-            "front": [[e.macs, e.top1] for e in self._front()],
+            "front": [[e.macs, e.top1] for e in pareto_front(self.evaluated)],
             "skipped": len(self.skipped),
             "audited": len(self.audited),
             "audited_wrong": sum(self.audited),

@@ -3,7 +3,8 @@
 `ask_tell`: black-box search. `bilevel`: alternating gradient search on a supernet (DARTS and its relatives).
 `shared_weights`: optimising a supernet's weights. `distribution`: distributions over architectures. `gates`: gradients
 from two sampled paths. `knapsack`: the best architecture of additive scores under a cap. `evolution` and
-`path_evolution`: evolution by a cheap fitness, as of a supernet. `zero_cost`: search by a score of untrained networks.
+`path_evolution`: evolution by a cheap fitness, as of a supernet. `pareto`: fronts of accuracy and MACs. `zero_cost`:
+search by a score of untrained networks.
 """
 
 from pvnas_bench.methods.ask_tell import Asked, AskTell, Trial
@@ -24,6 +25,7 @@ from pvnas_bench.methods.distribution import FactorisedDistribution, JointDistri
 from pvnas_bench.methods.evolution import Evolution, EvolutionRecipe, best, next_generation
 from pvnas_bench.methods.gates import input_loss, sample_input, straight_through, thrifty, two_path_loss, two_path_plan
 from pvnas_bench.methods.knapsack import CandidateScores, best_under_cap, decision_scores
+from pvnas_bench.methods.pareto import crowding_distance, dominates, hypervolume, objectives, pareto_front
 from pvnas_bench.methods.path_evolution import PathEvolution, PathEvolutionConfig
 from pvnas_bench.methods.shared_weights import (
     OptimiserConfig,
@@ -59,14 +61,19 @@ __all__ = [
     "ZeroCostConfig",
     "best",
     "best_under_cap",
+    "crowding_distance",
     "decision_scores",
+    "dominates",
     "fix_input",
     "gradients",
+    "hypervolume",
     "input_loss",
     "learnt_entropy",
     "make_weight_optimiser",
     "mixture_plan",
     "next_generation",
+    "objectives",
+    "pareto_front",
     "rate_at",
     "sample_input",
     "set_rate",

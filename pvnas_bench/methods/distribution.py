@@ -113,6 +113,23 @@ class FactorisedDistribution(nn.Module):
         scores = {name: (lp - lp.max()).double().cpu().numpy() for name, lp in self.log_probabilities().items()}
         return best_under_cap(costs, cap, decision_scores(costs, scores))
 
+    @torch.no_grad()
+    def prune(self, decision: int, options: Sequence[int], optimiser: torch.optim.Optimizer) -> None:
+        """Give options the probability 0, which renormalises the others, and clear what an optimiser remembers of them.
+
+        Args:
+            decision: its position in the space.
+        """
+        logit = self._rows[decision]
+        logit[list(options)] = -torch.inf
+        for moment in optimiser.state[logit].values():
+            if moment.shape == logit.shape:
+                moment[list(options)] = 0.0
+
+    def options_left(self) -> int:
+        """The number of options, over all decisions, that were not pruned."""
+        return sum(int(row.isfinite().sum()) for row in self._rows)
+
 
 class JointDistribution(nn.Module):
     """P(A) = product over the input's decisions, and over the slots that exist, of softmax(logits).

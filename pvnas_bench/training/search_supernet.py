@@ -1,6 +1,6 @@
 """A supernet whose every pass is charged."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import cached_property
 
@@ -66,11 +66,19 @@ class SearchSupernet(nn.Module):
         label_smoothing: float = 0.0,
         *,
         train_weights: bool = True,
+        classes: Sequence[int] | None = None,
     ) -> Tensor:
-        """Mean cross-entropy of a batch through one path or a plan; see `forward`."""
-        logits = self(batch, path, train_weights)
+        """Mean cross-entropy of a batch through one path or a plan; see `forward`.
+
+        Args:
+            classes: those that the batch may have, ascending; the logits of others are masked. None: all.
+        """
+        logits, labels = self(batch, path, train_weights), self.labels(batch)
         with self._clock("forward"):
-            return F.cross_entropy(logits, self.labels(batch), label_smoothing=label_smoothing)
+            if classes is not None:
+                present = torch.tensor(classes, device=labels.device)
+                logits, labels = logits[:, present], torch.searchsorted(present, labels)
+            return F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
 
     @torch.no_grad()
     def validate(
