@@ -15,7 +15,7 @@ from pvnas_bench import Info, Strategy
 class Broken(Strategy):
     info = Info("broken", "Raises", "-", 2024, ("modular",), "-")
 
-    def setup(self, problem):
+    def setup(self):
         raise RuntimeError("lost its way")
 """
 

@@ -88,10 +88,12 @@ def test_a_run_with_a_record_of_its_own_is_done_too(tables: Path, tmp_path: Path
 
 
 def test_what_trains_has_a_process_and_a_file_of_its_own(tables: Path, tmp_path: Path) -> None:
-    cells = open_cells(requests(tables, tmp_path, "random_search", "spos", "expert[network=tsm]"))
-    assert {cell.entry: cell.batched for cell in cells} == {
-        "random_search": True, "spos": False, "expert[network=tsm]": True
-    }  # fmt: skip
+    """Which searches ask for clips is found out by running them; these have none, and say so."""
+    ended = {cell.entry: cell for cell in compare(open_cells(requests(tables, tmp_path, "random_search", "spos")))}
+    assert (ended["random_search"].batched, ended["random_search"].state) == (True, "ok")
+    assert (ended["spos"].batched, ended["spos"].state) == (False, "refused")
+    assert "spos trains on clips, which the table has not" in ended["spos"].note
+    assert [path.name for path in records.find(tmp_path)] == [records.LINES_NAME]
 
 
 def test_appending_cuts_off_half_a_line_however_long(tmp_path: Path) -> None:

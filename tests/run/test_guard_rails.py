@@ -45,7 +45,7 @@ def asked(tiny_dataset: Path, folder: Path, strategy: str, **options: Any) -> Re
         ({"diagnostics": "{'a': 'x' * 9_000_000}"}, "the diagnostics are 9,000,009 characters"),
         ({"body": "self.problem.log(a='many')"}, "could not convert string to float"),
         ({"body": "return"}, "10,000 steps in a row spent nothing"),
-        ({"body": "self.problem.ledger.macs += 10**12; return"}, "of 0.05 reference trainings"),
+        ({"body": "self.problem.ledger.charge(10**12); return"}, "of 0.05 reference trainings"),
     ],
 )
 def test_a_strategy_that_does_wrong_fails_with_its_reason(
@@ -316,7 +316,7 @@ def test_an_architecture_that_fails_is_counted_and_the_search_goes_on(
     assert (evaluation.top1, evaluation.loss) == (0.0, math.inf)
     assert problem.failures == {"OutOfMemory": 1}
     other = clips.problem("all", seed=0)[0]
-    other.load_state_dict(problem.state_dict())
+    other._load_state(problem._state())
     assert other.failures == problem.failures
     assert other.evaluate(architecture) == evaluation, "what was found is remembered"
 

@@ -96,8 +96,8 @@ def test_a_budget_that_is_spent_does_not_matter(varied: Built, tmp_path: Path) -
         tables=varied.folder,
     )
     search = Search(Setup(request, Observer()), Observer())
-    search.strategy.setup(search.problem)
-    search.ledger.macs = round(search.ledger.budget * search.ledger.reference)
+    search.strategy.setup()
+    search.ledger.charge(round(search.ledger.budget * search.ledger.reference) - search.ledger.macs)
     found = ranking(search, varied.table)
     assert len(found["rank_pairs"]) == len(varied.table)
     assert 0 < found["rank_cost"] < 1

@@ -149,8 +149,8 @@ from pvnas_bench import Info, Strategy
 class Mine(Strategy):
     info = Info("mine", "Needs a supernet and does not say so", "-", 2024, ("modular",), "-")
 
-    def setup(self, problem):
-        problem.supernet()
+    def setup(self):
+        self.problem.supernet()
 """
 
 
