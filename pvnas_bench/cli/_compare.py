@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _leaderboard, _progress
 from pvnas_bench.cli._run import Shown
 from pvnas_bench.errors import UsageError
-from pvnas_bench.grid.compare import Cell, Grid, State, open_cells
+from pvnas_bench.grid.compare import Grid, GridCell, State, open_cells
 from pvnas_bench.grid.compare import compare as run_cells
 from pvnas_bench.grid.executors import Executor, Name
 from pvnas_bench.grid.processes import Processes
@@ -86,7 +86,7 @@ def _executor(name: Name, workers: int | None, threads: int, device: str, addres
     return Processes(workers or max(machine.usable_cores() // threads, 1))
 
 
-def _run(cells: Sequence[Cell], executor: Executor, retry_failed: bool) -> list[Cell]:
+def _run(cells: Sequence[GridCell], executor: Executor, retry_failed: bool) -> list[GridCell]:
     """Run the cells and show how they stand."""
     state = {cell.path: cell for cell in cells}
     show = _live if sys.stderr.isatty() else _lines
@@ -95,7 +95,7 @@ def _run(cells: Sequence[Cell], executor: Executor, retry_failed: bool) -> list[
     return list(state.values())
 
 
-def _lines(state: dict[Path, Cell], events: Any) -> None:
+def _lines(state: dict[Path, GridCell], events: Any) -> None:
     counts = Counter(cell.state for cell in state.values())
     print(_counts(counts), file=sys.stderr, flush=True)
     for cell in events:
@@ -106,7 +106,7 @@ def _lines(state: dict[Path, Cell], events: Any) -> None:
             print(f"{_counts(counts)}: {' '.join(_row(cell))}", file=sys.stderr, flush=True)
 
 
-def _live(state: dict[Path, Cell], events: Any) -> None:
+def _live(state: dict[Path, GridCell], events: Any) -> None:
     from rich.console import Console
     from rich.live import Live
 
@@ -123,7 +123,7 @@ def _live(state: dict[Path, Cell], events: Any) -> None:
             recent.append(cell.path)
 
 
-def _table(state: Mapping[Path, Cell], recent: Sequence[Path]) -> Any:
+def _table(state: Mapping[Path, GridCell], recent: Sequence[Path]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
@@ -134,7 +134,7 @@ def _table(state: Mapping[Path, Cell], recent: Sequence[Path]) -> Any:
     return table
 
 
-def _row(cell: Cell) -> tuple[str, ...]:
+def _row(cell: GridCell) -> tuple[str, ...]:
     request = cell.request
     return (
         cell.entry,

@@ -72,7 +72,7 @@ def facts(record: records.Record, ready: float, samples: Samples, functions: int
     }
 
 
-def seconds_of(cost: records.Cost, strategys: float) -> dict[str, float]:
+def seconds_of(cost: records.PhaseCost, strategys: float) -> dict[str, float]:
     """By activity; of what the record calls the harness's, the strategy's share on its own."""
     found = {WORDS.get(activity, activity): seconds for activity, seconds in cost.seconds.items()}
     both = found.pop(HARNESS, 0.0)

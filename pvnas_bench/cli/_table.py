@@ -27,7 +27,7 @@ def build(
     from pvnas_bench.grid import table_build as building
     from pvnas_bench.system import machine
 
-    recipe, folder = building.Recipe(space, dataset, protocol), tables or default_folder()
+    recipe, folder = building.TableRecipe(space, dataset, protocol), tables or default_folder()
     try:
         with _progress.display() as display:
             path = None

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pvnas_bench import records
 from pvnas_bench.errors import UsageError
-from pvnas_bench.grid.executors import Executor, Needs, Outcome
+from pvnas_bench.grid.executors import Ending, Executor, Needs
 from pvnas_bench.grid.processes import Processes
 from pvnas_bench.grid.table_searches import Ended, search_all
 from pvnas_bench.run.request import Observer, Request
@@ -149,7 +149,7 @@ def parse_entry(entry: str) -> tuple[str, dict[str, str]]:
 
 
 @dataclass(frozen=True)
-class Cell:
+class GridCell:
     """A run of the grid and how it stands; `top1` and `seconds` once it is done.
 
     Attributes:
@@ -167,7 +167,9 @@ class Cell:
     seconds: float | None = None
 
 
-def open_cells(requests: Sequence[Request], observer: Observer | None = None, *, elsewhere: bool = False) -> list[Cell]:
+def open_cells(
+    requests: Sequence[Request], observer: Observer | None = None, *, elsewhere: bool = False
+) -> list[GridCell]:
     """Resolve every request and see which are done. The clips are made ready, so that workers only open them.
 
     Args:
@@ -184,7 +186,7 @@ def open_cells(requests: Sequence[Request], observer: Observer | None = None, *,
             away = elsewhere and request.device == "cuda" and not torch.cuda.is_available()
             setups[alike] = Setup(replace(request, device="cpu") if away else request, observer)
         setup = setups[alike].at(request.seed)
-        cell = Cell(request, setup.entry, setup.path, batched=request.tabular and setup.kind.trial_based)
+        cell = GridCell(request, setup.entry, setup.path, batched=request.tabular and setup.kind.trial_based)
         if cell.batched and setup.lines not in known:
             known[setup.lines] = _on_lines(setup.lines)
         if cell.batched and (ended := known[setup.lines].get(setup.id)):
@@ -207,7 +209,7 @@ def _on_lines(path: Path) -> dict[str, Ended]:
     return {record.id: Ended.of(record) for record in found if isinstance(record, records.Summary)}
 
 
-def _recorded(cell: Cell) -> Cell:
+def _recorded(cell: GridCell) -> GridCell:
     """The cell as its record tells; a record that cannot be read is made anew."""
     try:
         return _as(cell, Ended.of(records.load(cell.path, records.Summary)))
@@ -215,7 +217,7 @@ def _recorded(cell: Cell) -> Cell:
         return replace(cell, note=f"record made anew: {error}")
 
 
-def _as(cell: Cell, ended: Ended) -> Cell:
+def _as(cell: GridCell, ended: Ended) -> GridCell:
     return replace(cell, state=ended.status, note=ended.note, top1=ended.top1, seconds=ended.seconds)
 
 
@@ -232,8 +234,8 @@ def work(request: Request, patience: float = 0.0) -> None:
 
 
 def compare(
-    cells: Sequence[Cell], *, workers: int = 1, retry_failed: bool = False, executor: Executor | None = None
-) -> Generator[Cell, None, None]:
+    cells: Sequence[GridCell], *, workers: int = 1, retry_failed: bool = False, executor: Executor | None = None
+) -> Generator[GridCell, None, None]:
     """Run every cell that is not done, each in a process of its own; those that only look up share processes.
 
     Args:
@@ -254,7 +256,7 @@ def compare(
         yield from _run([cell for cell in asked if not cell.batched], running)
 
 
-def _run(cells: Sequence[Cell], executor: Executor) -> Iterator[Cell]:
+def _run(cells: Sequence[GridCell], executor: Executor) -> Iterator[GridCell]:
     """Run cells as there is room for them."""
     waiting = list(reversed(cells))
     while waiting or executor.busy:
@@ -266,8 +268,8 @@ def _run(cells: Sequence[Cell], executor: Executor) -> Iterator[Cell]:
             cell = replace(cell, state="running", note="")
             executor.start(cell, needs, work, cell.request, executor.patience)
             yield cell
-        for cell, outcome in executor.ended() if executor.busy else ():
-            yield _ended(cell, outcome)
+        for cell, ending in executor.ended() if executor.busy else ():
+            yield _ended(cell, ending)
 
 
 def _needs(request: Request) -> Needs:
@@ -277,7 +279,7 @@ def _needs(request: Request) -> Needs:
     return Needs(request.threads or machine.usable_cores(), gpu, limit)
 
 
-def _elsewhere(cell: Cell) -> Cell | None:
+def _elsewhere(cell: GridCell) -> GridCell | None:
     """The cell as another process has ended it since, or works on it now; None: it is to be run."""
     if cell.path.exists() and (found := _recorded(cell)).state in DONE:
         return found
@@ -285,9 +287,9 @@ def _elsewhere(cell: Cell) -> Cell | None:
     return None if holder is None else replace(cell, state="refused", note=f"in use by {holder}")
 
 
-def _look_up(cells: Sequence[Cell], executor: Executor) -> Iterator[Cell]:
+def _look_up(cells: Sequence[GridCell], executor: Executor) -> Iterator[GridCell]:
     """Search on tables, the seeds of a request in batches."""
-    alike: dict[tuple[object, ...], list[Cell]] = {}
+    alike: dict[tuple[object, ...], list[GridCell]] = {}
     for cell in cells:
         alike.setdefault(_but_seed(cell.request), []).append(cell)
     batches = []
@@ -298,11 +300,11 @@ def _look_up(cells: Sequence[Cell], executor: Executor) -> Iterator[Cell]:
     for needs, batch in batches:
         executor.start(batch, needs, look_up, batch[0].request, [cell.request.seed for cell in batch])
     while executor.busy:
-        for batch, outcome in executor.ended():
-            if outcome.value is not None:
-                yield from map(_as, batch, outcome.value)
+        for batch, ending in executor.ended():
+            if ending.value is not None:
+                yield from map(_as, batch, ending.value)
             else:
-                yield from (replace(cell, state="refused", note=_why(outcome)) for cell in batch)
+                yield from (replace(cell, state="refused", note=_why(ending)) for cell in batch)
 
 
 def look_up(request: Request, seeds: Sequence[int]) -> list[Ended]:
@@ -313,21 +315,21 @@ def look_up(request: Request, seeds: Sequence[int]) -> list[Ended]:
         return search_all(request, seeds)
 
 
-def _ended(cell: Cell, outcome: Outcome) -> Cell:
+def _ended(cell: GridCell, ending: Ending) -> GridCell:
     """How a cell ended: by its record, or why there is none."""
-    if outcome.error is not None:
-        return replace(cell, state="refused", note=_why(outcome))
-    if outcome.lost is None:
+    if ending.error is not None:
+        return replace(cell, state="refused", note=_why(ending))
+    if ending.lost is None:
         return _recorded(cell)
     try:
-        if outcome.late:
+        if ending.late:
             Run(cell.request).lost("timeout", f"no end after {cell.request.timeout:g} s, nor when it was told to end")
         else:
-            Run(cell.request).lost("failed", outcome.lost)
+            Run(cell.request).lost("failed", ending.lost)
     except UsageError as reason:
         return replace(cell, state="failed", note=f"its process died; {reason}")
     return _recorded(cell)
 
 
-def _why(outcome: Outcome) -> str:
-    return outcome.lost or f"{type(outcome.error).__name__}: {outcome.error}"
+def _why(ending: Ending) -> str:
+    return ending.lost or f"{type(ending.error).__name__}: {ending.error}"

@@ -42,7 +42,7 @@ from pvnas_bench.video import FrameOrder
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TableRecipe:
     """What is trained, in the words of the command line.
 
     Attributes:
@@ -59,7 +59,7 @@ class Recipe:
 class Trainer:
     """Trains architectures by a recipe, on this process's CPU and one thread."""
 
-    def __init__(self, recipe: Recipe, observer: Observer | None = None) -> None:
+    def __init__(self, recipe: TableRecipe, observer: Observer | None = None) -> None:
         """Open the clips, and decode them first where that has not been done.
 
         Raises:
@@ -191,7 +191,7 @@ class Progress:
 
 
 def build(
-    recipe: Recipe,
+    recipe: TableRecipe,
     folder: Path,
     *,
     seeds: Sequence[int] = (0,),
@@ -237,7 +237,7 @@ def build(
         files.compact()
 
 
-def _trained(recipe: Recipe, asked: Sequence[tuple[str, int]], workers: int) -> Iterator[Training]:
+def _trained(recipe: TableRecipe, asked: Sequence[tuple[str, int]], workers: int) -> Iterator[Training]:
     """Each training as it is finished."""
     spawn = multiprocessing.get_context("spawn")  # a fork of a process that has used torch may hang
     pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=begin)
@@ -255,11 +255,11 @@ def _trained(recipe: Recipe, asked: Sequence[tuple[str, int]], workers: int) -> 
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _work(recipe: Recipe, string: str, seed: int) -> Training:
+def _work(recipe: TableRecipe, string: str, seed: int) -> Training:
     return _opened(recipe)(string, seed)
 
 
 @lru_cache(maxsize=1)
-def _opened(recipe: Recipe) -> Trainer:
+def _opened(recipe: TableRecipe) -> Trainer:
     """A worker opens the clips once."""
     return Trainer(recipe)

@@ -53,12 +53,14 @@ class Phase:
         wall, cpu, memory = state
         return cls(time.perf_counter() - wall, _cpu_seconds() - cpu, int(memory))
 
-    def cost(self, ledger: Ledger, clock: Clock, device: torch.device, elsewhere: Elsewhere = NOTHING) -> records.Cost:
+    def cost(
+        self, ledger: Ledger, clock: Clock, device: torch.device, elsewhere: Elsewhere = NOTHING
+    ) -> records.PhaseCost:
         """What was consumed since it began."""
         wall = self.elapsed
         other = wall - sum(clock.seconds.values())
         table = {"table": clock.simulated} if clock.simulated else {}
-        return records.Cost(
+        return records.PhaseCost(
             reference_trainings=ledger.spent,
             macs=ledger.macs,
             wall_seconds=wall + clock.simulated,

@@ -82,7 +82,7 @@ class Search:
         self._phase = Phase.begin()
         if state is not None and "cost" in state:
             self._restore(state)
-            self.cost = records.Cost.model_validate(state["cost"])
+            self.cost = records.PhaseCost.model_validate(state["cost"])
             return "ok", None
         setup = self._setup
         status: records.Status = "ok"
@@ -186,7 +186,7 @@ class Search:
         if state is not None:
             self._restore(state)
             if "cost" in state:
-                self.cost = records.Cost.model_validate(state["cost"])
+                self.cost = records.PhaseCost.model_validate(state["cost"])
                 return
             phase = Phase.resumed(state["phase"])
             self.ledger.macs, self.ledger.samples, self.ledger.evaluations = state["problem"]["ledger"]
