@@ -10,8 +10,9 @@ from typing import Any, get_args
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _leaderboard, _progress
 from pvnas_bench.cli._run import Shown
 from pvnas_bench.errors import UsageError
-from pvnas_bench.grid.compare import Grid, GridCell, State, open_cells
+from pvnas_bench.grid.cells import GridCell, State, open_cells
 from pvnas_bench.grid.compare import compare as run_cells
+from pvnas_bench.grid.definition import Grid
 from pvnas_bench.grid.executors import Executor, Name
 from pvnas_bench.grid.processes import Processes
 from pvnas_bench.records import Status
@@ -23,16 +24,10 @@ LONGEST = 30
 
 def compare(
     grid: Path | None,
-    given: Mapping[str, Any],
+    keys: Mapping[str, Any],
+    shared: Mapping[str, Any],
     *,
-    results: Path,
-    device: str,
     workers: int | None,
-    threads: int,
-    tables: Path | None,
-    timeout: float | None,
-    deterministic: bool,
-    precision: str,
     retry_failed: bool,
     reference: bool,
     executor: Name = "processes",
@@ -40,21 +35,18 @@ def compare(
 ) -> int:
     """Run the grid of a TOML file, of options, or of both (an option wins), and show its leaderboards.
 
+    Args:
+        keys: of the grid, that options give.
+        shared: the fields of every `Request` that a grid's file cannot say.
+
     Raises:
         UsageError: something in the grid cannot work; nothing was run.
     """
     values = Grid.load(grid).model_dump(exclude_unset=True) if grid else {}
-    if not values and "strategies" not in given:
+    if not values and "strategies" not in keys:
         raise UsageError("nothing to compare: name strategies with --strategy, or a grid's TOML file")
-    requests = Grid.parse({**values, **given}).requests(
-        results,
-        device=device,
-        threads=threads,
-        tables=tables,
-        timeout=timeout,
-        deterministic=deterministic,
-        precision=precision,
-    )
+    requests = Grid.parse({**values, **keys}).requests(**shared)
+    threads, device, results = shared["threads"], shared["device"], shared["results"]
     running = _executor(executor, workers, threads, device, address)
     with _progress.display() as display:
         cells = open_cells(requests, Shown(display), elsewhere=executor == "ray")

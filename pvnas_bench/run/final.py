@@ -16,7 +16,7 @@ from pvnas_bench.network.families import build, layers
 from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.run.checkpoints import Checkpoints, State
 from pvnas_bench.run.meters import Phase
-from pvnas_bench.run.request import Observer
+from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
 from pvnas_bench.run.time_controls import time_controls

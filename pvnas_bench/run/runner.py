@@ -14,8 +14,9 @@ from pvnas_bench.network.workloads import convolution_pass
 from pvnas_bench.run import yardstick
 from pvnas_bench.run.checkpoints import Checkpoints
 from pvnas_bench.run.final import Final
+from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.rank_correlation import ranking
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import OtherProcesses, Search
 from pvnas_bench.run.setup import Setup, protocol_entry
 from pvnas_bench.run.tabular import TabularFinal

@@ -11,7 +11,7 @@ from pvnas_bench.ledger import BudgetExhausted, Ledger
 from pvnas_bench.problem import Problem, Trials
 from pvnas_bench.run.checkpoints import Checkpoints, State
 from pvnas_bench.run.meters import NOTHING, Elsewhere, Phase
-from pvnas_bench.run.request import Observer
+from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.setup import Setup
 from pvnas_bench.run.tabular import TabularProblem
 from pvnas_bench.space import Architecture, SearchSpace

@@ -20,7 +20,8 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.network.families import cost_model
 from pvnas_bench.problem import SearchSplit
 from pvnas_bench.protocol import Protocol, get_protocol
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.space import Backbone, SearchSpace
 from pvnas_bench.strategy import Strategy, StrategyConfig
 from pvnas_bench.system import machine
@@ -164,17 +165,18 @@ class Setup:
     @property
     def command(self) -> tuple[str, ...]:
         """The command that repeats this run; files are named without their folders, which differ between machines."""
-        request = self.request
-        words = ["pvnas-bench"] if self.world.size == 1 else self.world.command
-        words += ["run", "--strategy", Path(request.strategy).name, "--space", Path(request.space).name]
-        words += ["--dataset", Path(request.dataset).name, "--protocol", self._protocol_named, "--cap", self.cap_name]
-        words += ["--budget", f"{self.protocol.budget:g}", "--seed", str(request.seed)]
-        for key, value in request.settings.items():
-            words += ["--set", f"{key}={value}"]
-        words += ["--precision", request.precision] * (request.precision != "float32")
-        words += ["--tabular"] * request.tabular + ["--partial"] * request.partial
-        words += ["--no-cache"] * (not request.cached)
-        return (*words, "--device", request.device, "--threads", str(self.threads))
+        request, start = self.request, ["pvnas-bench"] if self.world.size == 1 else self.world.command
+        resolved = replace(
+            request,
+            strategy=Path(request.strategy).name,
+            space=Path(request.space).name,
+            dataset=Path(request.dataset).name,
+            protocol=self._protocol_named,
+            cap=self.cap_name,
+            budget=self.protocol.budget,
+            threads=self.threads,
+        )
+        return (*start, "run", *resolved.words())
 
     @cached_property
     def entry(self) -> str:

@@ -15,9 +15,12 @@ import pytest
 from told import HEEDLESS, mine
 
 from pvnas_bench import UsageError, records
-from pvnas_bench.grid.compare import Grid, GridCell, compare, open_cells
+from pvnas_bench.grid.cells import GridCell, open_cells
+from pvnas_bench.grid.compare import compare
+from pvnas_bench.grid.definition import Grid
 from pvnas_bench.grid.ray import Connection, Ray
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
 

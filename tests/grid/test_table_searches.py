@@ -6,7 +6,9 @@ import made_up
 import pytest
 
 from pvnas_bench import records, registry
-from pvnas_bench.grid.compare import Grid, GridCell, compare, open_cells
+from pvnas_bench.grid.cells import GridCell, open_cells
+from pvnas_bench.grid.compare import compare
+from pvnas_bench.grid.definition import Grid
 from pvnas_bench.grid.table_searches import append
 from pvnas_bench.records import Record, Unreadable
 from pvnas_bench.run.request import Request

@@ -16,7 +16,9 @@ from told import HEEDLESS, mine
 
 from pvnas_bench import records
 from pvnas_bench.conformance._world import PROTOCOL, World, space, world
-from pvnas_bench.grid.compare import Grid, compare, open_cells
+from pvnas_bench.grid.cells import open_cells
+from pvnas_bench.grid.compare import compare
+from pvnas_bench.grid.definition import Grid
 from pvnas_bench.ledger import Ledger
 from pvnas_bench.network.standalone import Network
 from pvnas_bench.run.request import Request
