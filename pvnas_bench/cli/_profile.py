@@ -15,7 +15,7 @@ from pvnas_bench.cli._run import EXIT_CODES, Shown
 from pvnas_bench.run.profiling import HARNESS, STRATEGY, Samples, sampled
 from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import Run
-from pvnas_bench.training.train import Clock
+from pvnas_bench.training.workbench import Clock
 
 WORDS: Mapping[str, str] = {"data": "augment", "forward": "forward", "backward": "backward", "optimiser": "optimiser"}
 """What each activity of the clock is called here; decoding has its own line."""

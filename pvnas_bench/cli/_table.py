@@ -10,7 +10,7 @@ from typing import Any
 from pvnas_bench import registry
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _progress, _results
 from pvnas_bench.errors import UsageError
-from pvnas_bench.table import About, Table, Training, default_folder, find
+from pvnas_bench.table import About, KnownTraining, Table, default_folder, find
 
 
 def build(
@@ -48,7 +48,7 @@ def build(
     return OK
 
 
-def _note(known: int, last: Training | None) -> str:
+def _note(known: int, last: KnownTraining | None) -> str:
     if last is None:
         return f"{known} were known before"
     return (

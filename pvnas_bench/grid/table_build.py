@@ -34,10 +34,12 @@ from pvnas_bench.space import Architecture, BlockSpace
 from pvnas_bench.system import machine
 from pvnas_bench.system.workers import begin
 from pvnas_bench.table import journal
-from pvnas_bench.table.schema import About, Session, SpaceIdentity, Training
+from pvnas_bench.table.schema import About, KnownTraining, Session, SpaceIdentity
 from pvnas_bench.table.store import Files
 from pvnas_bench.training import process
-from pvnas_bench.training.train import Clock, OutOfMemory, Scores, TrainingDiverged, Workbench, test, train
+from pvnas_bench.training.testing import Scores, test
+from pvnas_bench.training.train import train
+from pvnas_bench.training.workbench import Clock, OutOfMemory, TrainingDiverged, Workbench
 from pvnas_bench.video import FrameOrder
 
 
@@ -90,7 +92,7 @@ class Trainer:
             protocol=protocol_entry(self.protocol),
         )
 
-    def __call__(self, string: str, seed: int) -> Training:
+    def __call__(self, string: str, seed: int) -> KnownTraining:
         """Train an architecture, validate it after each epoch, test it, and time it.
 
         It is tested on the val and test splits together: nothing is chosen on either, and clips of more subjects tell
@@ -101,7 +103,7 @@ class Trainer:
         with process.configured(1, deterministic=True):
             return self._train(self.space.parse(string), seed)
 
-    def _train(self, architecture: Architecture, seed: int) -> Training:
+    def _train(self, architecture: Architecture, seed: int) -> KnownTraining:
         device, epochs, cost = torch.device("cpu"), self.protocol.epochs, self.costs(architecture)
         search = Workbench(self._visible, self.protocol, device, Ledger(1), Clock())
         whole = Workbench(self.store, self.protocol, device, Ledger(1), Clock())
@@ -132,7 +134,7 @@ class Trainer:
             for order in ("reversed", "shuffled")
         }
         views = len(self.protocol.test_views)
-        return Training(
+        return KnownTraining(
             architecture=str(architecture),
             seed=seed,
             session=0,
@@ -187,7 +189,7 @@ class Progress:
     done: int
     asked: int
     known: int
-    last: Training | None = None
+    last: KnownTraining | None = None
 
 
 def build(
@@ -237,11 +239,11 @@ def build(
         files.compact()
 
 
-def _trained(recipe: TableRecipe, asked: Sequence[tuple[str, int]], workers: int) -> Iterator[Training]:
+def _trained(recipe: TableRecipe, asked: Sequence[tuple[str, int]], workers: int) -> Iterator[KnownTraining]:
     """Each training as it is finished."""
     spawn = multiprocessing.get_context("spawn")  # a fork of a process that has used torch may hang
     pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=begin)
-    waiting: set[Future[Training]] = set()
+    waiting: set[Future[KnownTraining]] = set()
     try:
         waiting = {pool.submit(_work, recipe, string, seed) for string, seed in asked}
         for future in as_completed(waiting):
@@ -255,7 +257,7 @@ def _trained(recipe: TableRecipe, asked: Sequence[tuple[str, int]], workers: int
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _work(recipe: TableRecipe, string: str, seed: int) -> Training:
+def _work(recipe: TableRecipe, string: str, seed: int) -> KnownTraining:
     return _opened(recipe)(string, seed)
 
 

@@ -11,7 +11,7 @@ from pvnas_bench.boards.table_lessons import noise
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.table_build import TableRecipe, Trainer
 from pvnas_bench.run.observer import Observer
-from pvnas_bench.table.schema import Training
+from pvnas_bench.table.schema import KnownTraining
 from pvnas_bench.table.table import Table
 
 ERROR = 0.001
@@ -22,8 +22,8 @@ ERROR = 0.001
 class Pair:
     """A training as the table tells it, and made again."""
 
-    told: Training
-    again: Training
+    told: KnownTraining
+    again: KnownTraining
 
     @property
     def difference(self) -> float:

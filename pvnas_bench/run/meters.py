@@ -10,7 +10,7 @@ import torch
 from pvnas_bench import records
 from pvnas_bench.ledger import Ledger
 from pvnas_bench.training import process
-from pvnas_bench.training.train import Clock
+from pvnas_bench.training.workbench import Clock
 
 
 @dataclass(frozen=True)

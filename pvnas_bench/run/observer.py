@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from pvnas_bench import records
 
 if TYPE_CHECKING:
-    from pvnas_bench.training.train import Clock
+    from pvnas_bench.training.workbench import Clock
 
 
 class Observer:

@@ -24,7 +24,7 @@ from pvnas_bench.system import files, machine, signals
 from pvnas_bench.system.leases import claimed
 from pvnas_bench.system.signals import Stop, TimedOut
 from pvnas_bench.training import distributed, process
-from pvnas_bench.training.train import TrainingFailed
+from pvnas_bench.training.workbench import TrainingFailed
 
 __all__ = ["Observer", "Request", "Run", "run"]
 

@@ -19,7 +19,7 @@ from pvnas_bench.strategy import SearchFinished
 from pvnas_bench.system.signals import TimedOut
 from pvnas_bench.training import process
 from pvnas_bench.training.distributed import RankLost
-from pvnas_bench.training.train import Clock, Workbench
+from pvnas_bench.training.workbench import Clock, Workbench
 
 IDLE_STEPS = 10_000
 """Steps in a row that spend nothing, after which a search is given up."""

@@ -14,7 +14,7 @@ from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.profiling import sampled
 from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import Run
-from pvnas_bench.training.train import Clock
+from pvnas_bench.training.workbench import Clock
 
 
 @pytest.mark.parametrize("strategy", ["pvnas", "random_search"])

@@ -26,7 +26,8 @@ from pvnas_bench.run.runner import run
 from pvnas_bench.system import signals
 from pvnas_bench.system.signals import TimedOut
 from pvnas_bench.training import train as training
-from pvnas_bench.training.train import Clock, OutOfMemory, TrainingDiverged, Workbench, out_of_memory, train
+from pvnas_bench.training.train import train
+from pvnas_bench.training.workbench import Clock, OutOfMemory, TrainingDiverged, Workbench, out_of_memory
 
 
 def asked(tiny_dataset: Path, folder: Path, strategy: str, **options: Any) -> Request:
