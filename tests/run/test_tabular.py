@@ -97,7 +97,7 @@ def test_no_clip_is_opened_unless_a_strategy_trains_on_it(
     def gone(*_: object, **__: object) -> None:
         raise UsageError("the clips are elsewhere")
 
-    monkeypatch.setattr("pvnas_bench.run.setup.open_dataset", gone)
+    monkeypatch.setattr("pvnas_bench.run.clips.open_dataset", gone)
     record, _ = run(request(built, "random_search", tmp_path, tabular=True))
     assert record.status == "ok"
     with pytest.raises(UsageError, match=r"spos trains on clips, which the table has not: the clips are elsewhere"):
