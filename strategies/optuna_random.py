@@ -7,6 +7,8 @@ from pvnas_bench import Info
 
 
 class OptunaRandom(OptunaStrategy):
+    """OptunaRandom."""
+
     info = Info(
         name="optuna_random",
         title="Optuna: random sampler",
@@ -19,4 +21,5 @@ class OptunaRandom(OptunaStrategy):
     )
 
     def sampler(self, seed: int) -> BaseSampler:
+        """Optuna's sampler."""
         return RandomSampler(seed=seed)

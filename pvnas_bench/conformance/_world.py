@@ -132,7 +132,7 @@ class WatchedLedger(Ledger):
             before = getattr(self, name)
             if name in ("budget", "reference") and value != before:
                 self.watch.ledger.append(f"changed the ledger's {name}")
-            if name == "macs" and value < before:
+            if name == "_macs" and value < before:
                 self.watch.ledger.append("took MACs back from the ledger")
         super().__setattr__(name, value)
 

@@ -54,7 +54,7 @@ def open_cells(
             away = elsewhere and request.device == "cuda" and not torch.cuda.is_available()
             setups[alike] = Setup(replace(request, device="cpu") if away else request, observer)
         setup = setups[alike].at(request.seed)
-        cell = GridCell(request, setup.entry, setup.path, batched=request.tabular and setup.kind.trial_based)
+        cell = GridCell(request, setup.entry, setup.path, batched=request.tabular)
         if cell.batched and setup.lines not in known:
             known[setup.lines] = _on_lines(setup.lines)
         if cell.batched and (ended := known[setup.lines].get(setup.id)):

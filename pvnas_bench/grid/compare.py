@@ -16,6 +16,7 @@ from pvnas_bench.grid.processes import Processes
 from pvnas_bench.grid.table_searches import Ended, search_all
 from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import Run
+from pvnas_bench.run.setup import TrainsOnClips
 from pvnas_bench.system import machine
 from pvnas_bench.system.leases import held
 from pvnas_bench.system.signals import GRACE
@@ -59,8 +60,13 @@ def compare(
     if not asked:
         return
     with executor or Processes(workers) as running:
-        yield from _look_up([cell for cell in asked if cell.batched], running)
-        yield from _run([cell for cell in asked if not cell.batched], running)
+        alone = [cell for cell in asked if not cell.batched]
+        for cell in _look_up([cell for cell in asked if cell.batched], running):
+            if cell.state == "waiting":
+                alone.append(cell)
+            else:
+                yield cell
+        yield from _run(alone, running)
 
 
 def _run(cells: Sequence[GridCell], executor: Executor) -> Iterator[GridCell]:
@@ -95,7 +101,11 @@ def _elsewhere(cell: GridCell) -> GridCell | None:
 
 
 def _look_up(cells: Sequence[GridCell], executor: Executor) -> Iterator[GridCell]:
-    """Search on tables, the seeds of a request in batches."""
+    """Search on tables, the seeds of a request in batches.
+
+    Yields:
+        each cell when it has ended; a search that trains on clips has not, and is to be run alone.
+    """
     alike: dict[tuple[object, ...], list[GridCell]] = {}
     for cell in cells:
         alike.setdefault(but_seed(cell.request), []).append(cell)
@@ -108,7 +118,9 @@ def _look_up(cells: Sequence[GridCell], executor: Executor) -> Iterator[GridCell
         executor.start(batch, needs, look_up, batch[0].request, [cell.request.seed for cell in batch])
     while executor.busy:
         for batch, ending in executor.ended():
-            if ending.value is not None:
+            if isinstance(ending.error, TrainsOnClips):
+                yield from (replace(cell, batched=False) for cell in batch)
+            elif ending.value is not None:
                 yield from map(as_ended, batch, ending.value)
             else:
                 yield from (replace(cell, state="refused", note=_why(ending)) for cell in batch)

@@ -36,7 +36,7 @@ def score_all(table: Table, space: str, dataset: str, tables: Path | None) -> di
             )
             search = Search(Setup(request, Observer()), Observer())
             with process.configured(1, deterministic=True), seeding.torch_seeded(0, "scores"):
-                search.strategy.setup(search.problem)
+                search.strategy.setup()
                 assert isinstance(search.strategy, ZeroCost)
                 found[kind.info.name] = [
                     search.strategy.score(search.problem.space.parse(a)) for a in table.architectures

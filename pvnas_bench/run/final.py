@@ -56,7 +56,8 @@ class Final:
         under_way: State | None = None
         if state is not None:
             trained = [records.Trained.model_validate(one) for one in state["trained"]]
-            ledger.macs, ledger.samples = state["ledger"]
+            spent, samples = state["ledger"]
+            ledger.resume(spent, samples, 0)
             clock.seconds.update(state["clock"])
             start, self.controls, under_way = Phase.resumed(state["phase"]), state["controls"], state["under_way"]
         searched = search.ended()

@@ -61,7 +61,8 @@ class Search:
             if setup.table is None
             else TabularProblem(setup.table, setup.request.partial, *problem)
         )
-        self.strategy = setup.kind(setup.config)
+        kind = setup.kind.info.variants.get(setup.space.family, setup.kind)
+        self.strategy = kind(self.problem, setup.config)
         self.incumbent: Architecture | None = None
         self.front: tuple[Architecture, ...] = ()
         self.trajectory: list[records.Step] = []
@@ -116,7 +117,7 @@ class Search:
             try:
                 if not begun:
                     with seeding.torch_seeded(seed, "setup"):
-                        self.strategy.setup(self.problem)
+                        self.strategy.setup()
                     begun = True
                     if state is not None:
                         step = self._load(state)
@@ -155,7 +156,7 @@ class Search:
         return {
             "search": {
                 "strategy": self.strategy.state_dict(),
-                "problem": self.problem.state_dict(),
+                "problem": self.problem._state(),
                 "clock": [dict(self._clock.seconds), self._clock.simulated],
                 "phase": self._phase.state(self._setup.device, self._elsewhere),
                 **self._findings(),
@@ -189,7 +190,7 @@ class Search:
                 self.cost = records.PhaseCost.model_validate(state["cost"])
                 return
             phase = Phase.resumed(state["phase"])
-            self.ledger.macs, self.ledger.samples, self.ledger.evaluations = state["problem"]["ledger"]
+            self.ledger.resume(*state["problem"]["ledger"])
             seconds, self._clock.simulated = state["clock"]
             self._clock.seconds.update(seconds)
         self.cost = phase.cost(self.ledger, self._clock, self._setup.device)
@@ -198,7 +199,7 @@ class Search:
         """Put strategy, problem and meters where a checkpoint says; the number of steps made."""
         try:
             self.strategy.load_state_dict(state["strategy"])
-            self.problem.load_state_dict(state["problem"])
+            self.problem._load_state(state["problem"])
             self._restore(state)
             seconds, self._clock.simulated = state["clock"]
             self._phase = Phase.resumed(state["phase"])
@@ -209,7 +210,6 @@ class Search:
             ) from error
         self._clock.seconds.clear()
         self._clock.seconds.update(seconds)
-        self.problem.metrics.clear()
         self._observer.resuming(len(self.trajectory))
         return self.trajectory[-1].step
 
@@ -244,9 +244,8 @@ class Search:
             wall=self._phase.elapsed + self._clock.simulated,
             incumbent=str(incumbent),
             macs=macs,
-            metrics=dict(self.problem.metrics),
+            metrics=self.problem.take_logged(),
         )
-        self.problem.metrics.clear()
         self.trajectory.append(noted)
         self._observer.stepped(noted, setup.protocol.budget)
 

@@ -33,19 +33,24 @@ from pvnas_bench.video import ClipStore
 from pvnas_bench.video._lazy import LazyStore
 
 
+class TrainsOnClips(UsageError):
+    """A search on a table asked for clips, in a process where it may only look trainings up."""
+
+
 class Setup:
     """What a request stands for. Everything that a user can get wrong is found out by the constructor."""
 
-    def __init__(self, request: Request, observer: Observer, world: World = ALONE) -> None:
+    def __init__(self, request: Request, observer: Observer, world: World = ALONE, *, clips: bool = True) -> None:
         """Resolve every name, prepare the clips, and check that a search is possible.
 
         Args:
             world: the processes that make the run together.
+            clips: whether a search on a table may open the clips; otherwise asking for them raises TrainsOnClips.
 
         Raises:
             UsageError: something asked for does not exist or cannot work; nothing was written to the results.
         """
-        self.request, self.world = request, world
+        self.request, self.world, self._clips = request, world, clips
         self.kind = registry.get_strategy(request.strategy)
         self.config = parse_config(self.kind, request.settings)
         self.space = registry.get_space(request.space)
@@ -135,6 +140,8 @@ class Setup:
             return opened()
 
         def checked() -> ClipStore:
+            if not self._clips:
+                raise TrainsOnClips(f"{self.kind.info.name} trains on clips")
             try:
                 store = opened()
             except UsageError as error:

@@ -45,8 +45,8 @@ class TabularProblem(Problem):
         if epochs > last:
             raise ValueError(f"the table has trainings of {last} epochs, {epochs} were asked for")
         ledger, protocol = self.ledger, self._bench.protocol
-        ledger.macs += self._evaluation_macs(architecture, epochs)
-        ledger.samples += epochs * clips_per_epoch(self.clips_in("train"), protocol) + self.clips_in("val")
+        samples = epochs * clips_per_epoch(self.clips_in("train"), protocol) + self.clips_in("val")
+        ledger.charge(self._evaluation_macs(architecture, epochs), samples=samples)
         self._bench.clock.simulated += training.seconds * epochs / last
         top1, loss = training.val_top1[epochs - 1], training.val_loss[epochs - 1]
         curve = _curve(training.train_loss[:epochs])

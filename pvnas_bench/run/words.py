@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from pvnas_bench import registry
 from pvnas_bench.errors import UsageError
 from pvnas_bench.space import SearchSpace
-from pvnas_bench.strategy import Strategy, StrategyConfig
+from pvnas_bench.strategy import AnyStrategy, StrategyConfig
 
 
-def check_family(kind: type[Strategy], space: SearchSpace) -> None:
+def check_family(kind: type[AnyStrategy], space: SearchSpace) -> None:
     """Check that a strategy works on spaces of this family.
 
     Raises:
@@ -27,7 +27,7 @@ def check_family(kind: type[Strategy], space: SearchSpace) -> None:
         )
 
 
-def parse_config(kind: type[Strategy], settings: Mapping[str, str]) -> StrategyConfig:
+def parse_config(kind: type[AnyStrategy], settings: Mapping[str, str]) -> StrategyConfig:
     """The strategy's hyper-parameters from ``key=value`` settings.
 
     Raises:
