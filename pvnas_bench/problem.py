@@ -23,15 +23,9 @@ from pvnas_bench.network.supernet import Supernet
 from pvnas_bench.space import Architecture, BlockSpace, SearchSpace
 from pvnas_bench.training.metered import Metered
 from pvnas_bench.training.search_supernet import SearchSupernet
-from pvnas_bench.training.train import (
-    SKIPS,
-    TrainingDiverged,
-    TrainingFailed,
-    Workbench,
-    test,
-    train,
-    training_macs,
-)
+from pvnas_bench.training.testing import test
+from pvnas_bench.training.train import SKIPS, train, training_macs
+from pvnas_bench.training.workbench import TrainingDiverged, TrainingFailed, Workbench
 from pvnas_bench.video import ClipBatch, Views
 
 SearchSplit = Literal["train", "val"]

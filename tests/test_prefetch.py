@@ -12,7 +12,8 @@ import pytest
 from pvnas_bench import Architecture, BudgetExhausted, Problem
 from pvnas_bench.problem import Trained
 from pvnas_bench.run.meters import Elsewhere
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
 

@@ -11,7 +11,8 @@ from pvnas_bench.grid.executors import Needs
 from pvnas_bench.grid.ray import RETRIES, Connection, Place
 from pvnas_bench.problem import TrialResult
 from pvnas_bench.run.meters import Elsewhere
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
 from pvnas_bench.space import Architecture

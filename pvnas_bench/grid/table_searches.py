@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from pvnas_bench import records
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import Run
 from pvnas_bench.run.setup import Setup, TrainsOnClips
 from pvnas_bench.system.files import Appended

@@ -11,7 +11,7 @@ from pvnas_bench.ledger import BudgetExhausted, Ledger
 from pvnas_bench.problem import Problem, Trials
 from pvnas_bench.run.checkpoints import Checkpoints, State
 from pvnas_bench.run.meters import NOTHING, Elsewhere, Phase
-from pvnas_bench.run.request import Observer
+from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.setup import Setup
 from pvnas_bench.run.tabular import TabularProblem
 from pvnas_bench.space import Architecture, SearchSpace
@@ -19,7 +19,7 @@ from pvnas_bench.strategy import SearchFinished
 from pvnas_bench.system.signals import TimedOut
 from pvnas_bench.training import process
 from pvnas_bench.training.distributed import RankLost
-from pvnas_bench.training.train import Clock, Workbench
+from pvnas_bench.training.workbench import Clock, Workbench
 
 IDLE_STEPS = 10_000
 """Steps in a row that spend nothing, after which a search is given up."""
@@ -83,7 +83,7 @@ class Search:
         self._phase = Phase.begin()
         if state is not None and "cost" in state:
             self._restore(state)
-            self.cost = records.Cost.model_validate(state["cost"])
+            self.cost = records.PhaseCost.model_validate(state["cost"])
             return "ok", None
         setup = self._setup
         status: records.Status = "ok"
@@ -187,7 +187,7 @@ class Search:
         if state is not None:
             self._restore(state)
             if "cost" in state:
-                self.cost = records.Cost.model_validate(state["cost"])
+                self.cost = records.PhaseCost.model_validate(state["cost"])
                 return
             phase = Phase.resumed(state["phase"])
             self.ledger.resume(*state["problem"]["ledger"])

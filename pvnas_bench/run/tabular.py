@@ -9,8 +9,9 @@ from pvnas_bench.network.cost import network_layers
 from pvnas_bench.problem import Evaluation, Problem
 from pvnas_bench.run.meters import Phase
 from pvnas_bench.space import Architecture
-from pvnas_bench.table import Table, Training
-from pvnas_bench.training.train import Clock, clips_per_epoch
+from pvnas_bench.table import KnownTraining, Table
+from pvnas_bench.training.train import clips_per_epoch
+from pvnas_bench.training.workbench import Clock
 
 if TYPE_CHECKING:
     from pvnas_bench.run.search import Search
@@ -51,7 +52,7 @@ class TabularProblem(Problem):
         curve = _curve(training.train_loss[:epochs])
         return Evaluation(architecture, top1, loss, epochs, training.macs, training.parameters, curve)
 
-    def _drawn(self, architecture: Architecture) -> Training:
+    def _drawn(self, architecture: Architecture) -> KnownTraining:
         """The training of the table that this run sees of an architecture."""
         trainings = self._table.trainings(str(architecture))
         if len(trainings) == 1:
@@ -92,7 +93,7 @@ class TabularFinal:
         )
 
 
-def _trained(training: Training) -> records.Trained:
+def _trained(training: KnownTraining) -> records.Trained:
     rows = zip(training.train_loss, training.val_top1, strict=True)
     return records.Trained(
         seed=training.seed,

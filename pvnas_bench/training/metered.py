@@ -11,7 +11,7 @@ from pvnas_bench.ledger import BACKWARD
 from pvnas_bench.network.families import Costs, build
 from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.space import Architecture, SearchSpace
-from pvnas_bench.training.train import Workbench
+from pvnas_bench.training.workbench import Workbench
 from pvnas_bench.video import ClipBatch
 
 

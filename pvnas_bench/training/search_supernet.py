@@ -14,7 +14,7 @@ from pvnas_bench.network.metering import plan_macs
 from pvnas_bench.network.supernet import Plan, Supernet, path_plan
 from pvnas_bench.space import Architecture
 from pvnas_bench.training.synchronised import Part, Synchronised
-from pvnas_bench.training.train import Workbench
+from pvnas_bench.training.workbench import Workbench
 from pvnas_bench.video import ClipBatch
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pvnas_bench.boards import statistics
+from pvnas_bench.boards.statistics import resampling
 
 finite = st.floats(0, 1, allow_subnormal=False)
 samples = st.lists(finite, min_size=1, max_size=12)
@@ -113,7 +114,7 @@ def test_rank_intervals() -> None:
 def test_rank_bounds_match_counting(columns: list[list[float]]) -> None:
     width = min(len(column) for column in columns)
     values = np.array([column[:width] for column in columns])
-    best, worst = statistics._rank_bounds(values)
+    best, worst = resampling._rank_bounds(values)
     for column in range(width):
         for row in range(len(values)):
             others = values[:, column]

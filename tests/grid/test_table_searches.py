@@ -6,7 +6,9 @@ import made_up
 import pytest
 
 from pvnas_bench import records, registry
-from pvnas_bench.grid.compare import Cell, Grid, compare, open_cells
+from pvnas_bench.grid.cells import GridCell, open_cells
+from pvnas_bench.grid.compare import compare
+from pvnas_bench.grid.definition import Grid
 from pvnas_bench.grid.table_searches import append
 from pvnas_bench.records import Record, Unreadable
 from pvnas_bench.run.request import Request
@@ -31,7 +33,7 @@ def requests(tables: Path, results: Path, *strategies: str) -> list[Request]:
     return Grid.parse({**grid, "tabular": True}).requests(results, tables=tables)
 
 
-def finished(cells: list[Cell]) -> list[Cell]:
+def finished(cells: list[GridCell]) -> list[GridCell]:
     state = {cell.path: cell for cell in cells} | {cell.path: cell for cell in compare(cells, workers=2)}
     return list(state.values())
 

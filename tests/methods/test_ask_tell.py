@@ -6,7 +6,8 @@ import pytest
 
 from pvnas_bench import Architecture, Evaluation, Info, Problem, SearchFinished
 from pvnas_bench.methods.ask_tell import REPEATS, AskTell, Trial
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
 

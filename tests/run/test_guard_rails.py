@@ -16,7 +16,9 @@ from told import HEEDLESS, mine
 
 from pvnas_bench import records
 from pvnas_bench.conformance._world import PROTOCOL, World, space, world
-from pvnas_bench.grid.compare import Grid, compare, open_cells
+from pvnas_bench.grid.cells import open_cells
+from pvnas_bench.grid.compare import compare
+from pvnas_bench.grid.definition import Grid
 from pvnas_bench.ledger import Ledger
 from pvnas_bench.network.standalone import Network
 from pvnas_bench.run.request import Request
@@ -24,7 +26,8 @@ from pvnas_bench.run.runner import run
 from pvnas_bench.system import signals
 from pvnas_bench.system.signals import TimedOut
 from pvnas_bench.training import train as training
-from pvnas_bench.training.train import Clock, OutOfMemory, TrainingDiverged, Workbench, out_of_memory, train
+from pvnas_bench.training.train import train
+from pvnas_bench.training.workbench import Clock, OutOfMemory, TrainingDiverged, Workbench, out_of_memory
 
 
 def asked(tiny_dataset: Path, folder: Path, strategy: str, **options: Any) -> Request:

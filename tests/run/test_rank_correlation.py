@@ -10,8 +10,9 @@ from tables import SPACE, Built
 from pvnas_bench import records
 from pvnas_bench.boards.plots import plot
 from pvnas_bench.boards.table_regret import regrets
+from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.rank_correlation import ranking
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import run
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup

@@ -12,7 +12,8 @@ from pvnas_bench.cli import USAGE, main
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.backbone import frame_cost
 from pvnas_bench.records import Record
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import run
 from pvnas_bench.run.setup import Setup
 

@@ -8,7 +8,8 @@ import torch
 from pvnas_bench.strategies.pvnas import PVNAS, cycle_at, schedule
 
 from pvnas_bench import SearchFinished
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import run
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup

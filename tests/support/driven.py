@@ -11,7 +11,8 @@ import torch
 from pvnas_bench import SearchFinished, Strategy, seeding
 from pvnas_bench.ledger import BudgetExhausted
 from pvnas_bench.records import Record
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import run
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
