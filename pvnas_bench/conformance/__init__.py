@@ -64,10 +64,10 @@ def check(name: str) -> Iterator[Result]:
         yield from results(kind, found)
 
 
-def results(kind: type[AnyStrategy], made: World) -> Iterator[Result]:
-    """Check a strategy in a world of clips that is ready."""
+def results(kind: type[AnyStrategy], made: World, budget: float = PROTOCOL.budget) -> Iterator[Result]:
+    """Check a strategy in a world of clips that is ready, by searches of so many reference trainings."""
     yield _described(kind)
-    config, budget = kind.Config(), PROTOCOL.budget
+    config = kind.Config()
     first = drive(kind, config, made.problem("all", SEED), upset=1, count=True)
     if len(first.points) < FEW_STEPS and not first.problems:
         budget *= MORE_BUDGET

@@ -202,6 +202,9 @@ def _without_times(value: Any) -> Any:
 def _saved(course: Course, strategy: AnyStrategy, problem: Problem) -> dict[str, Any]:
     try:
         own = plain_copy(strategy.state_dict())
+    except NotImplementedError:
+        course.fail("state", "it has no state_dict")
+        own = {}
     except TypeError as error:
         course.fail("state", str(error))
         own = {}

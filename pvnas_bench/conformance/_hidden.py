@@ -74,7 +74,8 @@ def _unkept(strategy: AnyStrategy) -> dict[str, object]:
 def _places(strategy: AnyStrategy, unkept: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     """By name, everything that could hold state: objects in attributes, classes, and the modules of the classes."""
     for name, value in unkept.items():
-        yield f"the attribute {name} ({_a(value)})", value
+        inside = list(_functions(f"the function in the attribute {name}", value))
+        yield from inside or [(f"the attribute {name} ({_a(value)})", value)]
     modules: dict[str, ModuleType] = {}
     for kind in type(strategy).__mro__:
         module = sys.modules.get(kind.__module__)
