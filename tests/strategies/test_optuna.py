@@ -11,10 +11,10 @@ import pytest
 from black_box import BlackBox
 from driven import check_continuation, completed
 from optuna.trial import TrialState
-from pvnas_bench.strategies._optuna import TRIES
-from pvnas_bench.strategies.optuna_hyperband import rungs
 
 from pvnas_bench import Architecture, registry
+from pvnas_bench.strategies._optuna import TRIES
+from pvnas_bench.strategies.optuna_hyperband import rungs
 
 NAMES = ("optuna_random", "optuna_tpe", "optuna_gp", "optuna_nsga2", "optuna_hyperband")
 PROPOSED = {"optuna_tpe": "bf9012a6a1155791", "optuna_nsga2": "4adab126109aba67"}

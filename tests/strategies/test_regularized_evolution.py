@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from black_box import BlackBox
 from driven import Driven, check_continuation, completed
-from pvnas_bench.strategies.regularized_evolution import RegularizedEvolution
 
 from pvnas_bench import Architecture, UsageError
+from pvnas_bench.strategies.regularized_evolution import RegularizedEvolution
 
 NAME = "regularized_evolution"
 POPULATION = 6

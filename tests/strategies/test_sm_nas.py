@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from driven import Driven, check_continuation, completed
-from pvnas_bench.spaces.st_default import SPACE
-from pvnas_bench.strategies.sm_nas import SMNAS, crowding_distance, smaller
 
 from pvnas_bench import Architecture
 from pvnas_bench.space import INACTIVE
+from pvnas_bench.spaces.st_default import SPACE
+from pvnas_bench.strategies.sm_nas import SMNAS, crowding_distance, smaller
 
 BUDGET = 3.0
 FEW = {"initial": 3, "population": 2, "fidelity": 1}
