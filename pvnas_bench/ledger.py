@@ -124,7 +124,9 @@ class SearchShare:
     """The part of a budget that is the search's own: all but what it has set aside to compare architectures.
 
     Attributes:
-        set_aside: reference trainings that comparisons to come may cost.
+        set_aside: reference trainings for comparisons to come.
+        comparisons: how many of them there will be.
+        measurements: reference trainings set aside for the end of the search.
         compared: reference trainings that comparisons have cost.
         dearest: reference trainings of the dearest iteration so far.
         over: whether another iteration did not fit.
@@ -134,6 +136,8 @@ class SearchShare:
 
     ledger: Ledger
     set_aside: float = 0.0
+    comparisons: int = 0
+    measurements: float = 0.0
     compared: float = 0.0
     dearest: float = 0.0
     over: bool = False
@@ -147,7 +151,7 @@ class SearchShare:
     @property
     def budget(self) -> float:
         """Reference trainings that the search may spend, comparisons aside."""
-        return self.ledger.budget - self.compared - self.set_aside
+        return self.ledger.budget - self.compared - (self.set_aside + self.measurements)
 
     def progress(self, share: float = 1.0) -> float:
         """The part of the first `share` of the search that is done, in [0, 1]."""
@@ -158,17 +162,32 @@ class SearchShare:
         self.latest = max(self.latest, now)
         return self.latest
 
-    def reserve(self, amount: float, most: float) -> None:
-        """Set reference trainings aside, as far as all that is set aside stays below a part of the budget."""
-        self.set_aside = min(self.set_aside + amount, most * self.ledger.budget)
+    def reserve(self, comparisons: int, each: float, measurements: float, most: float) -> None:
+        """Set reference trainings aside; all together no more than a part of the budget.
 
-    def release(self, amount: float, cost: float) -> None:
-        """A comparison for which this amount was set aside has cost so much."""
-        self.set_aside = max(self.set_aside - amount, 0.0)
+        Args:
+            comparisons: how many, of which `each` may cost so much.
+            measurements: for the end of the search.
+            most: the part of the budget.
+        """
+        self.comparisons += comparisons
+        self.set_aside += comparisons * each
+        self.measurements += measurements
+        total, limit = self.set_aside + self.measurements, most * self.ledger.budget
+        if total > limit:
+            self.set_aside *= limit / total
+            self.measurements *= limit / total
+
+    def release(self, cost: float) -> None:
+        """A comparison has cost so much: what was set aside for it is the search's again."""
+        if self.comparisons:
+            self.set_aside -= self.set_aside / self.comparisons
+            self.comparisons -= 1
         self.compared += cost
 
     def room(self) -> bool:
         """Whether the share holds another iteration as dear as the dearest; always where nothing is set aside."""
-        if self.set_aside > 0 and self.spent + self.dearest > self.budget:
+        aside = self.set_aside + self.measurements
+        if aside > 0 and self.spent + self.dearest > self.budget:
             self.over = True
         return not self.over

@@ -35,7 +35,7 @@ TRIES = 10_000
 """Draws after which a random architecture that fits is given up."""
 ITERATION = 9
 """Forward passes that a step of the weights (3) and one of the architecture parameters along two paths (6) cost."""
-MOST_SET_ASIDE = 0.5
+MOST_SET_ASIDE = 0.75
 """Part of the budget that can be set aside at most."""
 
 
@@ -157,7 +157,6 @@ class Problem(Generic[S]):
         self._costs, self._bench, self._trials = costs, bench, trials
         self._splits = in_mixed_order(splits)
         self._share = SearchShare(bench.ledger)
-        self._reserves: dict[int, float] = {}
         self._rngs: dict[str, np.random.Generator] = {}
         self._torch_rngs: dict[str, torch.Generator] = {}
         self._epochs: dict[str, int] = {}
@@ -487,7 +486,7 @@ class Problem(Generic[S]):
     def set_aside(
         self, *, trainings: int | None = None, epochs: int | None = None, validations: int | None = None, macs: int = 0
     ) -> None:
-        """Keep a part of the budget, up to half of it, to compare architectures or to measure the result at the end.
+        """Keep up to three quarters of the budget to compare architectures, or to measure the result at the end.
 
         Args:
             trainings: that `compare` may make, each of an architecture at the cap.
@@ -498,18 +497,16 @@ class Problem(Generic[S]):
         Raises:
             ValueError: a count is no whole number of at least 1.
         """
-        reference, amount = self.space.reference, 0.0
+        reference, count, each, measured = self.space.reference, 0, 0.0, 0.0
         if trainings is not None:
-            fidelity = self._fidelity(epochs)
+            count, fidelity = whole("trainings", trainings), self._fidelity(epochs)
             at_cap = max(self.cap / self._costs(reference).macs, 1.0)
             slack = ITERATION * self.cap * self.batch_size / self.ledger.reference  # of an iteration that overshoots
-            one = self.evaluation_cost(reference, fidelity) * at_cap + slack
-            self._reserves[fidelity] = one
-            amount += whole("trainings", trainings) * one
+            each = self.evaluation_cost(reference, fidelity) * at_cap + slack
         if validations is not None:
             clips = whole("validations", validations) * self.clips_in("val")
-            amount += (macs or self.cap) * clips / self.ledger.reference
-        self._share.reserve(amount, MOST_SET_ASIDE)
+            measured = (macs or self.cap) * clips / self.ledger.reference
+        self._share.reserve(count, each, measured, MOST_SET_ASIDE)
 
     def compare(self, architecture: Architecture, epochs: int | None = None) -> Evaluation:
         """`evaluate`, from what was set aside; an architecture that was compared before costs nothing.
@@ -521,7 +518,7 @@ class Problem(Generic[S]):
         fidelity, before = self._fidelity(epochs), self.ledger.spent
         known = self._evaluations.get((architecture, fidelity))
         evaluation = known or self.evaluate(architecture, fidelity)
-        self._share.release(self._reserves.get(fidelity, 0.0), self.ledger.spent - before)
+        self._share.release(self.ledger.spent - before)
         return evaluation
 
     # --- history ------------------------------------------------------------------------------------------------------
@@ -550,7 +547,7 @@ class Problem(Generic[S]):
             "failures": dict(self.failures),
             "skips": self._skips,
             "ledger": [self.ledger.macs, self.ledger.samples, self.ledger.evaluations],
-            "share": [share.set_aside, share.compared, share.dearest, share.over, share.latest],
+            "share": {name: value for name, value in vars(share).items() if name != "ledger"},
             "evaluations": [
                 [str(e.architecture), e.top1, e.loss, e.epochs, [dict(row) for row in e.curve]]
                 for e in self._evaluations.values()
@@ -566,8 +563,7 @@ class Problem(Generic[S]):
         self._epochs = dict(state["epochs"])
         self.failures, self._skips = dict(state["failures"]), state["skips"]
         self.ledger.resume(*state["ledger"])
-        share = self._share
-        share.set_aside, share.compared, share.dearest, share.over, share.latest = state["share"]
+        self._share = SearchShare(self.ledger, **state["share"])
         for string, top1, loss, epochs, curve in state["evaluations"]:
             architecture = self.space.parse(string)
             cost = self._costs(architecture)
