@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pvnas_bench.strategies._nas_tc_blocks import NASTCConfig
 from torch import Tensor, nn
 
 from pvnas_bench import (
@@ -31,6 +30,7 @@ from pvnas_bench import (
     edge_name,
 )
 from pvnas_bench.methods import set_rate
+from pvnas_bench.strategies._nas_tc_blocks import NASTCConfig
 
 IDLE = ("none", "skip", "none")
 """Operators of a cell that does nothing but its batch-norm, in the order of `EDGES`."""

@@ -16,7 +16,6 @@ import torch
 from nni.nas.evaluator.pytorch import ClassificationModule
 from nni.nas.nn.pytorch import LayerChoice, ModelSpace
 from nni.nas.oneshot.pytorch.supermodule.differentiable import GumbelSoftmax
-from pvnas_bench.strategies._nni import apart
 from pytorch_lightning import Trainer
 from pytorch_lightning.utilities.combined_loader import CombinedLoader
 from torch import Tensor, nn
@@ -33,6 +32,7 @@ from pvnas_bench import (
     candidates,
 )
 from pvnas_bench.methods import WeightsConfig, make_weight_optimiser, set_rate
+from pvnas_bench.strategies._nni import apart
 
 
 def label(slot: str) -> str:

@@ -25,11 +25,11 @@ from optuna.distributions import CategoricalDistribution
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from pvnas_bench.strategies._optuna_shared import RUN, OptunaConfig, shared_study
 from typing_extensions import TypeVar
 
 from pvnas_bench import INACTIVE, Architecture, Evaluation, Json, State
 from pvnas_bench.methods import Asked, AskTell
+from pvnas_bench.strategies._optuna_shared import RUN, OptunaConfig, shared_study
 
 SILENT: list[logging.Handler] = [logging.NullHandler()]
 TRIES = 50

@@ -7,10 +7,9 @@ path of the supernet (`_nas_tc_blocks`); on a space of temporal cells the backbo
 (`_nas_tc_cells`).
 """
 
+from pvnas_bench import Info, Strategy
 from pvnas_bench.strategies._nas_tc_blocks import BlockStitching, NASTCConfig
 from pvnas_bench.strategies._nas_tc_cells import CellStitching
-
-from pvnas_bench import Info, Strategy
 
 
 class NASTC(Strategy[NASTCConfig]):

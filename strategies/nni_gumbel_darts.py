@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from pvnas_bench.strategies._nni import PAPER, SPACE, DifferentiableConfig, NNIDifferentiable
 from pydantic import Field
 
 from pvnas_bench import Info
+from pvnas_bench.strategies._nni import PAPER, SPACE, DifferentiableConfig, NNIDifferentiable
 
 
 class NNIGumbelDartsConfig(DifferentiableConfig):

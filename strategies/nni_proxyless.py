@@ -3,9 +3,8 @@
 NNI computes all candidates in every backward pass, for weight steps as well: only memory is saved, and all is charged.
 """
 
-from pvnas_bench.strategies._nni import PAPER, SPACE, NNIDifferentiable
-
 from pvnas_bench import Info
+from pvnas_bench.strategies._nni import PAPER, SPACE, NNIDifferentiable
 
 
 class NNIProxyless(NNIDifferentiable):

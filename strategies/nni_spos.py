@@ -9,11 +9,11 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 import torch
-from pvnas_bench.strategies._nni import PAPER, SPACE, apart, reference_input
 from pydantic import Field
 
 from pvnas_bench import Architecture, BlockSpace, Info, Json, Strategy
 from pvnas_bench.methods import WeightsConfig
+from pvnas_bench.strategies._nni import PAPER, SPACE, apart, reference_input
 
 if TYPE_CHECKING:
     from pvnas_bench.strategies._nni_supernet import Training

@@ -5,11 +5,11 @@ trials is drawn at random, as Optuna's sampler does without conditions.
 """
 
 from optuna.samplers import BaseSampler, GPSampler
-from pvnas_bench.strategies._optuna import OptunaStrategy
-from pvnas_bench.strategies._optuna_shared import OptunaConfig
 from pydantic import Field
 
 from pvnas_bench import Info
+from pvnas_bench.strategies._optuna import OptunaStrategy
+from pvnas_bench.strategies._optuna_shared import OptunaConfig
 
 
 class OptunaGPConfig(OptunaConfig):

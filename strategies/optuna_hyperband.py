@@ -12,12 +12,12 @@ import optuna
 from optuna.pruners import BasePruner, HyperbandPruner
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import TrialState
-from pvnas_bench.strategies._optuna import OptunaStrategy, quiet, unwarned
-from pvnas_bench.strategies._optuna_shared import OptunaConfig
 from pydantic import Field
 
 from pvnas_bench import Evaluation, Info, Json
 from pvnas_bench.methods import Asked, Trial
+from pvnas_bench.strategies._optuna import OptunaStrategy, quiet, unwarned
+from pvnas_bench.strategies._optuna_shared import OptunaConfig
 
 
 def rungs(least: int, most: int, factor: int) -> list[int]:

@@ -6,12 +6,12 @@ from typing import Any
 from optuna import Study
 from optuna.samplers import BaseSampler, NSGAIISampler
 from optuna.trial import FrozenTrial
-from pvnas_bench.strategies._optuna import OptunaStrategy
-from pvnas_bench.strategies._optuna_shared import OptunaConfig
 from pydantic import Field
 
 from pvnas_bench import Architecture, Evaluation, Info
 from pvnas_bench.methods import pareto_front
+from pvnas_bench.strategies._optuna import OptunaStrategy
+from pvnas_bench.strategies._optuna_shared import OptunaConfig
 
 
 class Sampler(NSGAIISampler):

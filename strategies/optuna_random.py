@@ -1,9 +1,9 @@
 """Optuna's random sampler: what the define-by-run space and the adapter give without any learning."""
 
 from optuna.samplers import BaseSampler, RandomSampler
-from pvnas_bench.strategies._optuna import OptunaStrategy
 
 from pvnas_bench import Info
+from pvnas_bench.strategies._optuna import OptunaStrategy
 
 
 class OptunaRandom(OptunaStrategy):

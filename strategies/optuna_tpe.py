@@ -5,11 +5,11 @@ decisions that exist only under others, those that occur together share one join
 """
 
 from optuna.samplers import BaseSampler, TPESampler
-from pvnas_bench.strategies._optuna import OptunaStrategy
-from pvnas_bench.strategies._optuna_shared import OptunaConfig
 from pydantic import Field
 
 from pvnas_bench import Info
+from pvnas_bench.strategies._optuna import OptunaStrategy
+from pvnas_bench.strategies._optuna_shared import OptunaConfig
 
 
 class OptunaTPEConfig(OptunaConfig):

@@ -7,10 +7,10 @@ them, and a joint distribution over what a block does. FP-NAS starts from it: it
 
 from typing import Literal
 
-from pvnas_bench.strategies.fp_nas import FPNAS, FPNASConfig
 from pydantic import Field
 
 from pvnas_bench import Info
+from pvnas_bench.strategies.fp_nas import FPNAS, FPNASConfig
 
 
 class PARSECConfig(FPNASConfig):

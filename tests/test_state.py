@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pvnas_bench.spaces.st_micro import SPACE
 from torch import nn
 
 from pvnas_bench import Evaluation
 from pvnas_bench.run.states import decode, encode
+from pvnas_bench.spaces.st_micro import SPACE
 from pvnas_bench.state import CannotBeKept, keep, restore
 
 ONE, OTHER = SPACE.reference, SPACE.experts["c2d"]

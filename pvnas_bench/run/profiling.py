@@ -22,7 +22,15 @@ ROOT = str(Path(pvnas_bench.__file__).parent)
 STRATEGIES = f"{pvnas_bench.__name__}.strategies"
 DOORS = frozenset(
     f"{pvnas_bench.__name__}.{room}"
-    for room in ("problem", "run.tabular", "training.train", "training.testing", "run.search", "run.final")
+    for room in (
+        "problem",
+        "training.train",
+        "training.testing",
+        "run.search",
+        "run.final",
+        "run.tabular",
+        "run.tabular_final",
+    )
 )
 """Modules in which a strategy's call is the harness's work. What both use, such as gates, is of the caller."""
 AFTER = f"{pvnas_bench.__name__}.run.yardstick"

@@ -19,7 +19,7 @@ from pvnas_bench.run.rank_correlation import ranking
 from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import OtherProcesses, Search
 from pvnas_bench.run.setup import Setup, protocol_entry
-from pvnas_bench.run.tabular import TabularFinal
+from pvnas_bench.run.tabular_final import TabularFinal
 from pvnas_bench.system import files, machine, signals
 from pvnas_bench.system.leases import claimed
 from pvnas_bench.system.signals import Stop, TimedOut

@@ -35,6 +35,7 @@ CLIPS, CLASSES, FRAMES, SIZE, STEPS = 16, 16, 8, 24, 4
 def nni_darts() -> list[float]:
     """CPU seconds of steps of NNI's DARTS."""
     from conv3d import Conv3dBlock, Conv3dNetwork
+
     from pvnas_bench.strategies._nni import apart
 
     with apart():

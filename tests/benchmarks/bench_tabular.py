@@ -50,9 +50,9 @@ def test_optuna(benchmark: BenchmarkFixture, files: Files, strategy: str) -> Non
     CPU seconds of a trial, medians over searches.
     """
     import optuna
-    from pvnas_bench.strategies._optuna import OptunaStrategy, quiet, unwarned
 
     from pvnas_bench.run.search import Search
+    from pvnas_bench.strategies._optuna import OptunaStrategy, quiet, unwarned
 
     ready, spent = setup(files, strategy), {"harness": list[float](), "alone": list[float]()}
 

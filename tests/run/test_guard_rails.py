@@ -1,6 +1,7 @@
 """What goes wrong in a training, a search or a process ends in a record that says so."""
 
 import contextlib
+import copy
 import math
 import os
 import signal
@@ -26,7 +27,7 @@ from pvnas_bench.run.runner import run
 from pvnas_bench.system import signals
 from pvnas_bench.system.signals import TimedOut
 from pvnas_bench.training import train as training
-from pvnas_bench.training.train import train
+from pvnas_bench.training.train import Training, train
 from pvnas_bench.training.workbench import Clock, OutOfMemory, TrainingDiverged, Workbench, out_of_memory
 
 
@@ -216,6 +217,32 @@ def trained(clips: World, disturb: Any, *, epochs: int = 2) -> list[dict[str, fl
 
 STEPS = 3
 """Batches of an epoch."""
+
+
+def test_a_training_resumes_from_its_state_after_any_epoch(clips: World) -> None:
+    def begun(epochs: int = 3) -> tuple[Network, Training]:
+        searched = space("all")
+        torch.manual_seed(0)
+        network = Network(searched.spec(searched.reference), 3)
+        bench = Workbench(clips.store, PROTOCOL, torch.device("cpu"), Ledger(1), Clock())
+        return network, Training(network, 1, bench, clips.store.indices("train"), epochs=epochs, seed=0)
+
+    whole_network, whole = begun()
+    while not whole.finished:
+        whole.epoch()
+        torch.rand(7)  # what others draw between two epochs does not matter
+    for stop in range(3):
+        _, first = begun()
+        for _ in range(stop):
+            first.epoch()
+        state = copy.deepcopy(first.state_dict())
+        network, second = begun()
+        second.load_state_dict(state)
+        while not second.finished:
+            second.epoch()
+        assert second.curve == whole.curve
+        for name, tensor in network.state_dict().items():
+            assert torch.equal(tensor, whole_network.state_dict()[name]), (stop, name)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from pvnas_bench.spaces.st_temporal_cell import BACKBONE, SPACE
 
 from pvnas_bench import records, registry
 from pvnas_bench.boards import leaderboard
@@ -16,6 +15,7 @@ from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import run
 from pvnas_bench.run.setup import Setup
+from pvnas_bench.spaces.st_temporal_cell import BACKBONE, SPACE
 
 BUDGET = 1.5
 WORKING = (

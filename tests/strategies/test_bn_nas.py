@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 from driven import Driven, completed
-from pvnas_bench.spaces.st_default import SPACE
-from pvnas_bench.strategies.bn_nas import BNNAS, gamma_scores, score
 
 from pvnas_bench.methods.knapsack import best_under_cap
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.network.supernet import ElasticNorm, Supernet
 from pvnas_bench.space import BlockSpace, Stage, uniform_options
+from pvnas_bench.spaces.st_default import SPACE
+from pvnas_bench.strategies.bn_nas import BNNAS, gamma_scores, score
 
 BUDGET = 1.2
 FEW = {"recalibration": 1, "supernet_share": 0.3}

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from driven import Driven, completed, series
+
 from pvnas_bench.spaces.st_default import SPACE
 from pvnas_bench.strategies.da_nas import DANAS, class_order, lowest
 

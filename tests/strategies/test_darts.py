@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import torch
 from driven import Driven, completed
-from pvnas_bench.spaces.st_default import SPACE
-from pvnas_bench.strategies.darts import DARTS, dominant_eigenvalue, should_stop, unrolled_gradient
 from torch import Tensor
 
 from pvnas_bench.methods.bilevel import fix_input, gradients, learnt_entropy, mixture_plan, skips
@@ -15,6 +13,8 @@ from pvnas_bench.methods.distribution import FactorisedDistribution
 from pvnas_bench.methods.shared_weights import rate_at
 from pvnas_bench.network.metering import plan_macs
 from pvnas_bench.network.supernet import Mixture, SuperBlock, Supernet
+from pvnas_bench.spaces.st_default import SPACE
+from pvnas_bench.strategies.darts import DARTS, dominant_eigenvalue, should_stop, unrolled_gradient
 
 BUDGET = 7.0
 """Reference trainings of a few epochs of the mixture on the tiny set."""

@@ -7,6 +7,7 @@ import pytest
 import scipy.stats
 import torch
 from driven import Driven, completed, series
+
 from pvnas_bench.spaces.st_default import SPACE
 from pvnas_bench.strategies.drnas import DrNAS, concentration, sample_simplex
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from driven import Driven, completed
-from pvnas_bench.strategies.enas import ENAS, Controller, policy_loss
 
 from pvnas_bench.space import INACTIVE, Decision, SearchSpace
+from pvnas_bench.strategies.enas import ENAS, Controller, policy_loss
 
 BUDGET = 3.0
 FEW = {"controller_steps": 8, "candidates": 3}

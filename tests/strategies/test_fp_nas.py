@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from driven import Driven, completed, series
-from pvnas_bench.spaces.st_default import SPACE
-from pvnas_bench.strategies.fp_nas import FPNAS, alpha_loss, excess, importance_weights
-from pvnas_bench.strategies.parsec import PARSEC
 
 from pvnas_bench.methods.distribution import FactorisedDistribution, JointDistribution
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.space import Architecture, BlockSpace, Stage, uniform_options
+from pvnas_bench.spaces.st_default import SPACE
+from pvnas_bench.strategies.fp_nas import FPNAS, alpha_loss, excess, importance_weights
+from pvnas_bench.strategies.parsec import PARSEC
 
 BUDGET = 3.0
 FEW = {"initial_samples": 5, "least_samples": 2, "warmup": 0.2, "target": 0.3}

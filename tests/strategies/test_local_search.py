@@ -4,9 +4,9 @@ from pathlib import Path
 
 from black_box import BlackBox
 from driven import completed
-from pvnas_bench.strategies.local_search import LocalSearch
 
 from pvnas_bench import Architecture
+from pvnas_bench.strategies.local_search import LocalSearch
 
 NAME = "local_search"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from driven import Driven, completed
+
 from pvnas_bench.spaces.st_default import SPACE
 from pvnas_bench.strategies._nas_tc_blocks import BlockStitching, flat_architectures, mixes_time
 from pvnas_bench.strategies.nas_tc import NASTC

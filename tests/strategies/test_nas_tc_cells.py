@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 from driven import Driven
-from pvnas_bench.spaces.st_temporal_cell import SPACE
-from pvnas_bench.strategies._nas_tc_cells import IDLE, CellStitching, idle_architectures, tie, trainable
 
 from pvnas_bench.network import families
 from pvnas_bench.network.temporal_cell import TemporalNetwork
 from pvnas_bench.run.states import decode, encode
 from pvnas_bench.space import EDGES
+from pvnas_bench.spaces.st_temporal_cell import SPACE
+from pvnas_bench.strategies._nas_tc_cells import IDLE, CellStitching, idle_architectures, tie, trainable
 
 BUDGET = 4.0
 PLACES = [f"{cell}.{edge}" for cell in (1, 2) for edge in ("01", "02", "12")]

@@ -11,11 +11,11 @@ import torch
 from black_box import BlackBox
 from driven import completed
 from optuna.trial import TrialState
-from pvnas_bench.strategies._optuna import TRIES
-from pvnas_bench.strategies.optuna_hyperband import rungs
 
 from pvnas_bench import Architecture, registry
 from pvnas_bench.run.states import decode, encode
+from pvnas_bench.strategies._optuna import TRIES
+from pvnas_bench.strategies.optuna_hyperband import rungs
 
 NAMES = ("optuna_random", "optuna_tpe", "optuna_gp", "optuna_nsga2", "optuna_hyperband")
 PROPOSED = {"optuna_tpe": "bf9012a6a1155791", "optuna_nsga2": "4adab126109aba67"}

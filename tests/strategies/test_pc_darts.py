@@ -6,8 +6,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from driven import Driven, completed
-from pvnas_bench.spaces.st_default import SPACE
-from pvnas_bench.strategies.pc_darts import PCDARTS
 from torch.utils.flop_counter import FlopCounterMode
 
 from pvnas_bench.methods.bilevel import mixture_plan
@@ -15,6 +13,8 @@ from pvnas_bench.methods.distribution import FactorisedDistribution
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.network.metering import plan_macs
 from pvnas_bench.network.supernet import Mixture, SuperBlock, Supernet
+from pvnas_bench.spaces.st_default import SPACE
+from pvnas_bench.strategies.pc_darts import PCDARTS
 
 BUDGET = 4.0
 

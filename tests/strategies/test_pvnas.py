@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from pvnas_bench.strategies.pvnas import PVNAS, cycle_at, schedule
 
 from pvnas_bench import Problem, SearchFinished
 from pvnas_bench.run.observer import Observer
@@ -13,6 +12,7 @@ from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import run
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
+from pvnas_bench.strategies.pvnas import PVNAS, cycle_at, schedule
 
 
 def strategy(dataset: Path, results: Path, budget: float = 2.0, **settings: str) -> PVNAS:

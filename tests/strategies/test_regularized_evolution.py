@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from black_box import BlackBox
 from driven import Driven, completed
-from pvnas_bench.strategies.regularized_evolution import RegularizedEvolution
 
 from pvnas_bench import Architecture, Evaluation, UsageError
+from pvnas_bench.strategies.regularized_evolution import RegularizedEvolution
 
 NAME = "regularized_evolution"
 POPULATION = 6

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from driven import Driven, completed
-from pvnas_bench.spaces.st_default import SPACE
-from pvnas_bench.strategies.sm_nas import SMNAS, smaller
 
 from pvnas_bench import Architecture, Evaluation
 from pvnas_bench.methods import crowding_distance, hypervolume
 from pvnas_bench.space import INACTIVE
+from pvnas_bench.spaces.st_default import SPACE
+from pvnas_bench.strategies.sm_nas import SMNAS, smaller
 
 BUDGET = 3.0
 FEW = {"initial": 3, "population": 2, "fidelity": 1}

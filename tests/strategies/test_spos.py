@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from driven import Driven, completed, series
-from pvnas_bench.spaces.st_default import SPACE
-from pvnas_bench.strategies.spos import SPOS
 
 from pvnas_bench.methods.evolution import EvolutionRecipe, best, distinct, next_generation
 from pvnas_bench.space import Architecture
+from pvnas_bench.spaces.st_default import SPACE
+from pvnas_bench.strategies.spos import SPOS
 
 BUDGET = 1.2
 FEW = {"recalibration": 2, "supernet_share": 0.4}

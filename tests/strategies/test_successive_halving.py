@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from black_box import BlackBox
 from driven import completed
-from pvnas_bench.strategies.successive_halving import SuccessiveHalving, rung_epochs, rung_sizes, widest
 
 from pvnas_bench import Architecture
+from pvnas_bench.strategies.successive_halving import SuccessiveHalving, rung_epochs, rung_sizes, widest
 
 NAME = "successive_halving"
 

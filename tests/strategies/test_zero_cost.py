@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from driven import Driven, completed
+from torch import nn
+
+from pvnas_bench.space import Block, NetworkSpec
 from pvnas_bench.spaces.st_default import SPACE
 from pvnas_bench.strategies.naswot import NASWOT, code_kernel
 from pvnas_bench.strategies.stentr import STEntr, refinement, stage_entropy
 from pvnas_bench.strategies.synflow import SynFlow, synaptic_flow
-from torch import nn
-
-from pvnas_bench.space import Block, NetworkSpec
 
 BUDGET = 1.0
 FEW = {"samples": 6, "evolved": 4, "population": 2, "generation": 4}

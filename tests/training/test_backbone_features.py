@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pvnas_bench.spaces.st_temporal_cell import BACKBONE
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.ledger import Ledger
@@ -18,6 +17,7 @@ from pvnas_bench.run.clips import search_splits
 from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import run
 from pvnas_bench.run.time_controls import time_controls, window_lengths
+from pvnas_bench.spaces.st_temporal_cell import BACKBONE
 from pvnas_bench.training import backbone_features as room
 from pvnas_bench.training.backbone_features import Features, prepare_features
 from pvnas_bench.training.workbench import Clock, Workbench

@@ -10,13 +10,10 @@ from pvnas_bench.boards.statistics.ranking import Floats
 
 def nondominated(macs: ArrayLike, scores: ArrayLike) -> NDArray[np.bool_]:
     """Which points no other has both fewer MACs and a higher score than (one of them strictly)."""
-    cost, score = np.asarray(macs, np.float64), np.asarray(scores, np.float64)
-    fewer, higher = (
-        np.subtract.outer(cost, cost),
-        np.subtract.outer(score, score),
-    )
-    dominated = (fewer >= 0) & (higher <= 0) & ((fewer > 0) | (higher < 0))
-    return np.asarray(~dominated.any(axis=1), np.bool_)
+    from moocore import is_nondominated
+
+    points = np.column_stack([np.asarray(macs, np.float64), -np.asarray(scores, np.float64)])
+    return np.asarray(is_nondominated(points, keep_weakly=True), np.bool_)
 
 
 def hypervolume(macs: ArrayLike, scores: ArrayLike, reference_macs: float, reference_score: float) -> float:

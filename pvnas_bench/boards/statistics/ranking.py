@@ -16,9 +16,6 @@ def ranks(values: ArrayLike) -> Floats:
 
 def kendall_tau(first: ArrayLike, second: ArrayLike) -> float:
     """Kendall's τ-b; nan where one side does not vary."""
-    x, y = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    upper = np.triu_indices(len(x), 1)
-    dx = np.sign(x[:, None] - x[None, :])[upper]
-    dy = np.sign(y[:, None] - y[None, :])[upper]
-    scale = float(np.sqrt(np.abs(dx).sum() * np.abs(dy).sum()))
-    return float((dx * dy).sum()) / scale if scale else float("nan")
+    from scipy.stats import kendalltau  # imported here: it takes longer than a leaderboard
+
+    return float(kendalltau(np.asarray(first, np.float64), np.asarray(second, np.float64)).statistic)
