@@ -68,7 +68,7 @@ def results(kind: type[AnyStrategy], made: World, budget: float = PROTOCOL.budge
     """Check a strategy in a world of clips that is ready, by searches of so many reference trainings."""
     yield _described(kind)
     config = kind.Config()
-    first = drive(kind, config, made.problem("all", SEED), upset=1, count=True)
+    first = drive(kind, config, made.problem("all", SEED, budget), upset=1, count=True)
     if len(first.points) < FEW_STEPS and not first.problems:
         budget *= MORE_BUDGET
         first = drive(kind, config, made.problem("all", SEED, budget), upset=1, count=True)
