@@ -19,7 +19,7 @@ def report(results: Path, output: Path, datasets: Sequence[str], *, reference: b
     Raises:
         UsageError: no record in the folder, an unknown data set, or a page that cannot be written.
     """
-    records, unreadable = _results.load(results, Record, reference=reference)
+    records, unreadable = _results.load(results, reference=reference, or_published=True)
     clips = _clips(datasets) if datasets else None
     with _results.writing(output):
         write(output, records, unreadable, thumbnails=clips)

@@ -203,14 +203,14 @@ def _on_lines(path: Path) -> dict[str, Ended]:
     """How the runs of a file of many records ended, by id; what cannot be read is made anew."""
     if not path.exists():
         return {}
-    found = records.read(path, records.Summary)
-    return {record.id: Ended.of(record) for record in found if isinstance(record, records.Summary)}
+    found = records.read(path)
+    return {record.id: Ended.of(record) for record in found if isinstance(record, records.Record)}
 
 
 def _recorded(cell: Cell) -> Cell:
     """The cell as its record tells; a record that cannot be read is made anew."""
     try:
-        return _as(cell, Ended.of(records.load(cell.path, records.Summary)))
+        return _as(cell, Ended.of(records.load(cell.path)))
     except (ValueError, OSError) as error:
         return replace(cell, note=f"record made anew: {error}")
 

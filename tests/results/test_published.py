@@ -18,7 +18,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 @pytest.fixture(scope="module")
 def boards() -> list[leaderboard.Board]:
-    found, unreadable = records.load_folder(RESULTS / "reference", records.Summary)
+    found, unreadable = records.load_folder(RESULTS / "reference")
     assert not unreadable
     return leaderboard.build(found)
 
@@ -29,7 +29,7 @@ def test_tables_are_those_of_the_records(boards: list[leaderboard.Board]) -> Non
 
 
 def test_the_board_of_real_data_sets_is_that_of_their_records() -> None:
-    found, unreadable = records.load_folder(RESULTS / "real", records.Summary)
+    found, unreadable = records.load_folder(RESULTS / "real")
     grid = Grid.load(RESULTS / "real" / "grid.toml")
     assert not unreadable
     made = leaderboard.build(found)
@@ -42,7 +42,7 @@ def test_the_board_of_real_data_sets_is_that_of_their_records() -> None:
 
 def test_the_readme_shows_the_board_that_a_first_run_lands_on(boards: list[leaderboard.Board]) -> None:
     (shown,) = (board for board in boards if board.data == "synthetic_motion")
-    assert f"```text\n{leaderboard.render_terminal([shown])}```\n" in README
+    assert f"```text\n{render.render_terminal([shown])}```\n" in README
 
 
 def test_every_cell_of_the_grid_is_there_on_both_data_sets(boards: list[leaderboard.Board]) -> None:
