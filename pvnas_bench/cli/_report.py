@@ -7,7 +7,6 @@ import numpy as np
 
 from pvnas_bench.boards.report import Clips, Thumbnail, thumbnail, write
 from pvnas_bench.cli import OK, _data, _results
-from pvnas_bench.records import Record
 
 CLIPS = 12
 """Shown of a data set, one of each class as far as they go."""

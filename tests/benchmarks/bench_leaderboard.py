@@ -1,7 +1,7 @@
 """Seconds and peak memory of a leaderboard of 10,000 records of realistic size, reading included.
 
-In a process of its own, so that the memory is the leaderboard's. Every record is validated whole, trajectories included,
-so that all commands show the same ones: 3 to 4 s on two busy cores, and below 500 MiB.
+In a process of its own, so that the memory is the leaderboard's. Every record is validated whole, with its
+trajectory, so that all commands show the same ones: 3 to 4 s on two busy cores, and below 500 MiB.
 """
 
 import subprocess
