@@ -1,6 +1,7 @@
 """A benchmark of neural-architecture-search strategies for video recognition.
 
-Names are loaded when first used, so that commands which only read records never import torch.
+A strategy imports what it needs from here and from `pvnas_bench.methods`. Names are loaded when they are first used, so
+that commands which only read records never import torch.
 """
 
 import importlib
@@ -8,45 +9,90 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the same names, for type checkers
     from pvnas_bench.errors import UsageError as UsageError
+    from pvnas_bench.ledger import BACKWARD as BACKWARD
     from pvnas_bench.ledger import BudgetExhausted as BudgetExhausted
+    from pvnas_bench.network.blocks import InvertedBottleneck as InvertedBottleneck
+    from pvnas_bench.network.cost import Candidate as Candidate
+    from pvnas_bench.network.cost import candidates as candidates
+    from pvnas_bench.network.standalone import Classifier as Classifier
+    from pvnas_bench.network.standalone import Head as Head
+    from pvnas_bench.network.standalone import Stem as Stem
+    from pvnas_bench.network.supernet import ElasticNorm as ElasticNorm
+    from pvnas_bench.network.supernet import Gated as Gated
     from pvnas_bench.network.supernet import Plan as Plan
+    from pvnas_bench.network.supernet import SuperBlock as SuperBlock
+    from pvnas_bench.network.supernet import Supernet as Supernet
     from pvnas_bench.network.supernet import path_plan as path_plan
+    from pvnas_bench.network.temporal_cell import TemporalCell as TemporalCell
+    from pvnas_bench.network.temporal_cell import TemporalNetwork as TemporalNetwork
     from pvnas_bench.problem import Evaluation as Evaluation
     from pvnas_bench.problem import Problem as Problem
+    from pvnas_bench.seeding import derive as derive
+    from pvnas_bench.seeding import torch_seeded as torch_seeded
+    from pvnas_bench.space import EDGES as EDGES
+    from pvnas_bench.space import INACTIVE as INACTIVE
+    from pvnas_bench.space import KERNELS as KERNELS
     from pvnas_bench.space import Architecture as Architecture
+    from pvnas_bench.space import Block as Block
     from pvnas_bench.space import BlockSpace as BlockSpace
+    from pvnas_bench.space import CellSpace as CellSpace
     from pvnas_bench.space import Decision as Decision
+    from pvnas_bench.space import NetworkSpec as NetworkSpec
     from pvnas_bench.space import SearchSpace as SearchSpace
+    from pvnas_bench.space import Slot as Slot
     from pvnas_bench.space import Stage as Stage
+    from pvnas_bench.space import cell_options as cell_options
+    from pvnas_bench.space import edge_name as edge_name
+    from pvnas_bench.space import uniform_options as uniform_options
+    from pvnas_bench.state import Json as Json
+    from pvnas_bench.state import State as State
     from pvnas_bench.strategy import Info as Info
     from pvnas_bench.strategy import SearchFinished as SearchFinished
     from pvnas_bench.strategy import Strategy as Strategy
     from pvnas_bench.strategy import StrategyConfig as StrategyConfig
+    from pvnas_bench.training.search_supernet import SearchSupernet as SearchSupernet
+    from pvnas_bench.video import ClipBatch as ClipBatch
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Architecture": "space",
-    "BlockSpace": "space",
-    "BudgetExhausted": "ledger",
-    "Decision": "space",
-    "Evaluation": "problem",
-    "Info": "strategy",
-    "Plan": "network.supernet",
-    "Problem": "problem",
-    "SearchFinished": "strategy",
-    "SearchSpace": "space",
-    "Stage": "space",
-    "Strategy": "strategy",
-    "StrategyConfig": "strategy",
-    "UsageError": "errors",
-    "path_plan": "network.supernet",
+    "errors": ("UsageError",),
+    "ledger": ("BACKWARD", "BudgetExhausted"),
+    "network.blocks": ("InvertedBottleneck",),
+    "network.cost": ("Candidate", "candidates"),
+    "network.standalone": ("Classifier", "Head", "Stem"),
+    "network.supernet": ("ElasticNorm", "Gated", "Plan", "SuperBlock", "Supernet", "path_plan"),
+    "network.temporal_cell": ("TemporalCell", "TemporalNetwork"),
+    "problem": ("Evaluation", "Problem"),
+    "seeding": ("derive", "torch_seeded"),
+    "space": (
+        "EDGES",
+        "INACTIVE",
+        "KERNELS",
+        "Architecture",
+        "Block",
+        "BlockSpace",
+        "CellSpace",
+        "Decision",
+        "NetworkSpec",
+        "SearchSpace",
+        "Slot",
+        "Stage",
+        "cell_options",
+        "edge_name",
+        "uniform_options",
+    ),
+    "state": ("Json", "State"),
+    "strategy": ("Info", "SearchFinished", "Strategy", "StrategyConfig"),
+    "training.search_supernet": ("SearchSupernet",),
+    "video": ("ClipBatch",),
 }
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = [*sorted(_HOMES), "__version__"]
+__all__ = [*sorted(_HOME), "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"pvnas_bench.{_HOMES[name]}"), name)
+    if name in _HOME:
+        return getattr(importlib.import_module(f"pvnas_bench.{_HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

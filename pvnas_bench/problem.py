@@ -1,34 +1,42 @@
 """The problem: all that a strategy may touch."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any, Literal, Protocol, cast
+import operator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
 from pvnas_bench import seeding
 from pvnas_bench.errors import UsageError
-from pvnas_bench.ledger import BACKWARD
+from pvnas_bench.ledger import Ledger, SearchShare
 from pvnas_bench.network.cost import Cost, CostModel
 from pvnas_bench.network.families import Costs, build
-from pvnas_bench.network.metering import ExpectedMacs, plan_macs
-from pvnas_bench.network.standalone import Classifier
-from pvnas_bench.network.supernet import Plan, Supernet, path_plan
+from pvnas_bench.network.metering import ExpectedMacs
+from pvnas_bench.network.supernet import Supernet
 from pvnas_bench.space import Architecture, BlockSpace, SearchSpace
-from pvnas_bench.training.synchronised import Part, Synchronised
-from pvnas_bench.training.train import SKIPS, TrainingDiverged, TrainingFailed, Workbench, test, train, training_macs
+from pvnas_bench.training.metered import Metered
+from pvnas_bench.training.search_supernet import SearchSupernet
+from pvnas_bench.training.testing import test
+from pvnas_bench.training.train import SKIPS, train, training_macs
+from pvnas_bench.training.workbench import TrainingDiverged, TrainingFailed, Workbench
 from pvnas_bench.video import ClipBatch, Views
 
 SearchSplit = Literal["train", "val"]
+S = TypeVar("S", bound=SearchSpace, default=SearchSpace)
 ONE_VIEW = Views(1, 1)
 TRIES = 10_000
+"""Draws after which a random architecture that fits is given up."""
+ITERATION = 9
+"""Forward passes that a step of the weights (3) and one of the architecture parameters along two paths (6) cost."""
+MOST_SET_ASIDE = 0.75
+"""Part of the budget that can be set aside at most."""
 
 
 def in_mixed_order(splits: Mapping[SearchSplit, npt.NDArray[np.int64]]) -> dict[SearchSplit, npt.NDArray[np.int64]]:
@@ -49,6 +57,17 @@ def evaluation_seed(seed: int, architecture: Architecture, epochs: int) -> int:
     return seeding.derive(seed, "evaluate", str(architecture), epochs)
 
 
+def whole(name: str, value: int) -> int:
+    """A count, which is a whole number of at least 1.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__") or operator.index(value) < 1:
+        raise ValueError(f"{name} is a whole number of at least 1, not {value!r}")
+    return operator.index(value)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """An architecture's accuracy on search-val after stand-alone training on search-train.
@@ -57,6 +76,8 @@ class Evaluation:
         top1: fraction of search-val clips.
         loss: mean cross-entropy on search-val.
         epochs: the fidelity.
+        macs, parameters: of the architecture.
+        curve: one row per epoch of the training.
     """
 
     architecture: Architecture
@@ -69,8 +90,8 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What the training of an evaluation in another process gave.
+class TrialResult:
+    """The result of an evaluation that was trained in another process.
 
     Attributes:
         macs, samples: what it charged.
@@ -101,24 +122,26 @@ class Trials(Protocol):
     def submit(self, architecture: Architecture, epochs: int) -> None:
         """Have it trained."""
 
-    def take(self, architecture: Architecture, epochs: int) -> Trained | None:
+    def take(self, architecture: Architecture, epochs: int) -> TrialResult | None:
         """Wait for the result of what was submitted; None: its process was lost, again and again."""
 
 
-class Problem:
+class Problem(Generic[S]):
     """A search problem: a space, clips to search on, a budget.
 
     Attributes:
-        space: the search space, of a family that the strategy works on (`Info.families`).
+        space: the search space.
         classes: number of classes.
         cap: most MACs of one clip's forward pass that an architecture may have.
-        ledger: the budget and what is spent of it; read it to plan, the problem charges it.
+        ledger: the budget and what is spent of it; the problem charges it.
         seed: of this run.
+        metered: work of networks that are no supernet.
+        failures: trainings of `evaluate` that did not end, and updates left out, by the reason.
     """
 
     def __init__(
         self,
-        space: SearchSpace,
+        space: S,
         costs: Costs,
         bench: Workbench,
         splits: Mapping[SearchSplit, npt.NDArray[np.int64]],
@@ -126,20 +149,19 @@ class Problem:
         seed: int,
         trials: Trials | None = None,
     ) -> None:
-        self.space = cast(BlockSpace, space)  # the setup holds a strategy to the families that it names
-        self.cap, self.seed = cap, seed
+        self.space, self.cap, self.seed = space, cap, seed
         self.classes = costs.classes
-        self.ledger = bench.ledger
+        self.ledger: Ledger = bench.ledger
+        self.metered = Metered(space, costs, bench, seed)
+        self.failures: dict[str, int] = {}
         self._costs, self._bench, self._trials = costs, bench, trials
         self._splits = in_mixed_order(splits)
+        self._share = SearchShare(bench.ledger)
         self._rngs: dict[str, np.random.Generator] = {}
         self._torch_rngs: dict[str, torch.Generator] = {}
         self._epochs: dict[str, int] = {}
         self._evaluations: dict[tuple[Architecture, int], Evaluation] = {}
-        self.metrics: dict[str, float] = {}
-        """What was logged since the last step; the harness takes it."""
-        self.failures: dict[str, int] = {}
-        """Trainings of `evaluate` that did not end, and updates left out, by the reason."""
+        self._logged: defaultdict[str, list[float]] = defaultdict(list)
         self._skips = 0
 
     # --- chance -----------------------------------------------------------------------------------------------------
@@ -159,15 +181,21 @@ class Problem:
     # --- architectures ------------------------------------------------------------------------------------------------
 
     @property
-    def costs(self) -> CostModel:
-        """The cost model, with its per-candidate tables."""
-        return cast(CostModel, self._costs)
+    def costs(self: "Problem[BlockSpace]") -> CostModel:
+        """The cost model of a space of blocks, with its per-candidate tables.
+
+        Raises:
+            UsageError: the space is of another family.
+        """
+        if not isinstance(self._costs, CostModel):
+            raise UsageError(f"{self.space.name} has no cost tables by candidate (its family is {self.space.family})")
+        return self._costs
 
     def cost(self, architecture: Architecture) -> Cost:
         """MACs and parameters; free of charge."""
         return self._costs(architecture)
 
-    def expected_macs(self) -> ExpectedMacs:
+    def expected_macs(self: "Problem[BlockSpace]") -> ExpectedMacs:
         """E[MACs] as a differentiable function of the probabilities of all options."""
         return ExpectedMacs(self.costs, self.device)
 
@@ -175,17 +203,48 @@ class Problem:
         """Whether an architecture is under the cap."""
         return self._costs(architecture).macs <= self.cap
 
-    def sample(self, rng: np.random.Generator) -> Architecture:
-        """A random architecture under the cap: `space.sample`, again until it fits."""
+    def sample(self, rng: np.random.Generator | None = None) -> Architecture:
+        """A random architecture under the cap: `space.sample`, again until it fits.
+
+        Args:
+            rng: None: the stream "sample".
+        """
+        rng = self.rng("sample") if rng is None else rng
+        return self._found(self.draw(lambda: self.space.sample(rng)), "sample")
+
+    def mutate(
+        self, parent: Architecture, rng: np.random.Generator | None = None, rate: float | None = None
+    ) -> Architecture:
+        """An architecture under the cap that differs from its parent: `space.mutate`, again until it fits.
+
+        Args:
+            rng: None: the stream "mutate".
+            rate: the probability with which each decision changes; None: exactly one decision changes.
+        """
+        rng = self.rng("mutate") if rng is None else rng
+        return self._found(self.draw(lambda: self.space.mutate(parent, rng, rate)), f"mutation of {parent}")
+
+    def draw(self, make: Callable[[], Architecture], known: Collection[Architecture] = ()) -> Architecture | None:
+        """The first architecture that is under the cap and not known, of those that `make` returns one after the other.
+
+        Returns:
+            None: there was none in `TRIES` calls.
+        """
         for _ in range(TRIES):
-            if self.feasible(architecture := self.space.sample(rng)):
+            if (architecture := make()) not in known and self.feasible(architecture):
                 return architecture
-        raise RuntimeError(f"no architecture under {self.cap} MACs in {TRIES} samples of {self.space.name}")
+        return None
+
+    def _found(self, architecture: Architecture | None, what: str) -> Architecture:
+        if architecture is None:
+            raise RuntimeError(f"no {what} is under {self.cap:,} MACs in {TRIES:,} tries: raise --cap")
+        return architecture
 
     # --- search data --------------------------------------------------------------------------------------------------
 
     @property
     def device(self) -> torch.device:
+        """The device that networks are on."""
         return self._bench.device
 
     @property
@@ -202,35 +261,46 @@ class Problem:
         labels: npt.NDArray[np.int64] = self._bench.store.labels[self._splits[split]].astype(np.int64)
         return labels
 
-    def search_batches(self, split: SearchSplit, *, subset: npt.NDArray[np.int64] | None = None) -> Iterator[ClipBatch]:
+    def search_batches(self, split: SearchSplit, *, classes: Sequence[int] | None = None) -> Iterator[ClipBatch]:
         """One epoch of shuffled, augmented batches of a search split; each call is another epoch.
 
         Args:
-            subset: positions within the split to draw from; None: all.
+            classes: only clips of these classes; None: all.
         """
         epoch = self._epochs[split] = self._epochs.get(split, 0) + 1
-        indices = self._splits[split] if subset is None else self._splits[split][subset]
+        indices = self._splits[split]
+        if classes is not None:
+            indices = indices[np.isin(self._bench.store.labels[indices], list(classes))]
         return self._bench.batches(indices, train=True, seed=seeding.derive(self.seed, "search", split, epoch))
+
+    def search_pairs(self, *, classes: Sequence[int] | None = None) -> Iterator[tuple[ClipBatch, ClipBatch]]:
+        """One epoch of search-train, each batch with one of search-val, which starts anew when it is exhausted.
+
+        Where something is set aside, it ends before the iteration that would not fit into the search's share of the
+        budget; `progress` is 1 then.
+
+        Args:
+            classes: only clips of these classes; None: all.
+        """
+        held_out: Iterator[ClipBatch] = iter(())
+        for batch in self.search_batches("train", classes=classes):
+            if not self._share.room():
+                return
+            other = next(held_out, None)
+            if other is None:
+                held_out = self.search_batches("val", classes=classes)
+                other = next(held_out)
+            before = self._share.spent
+            yield batch, other
+            self._share.dearest = max(self._share.dearest, self._share.spent - before)
 
     def validation_batches(self) -> Iterator[ClipBatch]:
         """All of search-val in a fixed, mixed order, not augmented, in large batches of one view of each clip."""
         return self._bench.batches(self._splits["val"], train=False, seed=0, views=ONE_VIEW)
 
-    def clips(self, batch: ClipBatch, frames: int, size: int) -> Tensor:
-        """A batch's clips on the device, (N, T, 3, S, S), for networks that are not a `supernet`: charge their passes.
-
-        `ledger.forward` and `ledger.backward` do that; `clock` takes their time. Where several processes make a run,
-        each computes such a network on the whole batch.
-        """
-        return self._bench.clips(batch, frames, size)
-
-    def clock(self, activity: Literal["forward", "backward", "optimiser"]) -> AbstractContextManager[None]:
-        """Within the context time is on the clock, as this activity's."""
-        return self._bench.clock(activity)
-
     # --- work, metered ------------------------------------------------------------------------------------------------
 
-    def supernet(self, name: str = "supernet") -> "SearchSupernet":
+    def supernet(self: "Problem[BlockSpace]", name: str = "supernet") -> SearchSupernet:
         """A new supernet of the space, initialised from the stream of this name.
 
         Raises:
@@ -243,36 +313,6 @@ class Problem:
             )
         with seeding.torch_seeded(self.seed, "init", name):
             return SearchSupernet(Supernet(self.space, self.classes).to(self.device), self.costs, self._bench)
-
-    def inputs(self, batch: ClipBatch, network: Classifier) -> Tensor:
-        """What a `network` takes of a batch, on the device."""
-        return self._bench.inputs(batch, network)
-
-    def network(self, architecture: Architecture, name: str = "network") -> Classifier:
-        """A new stand-alone network whose every pass is charged, initialised from the stream of this name.
-
-        Calling it raises BudgetExhausted where the pass, or the backward pass that will follow it, does not fit, and
-        ValueError for inputs that have not the architecture's shape.
-        """
-        macs, ledger = self._costs(architecture).macs, self.ledger
-        with seeding.torch_seeded(self.seed, "init", name, str(architecture)):
-            network = build(self.space, architecture, self.classes).to(self.device)
-        expected = tuple(network.blank().shape[1:])
-
-        def charge(_: nn.Module, inputs: tuple[Tensor]) -> None:
-            shape = tuple(inputs[0].shape)
-            if shape[1:] != expected:
-                raise ValueError(f"{architecture} takes clips of shape (N, {expected}), got {shape}")
-            ledger.forward(macs * shape[0], shape[0], BACKWARD if torch.is_grad_enabled() else 0)
-
-        def owe(_: nn.Module, inputs: tuple[Tensor], logits: Tensor) -> None:
-            clips = len(inputs[0])
-            if logits.requires_grad:
-                logits.register_hook(lambda _: ledger.backward(BACKWARD * macs * clips))
-
-        network.register_forward_pre_hook(charge)
-        network.register_forward_hook(owe)
-        return network
 
     def backward(self, loss: Tensor) -> None:
         """`loss.backward()`, with its time on the clock."""
@@ -305,6 +345,8 @@ class Problem:
             raise TrainingDiverged(f"the norm of the gradients was {found:g} in {self._skips} updates in a row")
         return False
 
+    # --- trainings ----------------------------------------------------------------------------------------------------
+
     @property
     def full_epochs(self) -> int:
         """Epochs of a full training."""
@@ -316,8 +358,15 @@ class Problem:
         return self._bench.protocol.proxy_epochs
 
     def evaluation_cost(self, architecture: Architecture, epochs: int | None = None) -> float:
-        """What `evaluate` will charge, in reference trainings."""
-        return self._evaluation_macs(architecture, epochs or self.proxy_epochs) / self.ledger.reference
+        """What `evaluate` will charge, in reference trainings.
+
+        Raises:
+            ValueError: epochs is no whole number of at least 1.
+        """
+        return self._evaluation_macs(architecture, self._fidelity(epochs)) / self.ledger.reference
+
+    def _fidelity(self, epochs: int | None) -> int:
+        return self.proxy_epochs if epochs is None else whole("epochs", epochs)
 
     def _evaluation_macs(self, architecture: Architecture, epochs: int) -> int:
         macs, protocol = self._costs(architecture).macs, self._bench.protocol
@@ -335,20 +384,20 @@ class Problem:
 
         Raises:
             BudgetExhausted: the whole evaluation does not fit; nothing was done.
-            ValueError: the architecture is above the cap.
+            ValueError: the architecture is above the cap, or epochs is no whole number of at least 1.
         """
-        epochs = epochs or self.proxy_epochs
+        epochs = self._fidelity(epochs)
         if not self.feasible(architecture):
             raise ValueError(f"{architecture} has {self.cost(architecture).macs} MACs, above the cap of {self.cap}")
         macs = self._evaluation_macs(architecture, epochs)
         self.ledger.require(macs)
         key = (architecture, epochs)
         if key in self._evaluations:
-            self.ledger.macs += macs
+            self.ledger.charge(macs)
         else:
             elsewhere = self._trials is not None and key in self._trials
             self._evaluations[key] = (self._taken if elsewhere else self._evaluate)(architecture, epochs)
-        self.ledger.evaluations += 1
+        self.ledger.charge(0, evaluations=1)
         return self._evaluations[key]
 
     def _evaluate(self, architecture: Architecture, epochs: int) -> Evaluation:
@@ -374,27 +423,22 @@ class Problem:
             trained = self._trials.take(architecture, epochs)
         if trained is None:
             macs = self._evaluation_macs(architecture, epochs)
-            trained = Trained(0.0, math.inf, (), macs, 0, {"WorkerLost": 1})
-        self.ledger.macs += trained.macs
-        self.ledger.samples += trained.samples
+            trained = TrialResult(0.0, math.inf, (), macs, 0, {"WorkerLost": 1})
+        self.ledger.charge(trained.macs, samples=trained.samples)
         for kind, count in trained.failures.items():
             self.failures[kind] = self.failures.get(kind, 0) + count
         cost = self._costs(architecture)
         return Evaluation(architecture, trained.top1, trained.loss, epochs, cost.macs, cost.parameters, trained.curve)
-
-    def restore(self, architecture: str, top1: float, loss: float, epochs: int) -> Evaluation:
-        """An evaluation made earlier in this run, from what a strategy's `state_dict` kept of it; free of charge."""
-        found = self.space.parse(architecture)
-        cost = self._costs(found)
-        return Evaluation(found, top1, loss, epochs, cost.macs, cost.parameters)
 
     def evaluate_many(self, architectures: Sequence[Architecture], epochs: int | None = None) -> list[Evaluation]:
         """`evaluate` each, in order.
 
         Raises:
             BudgetExhausted: not all of them fit; nothing was done.
+            ValueError: epochs is no whole number of at least 1.
         """
-        self.ledger.require(sum(self._evaluation_macs(a, epochs or self.proxy_epochs) for a in architectures))
+        fidelity = self._fidelity(epochs)
+        self.ledger.require(sum(self._evaluation_macs(a, fidelity) for a in architectures))
         found = []
         for done, architecture in enumerate(architectures):
             self.prefetch(architectures[done:], epochs)
@@ -410,10 +454,13 @@ class Problem:
         Args:
             architectures: may be without end.
             epochs: as in `evaluate`.
+
+        Raises:
+            ValueError: epochs is no whole number of at least 1.
         """
+        epochs, macs = self._fidelity(epochs), 0
         if self._trials is None:
             return
-        epochs, macs = epochs or self.proxy_epochs, 0
         for architecture in architectures:
             macs += self._evaluation_macs(architecture, epochs)
             key = (architecture, epochs)
@@ -422,14 +469,77 @@ class Problem:
             if key not in self._evaluations and key not in self._trials:
                 self._trials.submit(architecture, epochs)
 
+    # --- the search's share of the budget -----------------------------------------------------------------------------
+
+    @property
+    def progress(self) -> float:
+        """The part of the search that is done, in [0, 1], by what it has spent of its share of the budget.
+
+        What is `set_aside`, and what `compare` spends, is no part of the share.
+        """
+        return self._share.progress()
+
+    def progress_to(self, share: float) -> float:
+        """The part that is done, in [0, 1], of the first `share` of the search."""
+        return self._share.progress(share)
+
+    def set_aside(
+        self, *, trainings: int | None = None, epochs: int | None = None, validations: int | None = None, macs: int = 0
+    ) -> None:
+        """Keep up to three quarters of the budget to compare architectures, or to measure the result at the end.
+
+        Args:
+            trainings: that `compare` may make, each of an architecture at the cap.
+            epochs: of each; None: the protocol's proxy.
+            validations: of search-val through one network.
+            macs: of that network, for one clip; 0: the cap.
+
+        Raises:
+            ValueError: a count is no whole number of at least 1.
+        """
+        reference, count, each, measured = self.space.reference, 0, 0.0, 0.0
+        if trainings is not None:
+            count, fidelity = whole("trainings", trainings), self._fidelity(epochs)
+            at_cap = max(self.cap / self._costs(reference).macs, 1.0)
+            slack = ITERATION * self.cap * self.batch_size / self.ledger.reference  # of an iteration that overshoots
+            each = self.evaluation_cost(reference, fidelity) * at_cap + slack
+        if validations is not None:
+            clips = whole("validations", validations) * self.clips_in("val")
+            measured = (macs or self.cap) * clips / self.ledger.reference
+        self._share.reserve(count, each, measured, MOST_SET_ASIDE)
+
+    def compare(self, architecture: Architecture, epochs: int | None = None) -> Evaluation:
+        """`evaluate`, from what was set aside; an architecture that was compared before costs nothing.
+
+        Raises:
+            BudgetExhausted: the whole evaluation does not fit; nothing was done.
+            ValueError: the architecture is above the cap, or epochs is no whole number of at least 1.
+        """
+        fidelity, before = self._fidelity(epochs), self.ledger.spent
+        known = self._evaluations.get((architecture, fidelity))
+        evaluation = known or self.evaluate(architecture, fidelity)
+        self._share.release(self.ledger.spent - before)
+        return evaluation
+
+    # --- history ------------------------------------------------------------------------------------------------------
+
     def log(self, **metrics: float) -> None:
-        """Attach numbers to this step of the trajectory, ``val_top1`` for the incumbent's accuracy on search-val."""
-        self.metrics.update({name: float(value) for name, value in metrics.items()})
+        """Add numbers to the history; the mean of each over a step is kept on the trajectory.
 
-    # --- going on -----------------------------------------------------------------------------------------------------
+        ``val_top1`` is the incumbent's accuracy on search-val.
+        """
+        for name, value in metrics.items():
+            self._logged[name].append(float(value))
 
-    def state_dict(self) -> dict[str, Any]:
-        """The state of chance and of the ledger, and the evaluations made."""
+    def take_logged(self) -> dict[str, float]:
+        """The mean of what was logged under each name since the last call; the harness's."""
+        means = {name: sum(v) if len(v) == 1 else float(np.mean(v)) for name, v in self._logged.items()}
+        self._logged.clear()
+        return means
+
+    def _state(self) -> dict[str, Any]:
+        """The state of chance, of the ledger and of its shares, and the evaluations made."""
+        share = self._share
         return {
             "rngs": {name: rng.bit_generator.state for name, rng in self._rngs.items()},
             "torch_rngs": {name: rng.get_state() for name, rng in self._torch_rngs.items()},
@@ -437,113 +547,26 @@ class Problem:
             "failures": dict(self.failures),
             "skips": self._skips,
             "ledger": [self.ledger.macs, self.ledger.samples, self.ledger.evaluations],
+            "share": {name: value for name, value in vars(share).items() if name != "ledger"},
             "evaluations": [
                 [str(e.architecture), e.top1, e.loss, e.epochs, [dict(row) for row in e.curve]]
                 for e in self._evaluations.values()
             ],
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state_dict`."""
+    def _load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `_state`."""
         for name, rng_state in state["rngs"].items():
             self.rng(name).bit_generator.state = rng_state
         for name, rng_state in state["torch_rngs"].items():
             self.torch_rng(name).set_state(rng_state)
         self._epochs = dict(state["epochs"])
         self.failures, self._skips = dict(state["failures"]), state["skips"]
-        self.ledger.macs, self.ledger.samples, self.ledger.evaluations = state["ledger"]
-        for *found, curve in state["evaluations"]:
-            evaluation = replace(self.restore(*found), curve=tuple(curve))
-            self._evaluations[evaluation.architecture, evaluation.epochs] = evaluation
-
-
-class SearchSupernet(nn.Module):
-    """A supernet whose every pass is charged."""
-
-    def __init__(self, network: Supernet, costs: CostModel, bench: Workbench) -> None:
-        super().__init__()
-        self.network = network
-        self._costs, self._bench = costs, bench
-        self._ledger, self._clock = bench.ledger, bench.clock
-
-    def forward(self, batch: ClipBatch, path: Architecture | Plan, train_weights: bool = True) -> Tensor:
-        """Logits (N, classes) of a batch through one path or a plan.
-
-        Args:
-            train_weights: False: the weights get no gradient, only what the plan holds does; a backward pass then costs
-                half as much.
-
-        Raises:
-            BudgetExhausted: the pass, or the backward pass that will follow it, does not fit.
-        """
-        plan = path_plan(self.network.space, path) if isinstance(path, Architecture) else path
-        macs = plan_macs(self._costs, plan) * len(batch)
-        backward = (BACKWARD if train_weights else 1) if torch.is_grad_enabled() else 0
-        self._ledger.forward(macs, len(batch), backward)
-        own = self._bench.world.share(batch)
-        clips = self._bench.clips(own, plan.frames, plan.size)
-        run = self._bench.over(self.network, own, None if train_weights else self._frozen)
-        with self._clock("forward"):
-            logits = run(clips, plan)
-        if logits.requires_grad:
-            logits.register_hook(lambda _: self._ledger.backward(macs * backward))
-        return logits
-
-    @cached_property
-    def _frozen(self) -> dict[str, Tensor]:
-        """The parameters as constants that share their memory."""
-        return {name: parameter.detach() for name, parameter in self.network.named_parameters()}
-
-    def labels(self, batch: ClipBatch) -> Tensor:
-        """The batch's labels (N,) on the device."""
-        return batch.labels.to(self._bench.device)
-
-    def loss(
-        self,
-        batch: ClipBatch,
-        path: Architecture | Plan,
-        label_smoothing: float = 0.0,
-        *,
-        train_weights: bool = True,
-    ) -> Tensor:
-        """Mean cross-entropy of a batch through one path or a plan; see `forward`."""
-        logits = self(batch, path, train_weights)
-        with self._clock("forward"):
-            return F.cross_entropy(logits, self.labels(batch), label_smoothing=label_smoothing)
-
-    @torch.no_grad()
-    def validate(
-        self, architecture: Architecture, batches: Iterable[ClipBatch], recalibration: Iterable[ClipBatch] | None = None
-    ) -> tuple[float, float]:
-        """Top-1 and mean cross-entropy of one path over these batches; counts as one architecture evaluated.
-
-        Args:
-            recalibration: batches to estimate the path's batch-norm statistics on (SPOS), charged as well; None:
-                the statistics of each batch serve.
-
-        Raises:
-            BudgetExhausted: the next batch does not fit.
-        """
-        self._ledger.evaluations += 1
-        if recalibration is None:
-            return self._measure(architecture, batches)
-        with self.network.recalibrated(architecture, self._charged_clips(architecture, recalibration)):
-            return self._measure(architecture, batches)
-
-    def _charged_clips(self, architecture: Architecture, batches: Iterable[ClipBatch]) -> Iterator[Tensor]:
-        spec, macs = self.network.space.spec(architecture), self._costs(architecture).macs
-        for batch in batches:
-            self._ledger.forward(macs * len(batch), len(batch), 0)
-            own = self._bench.world.share(batch)
-            clips = self._bench.clips(own, spec.frames, spec.size)
-            with nullcontext() if own.part is None else Synchronised(Part.of(own)):
-                yield clips  # the context lasts until the supernet has seen them
-
-    def _measure(self, architecture: Architecture, batches: Iterable[ClipBatch]) -> tuple[float, float]:
-        hits, loss, count = 0, 0.0, 0
-        for batch in batches:
-            logits, labels = self(batch, architecture), self.labels(batch)
-            hits += int((logits.argmax(1) == labels).sum())
-            loss += float(F.cross_entropy(logits, labels, reduction="sum"))
-            count += len(batch)
-        return hits / count, loss / count
+        self.ledger.resume(*state["ledger"])
+        self._share = SearchShare(self.ledger, **state["share"])
+        for string, top1, loss, epochs, curve in state["evaluations"]:
+            architecture = self.space.parse(string)
+            cost = self._costs(architecture)
+            found = Evaluation(architecture, top1, loss, epochs, cost.macs, cost.parameters, tuple(curve))
+            self._evaluations[architecture, epochs] = found
+        self._logged.clear()

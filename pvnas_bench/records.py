@@ -165,7 +165,7 @@ class Step(_Model):
     """What the strategy logged, `val_top1` (fraction on search-val) among it where it measured that."""
 
 
-class Cost(_Model):
+class PhaseCost(_Model):
     """What a phase (search or final training) consumed."""
 
     reference_trainings: Trainings
@@ -207,7 +207,7 @@ class Outcome(_Model):
     """The network as a table of layers for drawing. Of each: name, operator, shape_in and shape_out
     ([frames, height, width, channels]), macs, parameters."""
     trained: tuple[Trained, ...]
-    cost: Cost
+    cost: PhaseCost
 
 
 class Speed(_Model):
@@ -246,7 +246,7 @@ class Record(_Model):
     protocol: ProtocolEntry
     seed: Seed
     device: str
-    search: Cost
+    search: PhaseCost
     trajectory: tuple[Step, ...]
     diagnostics: dict[str, Any] = Field(default_factory=dict)
     """What the strategy chose to report about its search, JSON values; on a space with a frozen backbone also what that

@@ -14,10 +14,13 @@ from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.space import SearchSpace
-from pvnas_bench.strategy import Strategy
+
+if TYPE_CHECKING:
+    from pvnas_bench.strategy import AnyStrategy
 
 STRATEGIES, SPACES = "pvnas_bench.strategies", "pvnas_bench.spaces"
 
@@ -61,7 +64,9 @@ def _named(kind: str, group: str, name: str) -> ModuleType:
     raise UsageError(f"unknown {kind} {name!r}: {hint}")
 
 
-def _strategies_of(module: ModuleType) -> list[type[Strategy]]:
+def _strategies_of(module: ModuleType) -> "list[type[AnyStrategy]]":
+    from pvnas_bench.strategy import Strategy  # it imports torch, which spaces do without
+
     return [
         value
         for value in vars(module).values()
@@ -72,7 +77,7 @@ def _strategies_of(module: ModuleType) -> list[type[Strategy]]:
     ]
 
 
-def get_strategy(name: str) -> type[Strategy]:
+def get_strategy(name: str) -> "type[AnyStrategy]":
     """The strategy of a name, or of a file of one's own.
 
     Raises:
@@ -100,7 +105,7 @@ def get_space(name: str) -> SearchSpace:
     return space
 
 
-def all_strategies() -> Iterator[type[Strategy]]:
+def all_strategies() -> "Iterator[type[AnyStrategy]]":
     """Every strategy of the package and of installed plug-ins."""
     for name in [*_module_names(STRATEGIES), *(point.name for point in entry_points(group=STRATEGIES))]:
         yield get_strategy(name)

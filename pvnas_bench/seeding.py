@@ -43,14 +43,12 @@ def torch_seeded(seed: int, *names: str | int) -> Iterator[None]:
 
     For code that knows no other, such as the initialisation of layers, and dropout.
     """
-    derived, before = derive(seed, *names), torch_state()
-    torch.default_generator.manual_seed(derived)
-    if _gpus():
-        torch.cuda.manual_seed_all(derived)
-    try:
+    derived = derive(seed, *names)
+    with torch.random.fork_rng(range(_gpus())):
+        torch.default_generator.manual_seed(derived)
+        if _gpus():
+            torch.cuda.manual_seed_all(derived)
         yield
-    finally:
-        set_torch_state(before)
 
 
 @cache

@@ -8,15 +8,13 @@ stays, with its weights, and the next block is searched on top of the prefix cho
 
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from pvnas_bench import Architecture, Problem, SearchFinished, Strategy
-from pvnas_bench.methods.bilevel import make_weight_optimiser, set_rate
-from pvnas_bench.space import KERNELS, BlockSpace, uniform_options
+from pvnas_bench import KERNELS, Architecture, BlockSpace, Json, SearchFinished, Strategy, uniform_options
+from pvnas_bench.methods import SharedWeights, WeightsConfig, set_rate
 
 Snapshot = dict[str, Tensor]
 
@@ -44,20 +42,30 @@ def flat_architectures(space: BlockSpace) -> Iterator[Architecture]:
             )
 
 
-class BlockStitching(Strategy):
+class NASTCConfig(WeightsConfig):
+    """Hyper-parameters of NAS-TC."""
+
+    backbone_share: float = Field(
+        0.4, gt=0, lt=1, description="part of the budget that trains the backbone; cells come with theirs (R)"
+    )
+    temporal_rate: float = Field(8e-3, gt=0, description="peak rate of Adam for what is temporal (R)")
+
+
+class BlockStitching(Strategy[NASTCConfig, BlockSpace]):
     """The search of `nas_tc` on a space of blocks."""
 
-    def setup(self, problem: Problem) -> None:
-        self.problem, space = problem, problem.space
+    def setup(self) -> None:
+        """Choose the backbone, and build the supernet that it is a path of."""
+        problem, space = self.problem, self.problem.space
         self.fallback = problem.sample(problem.rng("fallback"))
         flat = [a for a in flat_architectures(space) if problem.feasible(a)]
         like = [a for a in flat if self._structure(a) == self._structure(space.reference)]
         self.backbone = max(like or flat or [self.fallback], key=lambda a: problem.cost(a).macs)
         self.chosen = self.backbone
         self.supernet = problem.supernet()
-        self.weight_optimiser = make_weight_optimiser(self.supernet.parameters(), self.config)
+        self.weights = SharedWeights(problem, self.config, self.supernet)
         self.queue = self._queue()
-        self.trials: list[list[Any]] = []
+        self.trials: list[tuple[str, str, float]] = []
         self.start: Snapshot = {}
         """The temporal weights that every candidate of the current block starts from."""
         self.best: Snapshot = {}
@@ -83,13 +91,9 @@ class BlockStitching(Strategy):
 
     # --- stage 1: the backbone ----------------------------------------------------------------------------------------
 
-    @property
-    def backbone_budget(self) -> float:
-        return float(self.config.backbone_share * self.problem.ledger.budget)
-
     def step(self) -> None:
         """One epoch of the backbone, or one operator tried in one block."""
-        if self.problem.ledger.spent < self.backbone_budget and not self.trials:
+        if self.problem.progress_to(self.config.backbone_share) < 1 and not self.trials:
             self._train_backbone()
         elif len(self.trials) < len(self.queue):
             self._try(*self.queue[len(self.trials)])
@@ -99,18 +103,12 @@ class BlockStitching(Strategy):
             raise SearchFinished
 
     def _train_backbone(self) -> None:
-        before, losses = self.problem.ledger.spent, []
+        before = self.problem.ledger.spent
         for batch in self.problem.search_batches("train"):
-            progress = self.problem.ledger.spent / self.backbone_budget
-            if progress >= 1:
+            if (progress := self.problem.progress_to(self.config.backbone_share)) >= 1:
                 break
-            set_rate(self.weight_optimiser, self.config, progress)
-            loss = self.supernet.loss(batch, self.backbone, self.config.label_smoothing)
-            self.problem.backward(loss)
-            self.problem.update(self.weight_optimiser, clip=self.config.gradient_clip)
-            losses.append(float(loss.detach()))
+            self.weights.step(batch, self.backbone, self.config.rate(progress))
         self.spent["backbone"] += self.problem.ledger.spent - before
-        self.problem.log(train_loss=float(np.mean(losses)))
 
     # --- stage 2: time ------------------------------------------------------------------------------------------------
 
@@ -166,7 +164,7 @@ class BlockStitching(Strategy):
             top1, _ = self.supernet.validate(candidate, self.problem.validation_batches())
         if not earlier or top1 > max(earlier):
             self.best = self._snapshot(block)
-        self.trials.append([block, operator, top1])
+        self.trials.append((block, operator, top1))
         if len(self.trials) == len(self.queue) or self.queue[len(self.trials)][0] != block:
             self._choose(block)
         self.spent["temporal"] += self.problem.ledger.spent - before
@@ -190,8 +188,7 @@ class BlockStitching(Strategy):
             if batch is None:
                 batches = iter(problem.search_batches("train"))
                 batch = next(batches)
-            for group in optimiser.param_groups:
-                group["lr"] = config.temporal_rate * (1 - spent / share)
+            set_rate(optimiser, config.temporal_rate * (1 - spent / share))
             problem.backward(self.supernet.loss(batch, candidate, config.label_smoothing))
             self._keep_spatial(block, parameters)
             problem.update(optimiser, clip=config.gradient_clip)
@@ -213,36 +210,22 @@ class BlockStitching(Strategy):
         """The network found so far with another option of frames."""
         return self.problem.space.architecture([frames, *(max(c, 0) for c in self.chosen.choices[1:])])
 
-    # --- what the harness asks for ------------------------------------------------------------------------------------
+    # --- the result ---------------------------------------------------------------------------------------------------
 
     def incumbent(self) -> Architecture:
+        """The network found so far."""
         return self.chosen
 
-    def diagnostics(self) -> Mapping[str, Any]:
+    def score(self, architecture: Architecture) -> None:
+        """The weights of what was not chosen are not trained to the end: no score."""
+
+    def diagnostics(self) -> Mapping[str, Json]:
+        """What was tried, what it cost, and how many parameters see time."""
         temporal = self.problem.cost(self.chosen).parameters - self.problem.cost(self.backbone).parameters
-        return self.final | {
-            "trials": [list(row) for row in self.trials],
-            "cost": dict(self.spent),
+        return {
+            **self.final,
+            "trials": self.trials,
+            "cost": self.spent,
             "temporal_parameters": temporal,
             "temporal_share": temporal / self.problem.cost(self.chosen).parameters,
         }
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "supernet": self.supernet.state_dict(),
-            "weight_optimiser": self.weight_optimiser.state_dict(),
-            "chosen": str(self.chosen),
-            "trials": [list(row) for row in self.trials],
-            "start": dict(self.start),
-            "best": dict(self.best),
-            "spent": dict(self.spent),
-            "final": dict(self.final),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.supernet.load_state_dict(state["supernet"])
-        self.weight_optimiser.load_state_dict(state["weight_optimiser"])
-        self.chosen = self.problem.space.parse(state["chosen"])
-        self.trials = [list(row) for row in state["trials"]]
-        self.start, self.best = dict(state["start"]), dict(state["best"])
-        self.spent, self.final = dict(state["spent"]), dict(state["final"])

@@ -8,16 +8,29 @@ the input projection too; all before it is frozen. Batch-norm uses statistics of
 
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pvnas_bench import Architecture, Problem, SearchFinished, Strategy
-from pvnas_bench.network.temporal_cell import TemporalCell, TemporalNetwork
-from pvnas_bench.space import EDGES, INACTIVE, CellSpace, cell_options, edge_name
+from pvnas_bench import (
+    EDGES,
+    INACTIVE,
+    Architecture,
+    CellSpace,
+    ClipBatch,
+    Json,
+    SearchFinished,
+    State,
+    Strategy,
+    TemporalCell,
+    TemporalNetwork,
+    cell_options,
+    edge_name,
+)
+from pvnas_bench.methods import set_rate
+from pvnas_bench.strategies._nas_tc_blocks import NASTCConfig
 
 IDLE = ("none", "skip", "none")
 """Operators of a cell that does nothing but its batch-norm, in the order of `EDGES`."""
@@ -34,11 +47,12 @@ def idle_architectures(space: CellSpace) -> Iterator[Architecture]:
         yield space.from_options(cell_options(steps=steps, cells=cells, channels=channels, operators=IDLE))
 
 
-class CellStitching(Strategy):
+class CellStitching(Strategy[NASTCConfig, CellSpace]):
     """The search of `nas_tc` on a space of temporal cells."""
 
-    def setup(self, problem: Problem) -> None:
-        self.problem, self.space = problem, cast(CellSpace, problem.space)
+    def setup(self) -> None:
+        """Begin with a network of idle cells."""
+        problem, self.space = self.problem, self.problem.space
         fallback = problem.sample(problem.rng("fallback"))
         idle = [a for a in idle_architectures(self.space) if problem.feasible(a)]
         structure = self.space.reference.choices[:3]
@@ -55,7 +69,7 @@ class CellStitching(Strategy):
         """Operators that have not had their turn."""
         self.started = self.share = 0.0
         """Reference trainings spent when the current edge began, and what its training may spend."""
-        self.trials: list[list[Any]] = []
+        self.trials: list[tuple[str, str, float]] = []
         self.spent: dict[str, float] = {}
         self.final: dict[str, float] = {}
 
@@ -112,7 +126,7 @@ class CellStitching(Strategy):
 
     def _train(self) -> bool:
         """An epoch of the candidates, one in each step; whether there was budget for a step."""
-        problem, losses, place = self.problem, [], self.edges[self.position]
+        problem, trained, place = self.problem, False, self.edges[self.position]
         batch_macs = 3 * min(problem.batch_size, problem.clips_in("train"))
         for batch in problem.search_batches("train") if self.candidates else ():
             if not self.order:
@@ -122,20 +136,18 @@ class CellStitching(Strategy):
             macs = batch_macs * problem.cost(self.replaced(place, self.order[-1])).macs
             if spent + macs / problem.ledger.reference > self.share:
                 break
-            losses.append(self._update(self.candidates[self.order.pop()], batch, 1 - spent / self.share))
-        if losses:
-            problem.log(train_loss=float(np.mean(losses)))
-        return bool(losses)
+            self._update(self.candidates[self.order.pop()], batch, 1 - spent / self.share)
+            trained = True
+        return trained
 
-    def _update(self, network: TemporalNetwork, batch: Any, progress: float) -> float:
-        """A step of Adam at this share of its peak rate; the loss."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.config.temporal_rate * progress
+    def _update(self, network: TemporalNetwork, batch: ClipBatch, progress: float) -> None:
+        """A step of Adam at this share of its peak rate."""
+        set_rate(self.optimiser, self.config.temporal_rate * progress)
         labels = batch.labels.to(self.problem.device)
         loss = F.cross_entropy(self._logits(network, batch), labels, label_smoothing=self.config.label_smoothing)
         self.problem.backward(loss)
         self.problem.update(self.optimiser, clip=self.config.gradient_clip)
-        return float(loss.detach())
+        self.problem.log(train_loss=float(loss.detach()))
 
     def _choose(self) -> None:
         """Measure the candidates, and keep the best."""
@@ -144,7 +156,7 @@ class CellStitching(Strategy):
         if top1:
             best = max(top1, key=lambda token: top1[token])
             self.chosen, self.network = self.replaced(place, best), self.candidates[best]
-            self.trials += [[f"{place[0]}.{edge_name(place[1])}", *pair] for pair in top1.items()]
+            self.trials += [(f"{place[0]}.{edge_name(place[1])}", *pair) for pair in top1.items()]
             self.problem.log(val_top1=top1[best])
         self.candidates = {}
         self.position += 1
@@ -153,21 +165,22 @@ class CellStitching(Strategy):
 
     def _network(self, architecture: Architecture) -> TemporalNetwork:
         """A charged network; batch-norm on batches, no dropout."""
-        network = cast(TemporalNetwork, self.problem.network(architecture))
+        network = self.problem.metered.network(architecture)
+        assert isinstance(network, TemporalNetwork)
         network.train()
         network.dropout.eval()
         return network
 
-    def _logits(self, network: TemporalNetwork, batch: Any) -> Tensor:
-        inputs = self.problem.inputs(batch, network)
-        with self.problem.clock("forward"):
+    def _logits(self, network: TemporalNetwork, batch: ClipBatch) -> Tensor:
+        inputs = self.problem.metered.inputs(batch, network)
+        with self.problem.metered.clock("forward"):
             logits: Tensor = network(inputs)
         return logits
 
     @torch.no_grad()
     def _validate(self, network: TemporalNetwork) -> float:
         """Top-1 on search-val; counts as one architecture evaluated."""
-        self.problem.ledger.evaluations += 1
+        self.problem.ledger.charge(0, evaluations=1)
         hits = count = 0
         for batch in self.problem.validation_batches():
             hits += int((self._logits(network, batch).argmax(1).cpu() == batch.labels).sum())
@@ -193,31 +206,31 @@ class CellStitching(Strategy):
             network.load_state_dict(self.network.state_dict())
             self.final[f"top1_at_{steps}_steps"] = self._validate(network)
 
-    # --- what the harness asks for ------------------------------------------------------------------------------------
+    # --- the result ---------------------------------------------------------------------------------------------------
 
     def incumbent(self) -> Architecture:
+        """The network found so far."""
         return self.chosen
 
-    def diagnostics(self) -> Mapping[str, Any]:
-        return self.final | {"trials": [list(row) for row in self.trials], "cost": dict(self.spent)}
+    def diagnostics(self) -> Mapping[str, Json]:
+        """What was tried, and what it cost."""
+        return {**self.final, "trials": self.trials, "cost": self.spent}
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, State]:
+        """As usual, but for the networks: their modules are shared, and their number changes."""
+        kept = super().state_dict()
+        for name in ("network", "candidates", "optimiser"):
+            kept.pop(name, None)
         return {
+            "attributes": kept,
             "network": self.network.state_dict(),
             "candidates": {token: network.state_dict() for token, network in self.candidates.items()},
             "optimiser": self.optimiser.state_dict() if self.candidates else {},
-            "chosen": str(self.chosen),
-            "position": self.position,
-            "order": list(self.order),
-            "started": self.started,
-            "share": self.share,
-            "trials": [list(row) for row in self.trials],
-            "spent": dict(self.spent),
-            "final": dict(self.final),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.chosen, self.position = self.space.parse(state["chosen"]), state["position"]
+        """Build the networks of the current edge, and load them."""
+        super().load_state_dict(state["attributes"])
         self.network = self._network(self.chosen)
         self.network.load_state_dict(state["network"])
         if state["candidates"]:
@@ -225,9 +238,7 @@ class CellStitching(Strategy):
             for token, network in self.candidates.items():
                 network.load_state_dict(state["candidates"][token])
             self.optimiser.load_state_dict(state["optimiser"])
-        self.order, self.started, self.share = list(state["order"]), state["started"], state["share"]
-        self.trials = [list(row) for row in state["trials"]]
-        self.spent, self.final = dict(state["spent"]), dict(state["final"])
+        super().load_state_dict(state["attributes"])
 
 
 def tie(network: TemporalNetwork, other: TemporalNetwork, cell: int, edge: tuple[int, int]) -> None:

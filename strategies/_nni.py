@@ -20,12 +20,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import TypeVar
 
-from pvnas_bench import Architecture, Problem, SearchFinished, Strategy, UsageError
-from pvnas_bench.methods.bilevel import WeightsConfig
-from pvnas_bench.methods.knapsack import Scores, best_under_cap
-from pvnas_bench.network.cost import Candidate
-from pvnas_bench.space import INACTIVE
+from pvnas_bench import (
+    INACTIVE,
+    Architecture,
+    BlockSpace,
+    Candidate,
+    Json,
+    Problem,
+    SearchFinished,
+    Strategy,
+    UsageError,
+)
+from pvnas_bench.methods import CandidateScores, WeightsConfig, best_under_cap
 
 if TYPE_CHECKING:
     from pvnas_bench.strategies._nni_supernet import Candidates, Training
@@ -62,7 +70,7 @@ def apart() -> Iterator[None]:
             logging.getLogger(name).setLevel(level)
 
 
-def reference_input(problem: Problem) -> tuple[int, int]:
+def reference_input(problem: Problem[BlockSpace]) -> tuple[int, int]:
     """Frames and size of the reference architecture.
 
     Raises:
@@ -83,14 +91,16 @@ def reference_input(problem: Problem) -> tuple[int, int]:
     return frames, size
 
 
-def most_probable(problem: Problem, frames: int, size: int, slots: Sequence[Mapping[Candidate, float]]) -> Architecture:
+def most_probable(
+    problem: Problem[BlockSpace], frames: int, size: int, slots: Sequence[Mapping[Candidate, float]]
+) -> Architecture:
     """The architecture under the cap, at this input and full depth, of the largest product of probabilities."""
     space = problem.space
 
     def only(chosen: int, options: tuple[int, ...]) -> Any:
         return np.where(np.array(options) == chosen, 0.0, -np.inf)
 
-    scores = Scores(
+    scores = CandidateScores(
         only(frames, space.frames),
         only(size, space.sizes),
         tuple(only(max(stage.depths), stage.depths) for stage in space.stages),
@@ -113,7 +123,10 @@ class DifferentiableConfig(WeightsConfig):
     )
 
 
-class NNIDifferentiable(Strategy):
+NC = TypeVar("NC", bound=DifferentiableConfig, default=DifferentiableConfig)
+
+
+class NNIDifferentiable(Strategy[NC, BlockSpace]):
     """A search by one of NNI's differentiable one-shot strategies."""
 
     kind: ClassVar[str]
@@ -129,11 +142,12 @@ class NNIDifferentiable(Strategy):
 
         return Candidates(self.problem, *self.seen)
 
-    def setup(self, problem: Problem) -> None:
+    def setup(self) -> None:
+        """Build NNI's supernet and its training."""
         with apart():
             from pvnas_bench.strategies import _nni_supernet as nni
 
-        self.problem = problem
+        problem = self.problem
         self.input = reference_input(problem)
         config = self.config
         size = min(problem.space.sizes) if config.search_size == "smallest" else self.input[1]
@@ -149,7 +163,6 @@ class NNIDifferentiable(Strategy):
         self.epochs = min(config.epochs, affordable)
         self.steps = math.ceil(affordable / self.epochs)
         self.done = 0
-        self.entropy: list[float] = []
 
     def step(self) -> None:
         """One of NNI's epochs: pairs of an alpha step and a weight step."""
@@ -159,8 +172,7 @@ class NNIDifferentiable(Strategy):
         loss = self.training.epoch(self.done, self.epochs, loaders)
         self.done += 1
         shares = [_entropy(slot.values()) / math.log(len(slot)) for slot in self.slots()]
-        self.entropy.append(float(np.mean(shares)))
-        self.problem.log(train_loss=loss, alpha_entropy=self.entropy[-1])
+        self.problem.log(train_loss=loss, alpha_entropy=float(np.mean(shares)))
 
     def slots(self) -> list[dict[Candidate, float]]:
         """By slot, the probability of each candidate."""
@@ -168,21 +180,14 @@ class NNIDifferentiable(Strategy):
         return [{own[name]: p for name, p in probabilities[label].items()} for label, own in self.names]
 
     def incumbent(self) -> Architecture:
+        """The most probable architecture under the cap."""
         return most_probable(self.problem, *self.input, self.slots())
 
-    def diagnostics(self) -> Mapping[str, Any]:
-        skips = sum(token == "skip" for name, token in self._options().items() if name.startswith("operator"))
-        return {"alpha_entropy": self.entropy, "skips": skips, "steps": self.done * self.steps}
-
-    def _options(self) -> dict[str, str]:
-        return self.problem.space.options(self.incumbent())
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"training": self.training.state_dict(), "done": self.done, "entropy": list(self.entropy)}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.training.load_state_dict(state["training"])
-        self.done, self.entropy = state["done"], list(state["entropy"])
+    def diagnostics(self) -> Mapping[str, Json]:
+        """Blocks that are skipped, and steps made."""
+        options = self.problem.space.options(self.incumbent())
+        skips = sum(token == "skip" for name, token in options.items() if name.startswith("operator"))
+        return {"skips": skips, "steps": self.done * self.steps}
 
 
 def _entropy(probabilities: Iterable[float]) -> float:

@@ -16,18 +16,23 @@ import torch
 from nni.nas.evaluator.pytorch import ClassificationModule
 from nni.nas.nn.pytorch import LayerChoice, ModelSpace
 from nni.nas.oneshot.pytorch.supermodule.differentiable import GumbelSoftmax
-from pvnas_bench.strategies._nni import apart
 from pytorch_lightning import Trainer
 from pytorch_lightning.utilities.combined_loader import CombinedLoader
 from torch import Tensor, nn
 
-from pvnas_bench import BlockSpace, Problem
-from pvnas_bench.ledger import BACKWARD
-from pvnas_bench.methods.bilevel import WeightsConfig, make_weight_optimiser, set_rate
-from pvnas_bench.network.blocks import InvertedBottleneck
-from pvnas_bench.network.cost import Candidate, candidates
-from pvnas_bench.network.standalone import Head, Stem
-from pvnas_bench.space import Block
+from pvnas_bench import (
+    BACKWARD,
+    Block,
+    BlockSpace,
+    Candidate,
+    Head,
+    InvertedBottleneck,
+    Problem,
+    Stem,
+    candidates,
+)
+from pvnas_bench.methods import WeightsConfig, make_weight_optimiser, set_rate
+from pvnas_bench.strategies._nni import apart
 
 
 def label(slot: str) -> str:
@@ -51,18 +56,18 @@ def names(space: BlockSpace) -> dict[str, dict[str, Candidate]]:
 class Metered(nn.Module):
     """A module whose every pass is charged, whoever calls it."""
 
-    def __init__(self, module: nn.Module, macs: int, problem: Problem, frames: int) -> None:
+    def __init__(self, module: nn.Module, macs: int, problem: Problem[BlockSpace], frames: int) -> None:
         super().__init__()
         self.module, self.macs, self.frames = module, macs, frames
-        self._ledger = problem.ledger
+        self._metered = problem.metered
 
     def forward(self, x: Tensor) -> Tensor:
         """(N·T, cin, H, W) → (N·T, cout, H', W')."""
         macs = self.macs * (len(x) // self.frames)
-        self._ledger.macs += macs
+        self._metered.charge(macs)
         out: Tensor = self.module(x, self.frames)
         if out.requires_grad:
-            out.register_hook(lambda _: self._ledger.backward(BACKWARD * macs))
+            out.register_hook(lambda _: self._metered.backward(BACKWARD * macs))
         return out
 
 
@@ -72,7 +77,7 @@ class Candidates(ModelSpace):  # type: ignore[misc]
     Passes are charged here; that they fit has to be made sure of before.
     """
 
-    def __init__(self, problem: Problem, frames: int, size: int) -> None:
+    def __init__(self, problem: Problem[BlockSpace], frames: int, size: int) -> None:
         super().__init__()
         space = problem.space
         table = problem.costs.tables[space.frames.index(frames)][space.sizes.index(size)]
@@ -115,20 +120,19 @@ class Candidates(ModelSpace):  # type: ignore[misc]
 
     def forward(self, clips: Tensor) -> Tensor:
         """(N, T, 3, S, S) → logits (N, classes)."""
-        macs, ledger = self.fixed * len(clips), self._problem.ledger
-        ledger.macs += macs
-        ledger.samples += len(clips)
-        with self._problem.clock("forward"):
+        macs, metered = self.fixed * len(clips), self._problem.metered
+        metered.charge(macs, len(clips))
+        with metered.clock("forward"):
             logits = self.logits(clips)
         if logits.requires_grad:
-            logits.register_hook(lambda _: ledger.backward(BACKWARD * macs))
+            logits.register_hook(lambda _: metered.backward(BACKWARD * macs))
         return logits
 
 
 class Batches:
     """So many batches of a search split as NNI takes them, each iteration other ones."""
 
-    def __init__(self, problem: Problem, split: Any, count: int, frames: int, size: int) -> None:
+    def __init__(self, problem: Problem[BlockSpace], split: Any, count: int, frames: int, size: int) -> None:
         self._problem, self._split, self._count = problem, split, count
         self._input = frames, size
 
@@ -139,16 +143,16 @@ class Batches:
         left = self._count
         while left:
             for batch in self._problem.search_batches(self._split):
-                yield self._problem.clips(batch, *self._input), batch.labels.to(self._problem.device)
+                yield self._problem.metered.clips(batch, *self._input), batch.labels.to(self._problem.device)
                 left -= 1
                 if not left:
                     break
 
 
-class Recipe(ClassificationModule):  # type: ignore[misc]
+class ClassificationRecipe(ClassificationModule):  # type: ignore[misc]
     """NNI's classification recipe with the weights' optimiser and rate of the config, asking the ledger first."""
 
-    def __init__(self, problem: Problem, step_macs: int, config: WeightsConfig) -> None:
+    def __init__(self, problem: Problem[BlockSpace], step_macs: int, config: WeightsConfig) -> None:
         criterion = partial(nn.CrossEntropyLoss, label_smoothing=config.label_smoothing)
         super().__init__(criterion, num_classes=problem.classes)
         self._problem, self._step_macs, self._config = problem, step_macs, config
@@ -164,16 +168,16 @@ class Recipe(ClassificationModule):  # type: ignore[misc]
         clips = max(len(labels) for _, labels in batch.values()) if isinstance(batch, Mapping) else len(batch[1])
         self._problem.ledger.require(self._step_macs * clips)
         epochs = self.trainer.current_epoch + batch_idx / self.trainer.num_training_batches
-        set_rate(self.trainer.optimizers[0], self._config, epochs / self.trainer.max_epochs)
+        set_rate(self.trainer.optimizers[0], self._config.rate(epochs / self.trainer.max_epochs))
 
     def on_before_backward(self, loss: Tensor) -> None:
-        self._timed.enter_context(self._problem.clock("backward"))
+        self._timed.enter_context(self._problem.metered.clock("backward"))
 
     def on_after_backward(self) -> None:
         self._timed.close()
 
     def optimizer_step(self, *arguments: Any, **named: Any) -> None:
-        with self._problem.clock("optimiser"):
+        with self._problem.metered.clock("optimiser"):
             super().optimizer_step(*arguments, **named)
 
 
@@ -186,10 +190,10 @@ class Training:
     """
 
     def __init__(
-        self, problem: Problem, strategy: Any, model: Candidates, step_macs: int, config: WeightsConfig
+        self, problem: Problem[BlockSpace], strategy: Any, model: Candidates, step_macs: int, config: WeightsConfig
     ) -> None:
         self._problem, self.model, self.step_macs = problem, model, step_macs
-        recipe = Recipe(problem, step_macs, config)
+        recipe = ClassificationRecipe(problem, step_macs, config)
         recipe.set_model(strategy.mutate_model(model))
         self.module = strategy.configure_oneshot_module(recipe)
         self.module.to(problem.device)
@@ -260,7 +264,7 @@ class Training:
 
 
 def differentiable(
-    problem: Problem, model: Candidates, kind: str, config: WeightsConfig, settings: Mapping[str, Any]
+    problem: Problem[BlockSpace], model: Candidates, kind: str, config: WeightsConfig, settings: Mapping[str, Any]
 ) -> Training:
     """NNI's ``DARTS``, ``GumbelDARTS`` or ``Proxyless``, with these settings of its own."""
     with apart():
@@ -271,7 +275,7 @@ def differentiable(
 
 
 def paths(
-    problem: Problem, frames: int, size: int, config: WeightsConfig, rng: np.random.Generator, fits: Any
+    problem: Problem[BlockSpace], frames: int, size: int, config: WeightsConfig, rng: np.random.Generator, fits: Any
 ) -> Training:
     """NNI's ``RandomOneShot``: paths drawn uniformly among those that fit.
 
@@ -291,7 +295,7 @@ def _seeded(draw: Any, rng: np.random.Generator) -> Any:
     return draw(random_state=np.random.RandomState(int(rng.integers(2**32))))
 
 
-def pairs(problem: Problem, count: int, frames: int, size: int) -> CombinedLoader:
+def pairs(problem: Problem[BlockSpace], count: int, frames: int, size: int) -> CombinedLoader:
     """So many batches of search-train, each with one of search-val."""
     both = {split: Batches(problem, split, count, frames, size) for split in ("train", "val")}
     with apart():

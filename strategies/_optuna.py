@@ -25,11 +25,11 @@ from optuna.distributions import CategoricalDistribution
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from pvnas_bench.strategies._optuna_shared import RUN, OptunaConfig, shared_study
+from typing_extensions import TypeVar
 
-from pvnas_bench import Architecture, Evaluation
-from pvnas_bench.methods.ask_tell import AskTell, Trial
-from pvnas_bench.space import INACTIVE
+from pvnas_bench import INACTIVE, Architecture, Evaluation, Json, State
+from pvnas_bench.methods import Asked, AskTell
+from pvnas_bench.strategies._optuna_shared import RUN, OptunaConfig, shared_study
 
 SILENT: list[logging.Handler] = [logging.NullHandler()]
 TRIES = 50
@@ -70,15 +70,16 @@ def reseed(sampler: Any, seed: int) -> None:
         sampler._random_sampler._rng.rng.seed(seed)
 
 
-class OptunaStrategy(AskTell):
+OC = TypeVar("OC", bound=OptunaConfig, default=OptunaConfig)
+
+
+class OptunaStrategy(AskTell[OC]):
     """A black-box method by one of Optuna's samplers."""
 
     kept: ClassVar[bool] = True
     """Whether one sampler serves the whole search; otherwise each ask has a new one. What a sampler that is kept
     remembers of the trials must not depend on when it saw them."""
     directions: ClassVar[tuple[Literal["maximize", "minimize"], ...]] = ("maximize",)
-
-    Config: ClassVar[type[OptunaConfig]] = OptunaConfig
 
     def sampler(self, seed: int) -> BaseSampler:
         """The sampler; its constraint is `self.excess`."""
@@ -88,7 +89,9 @@ class OptunaStrategy(AskTell):
         """The pruner, for methods of several fidelities."""
         return NopPruner()
 
-    def prepare(self) -> None:
+    def setup(self) -> None:
+        """Begin a study, or join one."""
+        super().setup()
         self.enqueued = 0
         self.run = secrets.token_hex(8)
         self.study = self._new_study()
@@ -162,10 +165,15 @@ class OptunaStrategy(AskTell):
     # --- asking and telling -------------------------------------------------------------------------------------------
 
     def step(self) -> None:
+        """As usual, in silence."""
         with quiet():
             super().step()
 
-    def ask(self) -> Architecture | Trial:
+    def ask(self) -> Asked:
+        """Optuna's next suggestion under the cap."""
+        return self._under_cap()
+
+    def _under_cap(self) -> Architecture:
         for tries in count():
             if tries and tries % TRIES == 0:
                 self.enqueued += 1
@@ -195,6 +203,7 @@ class OptunaStrategy(AskTell):
         return space.architecture(choices)
 
     def tell(self, evaluation: Evaluation) -> None:
+        """Tell Optuna."""
         self.study.tell(self._trial, self.values(evaluation.architecture, evaluation.top1))
 
     def values(self, architecture: Architecture, top1: float) -> list[float]:
@@ -208,7 +217,8 @@ class OptunaStrategy(AskTell):
 
     # --- the rest -----------------------------------------------------------------------------------------------------
 
-    def diagnostics(self) -> Mapping[str, Any]:
+    def diagnostics(self) -> Mapping[str, Json]:
+        """Trials by what became of them."""
         trials = len(self.trials)
         return {
             "trials": trials,
@@ -225,15 +235,14 @@ class OptunaStrategy(AskTell):
             "trials_of_others": sum(t.user_attrs.get(RUN) != self.run for t in self.study.get_trials(deepcopy=False))
         }
 
-    def state_dict(self) -> dict[str, Any]:
-        kept = {"run": self.run} if self.shared else {"trials": list(map(self._plain, self.trials))}
-        return super().state_dict() | {"enqueued": self.enqueued} | kept
+    def state_dict(self) -> dict[str, State]:
+        """As usual, and the trials; a shared study keeps them itself."""
+        trials = [] if self.shared else [self._plain(trial) for trial in self.trials]
+        return {"attributes": super().state_dict(), "trials": trials}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        super().load_state_dict(state)
-        self.study, self.enqueued = self._new_study(), state["enqueued"]
-        if self.shared:
-            self.run = state["run"]
-            return
+        """Go on with a study of these trials, or in the shared one."""
+        super().load_state_dict(state["attributes"])
+        self.study = self._new_study()
         with quiet():
             self.study.add_trials(map(self._frozen, state["trials"]))

@@ -14,13 +14,15 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from pydantic import Field
 
-from pvnas_bench import Problem, StrategyConfig, UsageError
+from pvnas_bench import Problem, SearchSpace, StrategyConfig, UsageError
 
 RUN = "run"
 """The attribute of a trial that tells whose it is."""
 
 
 class OptunaConfig(StrategyConfig):
+    """Hyper-parameters of every strategy by Optuna."""
+
     storage: str = Field(
         "",
         description="of a study that several runs share: the path of Optuna's journal file, or a database's URL such "
@@ -28,7 +30,7 @@ class OptunaConfig(StrategyConfig):
     )
 
 
-def shared_study(where: str, name: str, problem: Problem, **options: Any) -> optuna.Study:
+def shared_study(where: str, name: str, problem: Problem[SearchSpace], **options: Any) -> optuna.Study:
     """Join the study of this strategy, space, cap and data in a storage, or begin it.
 
     Raises:
@@ -55,9 +57,8 @@ def _storage(where: str) -> BaseStorage:
     return JournalStorage(JournalFileBackend(str(path)))
 
 
-def _identity(problem: Problem) -> str:
+def _identity(problem: Problem[SearchSpace]) -> str:
     """What trials must have in common to teach each other something."""
     clips = hashlib.sha256()
-    for split in ("train", "val"):
-        clips.update(problem.labels_in(split).tobytes() + b"/")
+    clips.update(problem.labels_in("train").tobytes() + b"/" + problem.labels_in("val").tobytes() + b"/")
     return f"{problem.space.fingerprint} cap {problem.cap} {problem.full_epochs} epochs {clips.hexdigest()[:12]}"

@@ -7,27 +7,21 @@ steps (`CLASSES` of the classes) while candidates shrink (a ratio of 0.4 of each
 Easy and hard: the accuracy of each class in each epoch of a short baseline run is a matrix, whose rows are sorted by
 their variance. In a run that starts from chance it is the classes that are learnt fast whose accuracy varies most.
 The search itself is by gradients on two sampled candidates per block (ProxylessNAS, as in `pvnas`), with a MACs term.
-
-What was found under quick with seeds 0-2: 0.43, 0.16 and 0.62 on synthetic_motion, and 0.41, 0.63 and 0.48 on words,
-where random search has 0.53 on both; with other random draws it had been 0.57, 0.58, 0.64 and 0.39, 0.59, 0.50, which
-is how far chance goes. Two classes for the warm-up are few: the loss stays at chance, ln 2, there. Of 15 pruned
-operators that could be put into the result, 4 would have lowered its loss in the supernet, by 0.014 at most.
 """
 
+import functools
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from torch import Tensor
 
-from pvnas_bench import Architecture, Info, Plan, Problem, SearchFinished, Strategy
-from pvnas_bench.methods.bilevel import WeightsConfig, make_weight_optimiser, set_rate
-from pvnas_bench.methods.distribution import FactorisedDistribution
-from pvnas_bench.methods.gates import input_loss, sample_input, two_path_plan
+from pvnas_bench import Architecture, BlockSpace, ClipBatch, Info, Json, SearchFinished, Strategy
+from pvnas_bench.methods import FactorisedDistribution, SharedWeights, WeightsConfig, two_path_loss
 
 CLASSES = (0.1, 0.3, 0.6, 1.0)
 """Shares of the classes: of the warm-up, then of each step (DA-NAS: 100, 300, 600 and 1000 of ImageNet)."""
@@ -38,7 +32,7 @@ EPOCHS = (10, 20, 20, 20)
 Order = Literal["easy_first", "hard_first", "random"]
 
 
-def class_order(accuracies: np.ndarray[Any, Any], order: Order, rng: np.random.Generator) -> list[int]:
+def class_order(accuracies: npt.NDArray[np.float64], order: Order, rng: np.random.Generator) -> list[int]:
     """Classes in the order in which they join the search.
 
     Args:
@@ -57,7 +51,25 @@ def lowest(probabilities: list[float], ratio: float, kept: int) -> list[int]:
     return sorted((o for o in left if o != kept), key=lambda o: probabilities[o])[:count]
 
 
-class DANAS(Strategy):
+class DANASConfig(WeightsConfig):
+    """Hyper-parameters of DA-NAS."""
+
+    order: Order = Field("easy_first", description="of the classes (DA-NAS); the others are controls")
+    schedule: Literal["both", "data", "pruning"] = Field(
+        "both", description="data: nothing is pruned; pruning: all classes from the start; both: DA-NAS"
+    )
+    ratio: float = Field(0.4, ge=0, lt=0.5, description="part of a layer's candidates pruned per step (DA-NAS)")
+    baseline_epochs: int = Field(5, ge=2, description="of the run that tells easy from hard (R)")
+    baseline_share: float = Field(0.1, gt=0, lt=0.5, description="most of the budget that it may take (R)")
+    audit_share: float = Field(0.02, ge=0, lt=0.5, description="of the budget to measure pruned candidates with (R)")
+    alpha_rate: float = Field(0.03, gt=0, description="of Adam, β=(0, 0.999) (R; β: ProxylessNAS)")
+    macs_weight: float = Field(0.5, ge=0, description="λ of |E[MACs]/target - 1| (R)")
+    target: float = Field(0.9, gt=0, description="target MACs over the cap (R)")
+
+
+class DANAS(Strategy[DANASConfig, BlockSpace]):
+    """DA-NAS."""
+
     info = Info(
         name="da_nas",
         title="DA-NAS: more classes, fewer candidates, step by step",
@@ -71,39 +83,22 @@ class DANAS(Strategy):
         "two-path gates; the incumbent's options are never pruned; MACs in place of latency; all rates",
     )
 
-    class Config(WeightsConfig):
-        order: Order = Field("easy_first", description="of the classes (DA-NAS); the others are controls")
-        schedule: Literal["both", "data", "pruning"] = Field(
-            "both", description="data: nothing is pruned; pruning: all classes from the start; both: DA-NAS"
-        )
-        ratio: float = Field(0.4, ge=0, lt=0.5, description="part of a layer's candidates pruned per step (DA-NAS)")
-        baseline_epochs: int = Field(5, ge=2, description="of the run that tells easy from hard (R)")
-        baseline_share: float = Field(0.1, gt=0, lt=0.5, description="most of the budget that it may take (R)")
-        audit_share: float = Field(
-            0.02, ge=0, lt=0.5, description="of the budget to measure pruned candidates with (R)"
-        )
-        alpha_rate: float = Field(0.03, gt=0, description="of Adam, β=(0, 0.999) (R; β: ProxylessNAS)")
-        macs_weight: float = Field(0.5, ge=0, description="λ of |E[MACs]/target - 1| (R)")
-        target: float = Field(0.9, gt=0, description="target MACs over the cap (R)")
-
-    def setup(self, problem: Problem) -> None:
-        self.problem, config = problem, self.config
+    def setup(self) -> None:
+        """Build the supernet, the baseline, the distribution and their optimisers."""
+        problem, config = self.problem, self.config
         self.supernet, self.baseline = problem.supernet(), problem.supernet("baseline")
+        self.weights = SharedWeights(problem, config, self.supernet)
+        self.baseline_weights = SharedWeights(problem, config, self.baseline)
         self.alphas = FactorisedDistribution(problem.space, problem.device)
-        self.expected_macs = problem.expected_macs()
-        self.weight_optimiser, self.baseline_optimiser = (
-            make_weight_optimiser(network.parameters(), config) for network in (self.supernet, self.baseline)
-        )
         self.alpha_optimiser = torch.optim.Adam(self.alphas.parameters(), lr=config.alpha_rate, betas=(0.0, 0.999))
-        self.labels = {split: problem.labels_in(split) for split in ("train", "val")}
+        self.expected_macs = problem.expected_macs()
         self.accuracies: list[list[float]] = []
         self.order: list[int] = []
-        self.phase = 0
+        self.phase, self.alpha_steps = 0, 0
         self.started = 0.0
-        self.alpha_steps = 0
+        """The progress at which the baseline ended."""
         self.pruned: list[list[str]] = []
         self.audit: dict[str, float] = {}
-        self.history: dict[str, list[float]] = {"alpha_entropy": [], "classes": [], "candidates": []}
         self.fallback = problem.sample(problem.rng("fallback"))
 
     def step(self) -> None:
@@ -117,27 +112,21 @@ class DANAS(Strategy):
         else:
             raise SearchFinished
 
-    # --- classes ------------------------------------------------------------------------------------------------------
-
     def _baseline_epoch(self) -> None:
         """The reference architecture on all classes: accuracy by class on the batches that it trains on."""
-        reference, classes = self.problem.space.reference, self.problem.classes
-        hits, counts = np.zeros(classes), np.zeros(classes)
-        before = self.problem.ledger.spent
-        for batch in self.problem.search_batches("train"):
-            logits, labels = self.baseline(batch, reference), self.baseline.labels(batch)
-            self.problem.backward(F.cross_entropy(logits, labels))
-            self.problem.update(self.baseline_optimiser, clip=self.config.gradient_clip)
+        problem, config = self.problem, self.config
+        hits, counts, before = np.zeros(problem.classes), np.zeros(problem.classes), problem.progress
+        for batch in problem.search_batches("train"):
+            logits, labels = self.baseline(batch, problem.space.reference), self.baseline.labels(batch)
+            self.baseline_weights.descend(F.cross_entropy(logits, labels), config.weight_rate)
             np.add.at(hits, labels.cpu().numpy(), (logits.argmax(1) == labels).cpu().numpy())
             np.add.at(counts, labels.cpu().numpy(), 1)
         self.accuracies.append((hits / np.maximum(counts, 1)).tolist())
-        spent = self.problem.ledger.spent
-        over = spent + (spent - before) > self.config.baseline_share * self.problem.ledger.budget
-        epochs = len(self.accuracies)
-        if epochs == self.config.baseline_epochs or (over and epochs >= 2):
-            matrix = np.array(self.accuracies).T
-            self.order = class_order(matrix, self.config.order, self.problem.rng("class order"))
-            self.started = spent
+        epochs, progress = len(self.accuracies), problem.progress
+        over = progress + (progress - before) > config.baseline_share
+        if epochs == config.baseline_epochs or (over and epochs >= 2):
+            self.order = class_order(np.array(self.accuracies).T, config.order, problem.rng("class order"))
+            self.started = progress
 
     @property
     def present(self) -> list[int]:
@@ -145,24 +134,11 @@ class DANAS(Strategy):
         share = 1.0 if self.config.schedule == "pruning" else CLASSES[min(self.phase, len(CLASSES) - 1)]
         return sorted(self.order[: max(math.ceil(share * len(self.order) - 1e-9), 2)])
 
-    def _batches(self, split: Literal["train", "val"]) -> Iterator[Any]:
-        subset = np.flatnonzero(np.isin(self.labels[split], self.present))
-        return self.problem.search_batches(split, subset=subset)
-
-    def _loss(self, batch: Any, path: Architecture | Plan, label_smoothing: float = 0.0) -> Tensor:
-        """Cross-entropy over the classes that are present: the head is whole, absent logits are masked."""
-        present = torch.tensor(self.present, device=self.problem.device)
-        labels = torch.searchsorted(present, self.supernet.labels(batch))
-        return F.cross_entropy(self.supernet(batch, path)[:, present], labels, label_smoothing=label_smoothing)
-
-    # --- the search ---------------------------------------------------------------------------------------------------
-
     @property
     def progress(self) -> float:
-        """The part of the search's budget that is spent, baseline and audit aside."""
-        ledger = self.problem.ledger
-        whole = ledger.budget * (1 - self.config.audit_share) - self.started
-        return min((ledger.spent - self.started) / whole, 1.0) if whole > 0 else 1.0
+        """The part of the search that is done, baseline and audit aside."""
+        whole = 1 - self.config.audit_share - self.started
+        return min((self.problem.progress - self.started) / whole, 1.0) if whole > 0 else 1.0
 
     def _end_of_phase(self) -> float:
         """The progress at which this phase ends: phases cost what their epochs and clips do."""
@@ -172,45 +148,29 @@ class DANAS(Strategy):
 
     def _epoch(self) -> None:
         """Weights on search-train, alphas on search-val after the warm-up; the end of a step prunes."""
-        validation: Iterator[Any] = iter(())
-        rng = self.problem.torch_rng("paths")
-        losses = []
-        for batch in self._batches("train"):
+        problem, config = self.problem, self.config
+        present = self.present
+        for batch, held_out in problem.search_pairs(classes=present):
             if self.progress >= self._end_of_phase() - 1e-9:
                 self._next_phase()
                 break
-            set_rate(self.weight_optimiser, self.config, self.progress)
-            loss = self._loss(batch, self.alphas.sample(rng), self.config.label_smoothing)
-            self.problem.backward(loss)
-            self.problem.update(self.weight_optimiser, clip=self.config.gradient_clip)
-            losses.append(float(loss.detach()))
+            path = self.alphas.sample(problem.torch_rng("paths"))
+            loss = self.supernet.loss(batch, path, config.label_smoothing, classes=present)
+            self.weights.descend(loss, config.rate(self.progress))
             if self.phase > 0:
-                held_out = next(validation, None)
-                if held_out is None:
-                    validation = self._batches("val")
-                    held_out = next(validation)
-                self._alpha_step(held_out, rng)
-        self.history["alpha_entropy"].append(self.alphas.mean_entropy())
-        self.history["classes"].append(len(self.present))
-        self.history["candidates"].append(float(sum(int(logit.isfinite().sum()) for logit in self.alphas.logits)))
-        if losses:
-            self.problem.log(train_loss=float(np.mean(losses)))
-        self.problem.log(alpha_entropy=self.history["alpha_entropy"][-1])
+                self._alpha_step(held_out)
+        left = self.alphas.options_left()
+        problem.log(alpha_entropy=self.alphas.mean_entropy(), classes=len(present), candidates=left)
 
-    def _alpha_step(self, batch: Any, rng: torch.Generator) -> None:
+    def _alpha_step(self, batch: ClipBatch) -> None:
         """Cross-entropy through two gated candidates per block, and the MACs term."""
-        space, log_p = self.problem.space, self.alphas.log_table()
-        frames, size = sample_input(space, log_p, rng)
-        plan = two_path_plan(space, log_p, frames, size, rng)
-        cross_entropy = self._loss(batch, plan)
-        loss = cross_entropy + input_loss(
-            space, log_p, (frames, size), cross_entropy.detach(), lambda f, s: self._loss(batch, plan.at(f, s)), rng
-        )
-        macs = self.expected_macs(log_p.exp())
-        loss = loss + self.config.macs_weight * (macs / (self.config.target * self.problem.cap) - 1).abs().float()
-        self.problem.backward(loss)
+        problem, config, log_p, present = self.problem, self.config, self.alphas.log_table(), self.present
+        loss_at = functools.partial(self.supernet.loss, batch, classes=present)
+        loss = two_path_loss(problem.space, log_p, log_p, loss_at, problem.torch_rng("paths"))
+        macs = self.expected_macs.penalty(log_p.exp(), config.target * problem.cap)
+        problem.backward(loss + config.macs_weight * macs)
         self.supernet.zero_grad(set_to_none=True)
-        self.problem.update(self.alpha_optimiser)
+        problem.update(self.alpha_optimiser)
         self.alpha_steps += 1
 
     def _next_phase(self) -> None:
@@ -219,17 +179,13 @@ class DANAS(Strategy):
             self._prune()
         self.phase += 1
 
-    @torch.no_grad()
     def _prune(self) -> None:
-        """Drop the worst options of each decision: logit -∞, which renormalises the rest, and no memory in Adam."""
+        """Drop the worst options of each decision."""
         incumbent = self.alphas.best(self.problem.costs, self.problem.cap)
         gone = []
         for i, (decision, logit) in enumerate(zip(self.problem.space.decisions, self.alphas.logits, strict=True)):
             options = lowest(logit.softmax(0).tolist(), self.config.ratio, incumbent.choices[i])
-            logit[options] = -math.inf
-            for moment in self.alpha_optimiser.state[logit].values():
-                if moment.shape == logit.shape:
-                    moment[options] = 0.0
+            self.alphas.prune(i, options, self.alpha_optimiser)
             gone += [f"{decision.name}={decision.options[option]}" for option in options]
         self.pruned.append(gone)
 
@@ -238,62 +194,26 @@ class DANAS(Strategy):
         space, chosen = self.problem.space, self.incumbent()
         batch = next(self.problem.validation_batches())
         with torch.no_grad():
-            own = float(self._loss(batch, chosen))
+            own = float(self.supernet.loss(batch, chosen))
             self.audit["own"] = 0.0
             for name in (name for gone in self.pruned for name in gone if name.startswith("operator.")):
                 decision, option = name.split("=")
                 options = space.options(chosen)
                 if options.get(decision, "skip") not in ("skip", option) and option != "skip":
                     swapped = space.from_options(options | {decision: option})
-                    self.audit[name] = float(self._loss(batch, swapped)) - own
-
-    # --- what it found ------------------------------------------------------------------------------------------------
+                    self.audit[name] = float(self.supernet.loss(batch, swapped)) - own
 
     def incumbent(self) -> Architecture:
         """The most probable architecture under the cap; a random one before the alphas have learnt anything."""
         return self.alphas.best(self.problem.costs, self.problem.cap) if self.alpha_steps else self.fallback
 
-    def score(self, architecture: Architecture) -> float:
-        """Top-1 on search-val with the supernet's weights."""
-        return self.supernet.validate(architecture, self.problem.validation_batches())[0]
-
-    def diagnostics(self) -> Mapping[str, Any]:
+    def diagnostics(self) -> Mapping[str, Json]:
         """`audit`: loss that a pruned operator would add; below 0, the better one was pruned early."""
         audit = {name: value for name, value in self.audit.items() if name != "own"}
-        return self.history | {
-            "class_order": list(self.order),
-            "class_accuracies": [list(row) for row in self.accuracies],
-            "pruned": [list(names) for names in self.pruned],
+        return {
+            "class_order": self.order,
+            "class_accuracies": self.accuracies,
+            "pruned": self.pruned,
             "audit": audit,
             "pruned_early": sorted(name for name, value in audit.items() if value < 0),
         }
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "supernet": self.supernet.state_dict(),
-            "baseline": self.baseline.state_dict(),
-            "alphas": self.alphas.state_dict(),
-            "weight_optimiser": self.weight_optimiser.state_dict(),
-            "baseline_optimiser": self.baseline_optimiser.state_dict(),
-            "alpha_optimiser": self.alpha_optimiser.state_dict(),
-            "accuracies": [list(row) for row in self.accuracies],
-            "order": list(self.order),
-            "phase": self.phase,
-            "started": self.started,
-            "alpha_steps": self.alpha_steps,
-            "pruned": [list(names) for names in self.pruned],
-            "audit": dict(self.audit),
-            "history": {name: list(values) for name, values in self.history.items()},
-            "fallback": str(self.fallback),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        for name in ("supernet", "baseline", "alphas", "weight_optimiser", "baseline_optimiser", "alpha_optimiser"):
-            getattr(self, name).load_state_dict(state[name])
-        self.accuracies = [list(row) for row in state["accuracies"]]
-        self.order, self.phase, self.started = list(state["order"]), state["phase"], state["started"]
-        self.alpha_steps = state["alpha_steps"]
-        self.pruned = [list(names) for names in state["pruned"]]
-        self.audit = dict(state["audit"])
-        self.history = {name: list(values) for name, values in state["history"].items()}
-        self.fallback = self.problem.space.parse(state["fallback"])

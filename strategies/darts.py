@@ -5,28 +5,17 @@ stage the weighted sum of the outputs at all its depths. Weights and alphas are 
 the alphas' gradient goes either through the current weights (first order, ξ = 0) or through weights one step ahead
 (second order, eqs. 6-8: the mixed second derivative by a central difference with ε = 0.01/‖∇w' L_val‖).
 Of the relaxed network each decision's most probable option is kept, under the cap.
-
-Found on synthetic_motion under quick (first order, seed 0): test top-1 0.818 (0.75 over seeds 0-2) where random
-architectures have a mean of 0.46; no collapse to skip (none kept), alpha entropy down to 0.56 of the uniform one's, and
-the path is more accurate than the mixture on the weights they share (0.398 against 0.365 on search-val). Two departures
-from the paper carry that, both in the config: AdamW in place of SGD, and a mixture that sees the smallest clips. With
-SGD, or at the reference's size, the mixture hardly learns within the budget.
-
-On words, under quick with seeds 0-2, it has 0.56, 0.39 and 0.61 where random search has 0.53 (standard deviation 0.04).
-The path of seed 1 has 0.14 on search-val where the others have 0.28 and 0.31: the choice fell on a network of 2.8 of
-the 7 MMACs allowed, of which the shared weights know little.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from pvnas_bench import Info
-from pvnas_bench.methods.bilevel import FixedInputConfig, MixtureSearch, gradients, rate_at
-from pvnas_bench.video import ClipBatch
+from pvnas_bench import ClipBatch, Info, Json
+from pvnas_bench.methods import FixedInputConfig, MixtureSearch, gradients, rate_at
 
 Backward = Callable[[Tensor], None]
 
@@ -124,7 +113,23 @@ def should_stop(eigenvalues: Sequence[float], window: int = 5, back: int = 4, ra
     return mean[0] > ratio * mean[1] > 0
 
 
-class DARTS(MixtureSearch):
+class DARTSConfig(FixedInputConfig):
+    """Hyper-parameters of DARTS."""
+
+    order: Literal["first", "second"] = Field(
+        "first", description="of the alphas' gradient: second unrolls one weight step (DARTS)"
+    )
+    unrolled_rate: float = Field(0.025, gt=0, description="first ξ, of the unrolled step of SGD (DARTS)")
+    hessian_every: int = Field(
+        0, ge=0, description="alpha steps between measurements of the Hessian's eigenvalue; 0: none (RobustDARTS)"
+    )
+    hessian_iterations: int = Field(4, ge=1, description="of the power method, two gradients each (R)")
+    early_stop: bool = Field(False, description="stop the search when the eigenvalue rises (RobustDARTS-ES)")
+
+
+class DARTS(MixtureSearch[DARTSConfig]):
+    """DARTS."""
+
     info = Info(
         name="darts",
         title="DARTS: differentiable architecture search",
@@ -140,36 +145,27 @@ class DARTS(MixtureSearch):
         "hundredth of the steps; the most probable options under the MACs cap",
     )
 
-    class Config(FixedInputConfig):
-        order: Literal["first", "second"] = Field(
-            "first", description="of the alphas' gradient: second unrolls one weight step (DARTS)"
-        )
-        unrolled_rate: float = Field(0.025, gt=0, description="first ξ, of the unrolled step of SGD (DARTS)")
-        hessian_every: int = Field(
-            0, ge=0, description="alpha steps between measurements of the Hessian's eigenvalue; 0: none (RobustDARTS)"
-        )
-        hessian_iterations: int = Field(4, ge=1, description="of the power method, two gradients each (R)")
-        early_stop: bool = Field(False, description="stop the search when the eigenvalue rises (RobustDARTS-ES)")
-
     def prepare(self) -> None:
+        """As before, and no eigenvalue yet."""
         super().prepare()
         self.eigenvalues: list[float] = []
         self.alpha_steps = 0
 
     def alpha_step(self, batch: ClipBatch, held_out: ClipBatch) -> float:
+        """First order, or through weights one step ahead."""
         self.alpha_steps += 1
         if self.config.hessian_every and self.alpha_steps % self.config.hessian_every == 0:
             self._measure_curvature(held_out)
         if self.config.order == "first":
             return super().alpha_step(batch, held_out)
         alphas, weights = self._alphas(), list(self.supernet.parameters())
-        buffers = [self.weight_optimiser.state[w].get("momentum_buffer") for w in weights]
+        buffers = [self.weights.optimiser.state[w].get("momentum_buffer") for w in weights]
         found, value = unrolled_gradient(
             lambda: self.supernet.loss(batch, self.plan(self.mixed())),
             lambda: self.supernet.loss(held_out, self.plan(self.mixed())),
             weights,
             alphas,
-            rate_at(self.progress, self.config.unrolled_rate, self.config.weight_floor),
+            rate_at(self.problem.progress, self.config.unrolled_rate, self.config.weight_floor),
             self.config.weight_decay,
             [None if b is None else 0.9 * b for b in buffers],
             self.problem.backward,
@@ -194,12 +190,6 @@ class DARTS(MixtureSearch):
         if self.config.early_stop and should_stop(self.eigenvalues):
             self.stopped = True
 
-    def diagnostics(self) -> dict[str, Any]:
-        return dict(super().diagnostics()) | ({"hessian_eigenvalue": self.eigenvalues} if self.eigenvalues else {})
-
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"eigenvalues": list(self.eigenvalues), "alpha_steps": self.alpha_steps}
-
-    def load_state_dict(self, state: Any) -> None:
-        super().load_state_dict(state)
-        self.eigenvalues, self.alpha_steps = list(state["eigenvalues"]), state["alpha_steps"]
+    def diagnostics(self) -> Mapping[str, Json]:
+        """As before, and the eigenvalues."""
+        return {**super().diagnostics(), **({"hessian_eigenvalue": self.eigenvalues} if self.eigenvalues else {})}

@@ -14,10 +14,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.distributions import Dirichlet, kl_divergence
 
-from pvnas_bench import Info, seeding
-from pvnas_bench.methods.bilevel import FixedInputConfig, MixtureSearch, fix_input
-from pvnas_bench.methods.distribution import FactorisedDistribution
-from pvnas_bench.video import ClipBatch
+from pvnas_bench import ClipBatch, Info, torch_seeded
+from pvnas_bench.methods import FactorisedDistribution, FixedInputConfig, MixtureSearch, fix_input
 
 
 def concentration(beta: Tensor) -> Tensor:
@@ -27,11 +25,21 @@ def concentration(beta: Tensor) -> Tensor:
 
 def sample_simplex(concentrations: Sequence[Tensor], rng: np.random.Generator) -> list[Tensor]:
     """A sample of each Dirichlet distribution, differentiable in its concentration."""
-    with seeding.torch_seeded(int(rng.integers(2**62)), "dirichlet"):
+    with torch_seeded(int(rng.integers(2**62)), "dirichlet"):
         return [Dirichlet(c).rsample() for c in concentrations]
 
 
-class DrNAS(MixtureSearch):
+class DrNASConfig(FixedInputConfig):
+    """Hyper-parameters of DrNAS."""
+
+    alpha_decay: float = Field(0.0, ge=0, description="weight decay of β: 0 beside the KL penalty (DrNAS' code)")
+    penalty: float = Field(1e-3, ge=0, description="λ of KL(Dirichlet(ELU(β)+1) ‖ Dirichlet(1)) (DrNAS' code)")
+    initial_scale: float = Field(1e-3, ge=0, description="standard deviation of the first β (DARTS)")
+
+
+class DrNAS(MixtureSearch[DrNASConfig]):
+    """DrNAS."""
+
     info = Info(
         name="drnas",
         title="DrNAS: Dirichlet neural architecture search",
@@ -45,11 +53,6 @@ class DrNAS(MixtureSearch):
         "sum; frames and size stay at the reference's; no progressive stages (partial channels, pruning); learning "
         "rates for a hundredth of the steps; the MACs cap",
     )
-
-    class Config(FixedInputConfig):
-        alpha_decay: float = Field(0.0, ge=0, description="weight decay of β: 0 beside the KL penalty (DrNAS' code)")
-        penalty: float = Field(1e-3, ge=0, description="λ of KL(Dirichlet(ELU(β)+1) ‖ Dirichlet(1)) (DrNAS' code)")
-        initial_scale: float = Field(1e-3, ge=0, description="standard deviation of the first β (DARTS)")
 
     def prepare(self) -> None:
         """`alphas` hold β; `means` has the probabilities of the Dirichlet means."""
@@ -69,6 +72,7 @@ class DrNAS(MixtureSearch):
         return dict(zip(free, sampled, strict=True))
 
     def alpha_step(self, batch: ClipBatch, held_out: ClipBatch) -> float:
+        """A first-order step on the sampled mixture's loss and the penalty."""
         loss = self.supernet.loss(held_out, self.plan(self.mixed()))
         value = float(loss.detach())
         if self.config.penalty:
@@ -86,6 +90,7 @@ class DrNAS(MixtureSearch):
         return total
 
     def distribution(self) -> FactorisedDistribution:
+        """The means."""
         with torch.no_grad():
             for mean, beta in zip(self.means.logits, self.alphas.logits, strict=True):
                 if beta.requires_grad:

@@ -8,16 +8,13 @@ with the shared weights, and the best is returned (section 2.4).
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pvnas_bench import Architecture, Info, Problem, SearchFinished, Strategy
-from pvnas_bench.methods.bilevel import WeightsConfig, make_weight_optimiser, set_rate
-from pvnas_bench.space import INACTIVE, SearchSpace
+from pvnas_bench import INACTIVE, Architecture, BlockSpace, Info, Json, SearchFinished, SearchSpace, Strategy
+from pvnas_bench.methods import SharedWeights, WeightsConfig
 
 
 class Controller(nn.Module):
@@ -71,7 +68,24 @@ def policy_loss(log_p: Tensor, reward: float, baseline: float, entropy: Tensor, 
     return loss
 
 
-class ENAS(Strategy):
+class ENASConfig(WeightsConfig):
+    """Hyper-parameters of ENAS."""
+
+    hidden: int = Field(64, ge=4, description="units of the LSTM (ENAS: 100)")
+    temperature: float = Field(5.0, gt=0, description="of the logits (ENAS)")
+    tanh: float = Field(2.5, gt=0, description="bound of the logits (ENAS)")
+    controller_rate: float = Field(5e-3, gt=0, description="Adam's rate (R; ENAS: 3.5e-4 for 100 times the steps)")
+    controller_steps: int = Field(40, ge=1, description="rewards per epoch of the weights (R; ENAS: 2,000)")
+    samples: int = Field(4, ge=1, description="rewards per controller update (R; ENAS: 10-20)")
+    baseline_decay: float = Field(0.95, ge=0, lt=1, description="of the moving average (R)")
+    entropy_bonus: float = Field(1e-3, ge=0, description="weight of the entropy in the reward (ENAS: 1e-4)")
+    warmup: float = Field(0.15, ge=0, lt=1, description="part of the search that trains weights only (R)")
+    candidates: int = Field(10, ge=1, description="samples compared at the end (ENAS)")
+
+
+class ENAS(Strategy[ENASConfig, BlockSpace]):
+    """ENAS."""
+
     info = Info(
         name="enas",
         title="ENAS: efficient architecture search by parameter sharing",
@@ -86,119 +100,84 @@ class ENAS(Strategy):
         "hundredth of the budget; final samples compared on all of search-val",
     )
 
-    class Config(WeightsConfig):
-        hidden: int = Field(64, ge=4, description="units of the LSTM (ENAS: 100)")
-        temperature: float = Field(5.0, gt=0, description="of the logits (ENAS)")
-        tanh: float = Field(2.5, gt=0, description="bound of the logits (ENAS)")
-        controller_rate: float = Field(5e-3, gt=0, description="Adam's rate (R; ENAS: 3.5e-4 for 100 times the steps)")
-        controller_steps: int = Field(40, ge=1, description="rewards per epoch of the weights (R; ENAS: 2,000)")
-        samples: int = Field(4, ge=1, description="rewards per controller update (R; ENAS: 10-20)")
-        baseline_decay: float = Field(0.95, ge=0, lt=1, description="of the moving average (R)")
-        entropy_bonus: float = Field(1e-3, ge=0, description="weight of the entropy in the reward (ENAS: 1e-4)")
-        warmup: float = Field(0.15, ge=0, lt=1, description="part of the search that trains weights only (R)")
-        candidates: int = Field(10, ge=1, description="samples compared at the end (ENAS)")
-
-    def setup(self, problem: Problem) -> None:
-        self.problem, config = problem, self.config
+    def setup(self) -> None:
+        """Build the supernet, the controller and their optimisers; set aside the comparison at the end."""
+        problem, config = self.problem, self.config
         self.supernet = problem.supernet()
+        self.weights = SharedWeights(problem, config, self.supernet)
         self.controller = Controller(
             problem.space, config.hidden, config.temperature, config.tanh, problem.torch_rng("controller")
         )
-        self.weight_optimiser = make_weight_optimiser(self.supernet.parameters(), config)
         self.controller_optimiser = torch.optim.Adam(self.controller.parameters(), lr=config.controller_rate)
         self.baseline: float | None = None
-        self.compared: list[list[Any]] = []
-        self.history: dict[str, list[float]] = {"alpha_entropy": [], "reward": []}
+        self.compared: dict[Architecture, float] = {}
         self.fallback = problem.sample(problem.rng("fallback"))
-        comparison = config.candidates * problem.clips_in("val") + 3 * problem.batch_size  # and one step of weights
-        reserve = comparison * problem.cap / problem.ledger.reference
-        self.budget = problem.ledger.budget - min(reserve, 0.25 * problem.ledger.budget)
-
-    @property
-    def progress(self) -> float:
-        """The part of the search's budget that is spent."""
-        return float(min(self.problem.ledger.spent / self.budget, 1.0))
+        problem.set_aside(validations=config.candidates)
 
     def step(self) -> None:
         """One epoch of the weights, then of the controller; or the comparison at the end."""
-        if len(self.compared) >= self.config.candidates:
+        problem, config = self.problem, self.config
+        if self.compared:
             raise SearchFinished
-        rng, losses = self.problem.torch_rng("paths"), []
-        for batch in self.problem.search_batches("train"):
-            if self.progress >= 1:
+        rng = problem.torch_rng("paths")
+        for batch in problem.search_batches("train"):
+            if problem.progress >= 1:
                 break
-            set_rate(self.weight_optimiser, self.config, self.progress)
-            loss = self.supernet.loss(batch, self._path(rng), self.config.label_smoothing)
-            self.problem.backward(loss)
-            self.problem.update(self.weight_optimiser, clip=self.config.gradient_clip)
-            losses.append(float(loss.detach()))
-        if losses:
-            self.problem.log(train_loss=float(np.mean(losses)))
-        if self.config.warmup <= self.progress < 1:
+            self.weights.step(batch, self._path(rng), config.rate(problem.progress))
+        if config.warmup <= problem.progress < 1:
             self._train_controller()
-        if self.progress >= 1:
+        if problem.progress >= 1:
             self._compare()
 
     def _path(self, rng: torch.Generator) -> Architecture:
         """A sample of the controller under the cap."""
         with torch.no_grad():
-            for _ in range(1000):
-                architecture = self.controller.sample(rng)[0]
-                if self.problem.feasible(architecture):
-                    return architecture
-        return self.fallback
+            return self.problem.draw(lambda: self.controller.sample(rng)[0]) or self.fallback
 
     def _train_controller(self) -> None:
-        config, rng = self.config, self.problem.torch_rng("policy")
-        rewards, entropies = [], []
-        batches = iter(self.problem.validation_batches())
+        problem, config, rng = self.problem, self.config, self.problem.torch_rng("policy")
+        batches = problem.validation_batches()
         for step in range(1, config.controller_steps + 1):
-            if self.progress >= 1:
+            if problem.progress >= 1:
                 break
             batch = next(batches, None)
             if batch is None:
-                batches = iter(self.problem.validation_batches())
+                batches = problem.validation_batches()
                 batch = next(batches)
             architecture, log_p, entropy = self.controller.sample(rng)
             reward = 0.0
-            if self.problem.feasible(architecture):
+            if problem.feasible(architecture):
                 with torch.no_grad():
                     hits = self.supernet(batch, architecture).argmax(1) == self.supernet.labels(batch)
                 reward = float(hits.float().mean())
             total = reward + config.entropy_bonus * float(entropy.detach())
             baseline = total if self.baseline is None else self.baseline
             loss = policy_loss(log_p, reward, baseline, entropy, config.entropy_bonus)
-            self.problem.backward(loss / config.samples)
+            problem.backward(loss / config.samples)
             self.baseline = config.baseline_decay * baseline + (1 - config.baseline_decay) * total
             if step % config.samples == 0:
-                self.problem.update(self.controller_optimiser)
-            rewards.append(reward)
-            entropies.append(float(entropy.detach()) / self._most_entropy(architecture))
+                problem.update(self.controller_optimiser)
+            share = float(entropy.detach()) / self._most_entropy(architecture)
+            problem.log(reward=reward, alpha_entropy=share)
         self.controller_optimiser.zero_grad(set_to_none=True)
-        if not rewards:
-            return
-        self.history["reward"].append(float(np.mean(rewards)))
-        self.history["alpha_entropy"].append(float(np.mean(entropies)))
-        self.problem.log(reward=self.history["reward"][-1], alpha_entropy=self.history["alpha_entropy"][-1])
 
     def _most_entropy(self, architecture: Architecture) -> float:
-        """Of uniform choices along the decisions of an architecture, in nats."""
+        """The entropy of uniform choices along the decisions of an architecture, in nats."""
         decisions = zip(self.problem.space.decisions, architecture.choices, strict=True)
         return sum(math.log(len(decision.options)) for decision, choice in decisions if choice != INACTIVE)
 
     def _compare(self) -> None:
         """Measure samples on search-val with the shared weights."""
         rng = self.problem.torch_rng("final")
-        while len(self.compared) < self.config.candidates:
+        for _ in range(self.config.candidates):
             architecture = self._path(rng)
-            top1, _ = self.supernet.validate(architecture, self.problem.validation_batches())
-            self.compared.append([str(architecture), top1])
-        self.problem.log(val_top1=max(top1 for _, top1 in self.compared))
+            self.compared[architecture], _ = self.supernet.validate(architecture, self.problem.validation_batches())
+        self.problem.log(val_top1=max(self.compared.values()))
 
     def incumbent(self) -> Architecture:
         """The best of those compared; before that the greedy path, or the likeliest of some samples under the cap."""
         if self.compared:
-            return self.problem.space.parse(max(self.compared, key=lambda pair: pair[1])[0])
+            return max(self.compared, key=lambda architecture: self.compared[architecture])
         rng = torch.Generator().manual_seed(0)  # of its own: asking must not change the search
         with torch.no_grad():
             greedy = self.controller.walk(lambda _, options: int(options.argmax()))
@@ -206,29 +185,6 @@ class ENAS(Strategy):
         allowed = [(float(log_p), a) for a, log_p, _ in drawn if self.problem.feasible(a)]
         return max(allowed, key=lambda pair: pair[0])[1] if allowed else self.fallback
 
-    def score(self, architecture: Architecture) -> float:
-        """Top-1 on search-val with the supernet's weights."""
-        return self.supernet.validate(architecture, self.problem.validation_batches())[0]
-
-    def diagnostics(self) -> Mapping[str, Any]:
-        return self.history | {"compared": [list(pair) for pair in self.compared]}
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "supernet": self.supernet.state_dict(),
-            "controller": self.controller.state_dict(),
-            "weight_optimiser": self.weight_optimiser.state_dict(),
-            "controller_optimiser": self.controller_optimiser.state_dict(),
-            "baseline": self.baseline,
-            "compared": [list(pair) for pair in self.compared],
-            "history": {name: list(values) for name, values in self.history.items()},
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.supernet.load_state_dict(state["supernet"])
-        self.controller.load_state_dict(state["controller"])
-        self.weight_optimiser.load_state_dict(state["weight_optimiser"])
-        self.controller_optimiser.load_state_dict(state["controller_optimiser"])
-        self.baseline = state["baseline"]
-        self.compared = [list(pair) for pair in state["compared"]]
-        self.history = {name: list(values) for name, values in state["history"].items()}
+    def diagnostics(self) -> Mapping[str, Json]:
+        """The samples compared at the end."""
+        return {"compared": [[str(architecture), top1] for architecture, top1 in self.compared.items()]}

@@ -4,15 +4,20 @@ C2D, TSM (Lin et al. 2019), R(2+1)D (Tran et al. 2018), I3D (Carreira & Zisserma
 characterised by how a block sees time; each becomes the network with that operator throughout.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from pydantic import Field
 
-from pvnas_bench import Architecture, Info, Problem, SearchFinished, Strategy, StrategyConfig, UsageError
+from pvnas_bench import Architecture, Info, SearchFinished, Strategy, StrategyConfig, UsageError
 
 
-class Expert(Strategy):
+class ExpertConfig(StrategyConfig):
+    """Which network."""
+
+    network: str = Field("r2plus1d", description="a hand-designed network of the space")
+
+
+class Expert(Strategy[ExpertConfig]):
+    """A hand-designed network."""
+
     info = Info(
         name="expert",
         title="Hand-designed networks",
@@ -24,28 +29,24 @@ class Expert(Strategy):
         role="expert_control",
     )
 
-    trial_based = True
+    def setup(self) -> None:
+        """Look the network up.
 
-    class Config(StrategyConfig):
-        network: str = Field("r2plus1d", description="a hand-designed network of the space")
-
-    def setup(self, problem: Problem) -> None:
-        experts = problem.space.experts
-        if self.config.network not in experts:
-            known = ", ".join(experts)
-            raise UsageError(
-                f"{problem.space.name} has no hand-designed network {self.config.network!r}: choose {known}"
-            )
-        self.architecture = experts[self.config.network]
+        Raises:
+            UsageError: the space has none of that name.
+        """
+        space, network = self.problem.space, self.config.network
+        if not space.experts:
+            raise UsageError(f"{space.name} has no hand-designed networks: choose another --space or --strategy")
+        if network not in space.experts:
+            known = ", ".join(space.experts)
+            raise UsageError(f"{space.name} has no hand-designed network {network!r}: choose --set network= {known}")
+        self.architecture = space.experts[network]
 
     def step(self) -> None:
+        """Nothing is searched."""
         raise SearchFinished
 
     def incumbent(self) -> Architecture:
+        """The hand-designed network."""
         return self.architecture
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """There is no state."""

@@ -3,23 +3,14 @@
 Each decision is a hard Gumbel-softmax (eqs. 3-6): forward h = one-hot(argmax_i(log p_i + g_i)), backward the gradient
 of softmax((log p + g)/τ), with τ falling linearly from 10 to 0.1. Only the sampled candidate of a slot is computed, so
 that a step costs one path.
-
-Found under quick with seed 0: test top-1 of 0.37 on synthetic_motion and 0.46 on words, where random search has 0.53 on
-both over seeds 0-2 (standard deviations 0.07 and 0.04). The search itself goes well: its path has 0.38 and 0.39 on
-search-val with the supernet's weights, more than random search's best after 4 epochs alone. What it found trains slowly
-alone: the final training's loss is still falling fast when its 8 epochs are over.
 """
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from pvnas_bench import Architecture, Info, Plan
-from pvnas_bench.methods.bilevel import FixedInputConfig, FixedInputSearch
-from pvnas_bench.methods.gates import input_loss, sample_input
-from pvnas_bench.network.supernet import Candidate, Gated
-from pvnas_bench.space import BlockSpace
-from pvnas_bench.video import ClipBatch
+from pvnas_bench import Architecture, BlockSpace, Candidate, ClipBatch, Gated, Info, Plan
+from pvnas_bench.methods import FixedInputConfig, FixedInputSearch, input_loss, sample_input
 
 
 def gumbel_one_hot(log_p: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
@@ -60,7 +51,19 @@ def one_path_plan(space: BlockSpace, gates: dict[str, Tensor], frames: int, size
     return Plan(frames, size, tuple(slots), depths)
 
 
-class GDAS(FixedInputSearch):
+class GDASConfig(FixedInputConfig):
+    """Hyper-parameters of GDAS."""
+
+    temperature_start: float = Field(10.0, gt=0, description="τ at the start (GDAS)")
+    temperature_end: float = Field(0.1, gt=0, description="τ at the end, reached linearly (GDAS)")
+    learn_input: bool = Field(
+        False, description="sample frames and size, and learn them by REINFORCE; otherwise they are fixed (R)"
+    )
+
+
+class GDAS(FixedInputSearch[GDASConfig]):
+    """GDAS."""
+
     info = Info(
         name="gdas",
         title="GDAS: differentiable architecture sampling",
@@ -75,30 +78,27 @@ class GDAS(FixedInputSearch):
         "hundredth of the steps; the most probable options under the MACs cap",
     )
 
-    class Config(FixedInputConfig):
-        temperature_start: float = Field(10.0, gt=0, description="τ at the start (GDAS)")
-        temperature_end: float = Field(0.1, gt=0, description="τ at the end, reached linearly (GDAS)")
-        learn_input: bool = Field(
-            False, description="sample frames and size, and learn them by REINFORCE; otherwise they are fixed (R)"
-        )
-
     def prepare(self) -> None:
+        """Fix the input, unless it is learnt."""
         if not self.config.learn_input:
             super().prepare()
 
     @property
     def temperature(self) -> float:
+        """τ."""
         c = self.config
-        return float(c.temperature_start + (c.temperature_end - c.temperature_start) * self.progress)
+        return c.temperature_start + (c.temperature_end - c.temperature_start) * self.problem.progress
 
     def weight_plan(self) -> Architecture:
         """A sampled path: argmax(log p + g) is a sample of p."""
         return self.as_searched(self.alphas.sample(self.problem.torch_rng("paths")))
 
     def as_searched(self, architecture: Architecture) -> Architecture:
+        """The architecture itself where the input is learnt."""
         return architecture if self.config.learn_input else super().as_searched(architecture)
 
     def alpha_step(self, batch: ClipBatch, held_out: ClipBatch) -> float:
+        """One step through one sampled path."""
         rng, space = self.problem.torch_rng("gumbel"), self.problem.space
         log_p = self.alphas.log_probabilities()
         gates = {name: gumbel_one_hot(value, self.temperature, rng) for name, value in log_p.items()}

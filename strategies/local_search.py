@@ -5,15 +5,22 @@ most of the some 70 trainings that the whole neighbourhood would take.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import Field
 
-from pvnas_bench import Architecture, Evaluation, Info, SearchFinished, StrategyConfig
-from pvnas_bench.methods.ask_tell import AskTell
+from pvnas_bench import Architecture, Evaluation, Info, Json, SearchFinished, StrategyConfig
+from pvnas_bench.methods import AskTell
 
 
-class LocalSearch(AskTell):
+class LocalSearchConfig(StrategyConfig):
+    """Hyper-parameters of local search."""
+
+    restart: bool = Field(True, description="start anew at a local optimum; otherwise the search ends there")
+
+
+class LocalSearch(AskTell[LocalSearchConfig]):
+    """Local search."""
+
     info = Info(
         name="local_search",
         title="Local search",
@@ -26,16 +33,20 @@ class LocalSearch(AskTell):
         "option",
     )
 
-    class Config(StrategyConfig):
-        restart: bool = Field(True, description="start anew at a local optimum; otherwise the search ends there")
-
-    def prepare(self) -> None:
+    def setup(self) -> None:
+        """Begin without a place."""
+        super().setup()
         self.here: Evaluation | None = None
         self.queue: list[Architecture] = []
         """Neighbours of `here` that were not asked for yet, in random order."""
         self.optima = 0
 
     def ask(self) -> Architecture:
+        """The next neighbour, or a random start.
+
+        Raises:
+            SearchFinished: at a local optimum without `restart`.
+        """
         if self.here is not None and not self.queue:  # no neighbour is better
             self.optima += 1
             if not self.config.restart:
@@ -46,25 +57,12 @@ class LocalSearch(AskTell):
         return self.queue.pop()
 
     def tell(self, evaluation: Evaluation) -> None:
+        """Move to the first better neighbour."""
         if self.here is None or evaluation.top1 > self.here.top1:
             self.here = evaluation
             near = [a for a in self.problem.space.neighbours(evaluation.architecture) if self.problem.feasible(a)]
             self.queue = [near[i] for i in self.problem.rng("order").permutation(len(near))]
 
-    def diagnostics(self) -> Mapping[str, Any]:
+    def diagnostics(self) -> Mapping[str, Json]:
+        """Local optima met."""
         return {"local_optima": self.optima}
-
-    def state_dict(self) -> dict[str, Any]:
-        here = None if self.here is None else [str(self.here.architecture), *_numbers(self.here)]
-        own = {"here": here, "queue": list(map(str, self.queue)), "optima": self.optima}
-        return super().state_dict() | own
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        super().load_state_dict(state)
-        self.here = None if state["here"] is None else self.problem.restore(*state["here"])
-        self.queue = [self.problem.space.parse(string) for string in state["queue"]]
-        self.optima = state["optima"]
-
-
-def _numbers(evaluation: Evaluation) -> list[Any]:
-    return [evaluation.top1, evaluation.loss, evaluation.epochs]

@@ -3,12 +3,13 @@
 NNI computes all candidates in every backward pass, for weight steps as well: only memory is saved, and all is charged.
 """
 
-from pvnas_bench.strategies._nni import PAPER, SPACE, DifferentiableConfig, NNIDifferentiable
-
 from pvnas_bench import Info
+from pvnas_bench.strategies._nni import PAPER, SPACE, NNIDifferentiable
 
 
 class NNIProxyless(NNIDifferentiable):
+    """NNIProxyless."""
+
     info = Info(
         name="nni_proxyless",
         title="NNI: ProxylessNAS",
@@ -19,5 +20,4 @@ class NNIProxyless(NNIDifferentiable):
         published="NNI's own Proxyless strategy and its training of alphas and weights",
         reconstructed=SPACE,
     )
-    Config = DifferentiableConfig
     kind = "Proxyless"

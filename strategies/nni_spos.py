@@ -5,15 +5,15 @@ with batch-norm on the statistics of the batch: first random ones, then mutation
 """
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING
 
 import torch
-from pvnas_bench.strategies._nni import PAPER, SPACE, apart, reference_input
 from pydantic import Field
 
-from pvnas_bench import Architecture, Info, Problem, Strategy
-from pvnas_bench.methods.bilevel import WeightsConfig
+from pvnas_bench import Architecture, BlockSpace, Info, Json, Strategy
+from pvnas_bench.methods import WeightsConfig
+from pvnas_bench.strategies._nni import PAPER, SPACE, apart, reference_input
 
 if TYPE_CHECKING:
     from pvnas_bench.strategies._nni_supernet import Training
@@ -21,10 +21,19 @@ if TYPE_CHECKING:
 Path = dict[str, str]
 """A candidate's name by slot label."""
 
-TRIES = 10_000
+
+class NNISposConfig(WeightsConfig):
+    """Hyper-parameters of nni_spos."""
+
+    epochs: int = Field(10, ge=1, le=1000, description="that the training's budget is divided into (R)")
+    training: float = Field(0.8, gt=0, lt=1, description="part of the budget that trains the supernet (R)")
+    random: int = Field(20, ge=1, le=10_000, description="random paths at the start of the search (R; SPOS: 50)")
+    parents: int = Field(5, ge=1, le=1000, description="best paths that are mutated (R; SPOS: 10)")
 
 
-class NNISpos(Strategy):
+class NNISpos(Strategy[NNISposConfig, BlockSpace]):
+    """NNI's single-path one-shot."""
+
     info = Info(
         name="nni_spos",
         title="NNI: single-path one-shot",
@@ -36,17 +45,12 @@ class NNISpos(Strategy):
         reconstructed=f"{SPACE}; NNI's draws take seeds; the search on the trained supernet, part of the budget for it",
     )
 
-    class Config(WeightsConfig):
-        epochs: int = Field(10, ge=1, le=1000, description="that the training's budget is divided into (R)")
-        training: float = Field(0.8, gt=0, lt=1, description="part of the budget that trains the supernet (R)")
-        random: int = Field(20, ge=1, le=10_000, description="random paths at the start of the search (R; SPOS: 50)")
-        parents: int = Field(5, ge=1, le=1000, description="best paths that are mutated (R; SPOS: 10)")
-
-    def setup(self, problem: Problem) -> None:
+    def setup(self) -> None:
+        """Build NNI's supernet and its training."""
         with apart():
             from pvnas_bench.strategies import _nni_supernet as nni
 
-        self.problem, config = problem, self.config
+        problem, config = self.problem, self.config
         self.input = reference_input(problem)
         self.names = nni.names(problem.space)
         self.training: Training = nni.paths(
@@ -61,11 +65,10 @@ class NNISpos(Strategy):
         affordable = max(int(config.training * problem.ledger.left * problem.ledger.reference / step), 1)
         self.epochs = min(config.epochs, affordable)
         self.steps = math.ceil(affordable / self.epochs)
-        self.budget = config.training * problem.ledger.left
         self.done = 0
-        self.scores: dict[str, float] = {}
-        self.found: dict[str, Path] = {}
-        self.first = self._random()
+        self.scores: dict[Architecture, float] = {}
+        self.found: dict[Architecture, Path] = {}
+        self.first = self.architecture(self._random())
 
     def architecture(self, path: Mapping[str, str]) -> Architecture:
         """The architecture of a path: reference input, full depth, these candidates."""
@@ -81,37 +84,47 @@ class NNISpos(Strategy):
 
     def step(self) -> None:
         """One of NNI's epochs, and once its part of the budget is spent, the score of one more path."""
-        if self.done < self.epochs and self.problem.ledger.spent < self.budget:
+        if self.done < self.epochs and self.problem.progress_to(self.config.training) < 1:
             batches = self._batches(self.problem, "train", self.steps, *self.input)
             loss = self.training.epoch(self.done, self.epochs, batches)
             self.problem.log(train_loss=loss)
             self.done += 1
             return
         path = self._random() if len(self.scores) < self.config.random else self._mutated()
-        key = str(self.architecture(path))
-        self.scores[key] = self._score(path)
-        self.found[key] = path
+        architecture = self.architecture(path)
+        self.scores[architecture], self.found[architecture] = self._score(path), path
         self.problem.log(supernet_top1=max(self.scores.values()))
 
     def _random(self) -> Path:
+        """A random path under the cap."""
         rng = self.problem.rng("search")
-        for _ in range(TRIES):
-            path = {label: list(own)[int(rng.integers(len(own)))] for label, own in self.names.items()}
-            if self.problem.feasible(self.architecture(path)):
-                return path
-        raise RuntimeError(f"no path under {self.problem.cap:,} MACs in {TRIES} samples")
+        return self._under_cap(
+            lambda: {label: list(own)[int(rng.integers(len(own)))] for label, own in self.names.items()}
+        )
 
     def _mutated(self) -> Path:
         """One slot of one of the best paths drawn anew, until the result is under the cap and not scored yet."""
-        rng, ranked = self.problem.rng("search"), sorted(self.scores, key=lambda key: -self.scores[key])
-        for _ in range(TRIES):
+        rng, ranked = self.problem.rng("search"), sorted(self.scores, key=lambda a: -self.scores[a])
+
+        def make() -> Path:
             path = dict(self.found[ranked[int(rng.integers(min(self.config.parents, len(ranked))))]])
             label = list(path)[int(rng.integers(len(path)))]
             path[label] = list(self.names[label])[int(rng.integers(len(self.names[label])))]
-            architecture = self.architecture(path)
-            if self.problem.feasible(architecture) and str(architecture) not in self.scores:
-                return path
-        return self._random()
+            return path
+
+        return self._under_cap(make, self.scores) if ranked else self._random()
+
+    def _under_cap(self, make: Callable[[], Path], known: Collection[Architecture] = ()) -> Path:
+        """The first path whose architecture is under the cap and not known."""
+        paths: dict[Architecture, Path] = {}
+
+        def drawn() -> Architecture:
+            path = make()
+            paths[architecture := self.architecture(path)] = path
+            return architecture
+
+        found = self.problem.draw(drawn, known)
+        return self._random() if found is None else paths[found]
 
     @torch.no_grad()
     def _score(self, path: Path) -> float:
@@ -125,29 +138,18 @@ class NNISpos(Strategy):
         for batch in problem.validation_batches():
             views = len(batch.views)
             problem.ledger.require(macs * views * len(batch))
-            probabilities = model(problem.clips(batch, *self.input)).softmax(-1).unflatten(0, (len(batch), views))
+            probabilities = (
+                model(problem.metered.clips(batch, *self.input)).softmax(-1).unflatten(0, (len(batch), views))
+            )
             hits += int((probabilities.mean(1).argmax(1).cpu() == batch.labels).sum())
             clips += len(batch)
-        problem.ledger.evaluations += 1
+        problem.ledger.charge(0, evaluations=1)
         return hits / clips
 
     def incumbent(self) -> Architecture:
-        if not self.scores:
-            return self.architecture(self.first)
-        return self.problem.space.parse(max(self.scores, key=lambda key: self.scores[key]))
+        """The best path scored; before the first a random one."""
+        return max(self.scores, key=lambda a: self.scores[a]) if self.scores else self.first
 
-    def diagnostics(self) -> Mapping[str, Any]:
+    def diagnostics(self) -> Mapping[str, Json]:
+        """Steps of the supernet, and paths scored."""
         return {"supernet_steps": self.done * self.steps, "paths_scored": len(self.scores)}
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "training": self.training.state_dict(),
-            "done": self.done,
-            "scores": dict(self.scores),
-            "found": {key: dict(path) for key, path in self.found.items()},
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.training.load_state_dict(state["training"])
-        self.done, self.scores = state["done"], dict(state["scores"])
-        self.found = {key: dict(path) for key, path in state["found"].items()}

@@ -5,14 +5,22 @@ trials is drawn at random, as Optuna's sampler does without conditions.
 """
 
 from optuna.samplers import BaseSampler, GPSampler
-from pvnas_bench.strategies._optuna import OptunaStrategy
-from pvnas_bench.strategies._optuna_shared import OptunaConfig
 from pydantic import Field
 
 from pvnas_bench import Info
+from pvnas_bench.strategies._optuna import OptunaStrategy
+from pvnas_bench.strategies._optuna_shared import OptunaConfig
 
 
-class OptunaGP(OptunaStrategy):
+class OptunaGPConfig(OptunaConfig):
+    """Hyper-parameters of optuna_gp."""
+
+    startup: int = Field(10, ge=1, le=1000, description="random trials at the start (Optuna's default)")
+
+
+class OptunaGP(OptunaStrategy[OptunaGPConfig]):
+    """OptunaGP."""
+
     info = Info(
         name="optuna_gp",
         title="Optuna: Gaussian process",
@@ -24,12 +32,10 @@ class OptunaGP(OptunaStrategy):
         reconstructed="the space by run; what is told of suggestions above the cap",
     )
 
-    class Config(OptunaConfig):
-        startup: int = Field(10, ge=1, le=1000, description="random trials at the start (Optuna's default)")
-
     kept = False  # it begins a fit where the last one ended
 
     def sampler(self, seed: int) -> BaseSampler:
+        """Optuna's sampler."""
         return GPSampler(
             n_startup_trials=self.config.startup,
             seed=seed,

@@ -12,12 +12,12 @@ import optuna
 from optuna.pruners import BasePruner, HyperbandPruner
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import TrialState
-from pvnas_bench.strategies._optuna import OptunaStrategy, quiet, unwarned
-from pvnas_bench.strategies._optuna_shared import OptunaConfig
 from pydantic import Field
 
-from pvnas_bench import Architecture, Evaluation, Info
-from pvnas_bench.methods.ask_tell import Trial
+from pvnas_bench import Evaluation, Info, Json
+from pvnas_bench.methods import Asked, Trial
+from pvnas_bench.strategies._optuna import OptunaStrategy, quiet, unwarned
+from pvnas_bench.strategies._optuna_shared import OptunaConfig
 
 
 def rungs(least: int, most: int, factor: int) -> list[int]:
@@ -26,7 +26,17 @@ def rungs(least: int, most: int, factor: int) -> list[int]:
     return [least * factor**k for k in range(count)] + [most]
 
 
-class OptunaHyperband(OptunaStrategy):
+class OptunaHyperbandConfig(OptunaConfig):
+    """Hyper-parameters of optuna_hyperband."""
+
+    least: int = Field(1, ge=1, le=1000, description="epochs of the first rung (Optuna's min_resource)")
+    factor: int = Field(3, ge=2, le=16, description="η, reduction factor (Optuna's default)")
+    startup: int = Field(10, ge=1, le=1000, description="random trials at the start (Optuna's default)")
+
+
+class OptunaHyperband(OptunaStrategy[OptunaHyperbandConfig]):
+    """OptunaHyperband."""
+
     info = Info(
         name="optuna_hyperband",
         title="Optuna: Hyperband with TPE",
@@ -38,17 +48,14 @@ class OptunaHyperband(OptunaStrategy):
         "Optuna's pruner is asynchronous and does not plan brackets by budget",
     )
 
-    class Config(OptunaConfig):
-        least: int = Field(1, ge=1, le=1000, description="epochs of the first rung (Optuna's min_resource)")
-        factor: int = Field(3, ge=2, le=16, description="η, reduction factor (Optuna's default)")
-        startup: int = Field(10, ge=1, le=1000, description="random trials at the start (Optuna's default)")
-
-    def prepare(self) -> None:
+    def setup(self) -> None:
+        """Plan the rungs, and begin a study."""
         most = self.problem.full_epochs
         self.rungs = rungs(min(self.config.least, most), most, self.config.factor)
-        super().prepare()
+        super().setup()
 
     def sampler(self, seed: int) -> BaseSampler:
+        """Optuna's sampler."""
         return TPESampler(
             n_startup_trials=self.config.startup,
             multivariate=True,
@@ -59,21 +66,21 @@ class OptunaHyperband(OptunaStrategy):
         )
 
     def pruner(self) -> BasePruner:
+        """Optuna's pruner."""
         return HyperbandPruner(
             min_resource=self.rungs[0], max_resource=self.rungs[-1], reduction_factor=self.config.factor
         )
 
-    def ask(self) -> Architecture | Trial:
+    def ask(self) -> Asked:
         """The running trial at its next rung, or a new one at the first."""
         last = self.trials[-1:]
         if not last or last[0].state != TrialState.RUNNING:
-            architecture = super().ask()
-            assert isinstance(architecture, Architecture)
-            return Trial(architecture, self.rungs[0])
+            return Trial(self._under_cap(), self.rungs[0])
         (running,) = last
         return Trial(self.problem.space.from_options(running.params), self.rungs[len(running.intermediate_values)])
 
     def tell(self, evaluation: Evaluation) -> None:
+        """Report to Optuna, which prunes or lets pass."""
         self._trial.report(evaluation.top1, evaluation.epochs)
         if evaluation.epochs == self.rungs[-1]:
             self.study.tell(self._trial, evaluation.top1)
@@ -81,13 +88,15 @@ class OptunaHyperband(OptunaStrategy):
             self.study.tell(self._trial, state=TrialState.PRUNED)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on, with the trial that is running."""
         super().load_state_dict(state)
         if self.trials and self.trials[-1].state == TrialState.RUNNING:
             with quiet(), unwarned():
                 self._sampler = self.study.sampler = self.sampler(0)  # nothing is suggested before it gets a seed
                 self._trial = optuna.Trial(self.study, self.trials[-1].number)
 
-    def diagnostics(self) -> Mapping[str, Any]:
+    def diagnostics(self) -> Mapping[str, Json]:
+        """Trials, and how many were pruned."""
         states = [trial.state for trial in self.trials]
         pruned = states.count(TrialState.PRUNED)
         return {"trials": len(states), "pruned": pruned, "enqueued": self.enqueued, **self._others()}

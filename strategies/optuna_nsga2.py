@@ -1,24 +1,17 @@
-"""Optuna's NSGA-II: accuracy and MACs, a front of networks instead of one.
+"""Optuna's NSGA-II: accuracy and MACs, a front of networks instead of one."""
 
-Found under quick with seeds 0-2, some 35 trainings of 4 epochs: 0.64 on synthetic_motion, where random search has 0.53,
-and 0.46 on words, where it has 0.53 (standard deviations 0.05, 0.07, 0.04, 0.04). Its trainings go to the whole front:
-the networks found on words have 1.3 to 2.5 of the 7 MMACs allowed. Where accuracy has no noise its most accurate one is
-no better than that of chance after 30 evaluations, nor for certain after 120.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import moocore
-import numpy as np
 from optuna import Study
 from optuna.samplers import BaseSampler, NSGAIISampler
 from optuna.trial import FrozenTrial
-from pvnas_bench.strategies._optuna import OptunaStrategy
-from pvnas_bench.strategies._optuna_shared import OptunaConfig
 from pydantic import Field
 
 from pvnas_bench import Architecture, Evaluation, Info
+from pvnas_bench.methods import pareto_front
+from pvnas_bench.strategies._optuna import OptunaStrategy
+from pvnas_bench.strategies._optuna_shared import OptunaConfig
 
 
 class Sampler(NSGAIISampler):
@@ -38,7 +31,15 @@ class Sampler(NSGAIISampler):
         return self._parents[generation]
 
 
-class OptunaNSGA2(OptunaStrategy):
+class OptunaNSGA2Config(OptunaConfig):
+    """Hyper-parameters of optuna_nsga2."""
+
+    population: int = Field(10, ge=2, le=1000, description="trials of a generation (Optuna's default: 50) (R)")
+
+
+class OptunaNSGA2(OptunaStrategy[OptunaNSGA2Config]):
+    """OptunaNSGA2."""
+
     info = Info(
         name="optuna_nsga2",
         title="Optuna: NSGA-II on accuracy and MACs",
@@ -50,31 +51,27 @@ class OptunaNSGA2(OptunaStrategy):
         reconstructed="the space by run; a population for some 30 trainings (Optuna's default: 50)",
     )
 
-    class Config(OptunaConfig):
-        population: int = Field(10, ge=2, le=1000, description="trials of a generation (Optuna's default: 50) (R)")
-
     directions = ("maximize", "minimize")
 
-    def prepare(self) -> None:
-        super().prepare()
-        self._front: list[Evaluation] = []
+    def setup(self) -> None:
+        """Begin a study, without a front."""
+        super().setup()
+        self.pareto: list[Evaluation] = []
 
     def sampler(self, seed: int) -> BaseSampler:
+        """Optuna's sampler."""
         return Sampler(population_size=self.config.population, seed=seed, constraints_func=self.excess)
 
     def values(self, architecture: Architecture, top1: float) -> list[float]:
+        """Accuracy and MACs."""
         return [top1, float(self.problem.cost(architecture).macs)]
 
-    def _remember(self, evaluation: Evaluation) -> Evaluation:
-        known = [*(other for other in self._front if other is not evaluation), evaluation]
-        kept = moocore.is_nondominated(np.array([[-e.top1, e.macs] for e in known]), keep_weakly=True)
-        self._front = [e for e, keep in zip(known, kept, strict=True) if keep]
-        return super()._remember(evaluation)
+    def tell(self, evaluation: Evaluation) -> None:
+        """Tell Optuna, and keep the front."""
+        super().tell(evaluation)
+        others = [other for other in self.pareto if other.architecture != evaluation.architecture]
+        self.pareto = pareto_front([*others, evaluation])
 
     def front(self) -> Sequence[Architecture]:
         """The trials under the cap that no other one beats in accuracy and MACs."""
-        return tuple(evaluation.architecture for evaluation in self._front)
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._front = []
-        super().load_state_dict(state)
+        return tuple(evaluation.architecture for evaluation in self.pareto)

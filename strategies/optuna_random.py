@@ -1,12 +1,14 @@
 """Optuna's random sampler: what the define-by-run space and the adapter give without any learning."""
 
 from optuna.samplers import BaseSampler, RandomSampler
-from pvnas_bench.strategies._optuna import OptunaStrategy
 
 from pvnas_bench import Info
+from pvnas_bench.strategies._optuna import OptunaStrategy
 
 
 class OptunaRandom(OptunaStrategy):
+    """OptunaRandom."""
+
     info = Info(
         name="optuna_random",
         title="Optuna: random sampler",
@@ -19,4 +21,5 @@ class OptunaRandom(OptunaStrategy):
     )
 
     def sampler(self, seed: int) -> BaseSampler:
+        """Optuna's sampler."""
         return RandomSampler(seed=seed)

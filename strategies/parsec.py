@@ -7,13 +7,26 @@ them, and a joint distribution over what a block does. FP-NAS starts from it: it
 
 from typing import Literal
 
-from pvnas_bench.strategies.fp_nas import FPNAS
 from pydantic import Field
 
 from pvnas_bench import Info
+from pvnas_bench.strategies.fp_nas import FPNAS, FPNASConfig
+
+
+class PARSECConfig(FPNASConfig):
+    """Hyper-parameters of PARSEC."""
+
+    sampling: Literal["adaptive", "fixed"] = Field("fixed", description="fixed: PARSEC; adaptive: FP-NAS")
+    distribution: Literal["coarse_to_fine", "joint", "factorised"] = Field(
+        "joint", description="joint: PARSEC; coarse_to_fine: FP-NAS"
+    )
+    initial_samples: int = Field(16, ge=2, description="K (PARSEC)")
 
 
 class PARSEC(FPNAS):
+    """PARSEC."""
+
+    Config = PARSECConfig
     info = Info(
         name="parsec",
         title="PARSEC: probabilistic search with importance-weighted samples",
@@ -26,10 +39,3 @@ class PARSEC(FPNAS):
         reconstructed="the hinge on MACs (FP-NAS'), learning rates, temperature of the weights, warm-up; weights train "
         "along paths resampled from w, not along all K; the cap is kept by a knapsack",
     )
-
-    class Config(FPNAS.Config):
-        sampling: Literal["adaptive", "fixed"] = Field("fixed", description="fixed: PARSEC; adaptive: FP-NAS")
-        distribution: Literal["coarse_to_fine", "joint", "factorised"] = Field(
-            "joint", description="joint: PARSEC; coarse_to_fine: FP-NAS"
-        )
-        initial_samples: int = Field(16, ge=2, description="K (PARSEC)")

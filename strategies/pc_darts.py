@@ -2,20 +2,24 @@
 
 The operators of a slot are mixed on 1/K of the channels, the others pass by (eq. 1, K = 4): cheaper, and less prone to
 favour operators without weights. Edge normalisation weighs the inputs of a node by softmax(β) (eq. 2).
-
-Found under quick with seed 0: test top-1 of 0.83 on synthetic_motion and 0.32 on words, where random search has 0.53 on
-both. On words the mixture has 0.60 on search-val, and the path that is kept of it 0.13 with the same weights: three
-quarters of the channels pass by the operators, so that the mixture says little of an operator that sees all of them.
-The depth that it chose for stage 1 was one block.
 """
 
 from pydantic import Field
 
 from pvnas_bench import Info
-from pvnas_bench.methods.bilevel import FixedInputConfig, MixtureSearch
+from pvnas_bench.methods import FixedInputConfig, MixtureSearch
 
 
-class PCDARTS(MixtureSearch):
+class PCDARTSConfig(FixedInputConfig):
+    """Hyper-parameters of PC-DARTS."""
+
+    part: int = Field(4, ge=1, le=16, description="K: 1/K of the channels are mixed (PC-DARTS)")
+    warmup: float = Field(0.3, ge=0, lt=1, description="part of the search that trains weights only (PC-DARTS)")
+
+
+class PCDARTS(MixtureSearch[PCDARTSConfig]):
+    """PCDARTS."""
+
     info = Info(
         name="pc_darts",
         title="PC-DARTS: partially connected differentiable search",
@@ -31,10 +35,7 @@ class PCDARTS(MixtureSearch):
         "depths; frames and size stay at the reference's; learning rates; the MACs cap",
     )
 
-    class Config(FixedInputConfig):
-        part: int = Field(4, ge=1, le=16, description="K: 1/K of the channels are mixed (PC-DARTS)")
-        warmup: float = Field(0.3, ge=0, lt=1, description="part of the search that trains weights only (PC-DARTS)")
-
     def prepare(self) -> None:
+        """Mix a part of the channels."""
         super().prepare()
         self.part = self.config.part

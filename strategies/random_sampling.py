@@ -1,12 +1,11 @@
 """A randomly sampled architecture, without any search: the control that shows what the space alone gives."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from pvnas_bench import Architecture, Info, Problem, SearchFinished, Strategy
+from pvnas_bench import Architecture, Info, SearchFinished, Strategy
 
 
 class RandomSampling(Strategy):
+    """Random sampling."""
+
     info = Info(
         name="random_sampling",
         title="Random sampling (no search)",
@@ -17,19 +16,14 @@ class RandomSampling(Strategy):
         role="random_control",
     )
 
-    trial_based = True
-
-    def setup(self, problem: Problem) -> None:
-        self.architecture = problem.sample(problem.rng("sample"))
+    def setup(self) -> None:
+        """Draw the architecture."""
+        self.architecture = self.problem.sample()
 
     def step(self) -> None:
+        """Nothing is searched."""
         raise SearchFinished
 
     def incumbent(self) -> Architecture:
+        """The architecture that was drawn."""
         return self.architecture
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """There is no state: the architecture follows from the seed."""

@@ -3,14 +3,16 @@
 The baseline that any search has to beat (Li & Talwalkar 2020; Yu et al. 2020).
 """
 
-from collections.abc import Iterator
-from copy import deepcopy
-
 from pvnas_bench import Architecture, Info
-from pvnas_bench.methods.ask_tell import AskTell
+from pvnas_bench.methods import AskTell
+
+BATCH = 64
+"""Architectures drawn at a time; they may be trained side by side."""
 
 
 class RandomSearch(AskTell):
+    """Random search."""
+
     info = Info(
         name="random_search",
         title="Random search",
@@ -20,10 +22,6 @@ class RandomSearch(AskTell):
         published="independent uniform samples, each trained stand-alone at one fidelity; the best is returned",
     )
 
-    def ask(self) -> Architecture:
-        return self.problem.sample(self.problem.rng("sample"))
-
-    def upcoming(self) -> Iterator[Architecture]:
-        rng = deepcopy(self.problem.rng("sample"))
-        while True:
-            yield self.problem.sample(rng)
+    def ask(self) -> list[Architecture]:
+        """Independent random architectures."""
+        return [self.problem.sample() for _ in range(BATCH)]

@@ -5,29 +5,27 @@ starts. Stage 2 starts from the front of stage 1 and mutates the modules of its 
 whole front by crowding distance. Partial order pruning (both stages) skips an architecture x when a larger one y of
 the same modules, evaluated before, is no better than what the front has at the cost of x: acc(x) ≤ acc(y) is assumed
 over depth, frames and size only. Some skipped ones are evaluated all the same, to audit that assumption.
-
-Found on synthetic_motion under quick (seed 0): 24 evaluations of 4 epochs, test top-1 0.656 (0.54 over seeds 0-2) where
-random architectures have a mean of 0.46. The partial order was broken by 4 of the 8 pairs that were evaluated,
-differences of a few clips of search-val after so short a training, and had skipped nothing by then.
-
-On words, under quick with seeds 0-2, it has 0.47 where random search has 0.53 (standard deviations 0.05, 0.04): the
-networks found have 0.6 to 1.0 of the 7 MMACs allowed. Of two accuracies that 4 epochs hardly tell apart the front keeps
-the smaller network.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
-import moocore
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
-from pvnas_bench import Architecture, BlockSpace, Evaluation, Info, Problem, SearchFinished, Strategy, StrategyConfig
-from pvnas_bench.space import INACTIVE
-
-Floats = npt.NDArray[np.float64]
-TRIES = 1000
+from pvnas_bench import (
+    INACTIVE,
+    Architecture,
+    BlockSpace,
+    Evaluation,
+    Info,
+    Json,
+    SearchFinished,
+    Strategy,
+    StrategyConfig,
+    uniform_options,
+)
+from pvnas_bench.methods import crowding_distance, dominates, hypervolume, objectives, pareto_front
 
 
 def smaller(space: BlockSpace, x: Architecture, y: Architecture) -> bool:
@@ -40,18 +38,24 @@ def smaller(space: BlockSpace, x: Architecture, y: Architecture) -> bool:
     return all(x.choices[i] == y.choices[i] for slot in shared for i in space.groups[slot.name])
 
 
-def crowding_distance(points: Floats) -> Floats:
-    """NSGA-II's: the sum over objectives of the gap between both neighbours, of the range; infinite at the ends."""
-    distance = np.zeros(len(points))
-    for values in points.T:
-        order = np.argsort(values, kind="stable")
-        span = values[order[-1]] - values[order[0]] or 1.0
-        distance[order[[0, -1]]] = np.inf
-        distance[order[1:-1]] += (values[order[2:]] - values[order[:-2]]) / span
-    return distance
+class SMNASConfig(StrategyConfig):
+    """Hyper-parameters of SM-NAS."""
+
+    stages: Literal["both", "structural", "modular", "random"] = Field(
+        "both", description="what is searched; all but both are controls at equal budget"
+    )
+    structural_share: float = Field(0.5, gt=0, lt=1, description="part of the budget of stage 1 (R)")
+    initial: int = Field(6, ge=1, description="random combinations before the first mutation (R)")
+    population: int = Field(4, ge=1, description="evaluations per generation (R)")
+    mutations: int = Field(2, ge=1, description="modular decisions that a child changes (R)")
+    fidelity: int = Field(0, ge=0, description="epochs of an evaluation; 0: the protocol's proxy (R)")
+    pruning: bool = Field(True, description="partial order pruning (SM-NAS)")
+    audit: float = Field(0.1, ge=0, le=1, description="part of the skipped that is evaluated all the same (R)")
 
 
-class SMNAS(Strategy):
+class SMNAS(Strategy[SMNASConfig, BlockSpace]):
+    """SM-NAS."""
+
     info = Info(
         name="sm_nas",
         title="SM-NAS: structural-to-modular search",
@@ -66,28 +70,17 @@ class SMNAS(Strategy):
         "the protocol's recipe is fixed; all numbers",
     )
 
-    class Config(StrategyConfig):
-        stages: Literal["both", "structural", "modular", "random"] = Field(
-            "both", description="what is searched; all but both are controls at equal budget"
-        )
-        structural_share: float = Field(0.5, gt=0, lt=1, description="part of the budget of stage 1 (R)")
-        initial: int = Field(6, ge=1, description="random combinations before the first mutation (R)")
-        population: int = Field(4, ge=1, description="evaluations per generation (R)")
-        mutations: int = Field(2, ge=1, description="modular decisions that a child changes (R)")
-        fidelity: int = Field(0, ge=0, description="epochs of an evaluation; 0: the protocol's proxy (R)")
-        pruning: bool = Field(True, description="partial order pruning (SM-NAS)")
-        audit: float = Field(0.1, ge=0, le=1, description="part of the skipped that is evaluated all the same (R)")
-
-    def setup(self, problem: Problem) -> None:
-        self.problem = problem
+    def setup(self) -> None:
+        """Begin without evaluations."""
+        problem = self.problem
         self.rng = problem.rng("sm_nas")
         self.evaluated: list[Evaluation] = []
-        self.combinations: dict[str, list[int]] = {}
+        self.combinations: dict[Architecture, list[int]] = {}
         self.combined = False
         """Whether stage 1 found no new combination that may reach the front."""
-        self.skipped: set[str] = set()
-        self.audited: list[list[Any]] = []
-        self.history: dict[str, list[Any]] = {"hypervolume": [], "front": [], "stage": []}
+        self.skipped: set[Architecture] = set()
+        self.audited: list[bool] = []
+        """Of the skipped that were evaluated, whether each belongs to the front."""
         self.fallback = problem.sample(problem.rng("fallback"))
         space = problem.space
         self.axes = [len(space.frames), len(space.sizes), *(len(stage.depths) for stage in space.stages)]
@@ -95,43 +88,44 @@ class SMNAS(Strategy):
 
     @property
     def stage(self) -> str:
+        """The stage that the search is in."""
         if self.config.stages != "both":
-            return str(self.config.stages)
-        within = self.problem.ledger.spent < self.config.structural_share * self.problem.ledger.budget
+            return self.config.stages
+        within = self.problem.progress_to(self.config.structural_share) < 1
         return "structural" if within and not self.combined else "modular"
-
-    # --- candidates ---------------------------------------------------------------------------------------------------
 
     def combine(self, combination: Sequence[int]) -> Architecture:
         """The architecture of a combination: option indices of frames, size and depths, then the number of stages
         before time is mixed (by ``f3`` in place of ``s3``), then the expansion of all blocks.
         """
-        space = self.problem.space
-        options = {"frames": str(space.frames[combination[0]]), "size": str(space.sizes[combination[1]])}
-        start, expansion = combination[-2], space.expansions[combination[-1]]
-        for s, stage in enumerate(space.stages, 1):
-            options[f"depth.{s}"] = str(stage.depths[combination[1 + s]])
-        for slot in space.slots:
-            if slot.index <= int(options[f"depth.{slot.stage}"]):
-                wanted = "f3" if slot.stage > start else "s3"
-                operator = wanted if wanted in slot.operators else slot.operators[0]
-                options |= {f"operator.{slot.name}": operator, f"expansion.{slot.name}": f"e{expansion}"}
-                options[f"se.{slot.name}"] = space.se[0]
+        space, (frames, size, *depths, start, expansion) = self.problem.space, combination
+        operators = [
+            token if token in space.slots[0].operators else space.slots[0].operators[0] for token in ("s3", "f3")
+        ]
+        options = uniform_options(
+            space.stages,
+            frames=space.frames[frames],
+            size=space.sizes[size],
+            depths=[stage.depths[depth] for stage, depth in zip(space.stages, depths, strict=True)],
+            operators=[operators[s > start] for s in range(1, len(space.stages) + 1)],
+            expansion=space.expansions[expansion],
+            se=space.se[0],
+        )
         return space.from_options(options)
 
     def _candidate(self) -> Architecture:
         """A new architecture of the current stage, not looked at before."""
-        propose = {"structural": self._structural, "modular": self._modular, "random": self._random}
-        for _ in range(TRIES):
-            child = propose[self.stage]()
-            known = str(child) in self.skipped or any(e.architecture == child for e in self.evaluated)
-            if known or not self.problem.feasible(child):
-                continue
-            if self.config.pruning and self.stage != "random" and self.hopeless(child):
-                self.skipped.add(str(child))
-                if self.rng.random() >= self.config.audit:
-                    continue
-            return child
+        propose = {"structural": self._structural, "modular": self._modular}.get(
+            self.stage, lambda: self.problem.sample(self.rng)
+        )
+        known = {*self.skipped, *(evaluation.architecture for evaluation in self.evaluated)}
+        while (child := self.problem.draw(propose, known)) is not None:
+            if not self.config.pruning or self.stage == "random" or not self.hopeless(child):
+                return child
+            self.skipped.add(child)
+            known.add(child)
+            if self.rng.random() < self.config.audit:
+                return child
         if self.config.stages == "both" and self.stage == "structural":
             self.combined = True
             return self._candidate()
@@ -145,29 +139,25 @@ class SMNAS(Strategy):
         if len(self.evaluated) < self.config.initial:
             combination = [int(self.rng.integers(n)) for n in self.axes]
         else:
-            combination = list(self.combinations[str(self._parent())])
+            combination = list(self.combinations[self._parent()])
             axis = int(self.rng.choice([i for i, n in enumerate(self.axes) if n > 1]))
             shift = 1 + int(self.rng.integers(self.axes[axis] - 1))
             combination[axis] = (combination[axis] + shift) % self.axes[axis]
         child = self.combine(combination)
-        self.combinations[str(child)] = combination
+        self.combinations[child] = combination
         return child
 
     def _modular(self) -> Architecture:
         """A member of the front (at first the reference) with some of its modules changed; its structure stays."""
         if not self.evaluated and self.problem.feasible(self.problem.space.reference):
-            reference: Architecture = self.problem.space.reference
-            return reference
+            return self.problem.space.reference
         space, parent = self.problem.space, self._parent()
-        choices = [
-            int(self.rng.integers(len(decision.options))) if choice == INACTIVE else choice
-            for decision, choice in zip(space.decisions, parent.choices, strict=True)
-        ]
-        movable = [
-            i
-            for i, decision in enumerate(space.decisions)
-            if decision.level == "modular" and parent.choices[i] != INACTIVE and len(decision.options) > 1
-        ]
+        choices, movable = list(parent.choices), []
+        for i, decision in enumerate(space.decisions):
+            if choices[i] == INACTIVE:
+                choices[i] = int(self.rng.integers(len(decision.options)))
+            elif decision.level == "modular" and len(decision.options) > 1:
+                movable.append(i)
         count = min(1 + int(self.rng.integers(self.config.mutations)), len(movable))
         for i in self.rng.choice(movable, count, replace=False).tolist():
             n = len(space.decisions[i].options)
@@ -178,8 +168,8 @@ class SMNAS(Strategy):
         """Of two members of the front drawn at random the one in the emptier region."""
         if not self.evaluated:
             return self.fallback
-        front = self._front()
-        distance = crowding_distance(self._points(front))
+        front = pareto_front(self.evaluated)
+        distance = crowding_distance(objectives(front, self.problem.cap))
         one, other = (int(i) for i in self.rng.integers(len(front), size=2))
         return front[one if distance[one] >= distance[other] else other].architecture
 
@@ -190,83 +180,45 @@ class SMNAS(Strategy):
         space = self.problem.space
         return any(e.top1 <= at_cost and smaller(space, x, e.architecture) for e in self.evaluated)
 
-    # --- the search ---------------------------------------------------------------------------------------------------
-
     def step(self) -> None:
         """One generation, in whichever stage the budget has reached."""
         for _ in range(self.config.population):
             child = self._candidate()
-            front_before = self._points(self._front())
             evaluation = self.problem.evaluate(child, self.config.fidelity or None)
+            if child in self.skipped:
+                self.audited.append(not dominates(self.evaluated, evaluation))
             self.evaluated.append(evaluation)
-            if str(child) in self.skipped:
-                point = self._points([evaluation])
-                wrong = bool(moocore.is_nondominated(np.concatenate([front_before, point]), keep_weakly=False)[-1])
-                self.audited.append([str(child), wrong])
-        front = self._front()
-        self.history["stage"].append(self.stage)
-        self.history["hypervolume"].append(self.hypervolume())
-        self.history["front"].append([[e.macs, e.top1] for e in front])
-        self.problem.log(val_top1=max(e.top1 for e in front), hypervolume=self.history["hypervolume"][-1])
-
-    def _points(self, evaluations: Sequence[Evaluation]) -> Floats:
-        """(n, 2): error, and MACs over the cap; both are minimised."""
-        return np.array([[1 - e.top1, e.macs / self.problem.cap] for e in evaluations]).reshape(-1, 2)
-
-    def _front(self) -> list[Evaluation]:
-        """The evaluations that none dominates, by MACs."""
-        if not self.evaluated:
-            return []
-        kept = moocore.is_nondominated(self._points(self.evaluated), keep_weakly=True)
-        return sorted((e for e, keep in zip(self.evaluated, kept, strict=True) if keep), key=lambda e: e.macs)
-
-    def hypervolume(self) -> float:
-        """Of the front, in units of (accuracy × cap), against error 1 at the cap."""
-        return float(moocore.hypervolume(self._points(self._front()), ref=[1.0, 1.0]))
+        self.problem.log(
+            val_top1=max(evaluation.top1 for evaluation in self.evaluated),
+            hypervolume=hypervolume(self.evaluated, self.problem.cap),
+            structural=self.stage == "structural",
+        )
 
     def incumbent(self) -> Architecture:
+        """The most accurate architecture; of equals the smallest."""
         if not self.evaluated:
             return self.fallback
         return max(self.evaluated, key=lambda e: (e.top1, -e.macs)).architecture
 
     def front(self) -> Sequence[Architecture]:
-        return [e.architecture for e in self._front()]
+        """The architectures that none dominates in accuracy and MACs."""
+        return [e.architecture for e in pareto_front(self.evaluated)]
 
     def violations(self) -> tuple[int, int]:
         """Of all evaluated pairs x ≼ y: those with acc(x) > acc(y), and how many there are."""
-        space = self.problem.space
-        pairs = [
-            x.top1 > y.top1
-            for x in self.evaluated
-            for y in self.evaluated
-            if x is not y and smaller(space, x.architecture, y.architecture)
-        ]
-        return sum(pairs), len(pairs)
+        space, pairs = self.problem.space, itertools.permutations(self.evaluated, 2)
+        ordered = [x.top1 > y.top1 for x, y in pairs if smaller(space, x.architecture, y.architecture)]
+        return sum(ordered), len(ordered)
 
-    def diagnostics(self) -> Mapping[str, Any]:
+    def diagnostics(self) -> Mapping[str, Json]:
+        """The front, and how often the partial order was broken."""
         broken, pairs = self.violations()
-        return self.history | {
+        return {
+            "front": [[e.macs, e.top1] for e in pareto_front(self.evaluated)],
             "skipped": len(self.skipped),
             "audited": len(self.audited),
-            "audited_wrong": sum(bool(wrong) for _, wrong in self.audited),
+            "audited_wrong": sum(self.audited),
             "order_pairs": pairs,
             "order_violations": broken,
             "order_violation_rate": broken / pairs if pairs else 0.0,
         }
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "evaluated": [[str(e.architecture), e.top1, e.loss, e.epochs] for e in self.evaluated],
-            "combinations": {name: list(combination) for name, combination in self.combinations.items()},
-            "combined": self.combined,
-            "skipped": sorted(self.skipped),
-            "audited": [list(row) for row in self.audited],
-            "history": {name: list(values) for name, values in self.history.items()},
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.evaluated = [self.problem.restore(*row) for row in state["evaluated"]]
-        self.combinations = {name: list(combination) for name, combination in state["combinations"].items()}
-        self.combined, self.skipped = state["combined"], set(state["skipped"])
-        self.audited = [list(row) for row in state["audited"]]
-        self.history = {name: list(values) for name, values in state["history"].items()}

@@ -10,9 +10,8 @@ import math
 
 from pydantic import Field
 
-from pvnas_bench import Architecture, Info
-from pvnas_bench.methods.zero_cost import ZeroCost, ZeroCostConfig
-from pvnas_bench.space import KERNELS, NetworkSpec
+from pvnas_bench import KERNELS, Architecture, BlockSpace, Info, NetworkSpec
+from pvnas_bench.methods import ZeroCost, ZeroCostConfig
 
 CLOSEST = 0.01
 """Least 1 − cos: small cubic maps and cubic kernels have one shape, where the logarithm would diverge (R)."""
@@ -50,7 +49,18 @@ def stage_entropy(spec: NetworkSpec) -> list[tuple[float, float]]:
     return list(stages.values())
 
 
-class STEntr(ZeroCost):
+class STEntrConfig(ZeroCostConfig):
+    """Hyper-parameters of STEntr."""
+
+    samples: int = Field(200, ge=1, description="random architectures scored first (R)")
+    evolved: int = Field(1800, ge=0, description="mutations of the best (R; E3D: 500,000)")
+    generation: int = Field(200, ge=1, description="scores per step (R)")
+    last_weight: float = Field(6.0, gt=0, description="of the last stage; the one before has 1 (E3D: 0,0,1,1,6)")
+
+
+class STEntr(ZeroCost[STEntrConfig, BlockSpace]):
+    """STEntr."""
+
     info = Info(
         name="stentr",
         title="STEntr: spatio-temporal entropy at initialisation (E3D)",
@@ -65,13 +75,8 @@ class STEntr(ZeroCost):
         "refinement factor is bounded; squeeze-excitation and the shift of tsm add nothing",
     )
 
-    class Config(ZeroCostConfig):
-        samples: int = Field(200, ge=1, description="random architectures scored first (R)")
-        evolved: int = Field(1800, ge=0, description="mutations of the best (R; E3D: 500,000)")
-        generation: int = Field(200, ge=1, description="scores per step (R)")
-        last_weight: float = Field(6.0, gt=0, description="of the last stage; the one before has 1 (E3D: 0,0,1,1,6)")
-
     def score(self, architecture: Architecture) -> float:
+        """The weighted entropy of the last two stages."""
         stages = stage_entropy(self.problem.space.spec(architecture))
         stages = [(0.0, 0.0)] * (2 - len(stages)) + stages
         before, last = (entropy + channels for entropy, channels in stages[-2:])

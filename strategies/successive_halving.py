@@ -6,12 +6,11 @@ as the budget allows; what it leaves is spent on another one.
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pydantic import Field
 
-from pvnas_bench import Architecture, Evaluation, Info, SearchFinished, StrategyConfig
-from pvnas_bench.methods.ask_tell import AskTell, Trial
+from pvnas_bench import Architecture, Evaluation, Info, Json, SearchFinished, StrategyConfig
+from pvnas_bench.methods import AskTell, Trial
 
 
 def rung_epochs(most: int, least: int, factor: int) -> list[int]:
@@ -43,7 +42,16 @@ def widest(budget: float, costs: Sequence[float], factor: int) -> int:
     return bisect_left(range(1, beyond + 1), True, key=too_wide)
 
 
-class SuccessiveHalving(AskTell):
+class SuccessiveHalvingConfig(StrategyConfig):
+    """Hyper-parameters of successive halving."""
+
+    factor: int = Field(2, ge=2, le=16, description="η: kept of a rung, and growth of epochs (the paper: 2)")
+    least: int = Field(1, ge=1, le=1000, description="epochs of the first rung at least (R)")
+
+
+class SuccessiveHalving(AskTell[SuccessiveHalvingConfig]):
+    """Successive halving."""
+
     info = Info(
         name="successive_halving",
         title="Successive halving",
@@ -56,62 +64,47 @@ class SuccessiveHalving(AskTell):
         "a bracket's width follows from the budget and the cost of architectures at the cap",
     )
 
-    class Config(StrategyConfig):
-        factor: int = Field(2, ge=2, le=16, description="η: kept of a rung, and growth of epochs (the paper: 2)")
-        least: int = Field(1, ge=1, le=1000, description="epochs of the first rung at least (R)")
-
-    def prepare(self) -> None:
-        self.epochs = rung_epochs(self.problem.full_epochs, self.config.least, self.config.factor)
-        space, cap = self.problem.space, self.problem.cap
-        share = cap / self.problem.cost(space.reference).macs
-        self.costs = [share * self.problem.evaluation_cost(space.reference, epochs) for epochs in self.epochs]
+    def setup(self) -> None:
+        """Plan the rungs."""
+        super().setup()
+        problem = self.problem
+        self.epochs = rung_epochs(problem.full_epochs, self.config.least, self.config.factor)
+        reference = problem.space.reference
+        share = problem.cap / problem.cost(reference).macs
+        self.costs = [share * problem.evaluation_cost(reference, epochs) for epochs in self.epochs]
         self.rung = 0
-        self.waiting: list[Architecture] = []
         self.told: list[Evaluation] = []
-        """Of this rung."""
+        """The answers of this rung."""
         self.brackets: list[int] = []
 
-    def ask(self) -> Architecture | Trial:
-        if not self.waiting:
-            self._next_rung()
-        return Trial(self.waiting[0], self.epochs[self.rung])
+    def ask(self) -> list[Trial]:
+        """The next rung: the best of the last one, or the first of a new bracket.
 
-    def _next_rung(self) -> None:
+        Raises:
+            SearchFinished: no other bracket fits.
+        """
         if self.told and self.rung + 1 < len(self.epochs):
             kept = max(len(self.told) // self.config.factor, 1)
             ranked = sorted(self.told, key=lambda evaluation: -evaluation.top1)  # stable: the first of equals
-            self.waiting = [evaluation.architecture for evaluation in ranked[:kept]]
+            rung = [evaluation.architecture for evaluation in ranked[:kept]]
             self.rung += 1
         else:
-            width = widest(self.problem.ledger.left, self.costs, self.config.factor)
-            if not width and self.brackets:
-                raise SearchFinished
-            rng = self.problem.rng("sample")
-            self.waiting = [self.problem.sample(rng) for _ in range(max(width, 1))]
+            rung = self._bracket()
             self.rung = 0
-            self.brackets.append(len(self.waiting))
         self.told = []
+        return [Trial(architecture, self.epochs[self.rung]) for architecture in rung]
 
-    def upcoming(self) -> Sequence[Architecture]:
-        return self.waiting[1:]
+    def _bracket(self) -> list[Architecture]:
+        width = widest(self.problem.ledger.left, self.costs, self.config.factor)
+        if not width and self.brackets:
+            raise SearchFinished
+        self.brackets.append(max(width, 1))
+        return [self.problem.sample() for _ in range(self.brackets[-1])]
 
     def tell(self, evaluation: Evaluation) -> None:
-        self.waiting.pop(0)
+        """Remember the answers of this rung."""
         self.told.append(evaluation)
 
-    def diagnostics(self) -> Mapping[str, Any]:
+    def diagnostics(self) -> Mapping[str, Json]:
+        """Widths of the brackets, and the epochs of the rungs."""
         return {"bracket_widths": self.brackets, "rung_epochs": self.epochs}
-
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {
-            "rung": self.rung,
-            "waiting": list(map(str, self.waiting)),
-            "told": len(self.told),
-            "brackets": list(self.brackets),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        super().load_state_dict(state)
-        self.rung, self.brackets = state["rung"], list(state["brackets"])
-        self.waiting = [self.problem.space.parse(string) for string in state["waiting"]]
-        self.told = self.history[len(self.history) - state["told"] :]

@@ -10,7 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from pvnas_bench import seeding
 from pvnas_bench.ledger import BudgetExhausted, Ledger
 from pvnas_bench.problem import Problem
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from pvnas_bench import Architecture, BudgetExhausted, Problem
-from pvnas_bench.problem import Trained
+from pvnas_bench.problem import TrialResult
 from pvnas_bench.run.meters import Elsewhere
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
 
@@ -40,7 +41,7 @@ class StandIn:
         self.waiting.add((architecture, epochs))
         self.together = max(self.together, len(self.waiting))
 
-    def take(self, architecture: Architecture, epochs: int) -> Trained | None:
+    def take(self, architecture: Architecture, epochs: int) -> TrialResult | None:
         self.waiting.remove((architecture, epochs))
         if self.submitted.index(architecture) == self.lost:
             return None
@@ -48,7 +49,7 @@ class StandIn:
         search.ledger.budget = float("inf")
         found = search.problem.evaluate(architecture, epochs)
         ledger, failures = search.ledger, dict(search.problem.failures)
-        return Trained(found.top1, found.loss, found.curve, ledger.macs, ledger.samples, failures)
+        return TrialResult(found.top1, found.loss, found.curve, ledger.macs, ledger.samples, failures)
 
     def drop(self) -> None:
         self.waiting.clear()
@@ -67,7 +68,7 @@ def outcome(search: Search) -> dict[str, Any]:
     steps = [step.model_dump(exclude={"wall"}) for step in search.trajectory]
     ledger = search.ledger
     meters = ledger.macs, ledger.samples, ledger.evaluations
-    return {"status": status, "steps": steps, "ledger": meters, "problem": str(search.problem.state_dict())}
+    return {"status": status, "steps": steps, "ledger": meters, "problem": str(search.problem._state())}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pvnas_bench.system.files import write_atomically
 
 @dataclass(frozen=True)
 class Limits:
-    """What is tolerated, see `pvnas_bench.check.compare`."""
+    """What is tolerated, see `pvnas_bench.boards.check.compare`."""
 
     margin: float
     alpha: float

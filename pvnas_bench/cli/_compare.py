@@ -10,8 +10,9 @@ from typing import Any, get_args
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _leaderboard, _progress
 from pvnas_bench.cli._run import Shown
 from pvnas_bench.errors import UsageError
-from pvnas_bench.grid.compare import Cell, Grid, State, open_cells
+from pvnas_bench.grid.cells import GridCell, State, open_cells
 from pvnas_bench.grid.compare import compare as run_cells
+from pvnas_bench.grid.definition import Grid
 from pvnas_bench.grid.executors import Executor, Name
 from pvnas_bench.grid.processes import Processes
 from pvnas_bench.records import Status
@@ -23,16 +24,10 @@ LONGEST = 30
 
 def compare(
     grid: Path | None,
-    given: Mapping[str, Any],
+    keys: Mapping[str, Any],
+    shared: Mapping[str, Any],
     *,
-    results: Path,
-    device: str,
     workers: int | None,
-    threads: int,
-    tables: Path | None,
-    timeout: float | None,
-    deterministic: bool,
-    precision: str,
     retry_failed: bool,
     reference: bool,
     executor: Name = "processes",
@@ -40,21 +35,18 @@ def compare(
 ) -> int:
     """Run the grid of a TOML file, of options, or of both (an option wins), and show its leaderboards.
 
+    Args:
+        keys: of the grid, that options give.
+        shared: the fields of every `Request` that a grid's file cannot say.
+
     Raises:
         UsageError: something in the grid cannot work; nothing was run.
     """
     values = Grid.load(grid).model_dump(exclude_unset=True) if grid else {}
-    if not values and "strategies" not in given:
+    if not values and "strategies" not in keys:
         raise UsageError("nothing to compare: name strategies with --strategy, or a grid's TOML file")
-    requests = Grid.parse({**values, **given}).requests(
-        results,
-        device=device,
-        threads=threads,
-        tables=tables,
-        timeout=timeout,
-        deterministic=deterministic,
-        precision=precision,
-    )
+    requests = Grid.parse({**values, **keys}).requests(**shared)
+    threads, device, results = shared["threads"], shared["device"], shared["results"]
     running = _executor(executor, workers, threads, device, address)
     with _progress.display() as display:
         cells = open_cells(requests, Shown(display), elsewhere=executor == "ray")
@@ -86,7 +78,7 @@ def _executor(name: Name, workers: int | None, threads: int, device: str, addres
     return Processes(workers or max(machine.usable_cores() // threads, 1))
 
 
-def _run(cells: Sequence[Cell], executor: Executor, retry_failed: bool) -> list[Cell]:
+def _run(cells: Sequence[GridCell], executor: Executor, retry_failed: bool) -> list[GridCell]:
     """Run the cells and show how they stand."""
     state = {cell.path: cell for cell in cells}
     show = _live if sys.stderr.isatty() else _lines
@@ -95,7 +87,7 @@ def _run(cells: Sequence[Cell], executor: Executor, retry_failed: bool) -> list[
     return list(state.values())
 
 
-def _lines(state: dict[Path, Cell], events: Any) -> None:
+def _lines(state: dict[Path, GridCell], events: Any) -> None:
     counts = Counter(cell.state for cell in state.values())
     print(_counts(counts), file=sys.stderr, flush=True)
     for cell in events:
@@ -106,7 +98,7 @@ def _lines(state: dict[Path, Cell], events: Any) -> None:
             print(f"{_counts(counts)}: {' '.join(_row(cell))}", file=sys.stderr, flush=True)
 
 
-def _live(state: dict[Path, Cell], events: Any) -> None:
+def _live(state: dict[Path, GridCell], events: Any) -> None:
     from rich.console import Console
     from rich.live import Live
 
@@ -123,7 +115,7 @@ def _live(state: dict[Path, Cell], events: Any) -> None:
             recent.append(cell.path)
 
 
-def _table(state: Mapping[Path, Cell], recent: Sequence[Path]) -> Any:
+def _table(state: Mapping[Path, GridCell], recent: Sequence[Path]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
@@ -134,7 +126,7 @@ def _table(state: Mapping[Path, Cell], recent: Sequence[Path]) -> Any:
     return table
 
 
-def _row(cell: Cell) -> tuple[str, ...]:
+def _row(cell: GridCell) -> tuple[str, ...]:
     request = cell.request
     return (
         cell.entry,

@@ -15,7 +15,7 @@ from pvnas_bench.cli._run import EXIT_CODES, Shown
 from pvnas_bench.run.profiling import HARNESS, STRATEGY, Samples, sampled
 from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import Run
-from pvnas_bench.training.train import Clock
+from pvnas_bench.training.workbench import Clock
 
 WORDS: Mapping[str, str] = {"data": "augment", "forward": "forward", "backward": "backward", "optimiser": "optimiser"}
 """What each activity of the clock is called here; decoding has its own line."""
@@ -72,7 +72,7 @@ def facts(record: records.Record, ready: float, samples: Samples, functions: int
     }
 
 
-def seconds_of(cost: records.Cost, strategys: float) -> dict[str, float]:
+def seconds_of(cost: records.PhaseCost, strategys: float) -> dict[str, float]:
     """By activity; of what the record calls the harness's, the strategy's share on its own."""
     found = {WORDS.get(activity, activity): seconds for activity, seconds in cost.seconds.items()}
     both = found.pop(HARNESS, 0.0)

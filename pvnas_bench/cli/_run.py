@@ -3,7 +3,6 @@
 import json
 import math
 import sys
-from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,30 +13,14 @@ from pvnas_bench.boards import leaderboard
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, USAGE, _leaderboard, _progress, _results
 from pvnas_bench.errors import UsageError
 from pvnas_bench.run import checkpoints
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import Run
 from pvnas_bench.run.search import OtherProcesses
 from pvnas_bench.run.setup import Setup
 from pvnas_bench.training.distributed import RankLost, World, joined
 
 EXIT_CODES: dict[records.Status, int] = {"ok": OK, "failed": FAILED, "timeout": FAILED, "interrupted": INTERRUPTED}
-
-
-def parse_settings(settings: Iterable[str]) -> dict[str, str]:
-    """Hyper-parameters from ``key=value`` words.
-
-    Raises:
-        UsageError: a word without a key or a value, or a key that comes twice.
-    """
-    parsed: dict[str, str] = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not key or not equals:
-            raise UsageError(f"--set takes key=value, got {setting!r}")
-        if key in parsed:
-            raise UsageError(f"--set names {key!r} twice: keep one")
-        parsed[key] = value
-    return parsed
 
 
 class Shown(Observer):

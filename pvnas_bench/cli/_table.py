@@ -10,7 +10,7 @@ from typing import Any
 from pvnas_bench import registry
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _progress, _results
 from pvnas_bench.errors import UsageError
-from pvnas_bench.table import About, Table, Training, default_folder, find
+from pvnas_bench.table import About, KnownTraining, Table, default_folder, find
 
 
 def build(
@@ -27,7 +27,7 @@ def build(
     from pvnas_bench.grid import table_build as building
     from pvnas_bench.system import machine
 
-    recipe, folder = building.Recipe(space, dataset, protocol), tables or default_folder()
+    recipe, folder = building.TableRecipe(space, dataset, protocol), tables or default_folder()
     try:
         with _progress.display() as display:
             path = None
@@ -48,7 +48,7 @@ def build(
     return OK
 
 
-def _note(known: int, last: Training | None) -> str:
+def _note(known: int, last: KnownTraining | None) -> str:
     if last is None:
         return f"{known} were known before"
     return (

@@ -10,7 +10,7 @@ from pvnas_bench import registry
 from pvnas_bench.conformance._drive import Course, drive
 from pvnas_bench.conformance._world import PROTOCOL, World, world
 from pvnas_bench.errors import UsageError
-from pvnas_bench.strategy import Strategy
+from pvnas_bench.strategy import AnyStrategy
 from pvnas_bench.training import process
 
 SEED = 3
@@ -64,11 +64,11 @@ def check(name: str) -> Iterator[Result]:
         yield from results(kind, found)
 
 
-def results(kind: type[Strategy], made: World) -> Iterator[Result]:
-    """Check a strategy in a world of clips that is ready."""
+def results(kind: type[AnyStrategy], made: World, budget: float = PROTOCOL.budget) -> Iterator[Result]:
+    """Check a strategy in a world of clips that is ready, by searches of so many reference trainings."""
     yield _described(kind)
-    config, budget = kind.Config(), PROTOCOL.budget
-    first = drive(kind, config, made.problem("all", SEED), upset=1, count=True)
+    config = kind.Config()
+    first = drive(kind, config, made.problem("all", SEED, budget), upset=1, count=True)
     if len(first.points) < FEW_STEPS and not first.problems:
         budget *= MORE_BUDGET
         first = drive(kind, config, made.problem("all", SEED, budget), upset=1, count=True)
@@ -107,7 +107,7 @@ def results(kind: type[Strategy], made: World) -> Iterator[Result]:
         yield _result(level, {level: drive(kind, config, made.problem(level, SEED, budget)).problems.get("runs", [])})
 
 
-def _described(kind: type[Strategy]) -> Result:
+def _described(kind: type[AnyStrategy]) -> Result:
     info, missing = kind.info, []
     for name in ("name", "title", "paper", "published"):
         if not getattr(info, name):

@@ -16,11 +16,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pvnas_bench import seeding
+from pvnas_bench.conformance._hidden import Hidden
 from pvnas_bench.conformance._world import Watch
 from pvnas_bench.ledger import BudgetExhausted
 from pvnas_bench.problem import Problem
 from pvnas_bench.run.search import valid
-from pvnas_bench.strategy import SearchFinished, Strategy, StrategyConfig
+from pvnas_bench.strategy import AnyStrategy, SearchFinished, Strategy, StrategyConfig
 
 IDLE_STEPS = 200
 """Steps in a row that spend nothing, after which a search is given up."""
@@ -69,7 +70,7 @@ class CountConvolutions(TorchDispatchMode):
 
 
 def drive(
-    kind: type[Strategy],
+    kind: type[AnyStrategy],
     config: StrategyConfig,
     made: tuple[Problem, Watch],
     *,
@@ -88,20 +89,20 @@ def drive(
         count: count convolutions.
     """
     problem, watch = made
-    course, strategy = Course(), kind(config)
+    course, strategy = Course(), kind.info.variants.get(problem.space.family, kind)(problem, config)
     counter = CountConvolutions()  # type: ignore[no-untyped-call]
     with _upset(upset):
         before = _global_states()
         step = start
         try:
             with seeding.torch_seeded(problem.seed, "setup"):
-                strategy.setup(problem)
+                strategy.setup()
                 _reseeded(course, "setup", problem.seed, "setup")
             if state is not None:
                 strategy.load_state_dict(state["strategy"])
-                problem.load_state_dict(state["problem"])
-                problem.metrics.clear()
+                problem._load_state(state["problem"])
             _look(course, strategy, problem, "setup")
+            hidden = Hidden.of(strategy) if type(strategy).state_dict is Strategy.state_dict else None
             if keep:
                 course.states.append(_saved(course, strategy, problem))
             idle = 0
@@ -110,6 +111,8 @@ def drive(
                 ended = _step(course, strategy, problem, step, counter if count else None)
                 step += 1
                 course.points.append(_look(course, strategy, problem, f"step {step}"))
+                for reason in hidden.lost(strategy) if hidden is not None and keep else ():
+                    course.fail("state", reason)
                 if ended:
                     break
                 if watch.refused > refused:
@@ -145,7 +148,9 @@ def drive(
     return course
 
 
-def _step(course: Course, strategy: Strategy, problem: Problem, step: int, counter: CountConvolutions | None) -> bool:
+def _step(
+    course: Course, strategy: AnyStrategy, problem: Problem, step: int, counter: CountConvolutions | None
+) -> bool:
     """One step; whether the search is over."""
     with seeding.torch_seeded(problem.seed, "step", step):
         try:
@@ -166,7 +171,7 @@ def _reseeded(course: Course, where: str, seed: int, *names: str | int) -> None:
         course.fail("global chance", f"{where} seeded torch: the harness has done so")
 
 
-def _look(course: Course, strategy: Strategy, problem: Problem, where: str) -> Point:
+def _look(course: Course, strategy: AnyStrategy, problem: Problem, where: str) -> Point:
     """What the strategy would return now, checked."""
     incumbent, front = strategy.incumbent(), tuple(strategy.front())
     for name, architecture in (("incumbent", incumbent), *(("front", member) for member in front)):
@@ -183,8 +188,7 @@ def _look(course: Course, strategy: Strategy, problem: Problem, where: str) -> P
     except (TypeError, ValueError) as error:
         diagnostics = ""
         course.fail("diagnostics", f"after {where} they are no JSON: {error}")
-    metrics = json.dumps(problem.metrics, sort_keys=True)
-    problem.metrics.clear()
+    metrics = json.dumps(problem.take_logged(), sort_keys=True)
     return problem.ledger.macs, str(incumbent), tuple(map(str, front)), metrics + diagnostics
 
 
@@ -195,23 +199,28 @@ def _without_times(value: Any) -> Any:
     return value
 
 
-def _saved(course: Course, strategy: Strategy, problem: Problem) -> dict[str, Any]:
+def _saved(course: Course, strategy: AnyStrategy, problem: Problem) -> dict[str, Any]:
     try:
         own = plain_copy(strategy.state_dict())
+    except NotImplementedError:
+        course.fail("state", "it has no state_dict")
+        own = {}
     except TypeError as error:
         course.fail("state", str(error))
         own = {}
-    return {"strategy": own, "problem": copy.deepcopy(problem.state_dict())}
+    return {"strategy": own, "problem": copy.deepcopy(problem._state())}
 
 
 def plain_copy(state: Any, where: str = "state") -> Any:
-    """A deep copy of a state made of tensors, numbers, strings, lists and dicts.
+    """A deep copy of a state made of tensors, arrays, numbers, strings, lists and dicts.
 
     Raises:
         TypeError: it holds something else.
     """
     if isinstance(state, torch.Tensor):
         return state.detach().clone()
+    if isinstance(state, np.ndarray):
+        return state.copy()
     if state is None or type(state) in (bool, int, float, str):
         return state
     if isinstance(state, Mapping):

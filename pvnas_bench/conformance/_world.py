@@ -16,9 +16,10 @@ from pvnas_bench.ledger import BudgetExhausted, Ledger
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.problem import Problem
 from pvnas_bench.protocol import Protocol
-from pvnas_bench.run.setup import search_splits
+from pvnas_bench.run.clips import search_splits
 from pvnas_bench.space import BlockSpace, Stage, uniform_options
-from pvnas_bench.training.train import Clock, Workbench, training_macs
+from pvnas_bench.training.train import training_macs
+from pvnas_bench.training.workbench import Clock, Workbench
 from pvnas_bench.video import CacheSpec, ClipStore, Dataset, open_dataset, prepare
 from pvnas_bench.video._encode import write_clip
 
@@ -131,7 +132,7 @@ class WatchedLedger(Ledger):
             before = getattr(self, name)
             if name in ("budget", "reference") and value != before:
                 self.watch.ledger.append(f"changed the ledger's {name}")
-            if name == "macs" and value < before:
+            if name == "_macs" and value < before:
                 self.watch.ledger.append("took MACs back from the ledger")
         super().__setattr__(name, value)
 

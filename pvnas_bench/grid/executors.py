@@ -30,7 +30,7 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Ending:
     """How a piece of work ended: one of these is set, or it returned None.
 
     Attributes:
@@ -68,8 +68,8 @@ class Executor(ABC):
         """
 
     @abstractmethod
-    def ended(self) -> Iterator[tuple[Any, Outcome]]:
-        """Wait until something ends; the keys and outcomes of what did. May yield nothing before it does."""
+    def ended(self) -> Iterator[tuple[Any, Ending]]:
+        """Wait until something ends; the keys and endings of what did. May yield nothing before it does."""
 
     @property
     @abstractmethod

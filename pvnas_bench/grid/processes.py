@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from pvnas_bench.grid.executors import Executor, Needs, Outcome
+from pvnas_bench.grid.executors import Ending, Executor, Needs
 from pvnas_bench.system.workers import begin
 
 
@@ -60,15 +60,15 @@ class Processes(Executor):
         limit = math.inf if needs.limit is None else needs.limit
         self._alone[future] = _Worker(key, pool, process, time.monotonic() + limit)
 
-    def ended(self) -> Iterator[tuple[Any, Outcome]]:
+    def ended(self) -> Iterator[tuple[Any, Ending]]:
         found = wait([*self._alone, *self._shared], timeout=self._kill_late(), return_when=FIRST_COMPLETED)
         for future in found.done:
             if future in self._shared:
-                yield self._shared.pop(future), _outcome(future)
+                yield self._shared.pop(future), _ending(future)
             else:
                 worker = self._alone.pop(future)
                 worker.pool.shutdown()
-                yield worker.key, _outcome(future, worker)
+                yield worker.key, _ending(future, worker)
 
     def _kill_late(self) -> float | None:
         """Kill workers that do not even heed their time limit; the seconds until the next may have to be."""
@@ -91,11 +91,11 @@ class Processes(Executor):
             self._pool.shutdown(cancel_futures=True)
 
 
-def _outcome(future: "Future[Any]", worker: _Worker | None = None) -> Outcome:
+def _ending(future: "Future[Any]", worker: _Worker | None = None) -> Ending:
     error = future.exception()
     if isinstance(error, BrokenProcessPool):
         if worker is None:
-            return Outcome(lost="its process died")
+            return Ending(lost="its process died")
         worker.process.join()
-        return Outcome(lost=f"its process died (exit code {worker.process.exitcode})", late=worker.killed)
-    return Outcome(future.result()) if error is None else Outcome(error=error)
+        return Ending(lost=f"its process died (exit code {worker.process.exitcode})", late=worker.killed)
+    return Ending(future.result()) if error is None else Ending(error=error)

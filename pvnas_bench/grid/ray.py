@@ -18,7 +18,7 @@ from typing import Any
 
 import pvnas_bench
 from pvnas_bench.errors import UsageError
-from pvnas_bench.grid.executors import Executor, Needs, Outcome
+from pvnas_bench.grid.executors import Ending, Executor, Needs
 from pvnas_bench.system import machine
 from pvnas_bench.system.leases import BEAT, SILENCE
 from pvnas_bench.system.signals import GRACE
@@ -213,32 +213,32 @@ class Ray(Executor):
         generator = _remote(needs.threads, needs.gpu, needs.alone).remote(self._place, work, *args)
         self._tasks[generator] = _Task(key, needs)
 
-    def ended(self) -> Iterator[tuple[Any, Outcome]]:
+    def ended(self) -> Iterator[tuple[Any, Ending]]:
         for generator in self._ready(self._kill_late()):
             task = self._tasks[generator]
-            outcome = self._next(generator, task)
-            if outcome is not None:
+            ending = self._next(generator, task)
+            if ending is not None:
                 del self._tasks[generator]
-                yield task.key, outcome
+                yield task.key, ending
 
     def _ready(self, timeout: float | None) -> list[Any]:
         """Tasks that have begun or ended since."""
         ready, _ = self._ray.wait(list(self._tasks), num_returns=1, timeout=timeout)
         return list(ready)
 
-    def _next(self, generator: Any, task: _Task) -> Outcome | None:
+    def _next(self, generator: Any, task: _Task) -> Ending | None:
         """How a task that is ready ended; None: it began."""
         errors = self._ray.exceptions
         try:
             value = self._ray.get(next(generator))
         except errors.TaskCancelledError as error:
-            return Outcome(lost="it was killed", late=True) if task.killed else Outcome(error=error)
+            return Ending(lost="it was killed", late=True) if task.killed else Ending(error=error)
         except errors.RayTaskError as error:
-            return Outcome(error=error.cause or error)
+            return Ending(error=error.cause or error)
         except errors.RayError as error:
-            return Outcome(lost=f"its process died {1 + RETRIES} times ({type(error).__name__})", late=task.killed)
+            return Ending(lost=f"its process died {1 + RETRIES} times ({type(error).__name__})", late=task.killed)
         if task.begun:
-            return Outcome(value)
+            return Ending(value)
         task.begun = True
         if task.needs.limit is not None:
             task.killed_at = time.monotonic() + task.needs.limit

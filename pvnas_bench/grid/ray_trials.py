@@ -9,9 +9,10 @@ from typing import Any, Self
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.executors import Needs
 from pvnas_bench.grid.ray import RETRIES, Connection, Place
-from pvnas_bench.problem import Trained
+from pvnas_bench.problem import TrialResult
 from pvnas_bench.run.meters import Elsewhere
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
 from pvnas_bench.space import Architecture
@@ -43,7 +44,7 @@ class RayTrials:
         self._workers = workers
         self._needs = Needs(setup.threads, setup.device.type == "cuda")
         self._request = replace(setup.request, threads=setup.threads, device=setup.device.type)
-        self._running: dict[tuple[Architecture, int], tuple[Any, Future[Trained]]] = {}
+        self._running: dict[tuple[Architecture, int], tuple[Any, Future[TrialResult]]] = {}
         self._used = Elsewhere()
 
     def __enter__(self) -> Self:
@@ -84,7 +85,7 @@ class RayTrials:
         reference = self._train.remote(self._place, self._asked, str(architecture), epochs)
         self._running[architecture, epochs] = reference, reference.future()
 
-    def take(self, architecture: Architecture, epochs: int) -> Trained | None:
+    def take(self, architecture: Architecture, epochs: int) -> TrialResult | None:
         _, future = self._running[architecture, epochs]
         errors = self._connection.ray.exceptions
         try:
@@ -111,7 +112,7 @@ _opened: dict[str, Setup] = {}
 """The setup of the search that this worker trains for: it opens the clips once."""
 
 
-def _train(place: Place, request: Request, architecture: str, epochs: int) -> Trained:
+def _train(place: Place, request: Request, architecture: str, epochs: int) -> TrialResult:
     """Train an architecture in a worker, with a ledger of its own."""
     key = repr((place, request))
     if key not in _opened:
@@ -126,7 +127,7 @@ def _train(place: Place, request: Request, architecture: str, epochs: int) -> Tr
         problem, ledger = search.problem, search.ledger
         ledger.budget = float("inf")  # the run has seen that it fits
         found = problem.evaluate(setup.space.parse(architecture), epochs)
-    return Trained(
+    return TrialResult(
         found.top1,
         found.loss,
         found.curve,

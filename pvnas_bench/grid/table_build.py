@@ -27,22 +27,25 @@ from pvnas_bench.network.cost import CostModel
 from pvnas_bench.network.standalone import Network
 from pvnas_bench.problem import evaluation_seed, in_mixed_order
 from pvnas_bench.protocol import get_protocol
+from pvnas_bench.run.clips import data_entry, open_clips, search_view
 from pvnas_bench.run.final import latency
-from pvnas_bench.run.request import Observer
-from pvnas_bench.run.setup import data_entry, open_clips, protocol_entry, search_view
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.setup import protocol_entry
 from pvnas_bench.space import Architecture, BlockSpace
 from pvnas_bench.system import machine
 from pvnas_bench.system.workers import begin
 from pvnas_bench.table import journal
-from pvnas_bench.table.schema import About, Session, SpaceIdentity, Training
+from pvnas_bench.table.schema import About, KnownTraining, Session, SpaceIdentity
 from pvnas_bench.table.store import Files
 from pvnas_bench.training import process
-from pvnas_bench.training.train import Clock, OutOfMemory, Scores, TrainingDiverged, Workbench, test, train
+from pvnas_bench.training.testing import Scores, test
+from pvnas_bench.training.train import train
+from pvnas_bench.training.workbench import Clock, OutOfMemory, TrainingDiverged, Workbench
 from pvnas_bench.video import FrameOrder
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TableRecipe:
     """What is trained, in the words of the command line.
 
     Attributes:
@@ -59,7 +62,7 @@ class Recipe:
 class Trainer:
     """Trains architectures by a recipe, on this process's CPU and one thread."""
 
-    def __init__(self, recipe: Recipe, observer: Observer | None = None) -> None:
+    def __init__(self, recipe: TableRecipe, observer: Observer | None = None) -> None:
         """Open the clips, and decode them first where that has not been done.
 
         Raises:
@@ -90,7 +93,7 @@ class Trainer:
             protocol=protocol_entry(self.protocol),
         )
 
-    def __call__(self, string: str, seed: int) -> Training:
+    def __call__(self, string: str, seed: int) -> KnownTraining:
         """Train an architecture, validate it after each epoch, test it, and time it.
 
         It is tested on the val and test splits together: nothing is chosen on either, and clips of more subjects tell
@@ -101,7 +104,7 @@ class Trainer:
         with process.configured(1, deterministic=True):
             return self._train(self.space.parse(string), seed)
 
-    def _train(self, architecture: Architecture, seed: int) -> Training:
+    def _train(self, architecture: Architecture, seed: int) -> KnownTraining:
         device, epochs, cost = torch.device("cpu"), self.protocol.epochs, self.costs(architecture)
         search = Workbench(self._visible, self.protocol, device, Ledger(1), Clock())
         whole = Workbench(self.store, self.protocol, device, Ledger(1), Clock())
@@ -132,7 +135,7 @@ class Trainer:
             for order in ("reversed", "shuffled")
         }
         views = len(self.protocol.test_views)
-        return Training(
+        return KnownTraining(
             architecture=str(architecture),
             seed=seed,
             session=0,
@@ -187,11 +190,11 @@ class Progress:
     done: int
     asked: int
     known: int
-    last: Training | None = None
+    last: KnownTraining | None = None
 
 
 def build(
-    recipe: Recipe,
+    recipe: TableRecipe,
     folder: Path,
     *,
     seeds: Sequence[int] = (0,),
@@ -237,11 +240,11 @@ def build(
         files.compact()
 
 
-def _trained(recipe: Recipe, asked: Sequence[tuple[str, int]], workers: int) -> Iterator[Training]:
+def _trained(recipe: TableRecipe, asked: Sequence[tuple[str, int]], workers: int) -> Iterator[KnownTraining]:
     """Each training as it is finished."""
     spawn = multiprocessing.get_context("spawn")  # a fork of a process that has used torch may hang
     pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=begin)
-    waiting: set[Future[Training]] = set()
+    waiting: set[Future[KnownTraining]] = set()
     try:
         waiting = {pool.submit(_work, recipe, string, seed) for string, seed in asked}
         for future in as_completed(waiting):
@@ -255,11 +258,11 @@ def _trained(recipe: Recipe, asked: Sequence[tuple[str, int]], workers: int) -> 
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _work(recipe: Recipe, string: str, seed: int) -> Training:
+def _work(recipe: TableRecipe, string: str, seed: int) -> KnownTraining:
     return _opened(recipe)(string, seed)
 
 
 @lru_cache(maxsize=1)
-def _opened(recipe: Recipe) -> Trainer:
+def _opened(recipe: TableRecipe) -> Trainer:
     """A worker opens the clips once."""
     return Trainer(recipe)

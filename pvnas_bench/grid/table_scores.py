@@ -4,7 +4,8 @@ from pathlib import Path
 
 from pvnas_bench import registry, seeding
 from pvnas_bench.methods.zero_cost import ZeroCost
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
 from pvnas_bench.table.table import Table
@@ -35,7 +36,7 @@ def score_all(table: Table, space: str, dataset: str, tables: Path | None) -> di
             )
             search = Search(Setup(request, Observer()), Observer())
             with process.configured(1, deterministic=True), seeding.torch_seeded(0, "scores"):
-                search.strategy.setup(search.problem)
+                search.strategy.setup()
                 assert isinstance(search.strategy, ZeroCost)
                 found[kind.info.name] = [
                     search.strategy.score(search.problem.space.parse(a)) for a in table.architectures

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 from pvnas_bench import records
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import Run
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.run.setup import Setup, TrainsOnClips
 from pvnas_bench.system.files import Appended
 from pvnas_bench.system.leases import claimed
 
@@ -47,13 +48,16 @@ def search_all(request: Request, seeds: Sequence[int]) -> list[Ended]:
 
     Raises:
         UsageError: the request cannot work, whatever its seed.
+        TrainsOnClips: the strategy asked for clips: each of its searches needs a process of its own.
         OSError: the file cannot be written; the seeds have no record.
     """
-    setup = Setup(request, Observer())
+    setup = Setup(request, Observer(), clips=False)
     ended, lines = [], []
     for seed in seeds:
         try:
             record = Run(setup.at(seed)).record()
+        except TrainsOnClips:
+            raise
         except Exception as error:  # the other seeds can run all the same
             ended.append(Ended("refused", f"{type(error).__name__}: {error}"))
         else:

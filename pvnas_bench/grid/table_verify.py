@@ -9,9 +9,9 @@ import numpy as np
 from pvnas_bench import seeding
 from pvnas_bench.boards.table_lessons import noise
 from pvnas_bench.errors import UsageError
-from pvnas_bench.grid.table_build import Recipe, Trainer
-from pvnas_bench.run.request import Observer
-from pvnas_bench.table.schema import Training
+from pvnas_bench.grid.table_build import TableRecipe, Trainer
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.table.schema import KnownTraining
 from pvnas_bench.table.table import Table
 
 ERROR = 0.001
@@ -22,8 +22,8 @@ ERROR = 0.001
 class Pair:
     """A training as the table tells it, and made again."""
 
-    told: Training
-    again: Training
+    told: KnownTraining
+    again: KnownTraining
 
     @property
     def difference(self) -> float:
@@ -52,7 +52,7 @@ def pairs(
     Raises:
         UsageError: the table is of another recipe than the space, data set and protocol are now.
     """
-    trainer = Trainer(Recipe(space, dataset, table.about.protocol.name), observer)
+    trainer = Trainer(TableRecipe(space, dataset, table.about.protocol.name), observer)
     if trainer.about.recipe != table.about.recipe:
         raise UsageError(f"the table {table.about.stem} is of another recipe than {space} and {dataset} are now")
     rng = seeding.generator(seed, "verify")

@@ -1,1 +1,85 @@
-"""What strategies share: black-box and bilevel search, distributions, gates, knapsacks, evolution, zero-cost scores."""
+"""What strategies share, all of it public: one module for each idea.
+
+`ask_tell`: black-box search. `bilevel`: alternating gradient search on a supernet (DARTS and its relatives).
+`shared_weights`: optimising a supernet's weights. `distribution`: distributions over architectures. `gates`: gradients
+from two sampled paths. `knapsack`: the best architecture of additive scores under a cap. `evolution` and
+`path_evolution`: evolution by a cheap fitness, as of a supernet. `pareto`: fronts of accuracy and MACs. `zero_cost`:
+search by a score of untrained networks.
+"""
+
+from pvnas_bench.methods.ask_tell import Asked, AskTell, Trial
+from pvnas_bench.methods.bilevel import (
+    Bilevel,
+    BilevelConfig,
+    FixedInputConfig,
+    FixedInputSearch,
+    MixtureSearch,
+    Weights,
+    fix_input,
+    gradients,
+    learnt_entropy,
+    mixture_plan,
+    skips,
+)
+from pvnas_bench.methods.distribution import FactorisedDistribution, JointDistribution
+from pvnas_bench.methods.evolution import Evolution, EvolutionRecipe, best, next_generation
+from pvnas_bench.methods.gates import input_loss, sample_input, straight_through, thrifty, two_path_loss, two_path_plan
+from pvnas_bench.methods.knapsack import CandidateScores, best_under_cap, decision_scores
+from pvnas_bench.methods.pareto import crowding_distance, dominates, hypervolume, objectives, pareto_front
+from pvnas_bench.methods.path_evolution import PathEvolution, PathEvolutionConfig
+from pvnas_bench.methods.shared_weights import (
+    OptimiserConfig,
+    SharedWeights,
+    WeightsConfig,
+    make_weight_optimiser,
+    rate_at,
+    set_rate,
+)
+from pvnas_bench.methods.zero_cost import ZeroCost, ZeroCostConfig
+
+__all__ = [
+    "AskTell",
+    "Asked",
+    "Bilevel",
+    "BilevelConfig",
+    "CandidateScores",
+    "Evolution",
+    "EvolutionRecipe",
+    "FactorisedDistribution",
+    "FixedInputConfig",
+    "FixedInputSearch",
+    "JointDistribution",
+    "MixtureSearch",
+    "OptimiserConfig",
+    "PathEvolution",
+    "PathEvolutionConfig",
+    "SharedWeights",
+    "Trial",
+    "Weights",
+    "WeightsConfig",
+    "ZeroCost",
+    "ZeroCostConfig",
+    "best",
+    "best_under_cap",
+    "crowding_distance",
+    "decision_scores",
+    "dominates",
+    "fix_input",
+    "gradients",
+    "hypervolume",
+    "input_loss",
+    "learnt_entropy",
+    "make_weight_optimiser",
+    "mixture_plan",
+    "next_generation",
+    "objectives",
+    "pareto_front",
+    "rate_at",
+    "sample_input",
+    "set_rate",
+    "skips",
+    "straight_through",
+    "thrifty",
+    "two_path_loss",
+    "two_path_plan",
+]

@@ -1,76 +1,75 @@
-"""Black-box methods: they name an architecture to train, and hear how good it is.
+"""Black-box methods: they name architectures to train, and hear how good each is.
 
 A method fills in `ask`, and `tell` where it learns from more than `history`. This class trains what was asked for,
 remembers every answer, and never pays twice for the same one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any
 
-from pvnas_bench.problem import Evaluation, Problem
-from pvnas_bench.space import Architecture
-from pvnas_bench.strategy import SearchFinished, Strategy
+from pvnas_bench.problem import Evaluation
+from pvnas_bench.space import Architecture, SearchSpace
+from pvnas_bench.strategy import C, SearchFinished, Strategy
 
 REPEATS = 100
-"""Asks in a row, all for what is known already, after which a method has nothing left to ask."""
+"""Architectures asked for in a row, all known already, after which a method has nothing left to ask."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What to train, and for how many epochs; None: the protocol's proxy."""
+    """An architecture to train, and for how many epochs; None: the protocol's proxy."""
 
     architecture: Architecture
     epochs: int | None = None
 
 
-class AskTell(Strategy):
-    """A strategy that sees nothing of an architecture but its accuracy after a short training."""
+Asked = Architecture | Trial | Sequence[Architecture | Trial]
 
-    trial_based = True
-    problem: Problem
+
+class AskTell(Strategy[C, SearchSpace]):
+    """A strategy that sees nothing of an architecture but its accuracy after a short training.
+
+    Attributes:
+        history: every answer, in order.
+    """
+
     history: list[Evaluation]
-    """Everything that was told, in order."""
 
-    def setup(self, problem: Problem) -> None:
-        self.problem, self.history = problem, []
-        self._known: dict[tuple[Architecture, int], Evaluation] = {}
-        self._best: Evaluation | None = None
-        self.fallback = problem.sample(problem.rng("sample"))
-        self.prepare()
+    def setup(self) -> None:
+        """Begin without answers; a subclass that extends it calls it first."""
+        self.history = []
+        self.waiting: deque[tuple[Architecture, int]] = deque()
+        """Asked for and not told yet."""
+        self.known: dict[tuple[Architecture, int], Evaluation] = {}
+        self.best: Evaluation | None = None
+        self.fallback = self.problem.sample()
 
-    def prepare(self) -> None:
-        """What a method needs before its first `ask`."""
+    def ask(self) -> Asked:
+        """The next architecture to train, under the cap, or several of them, which may be trained side by side.
 
-    def ask(self) -> Architecture | Trial:
-        """The next architecture to train, under the cap; a `Trial` for a fidelity other than the protocol's proxy."""
+        A `Trial` names a fidelity other than the protocol's proxy. Called when all that it named before was told.
+        """
         raise NotImplementedError
 
-    def upcoming(self) -> Iterable[Architecture]:
-        """What `ask` will return next, whatever it is told, at the fidelity of the last; it changes no state.
-
-        Where trials are trained side by side, these are. May be without end.
-        """
-        return ()
-
     def tell(self, evaluation: Evaluation) -> None:
-        """The answer to the last `ask`; `history` has it already."""
+        """Hear an answer, in the order of `ask`; `history` has it already."""
 
     def step(self) -> None:
         """Train the next architecture that is not known yet.
 
         Raises:
-            SearchFinished: there was none in `REPEATS` asks.
+            SearchFinished: there was none among `REPEATS` architectures.
         """
         for _ in range(REPEATS):
-            asked = self.ask()
-            trial = asked if isinstance(asked, Trial) else Trial(asked)
-            epochs = trial.epochs or self.problem.proxy_epochs
-            found = self._known.get((trial.architecture, epochs))
+            if not self.waiting:
+                self.waiting.extend(self._trials(self.ask()))
+            architecture, epochs = self.waiting[0]
+            found = self.known.get((architecture, epochs))
             if found is None:
-                self.problem.prefetch(chain([trial.architecture], self.upcoming()), epochs)
-            evaluation = found or self.problem.evaluate(trial.architecture, epochs)
+                self.problem.prefetch([a for a, e in self.waiting if e == epochs], epochs)
+            evaluation = found or self.problem.evaluate(architecture, epochs)
+            self.waiting.popleft()
             best = self._remember(evaluation)
             self.tell(evaluation)
             if found is None:
@@ -78,22 +77,19 @@ class AskTell(Strategy):
                 return
         raise SearchFinished
 
+    def _trials(self, asked: Asked) -> list[tuple[Architecture, int]]:
+        several = [asked] if isinstance(asked, Architecture | Trial) else asked
+        trials = [one if isinstance(one, Trial) else Trial(one) for one in several]
+        return [(t.architecture, self.problem.proxy_epochs if t.epochs is None else t.epochs) for t in trials]
+
     def _remember(self, evaluation: Evaluation) -> Evaluation:
         """Add to the history; the most accurate of those trained longest, the first of equals."""
         self.history.append(evaluation)
-        self._known[evaluation.architecture, evaluation.epochs] = evaluation
-        best = self._best
-        if best is None or (evaluation.epochs, evaluation.top1) > (best.epochs, best.top1):
-            self._best = best = evaluation
-        return best
+        self.known[evaluation.architecture, evaluation.epochs] = evaluation
+        if self.best is None or (evaluation.epochs, evaluation.top1) > (self.best.epochs, self.best.top1):
+            self.best = evaluation
+        return self.best
 
     def incumbent(self) -> Architecture:
-        return self._best.architecture if self._best else self.fallback
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"history": [[str(e.architecture), e.top1, e.loss, e.epochs] for e in self.history]}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.history, self._known, self._best = [], {}, None
-        for told in state["history"]:
-            self._remember(self.problem.restore(*told))
+        """The most accurate architecture of those trained longest; a random one before the first answer."""
+        return self.best.architecture if self.best else self.fallback

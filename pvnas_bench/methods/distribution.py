@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pvnas_bench.methods.knapsack import Scores, best_under_cap, decision_scores
+from pvnas_bench.methods.knapsack import CandidateScores, best_under_cap, decision_scores
 from pvnas_bench.network.cost import Candidate, CostModel, candidates
 from pvnas_bench.space import INACTIVE, Architecture, BlockSpace, SearchSpace
 
@@ -112,6 +112,23 @@ class FactorisedDistribution(nn.Module):
             return mode
         scores = {name: (lp - lp.max()).double().cpu().numpy() for name, lp in self.log_probabilities().items()}
         return best_under_cap(costs, cap, decision_scores(costs, scores))
+
+    @torch.no_grad()
+    def prune(self, decision: int, options: Sequence[int], optimiser: torch.optim.Optimizer) -> None:
+        """Give options the probability 0, which renormalises the others, and clear what an optimiser remembers of them.
+
+        Args:
+            decision: its position in the space.
+        """
+        logit = self._rows[decision]
+        logit[list(options)] = -torch.inf
+        for moment in optimiser.state[logit].values():
+            if moment.shape == logit.shape:
+                moment[list(options)] = 0.0
+
+    def options_left(self) -> int:
+        """The number of options, over all decisions, that were not pruned."""
+        return sum(int(row.isfinite().sum()) for row in self._rows)
 
 
 class JointDistribution(nn.Module):
@@ -227,4 +244,4 @@ class JointDistribution(nn.Module):
                 }
             )
         depths = tuple(inputs[f"depth.{s}"] for s in range(1, len(self.space.stages) + 1))
-        return best_under_cap(costs, cap, Scores(inputs["frames"], inputs["size"], depths, tuple(slots)))
+        return best_under_cap(costs, cap, CandidateScores(inputs["frames"], inputs["size"], depths, tuple(slots)))

@@ -1,10 +1,13 @@
-"""Evolution over architectures: what population-based strategies share."""
+"""Evolution over architectures by a fitness that is cheap, as of a supernet: what population-based strategies share."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from pvnas_bench.problem import Problem
 from pvnas_bench.space import Architecture, SearchSpace
 
 TRIES = 10
@@ -15,7 +18,7 @@ Scored = tuple[Architecture, float]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class EvolutionRecipe:
     """One generation: `mutations` and `crossovers` of the `top` best so far, random ones up to `population`.
 
     Attributes:
@@ -28,11 +31,11 @@ class Recipe:
     crossovers: int
     rate: float
 
-    def scaled(self, factor: float) -> "Recipe":
+    def scaled(self, factor: float) -> "EvolutionRecipe":
         """The same proportions at another size: at least two parents, one mutation and one crossover."""
         mutations, crossovers = (max(round(n * factor), 1) for n in (self.mutations, self.crossovers))
         population = max(round(self.population * factor), mutations + crossovers)
-        return Recipe(population, max(round(self.top * factor), 2), mutations, crossovers, self.rate)
+        return EvolutionRecipe(population, max(round(self.top * factor), 2), mutations, crossovers, self.rate)
 
 
 def distinct(
@@ -55,7 +58,7 @@ def best(scored: Iterable[Scored], count: int) -> list[Architecture]:
 
 
 def next_generation(
-    recipe: Recipe,
+    recipe: EvolutionRecipe,
     space: SearchSpace,
     parents: Sequence[Architecture],
     seen: Collection[Architecture],
@@ -75,3 +78,60 @@ def next_generation(
         children += distinct(lambda: space.crossover(parent(), parent(), rng), recipe.crossovers, visited, feasible)
     rest = recipe.population - len(children)
     return children + distinct(lambda: space.sample(rng), rest, {*seen, *children}, feasible)
+
+
+class Evolution:
+    """Evolution that keeps every fitness (Guo et al. 2020): parents are the best so far, all children are new.
+
+    Attributes:
+        recipe: of a generation.
+        generations: to make; `generation` is the number made.
+        fitness: of every architecture so far.
+    """
+
+    def __init__(self, problem: Problem[Any], recipe: EvolutionRecipe, generations: int) -> None:
+        self._problem, self.recipe, self.generations = problem, recipe, generations
+        self.generation = 0
+        self.fitness: dict[Architecture, float] = {}
+
+    @property
+    def over(self) -> bool:
+        """Whether all generations are made."""
+        return self.generation >= self.generations
+
+    def plan(self, affordable: float) -> None:
+        """Shrink population and generations alike to so many fitness values at most."""
+        factor = min(math.sqrt(affordable / (self.recipe.population * self.generations)), 1.0)
+        self.recipe = self.recipe.scaled(factor)
+        self.generations = max(round(self.generations * factor), 1)
+
+    def step(self, fitness: Callable[[Architecture], float]) -> float:
+        """One generation: children of the best so far, and their fitness; returns the best fitness so far."""
+        problem = self._problem
+        parents = best(self.fitness.items(), self.recipe.top)
+        children = next_generation(
+            self.recipe, problem.space, parents, self.fitness, problem.feasible, problem.rng("evolution")
+        )
+        for child in children:
+            self.fitness[child] = fitness(child)
+        self.generation += 1
+        return max(self.fitness.values())
+
+    def best(self, count: int) -> list[Architecture]:
+        """The architectures of the highest fitness, best first."""
+        return best(self.fitness.items(), count)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a new object needs to go on."""
+        recipe = self.recipe
+        return {
+            "recipe": [recipe.population, recipe.top, recipe.mutations, recipe.crossovers, recipe.rate],
+            "generations": [self.generation, self.generations],
+            "fitness": [[str(architecture), value] for architecture, value in self.fitness.items()],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        self.recipe = EvolutionRecipe(*state["recipe"])
+        self.generation, self.generations = state["generations"]
+        self.fitness = {self._problem.space.parse(string): value for string, value in state["fitness"]}

@@ -112,6 +112,22 @@ def two_path_plan(space: BlockSpace, log_p: Tensor, frames: int, size: int, gene
     return Plan(space.frames[frames], space.sizes[size], tuple(slots), tuple(depths))
 
 
+def two_path_loss(
+    space: BlockSpace, log_p: Tensor, log_q: Tensor, loss_at: Callable[[Plan], Tensor], generator: torch.Generator
+) -> Tensor:
+    """The loss of a random two-path plan, with gradients for all logits: gates for the blocks, REINFORCE for the input.
+
+    Args:
+        log_p: (decisions, most options), `FactorisedDistribution.log_table`.
+        log_q: from which the input is drawn: log_p, with `thrifty` added or not.
+        loss_at: the loss of a plan.
+    """
+    drawn = sample_input(space, log_q, generator)
+    plan = two_path_plan(space, log_p, *drawn, generator)
+    loss = loss_at(plan)
+    return loss + input_loss(space, log_q, drawn, loss.detach(), lambda f, s: loss_at(plan.at(f, s)), generator)
+
+
 def _two(p: npt.NDArray[np.float32], generator: torch.Generator) -> list[int]:
     """Two different indices drawn by their probabilities without replacement; fewer where there are fewer.
 

@@ -14,7 +14,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Scores:
+class CandidateScores:
     """Additive scores of a block space's architectures.
 
     Attributes:
@@ -29,8 +29,8 @@ class Scores:
     slots: tuple[Mapping[Candidate, float], ...]
 
 
-def decision_scores(costs: CostModel, by_decision: Mapping[str, Floats]) -> Scores:
-    """Scores of options that add up over the decisions that exist."""
+def decision_scores(costs: CostModel, by_decision: Mapping[str, Floats]) -> CandidateScores:
+    """CandidateScores of options that add up over the decisions that exist."""
     space = costs.space
     slots = []
     for slot in space.slots:
@@ -43,7 +43,7 @@ def decision_scores(costs: CostModel, by_decision: Mapping[str, Floats]) -> Scor
             }
         )
     depths = tuple(by_decision[f"depth.{s}"] for s in range(1, len(space.stages) + 1))
-    return Scores(by_decision["frames"], by_decision["size"], depths, tuple(slots))
+    return CandidateScores(by_decision["frames"], by_decision["size"], depths, tuple(slots))
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class _Front:
         return _Front(self.macs[kept], self.score[kept], self.choices[kept])
 
 
-def best_under_cap(costs: CostModel, cap: int, scores: Scores, resolution: int | None = 2048) -> Architecture:
+def best_under_cap(costs: CostModel, cap: int, scores: CandidateScores, resolution: int | None = 2048) -> Architecture:
     """The architecture of the highest score with at most `cap` MACs.
 
     Args:
@@ -92,7 +92,7 @@ def best_under_cap(costs: CostModel, cap: int, scores: Scores, resolution: int |
     return space.architecture(best[1])
 
 
-def _fronts(costs: CostModel, cap: int, scores: Scores, f: int, s: int, quantum: int) -> _Front:
+def _fronts(costs: CostModel, cap: int, scores: CandidateScores, f: int, s: int, quantum: int) -> _Front:
     """The non-dominated architectures at one (frames, size)."""
     space, table = costs.space, costs.tables[f][s]
     nothing = np.full((1, len(space.decisions)), INACTIVE, dtype=np.int8)

@@ -6,12 +6,13 @@ the budget. With `finalists` the best of them are trained for a short time, and 
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
 
 from pydantic import Field
+from typing_extensions import TypeVar
 
-from pvnas_bench.problem import Problem
+from pvnas_bench.problem import Evaluation, S
 from pvnas_bench.space import Architecture
+from pvnas_bench.state import Json
 from pvnas_bench.strategy import SearchFinished, Strategy, StrategyConfig
 
 
@@ -25,20 +26,20 @@ class ZeroCostConfig(StrategyConfig):
     finalists: int = Field(0, ge=0, description="of the best that are trained and compared at the end; 0: none (R)")
 
 
-class ZeroCost(Strategy):
+ZC = TypeVar("ZC", bound=ZeroCostConfig, default=ZeroCostConfig)
+
+
+class ZeroCost(Strategy[ZC, S]):
     """A strategy says what the score of an architecture is."""
 
-    Config: ClassVar[type[StrategyConfig]] = ZeroCostConfig
-
-    def setup(self, problem: Problem) -> None:
-        self.problem = problem
-        self.scores: dict[str, float] = {}
-        self.trained: list[list[Any]] = []
-        self.fallback = problem.sample(problem.rng("fallback"))
-        self.history: dict[str, list[float]] = {"best_score": []}
+    def setup(self) -> None:
+        """Begin without scores."""
+        self.scores: dict[Architecture, float] = {}
+        self.trained: list[Evaluation] = []
+        self.fallback = self.problem.sample(self.problem.rng("fallback"))
 
     def score(self, architecture: Architecture) -> float:
-        """Higher is better; passes go through the problem, which charges them."""
+        """The score; higher is better. Its passes go through the problem, which charges them."""
         raise NotImplementedError
 
     def step(self) -> None:
@@ -47,22 +48,19 @@ class ZeroCost(Strategy):
         Raises:
             ValueError: a score is not a number.
         """
-        if len(self.scores) < self.config.samples + self.config.evolved:
-            for _ in range(self.config.generation):
-                if len(self.scores) == self.config.samples + self.config.evolved:
-                    break
+        problem, config = self.problem, self.config
+        wanted = config.samples + config.evolved
+        if len(self.scores) < wanted:
+            for _ in range(min(config.generation, wanted - len(self.scores))):
                 architecture = self._candidate()
-                value = self.score(architecture)
+                self.scores[architecture] = value = self.score(architecture)
                 if not math.isfinite(value):
                     raise ValueError(f"the score of {architecture} is {value}")
-                self.scores[str(architecture)] = value
-            self.history["best_score"].append(max(self.scores.values()))
-            self.problem.log(best_score=self.history["best_score"][-1])
-        elif len(self.trained) < min(self.config.finalists, len(self.scores)):
-            name, *more = self._ranking()[len(self.trained) : self.config.finalists]
-            self.problem.prefetch(map(self.problem.space.parse, [name, *more]))
-            self.trained.append([name, self.problem.evaluate(self.problem.space.parse(name)).top1])
-            self.problem.log(val_top1=max(top1 for _, top1 in self.trained))
+            problem.log(best_score=max(self.scores.values()))
+        elif finalists := self._ranking()[len(self.trained) : config.finalists]:
+            problem.prefetch(finalists)
+            self.trained.append(problem.evaluate(finalists[0]))
+            problem.log(val_top1=max(evaluation.top1 for evaluation in self.trained))
         else:
             raise SearchFinished
 
@@ -70,34 +68,26 @@ class ZeroCost(Strategy):
         """A new architecture under the cap: random, then near one of the best."""
         rng, space = self.problem.rng("candidates"), self.problem.space
         best = self._ranking()[: self.config.population] if len(self.scores) >= self.config.samples else []
-        for _ in range(1000):
-            if best:
-                child = space.mutate(space.parse(best[int(rng.integers(len(best)))]), rng)
-            else:
-                child = self.problem.sample(rng)
-            if str(child) not in self.scores and self.problem.feasible(child):
-                return child
-        raise SearchFinished
 
-    def _ranking(self) -> list[str]:
-        return sorted(self.scores, key=lambda name: -self.scores[name])
+        def make() -> Architecture:
+            if best:
+                return space.mutate(best[int(rng.integers(len(best)))], rng)
+            return space.sample(rng)
+
+        found = self.problem.draw(make, known=self.scores)
+        if found is None:
+            raise SearchFinished
+        return found
+
+    def _ranking(self) -> list[Architecture]:
+        return sorted(self.scores, key=lambda architecture: -self.scores[architecture])
 
     def incumbent(self) -> Architecture:
+        """The most accurate finalist, else the highest score, else a random architecture."""
         if self.trained:
-            return self.problem.space.parse(max(self.trained, key=lambda pair: pair[1])[0])
-        return self.problem.space.parse(self._ranking()[0]) if self.scores else self.fallback
+            return max(self.trained, key=lambda evaluation: evaluation.top1).architecture
+        return self._ranking()[0] if self.scores else self.fallback
 
-    def diagnostics(self) -> Mapping[str, Any]:
-        return self.history | {"scored": len(self.scores), "finalists": [list(pair) for pair in self.trained]}
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "scores": dict(self.scores),
-            "trained": [list(pair) for pair in self.trained],
-            "history": {name: list(values) for name, values in self.history.items()},
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.scores = dict(state["scores"])
-        self.trained = [list(pair) for pair in state["trained"]]
-        self.history = {name: list(values) for name, values in state["history"].items()}
+    def diagnostics(self) -> Mapping[str, Json]:
+        """How many architectures were scored, and the finalists."""
+        return {"scored": len(self.scores), "finalists": [[str(e.architecture), e.top1] for e in self.trained]}

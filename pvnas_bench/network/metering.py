@@ -92,3 +92,7 @@ class ExpectedMacs:
         mean = torch.einsum("bfsoea,bo,be,ba,b->fs", self._slots, *options, exists)
         frames, size = (p[i, :count] for i, count in zip(self._input, self._fixed.shape, strict=True))
         return torch.einsum("fs,f,s->", self._fixed + mean, frames, size)
+
+    def penalty(self, probabilities: Tensor, target: float) -> Tensor:
+        """|E[MACs]/target - 1|."""
+        return (self(probabilities) / target - 1).abs().float()

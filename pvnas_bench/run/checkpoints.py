@@ -16,7 +16,7 @@ import torch
 
 import pvnas_bench
 from pvnas_bench.run import states
-from pvnas_bench.run.request import Observer
+from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.setup import Setup
 from pvnas_bench.system import files
 from pvnas_bench.system.leases import Claim

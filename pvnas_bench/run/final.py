@@ -16,12 +16,14 @@ from pvnas_bench.network.families import build, layers
 from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.run.checkpoints import Checkpoints, State
 from pvnas_bench.run.meters import Phase
-from pvnas_bench.run.request import Observer
+from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
 from pvnas_bench.run.time_controls import time_controls
 from pvnas_bench.space import Architecture, Backbone
-from pvnas_bench.training.train import Clock, TrainingDiverged, Workbench, test, train
+from pvnas_bench.training.testing import test
+from pvnas_bench.training.train import Training
+from pvnas_bench.training.workbench import Clock, TrainingDiverged, Workbench
 
 LATENCY_PASSES, LATENCY_WARMUP = 20, 5
 
@@ -54,7 +56,8 @@ class Final:
         under_way: State | None = None
         if state is not None:
             trained = [records.Trained.model_validate(one) for one in state["trained"]]
-            ledger.macs, ledger.samples = state["ledger"]
+            spent, samples = state["ledger"]
+            ledger.resume(spent, samples, 0)
             clock.seconds.update(state["clock"])
             start, self.controls, under_way = Phase.resumed(state["phase"]), state["controls"], state["under_way"]
         searched = search.ended()
@@ -109,7 +112,7 @@ class Final:
         progress(0 if state is None else len(state["curve"]))
         with seeding.torch_seeded(seed, "init"):
             network = build(setup.space, architecture, len(setup.store.classes)).to(setup.device)
-        curve = train(
+        training = Training(
             network,
             cost.macs,
             bench,
@@ -117,10 +120,13 @@ class Final:
             epochs=setup.protocol.epochs,
             seed=seed,
             validation=setup.store.indices("val"),
-            progress=progress,
-            state=state,
-            boundary=boundary,
         )
+        if state is not None:
+            training.load_state_dict(state)
+        while not training.finished:
+            training.epoch()
+            progress(len(training.curve))
+            boundary(training.state_dict)
         scores = test(network, cost.macs, bench, setup.store.indices("test"))
         if not math.isfinite(scores.loss):
             raise TrainingDiverged(f"the loss on the test split is {scores.loss:g}")
@@ -134,7 +140,7 @@ class Final:
             test_mean_class=scores.mean_class,
             test_loss=scores.loss,
             confusion=tuple(tuple(int(n) for n in row) for row in scores.confusion),
-            curve=tuple(curve),
+            curve=tuple(training.curve),
         )
 
 

@@ -10,7 +10,7 @@ import torch
 from pvnas_bench import records
 from pvnas_bench.ledger import Ledger
 from pvnas_bench.training import process
-from pvnas_bench.training.train import Clock
+from pvnas_bench.training.workbench import Clock
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,14 @@ class Phase:
         wall, cpu, memory = state
         return cls(time.perf_counter() - wall, _cpu_seconds() - cpu, int(memory))
 
-    def cost(self, ledger: Ledger, clock: Clock, device: torch.device, elsewhere: Elsewhere = NOTHING) -> records.Cost:
+    def cost(
+        self, ledger: Ledger, clock: Clock, device: torch.device, elsewhere: Elsewhere = NOTHING
+    ) -> records.PhaseCost:
         """What was consumed since it began."""
         wall = self.elapsed
         other = wall - sum(clock.seconds.values())
         table = {"table": clock.simulated} if clock.simulated else {}
-        return records.Cost(
+        return records.PhaseCost(
             reference_trainings=ledger.spent,
             macs=ledger.macs,
             wall_seconds=wall + clock.simulated,

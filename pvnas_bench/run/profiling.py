@@ -14,14 +14,23 @@ from pathlib import Path
 from types import FrameType
 
 import pvnas_bench
-from pvnas_bench.training.train import Clock
+from pvnas_bench.training.workbench import Clock
 
 INTERVAL = 0.001
 HARNESS, STRATEGY = "harness", "strategy"
 ROOT = str(Path(pvnas_bench.__file__).parent)
 STRATEGIES = f"{pvnas_bench.__name__}.strategies"
 DOORS = frozenset(
-    f"{pvnas_bench.__name__}.{room}" for room in ("problem", "run.tabular", "training.train", "run.search", "run.final")
+    f"{pvnas_bench.__name__}.{room}"
+    for room in (
+        "problem",
+        "training.train",
+        "training.testing",
+        "run.search",
+        "run.final",
+        "run.tabular",
+        "run.tabular_final",
+    )
 )
 """Modules in which a strategy's call is the harness's work. What both use, such as gates, is of the caller."""
 AFTER = f"{pvnas_bench.__name__}.run.yardstick"

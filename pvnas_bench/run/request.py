@@ -1,84 +1,319 @@
-"""What to run, in the words of the command line, and the observer of a run."""
+"""What to run, in the words of the command line.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+Each option of a run is declared once, as a field of `Request`, with its help text. From it come the flags of ``run``,
+``compare`` and ``profile``, the keys of a grid's file, the command in a record, and the table in ``docs/options.md``.
+This module imports nothing but the standard library, so that ``--help`` is instant.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
+from typing import Any, Literal
 
-from pvnas_bench import records
-from pvnas_bench.training.train import Clock
+from pvnas_bench.errors import UsageError
+
+Command = Literal["run", "compare", "profile"]
+EVERYWHERE: tuple[Command, ...] = ("run", "compare", "profile")
+RUNS: tuple[Command, ...] = ("run", "compare")
+ENTRY = re.compile(r"(?P<name>[^\[\]]+|.*\.py)(\[(?P<settings>[^\[\]]*)\])?")
+
+
+@dataclass(frozen=True)
+class Option:
+    """How a field of a `Request` is given on the command line and in a grid's file.
+
+    Attributes:
+        help: what it is, one sentence or two.
+        flag: of the command line, where it is not the field's name; of a switch both forms, ``--cache/--no-cache``.
+        metavar: the placeholder of its value in the help text.
+        default: what the default ``None`` means.
+        least: the smallest value allowed.
+        commands: those that have the flag.
+        axis: the key of a grid's file that lists several values of it.
+        axis_help: what that key is, where it is not a list of values.
+        in_grid: whether a grid's file may give it, one value for all its runs.
+        side_by_side: its default where several runs share a machine.
+        repeated: whether the command that repeats a run names it always, where it is not the default, or never.
+    """
+
+    help: str
+    flag: str | None = None
+    metavar: str | None = None
+    default: str | None = None
+    least: float | None = None
+    commands: tuple[Command, ...] = RUNS
+    axis: str | None = None
+    axis_help: str | None = None
+    in_grid: bool = False
+    side_by_side: Any = None
+    repeated: Literal["always", "changed", "never"] = "never"
+
+
+def _said(help: str, **more: Any) -> dict[str, Option]:
+    """The metadata of a field."""
+    return {"option": Option(help, **more)}
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to run, in the words of the command line.
+    """What to run, in the words of the command line: `options` says what each field means.
 
     Attributes:
-        strategy, space: a name or a path.
-        dataset: a name, a folder or a manifest.
-        protocol: None: quick; with a table, the table's.
-        cap: the name of one of the space's caps, or a number of MACs; None: the space's first.
-        budget: in reference trainings; None: the protocol's.
+        strategy: a name or a path, without hyper-parameters; `parse_entry` takes these apart.
         settings: hyper-parameters that differ from their defaults.
-        threads: None: every usable core.
-        tabular: evaluations are looked up in the table of the space and the data set, which is a name then.
-        tables: folder of one's own tables, before the published ones; None: the default one.
-        partial: restrict the search to the architectures of a table that is not complete.
-        precision: of passes through networks.
-        resume: go on from the checkpoint of the same request, where there is one.
-        checkpoint_seconds: least time between two checkpoints; 0: one at every boundary.
-        timeout: seconds after which the run is given up; None: never.
-        cached: keep decoded clips; else they are decoded anew in every epoch, to the same pixels.
+        cache: folder of decoded clips; None: the user's cache.
     """
 
-    strategy: str
-    space: str = "st_default"
-    dataset: str = "synthetic_motion"
-    protocol: str | None = None
-    cap: str | None = None
-    budget: float | None = None
-    seed: int = 0
-    settings: Mapping[str, str] = field(default_factory=dict)
-    results: Path = Path("results/runs")
-    device: str = "auto"
-    threads: int | None = None
-    deterministic: bool = True
-    precision: str = "float32"
+    strategy: str = field(
+        metadata=_said(
+            "A name of `list strategies`, or a .py file of your own; hyper-parameters in brackets, as in "
+            "expert[network=tsm].",
+            commands=EVERYWHERE,
+            axis="strategies",
+            repeated="always",
+        )
+    )
+    space: str = field(
+        default="st_default",
+        metadata=_said(
+            "A name of `list spaces`, or a .py file of your own.",
+            commands=EVERYWHERE,
+            axis="spaces",
+            repeated="always",
+        ),
+    )
+    dataset: str = field(
+        default="synthetic_motion",
+        metadata=_said(
+            "A name of `list datasets`, a folder, a manifest .csv, or a description .toml.",
+            commands=EVERYWHERE,
+            axis="datasets",
+            repeated="always",
+        ),
+    )
+    protocol: str | None = field(
+        default=None,
+        metadata=_said(
+            "What is equal for all: quick (minutes), standard (for publication), micro (small spaces), something or "
+            "kinetics.",
+            default="quick, or the table's",
+            commands=EVERYWHERE,
+            in_grid=True,
+            repeated="always",
+        ),
+    )
+    cap: str | None = field(
+        default=None,
+        metadata=_said(
+            "Most MACs of a network: one of the space's caps, or a number such as 2.5e7.",
+            default="the space's first",
+            in_grid=True,
+            repeated="always",
+        ),
+    )
+    budget: float | None = field(
+        default=None,
+        metadata=_said(
+            "Budget of a search, in reference trainings.",
+            default="the protocol's",
+            commands=EVERYWHERE,
+            in_grid=True,
+            repeated="always",
+        ),
+    )
+    seed: int = field(
+        default=0,
+        metadata=_said(
+            "Random seed.",
+            least=0,
+            commands=EVERYWHERE,
+            axis="seeds",
+            axis_help="Number of seeds of each run: 0, 1, ….",
+            repeated="always",
+        ),
+    )
+    settings: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata=_said(
+            "A hyper-parameter of the strategy; may be repeated.",
+            flag="--set",
+            metavar="KEY=VALUE",
+            commands=("run", "profile"),
+            repeated="changed",
+        ),
+    )
+    precision: str = field(
+        default="float32",
+        metadata=_said(
+            "Precision of passes through networks: float32, or bfloat16, which recent GPUs compute faster. Results of "
+            "either are on boards of their own.",
+            in_grid=True,
+            repeated="changed",
+        ),
+    )
+    tabular: bool = field(
+        default=False,
+        metadata=_said(
+            "Look evaluations up in the space's table for the data set, which is a name then.",
+            flag="--tabular",
+            in_grid=True,
+            repeated="changed",
+        ),
+    )
+    partial: bool = field(
+        default=False,
+        metadata=_said(
+            "Search only among the architectures of a table that is not complete.",
+            flag="--partial",
+            in_grid=True,
+            repeated="changed",
+        ),
+    )
+    tables: Path | None = field(
+        default=None,
+        metadata=_said("Folder of tables.", metavar="DIR", default="results/tables, then the published ones"),
+    )
+    deterministic: bool = field(
+        default=True,
+        metadata=_said(
+            "Use algorithms that give the same result each time; on a GPU, fail where there is none.",
+            flag="--deterministic/--no-deterministic",
+            repeated="changed",
+        ),
+    )
+    cached: bool = field(
+        default=True,
+        metadata=_said(
+            "Keep decoded clips on disk, or decode them in every epoch, to the same pixels.",
+            flag="--cache/--no-cache",
+            commands=("run",),
+            repeated="changed",
+        ),
+    )
+    device: str = field(
+        default="auto", metadata=_said("auto, cpu, cuda or cuda:N.", commands=EVERYWHERE, repeated="always")
+    )
+    threads: int | None = field(
+        default=None,
+        metadata=_said(
+            "CPU threads of a run.",
+            default="every core",
+            least=1,
+            commands=EVERYWHERE,
+            side_by_side=1,
+            repeated="always",
+        ),
+    )
+    results: Path = field(default=Path("results/runs"), metadata=_said("Folder of the records.", metavar="DIR"))
+    resume: bool = field(
+        default=True,
+        metadata=_said(
+            "Resume from the checkpoint of the same command, or start over, ignoring it.",
+            flag="--resume/--no-resume",
+            commands=("run",),
+        ),
+    )
+    checkpoint_seconds: float = field(
+        default=60.0,
+        metadata=_said(
+            "Least seconds between two checkpoints; 0: after every step.",
+            flag="--checkpoint-every",
+            least=0.0,
+            commands=("run",),
+        ),
+    )
+    timeout: float | None = field(
+        default=None,
+        metadata=_said(
+            "Seconds after which a run is given up; its record says so.", metavar="SECONDS", default="never", least=1.0
+        ),
+    )
     cache: Path | None = None
-    tabular: bool = False
-    tables: Path | None = None
-    partial: bool = False
-    resume: bool = True
-    checkpoint_seconds: float = 60.0
-    timeout: float | None = None
-    cached: bool = True
+
+    def words(self) -> Iterator[str]:
+        """The words after ``pvnas-bench run`` that repeat it."""
+        for asked, option in options("run"):
+            value = getattr(self, asked.name)
+            if option.repeated == "never" or value is None:
+                continue
+            if option.repeated == "always" or value != default_of(asked):
+                yield from _words(flag_of(asked), value)
 
 
-class Observer:
-    """Hears what a run does; this one ignores it."""
+def _words(flag: str, value: Any) -> Iterator[str]:
+    """A flag with its value; of a switch the form that sets the value."""
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from (flag, f"{key}={one}")
+    elif isinstance(value, bool):
+        forms = flag.split("/")
+        yield forms[0] if value else forms[-1]
+    else:
+        yield from (flag, f"{value:g}" if isinstance(value, float) else str(value))
 
-    def preparing(self, done: int, total: int) -> None:
-        """Clips made or decoded so far."""
 
-    def training_backbone(self, epoch: int, epochs: int) -> None:
-        """The space's backbone finished an epoch of its one training."""
+def options(command: Command | None = None) -> Iterator[tuple[Field[Any], Option]]:
+    """The fields of a `Request` that have a flag, of one command or of any, in the order of the help text."""
+    for asked in fields(Request):
+        option: Option | None = asked.metadata.get("option")
+        if option is not None and (command is None or command in option.commands):
+            yield asked, option
 
-    def extracting(self, done: int, total: int) -> None:
-        """Clips whose features are computed so far."""
 
-    def timed(self, clock: Clock) -> None:
-        """A phase begins, of search or of final training, whose activities this clock counts."""
+def option_of(name: str) -> Option:
+    """What is declared for a field of a `Request`."""
+    (found,) = (option for asked, option in options() if asked.name == name)
+    return found
 
-    def searching(self, budget: float) -> None:
-        """The search begins."""
 
-    def stepped(self, step: records.Step, budget: float) -> None:
-        """The strategy finished a step."""
+def flag_of(asked: Field[Any]) -> str:
+    """The flag of the command line, ``--seed`` or ``--cache/--no-cache``."""
+    flag: str | None = asked.metadata["option"].flag
+    return flag or "--" + asked.name.replace("_", "-")
 
-    def training(self, architecture: str, retraining: int, retrainings: int, epoch: int, epochs: int) -> None:
-        """A final training, the how-manieth of how many, begins (epoch 0) or finished an epoch."""
 
-    def resuming(self, step: int) -> None:
-        """The run goes on from a checkpoint, after so many steps of its search."""
+def default_of(asked: Field[Any]) -> Any:
+    """A field's default; `MISSING` where it has none."""
+    return asked.default if asked.default_factory is MISSING else asked.default_factory()
 
-    def warned(self, message: str) -> None:
-        """Something a user may want to mend, though the run goes on."""
+
+def parse_entry(entry: str) -> tuple[str, dict[str, str]]:
+    """A strategy's name or path and its hyper-parameters from ``name[key=value, …]``.
+
+    Raises:
+        UsageError: it is not of that form, or a key comes twice.
+    """
+    match = ENTRY.fullmatch(entry.strip())
+    if match is None:
+        raise UsageError(f"{entry!r} is no strategy: write name or name[key=value, ...]")
+    settings: dict[str, str] = {}
+    for setting in filter(None, (part.strip() for part in (match["settings"] or "").split(","))):
+        key, equals, value = setting.partition("=")
+        if not key or not equals:
+            raise UsageError(f"{entry!r}: a hyper-parameter is key=value, got {setting!r}")
+        if key.strip() in settings:
+            raise UsageError(f"{entry!r} names {key.strip()!r} twice: keep one")
+        settings[key.strip()] = value.strip()
+    return match["name"], settings
+
+
+def parse_settings(words: Iterable[str], known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Hyper-parameters from ``key=value`` words.
+
+    Args:
+        known: those that the strategy was named with.
+
+    Raises:
+        UsageError: a word without a key or a value, or a key that comes twice.
+    """
+    parsed = dict(known or {})
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not key or not equals:
+            raise UsageError(f"--set takes key=value, got {word!r}")
+        if key in parsed:
+            where = "--strategy and --set both name" if known and key in known else "--set names"
+            raise UsageError(f"{where} {key!r}{'' if known and key in known else ' twice'}: keep one")
+        parsed[key] = value
+    return parsed

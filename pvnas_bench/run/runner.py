@@ -14,16 +14,17 @@ from pvnas_bench.network.workloads import convolution_pass
 from pvnas_bench.run import yardstick
 from pvnas_bench.run.checkpoints import Checkpoints
 from pvnas_bench.run.final import Final
+from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.rank_correlation import ranking
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import OtherProcesses, Search
 from pvnas_bench.run.setup import Setup, protocol_entry
-from pvnas_bench.run.tabular import TabularFinal
+from pvnas_bench.run.tabular_final import TabularFinal
 from pvnas_bench.system import files, machine, signals
 from pvnas_bench.system.leases import claimed
 from pvnas_bench.system.signals import Stop, TimedOut
 from pvnas_bench.training import distributed, process
-from pvnas_bench.training.train import TrainingFailed
+from pvnas_bench.training.workbench import TrainingFailed
 
 __all__ = ["Observer", "Request", "Run", "run"]
 

@@ -11,7 +11,7 @@ from pvnas_bench.ledger import BudgetExhausted, Ledger
 from pvnas_bench.problem import Problem, Trials
 from pvnas_bench.run.checkpoints import Checkpoints, State
 from pvnas_bench.run.meters import NOTHING, Elsewhere, Phase
-from pvnas_bench.run.request import Observer
+from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.setup import Setup
 from pvnas_bench.run.tabular import TabularProblem
 from pvnas_bench.space import Architecture, SearchSpace
@@ -19,7 +19,7 @@ from pvnas_bench.strategy import SearchFinished
 from pvnas_bench.system.signals import TimedOut
 from pvnas_bench.training import process
 from pvnas_bench.training.distributed import RankLost
-from pvnas_bench.training.train import Clock, Workbench
+from pvnas_bench.training.workbench import Clock, Workbench
 
 IDLE_STEPS = 10_000
 """Steps in a row that spend nothing, after which a search is given up."""
@@ -61,7 +61,8 @@ class Search:
             if setup.table is None
             else TabularProblem(setup.table, setup.request.partial, *problem)
         )
-        self.strategy = setup.kind(setup.config)
+        kind = setup.kind.info.variants.get(setup.space.family, setup.kind)
+        self.strategy = kind(self.problem, setup.config)
         self.incumbent: Architecture | None = None
         self.front: tuple[Architecture, ...] = ()
         self.trajectory: list[records.Step] = []
@@ -82,7 +83,7 @@ class Search:
         self._phase = Phase.begin()
         if state is not None and "cost" in state:
             self._restore(state)
-            self.cost = records.Cost.model_validate(state["cost"])
+            self.cost = records.PhaseCost.model_validate(state["cost"])
             return "ok", None
         setup = self._setup
         status: records.Status = "ok"
@@ -116,7 +117,7 @@ class Search:
             try:
                 if not begun:
                     with seeding.torch_seeded(seed, "setup"):
-                        self.strategy.setup(self.problem)
+                        self.strategy.setup()
                     begun = True
                     if state is not None:
                         step = self._load(state)
@@ -155,7 +156,7 @@ class Search:
         return {
             "search": {
                 "strategy": self.strategy.state_dict(),
-                "problem": self.problem.state_dict(),
+                "problem": self.problem._state(),
                 "clock": [dict(self._clock.seconds), self._clock.simulated],
                 "phase": self._phase.state(self._setup.device, self._elsewhere),
                 **self._findings(),
@@ -186,10 +187,10 @@ class Search:
         if state is not None:
             self._restore(state)
             if "cost" in state:
-                self.cost = records.Cost.model_validate(state["cost"])
+                self.cost = records.PhaseCost.model_validate(state["cost"])
                 return
             phase = Phase.resumed(state["phase"])
-            self.ledger.macs, self.ledger.samples, self.ledger.evaluations = state["problem"]["ledger"]
+            self.ledger.resume(*state["problem"]["ledger"])
             seconds, self._clock.simulated = state["clock"]
             self._clock.seconds.update(seconds)
         self.cost = phase.cost(self.ledger, self._clock, self._setup.device)
@@ -198,7 +199,7 @@ class Search:
         """Put strategy, problem and meters where a checkpoint says; the number of steps made."""
         try:
             self.strategy.load_state_dict(state["strategy"])
-            self.problem.load_state_dict(state["problem"])
+            self.problem._load_state(state["problem"])
             self._restore(state)
             seconds, self._clock.simulated = state["clock"]
             self._phase = Phase.resumed(state["phase"])
@@ -209,7 +210,6 @@ class Search:
             ) from error
         self._clock.seconds.clear()
         self._clock.seconds.update(seconds)
-        self.problem.metrics.clear()
         self._observer.resuming(len(self.trajectory))
         return self.trajectory[-1].step
 
@@ -244,9 +244,8 @@ class Search:
             wall=self._phase.elapsed + self._clock.simulated,
             incumbent=str(incumbent),
             macs=macs,
-            metrics=dict(self.problem.metrics),
+            metrics=self.problem.take_logged(),
         )
-        self.problem.metrics.clear()
         self.trajectory.append(noted)
         self._observer.stepped(noted, setup.protocol.budget)
 

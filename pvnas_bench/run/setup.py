@@ -3,9 +3,7 @@
 import copy
 import hashlib
 import json
-import os
 import re
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
@@ -13,16 +11,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from pydantic import ValidationError
 
 from pvnas_bench import records, registry
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.families import cost_model
 from pvnas_bench.problem import SearchSplit
 from pvnas_bench.protocol import Protocol, get_protocol
-from pvnas_bench.run.request import Observer, Request
-from pvnas_bench.space import Backbone, SearchSpace
-from pvnas_bench.strategy import Strategy, StrategyConfig
+from pvnas_bench.run.clips import data_entry, open_clips, search_splits, search_view
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
+from pvnas_bench.run.words import check_family, check_writable, parse_cap, parse_config
+from pvnas_bench.space import Backbone
 from pvnas_bench.system import machine
 from pvnas_bench.table import Table
 from pvnas_bench.table import find as find_table
@@ -30,23 +29,28 @@ from pvnas_bench.training import process
 from pvnas_bench.training.backbone_features import prepare_features
 from pvnas_bench.training.distributed import ALONE, World
 from pvnas_bench.training.train import training_macs
-from pvnas_bench.video import CacheSpec, ClipStore, open_dataset, prepare, split_by_subject
+from pvnas_bench.video import ClipStore
 from pvnas_bench.video._lazy import LazyStore
+
+
+class TrainsOnClips(UsageError):
+    """A search on a table asked for clips, in a process where it may only look trainings up."""
 
 
 class Setup:
     """What a request stands for. Everything that a user can get wrong is found out by the constructor."""
 
-    def __init__(self, request: Request, observer: Observer, world: World = ALONE) -> None:
+    def __init__(self, request: Request, observer: Observer, world: World = ALONE, *, clips: bool = True) -> None:
         """Resolve every name, prepare the clips, and check that a search is possible.
 
         Args:
             world: the processes that make the run together.
+            clips: whether a search on a table may open the clips; otherwise asking for them raises TrainsOnClips.
 
         Raises:
             UsageError: something asked for does not exist or cannot work; nothing was written to the results.
         """
-        self.request, self.world = request, world
+        self.request, self.world, self._clips = request, world, clips
         self.kind = registry.get_strategy(request.strategy)
         self.config = parse_config(self.kind, request.settings)
         self.space = registry.get_space(request.space)
@@ -136,6 +140,8 @@ class Setup:
             return opened()
 
         def checked() -> ClipStore:
+            if not self._clips:
+                raise TrainsOnClips(f"{self.kind.info.name} trains on clips")
             try:
                 store = opened()
             except UsageError as error:
@@ -164,17 +170,18 @@ class Setup:
     @property
     def command(self) -> tuple[str, ...]:
         """The command that repeats this run; files are named without their folders, which differ between machines."""
-        request = self.request
-        words = ["pvnas-bench"] if self.world.size == 1 else self.world.command
-        words += ["run", "--strategy", Path(request.strategy).name, "--space", Path(request.space).name]
-        words += ["--dataset", Path(request.dataset).name, "--protocol", self._protocol_named, "--cap", self.cap_name]
-        words += ["--budget", f"{self.protocol.budget:g}", "--seed", str(request.seed)]
-        for key, value in request.settings.items():
-            words += ["--set", f"{key}={value}"]
-        words += ["--precision", request.precision] * (request.precision != "float32")
-        words += ["--tabular"] * request.tabular + ["--partial"] * request.partial
-        words += ["--no-cache"] * (not request.cached)
-        return (*words, "--device", request.device, "--threads", str(self.threads))
+        request, start = self.request, ["pvnas-bench"] if self.world.size == 1 else self.world.command
+        resolved = replace(
+            request,
+            strategy=Path(request.strategy).name,
+            space=Path(request.space).name,
+            dataset=Path(request.dataset).name,
+            protocol=self._protocol_named,
+            cap=self.cap_name,
+            budget=self.protocol.budget,
+            threads=self.threads,
+        )
+        return (*start, "run", *resolved.words())
 
     @cached_property
     def entry(self) -> str:
@@ -222,46 +229,6 @@ class Setup:
         return self.request.results / f"{readable[:120]}-{digest[:8]}"
 
 
-def check_family(kind: type[Strategy], space: SearchSpace) -> None:
-    """Check that a strategy works on spaces of this family.
-
-    Raises:
-        UsageError: it does not; the message names spaces that it works on.
-    """
-    families = kind.info.families
-    if families and space.family not in families:
-        fit = ", ".join(known.name for known in registry.all_spaces() if known.family in families)
-        raise UsageError(
-            f"{kind.info.name} works on spaces of the family {' or '.join(families)} ({fit}), and {space.name} is of "
-            f"{space.family}: change --space or --strategy"
-        )
-
-
-def open_clips(
-    dataset: str, protocol: Protocol, cache: Path | None, observer: Observer, *, cached: bool = True
-) -> ClipStore:
-    """The clips of a data set as a protocol needs them, decoded before or now, or known to be readable.
-
-    Raises:
-        UsageError: there is no such data set, or it is unfit.
-    """
-    opened = open_dataset(dataset, cache_dir=cache, progress=observer.preparing)
-    spec = CacheSpec(protocol.cache_size, protocol.cache_frames, protocol.fit)
-    return prepare(opened, spec, cache_dir=cache, progress=observer.preparing, cached=cached)
-
-
-def data_entry(store: ClipStore) -> records.DataEntry:
-    """What a record or a table says of its data."""
-    dataset = store.dataset
-    return records.DataEntry(
-        name=dataset.name,
-        fingerprint=dataset.fingerprint,
-        classes=dataset.classes,
-        clips={split: len(store.indices(split)) for split in ("train", "val", "test")},
-        skipped=store.skipped,
-    )
-
-
 def protocol_entry(protocol: Protocol) -> records.ProtocolEntry:
     """What a record or a table says of its protocol."""
     return records.ProtocolEntry(
@@ -271,68 +238,3 @@ def protocol_entry(protocol: Protocol) -> records.ProtocolEntry:
         budget=protocol.budget,
         settings=protocol.settings,
     )
-
-
-def search_splits(store: ClipStore, protocol: Protocol) -> dict[SearchSplit, Any]:
-    """Divide the train split into search-train and search-val, by subject: the same for every seed and strategy."""
-    indices = store.indices("train")
-    held_out = split_by_subject(store.labels[indices], store.subjects[indices], protocol.search_val_fraction, seed=0)
-    return {"train": indices[~held_out], "val": indices[held_out]}
-
-
-def search_view(store: ClipStore, protocol: Protocol) -> tuple[ClipStore, dict[SearchSplit, Any]]:
-    """The clips that a search sees, and the search splits as positions among them."""
-    splits = search_splits(store, protocol)
-    visible = np.concatenate([splits["train"], splits["val"]])
-    cut = len(splits["train"])
-    return store.subset(visible), {"train": np.arange(cut), "val": np.arange(cut, len(visible))}
-
-
-def parse_config(kind: type[Strategy], settings: Mapping[str, str]) -> StrategyConfig:
-    """The strategy's hyper-parameters from ``key=value`` settings.
-
-    Raises:
-        UsageError: an unknown key or a value that is out of range; the message says what is valid.
-    """
-    for key in settings:
-        if key not in kind.Config.model_fields:
-            known = ", ".join(kind.Config.model_fields) or "none"
-            raise UsageError(f"{kind.info.name} has no hyper-parameter {key!r}: it has {known}")
-    try:
-        return kind.Config.model_validate(dict(settings))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = f" {key}={settings.get(key)}:" if (key := ".".join(map(str, first["loc"]))) else ""
-        raise UsageError(f"{kind.info.name}:{where} {first['msg']}: change --set") from None
-
-
-def parse_cap(space: SearchSpace, cap: str | None) -> tuple[str, int]:
-    """A cap's name and MACs from a name of the space or a number, such as ``L``, ``2.5e7``.
-
-    Raises:
-        UsageError: neither.
-    """
-    if cap is None:
-        return next(iter(space.caps.items()))
-    if cap in space.caps:
-        return cap, space.caps[cap]
-    try:
-        macs = int(float(cap))
-    except (ValueError, OverflowError):
-        macs = 0
-    if macs <= 0:
-        raise UsageError(f"unknown cap {cap!r}: {space.name} has {', '.join(space.caps)}, or give a number of MACs")
-    return f"{macs}", macs
-
-
-def check_writable(folder: Path) -> None:
-    """Make sure that records can be written to a folder, without leaving anything there.
-
-    Raises:
-        UsageError: they cannot.
-    """
-    existing = folder
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise UsageError(f"results folder {folder} cannot be written: choose another with --results")

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pvnas_bench.network.standalone import Classifier
-from pvnas_bench.training.train import Workbench, test
+from pvnas_bench.training.testing import test
+from pvnas_bench.training.workbench import Workbench
 from pvnas_bench.video import FeatureStore
 
 SEED = 0

@@ -5,8 +5,8 @@ in a folder as Parquet, `_table` looks up, `lessons` and `regret` say what table
 needs torch; what trains is the `builder`.
 """
 
-from pvnas_bench.table.schema import About, Session, Training
+from pvnas_bench.table.schema import About, KnownTraining, Session
 from pvnas_bench.table.store import default_folder, find, load
 from pvnas_bench.table.table import Table
 
-__all__ = ["About", "Session", "Table", "Training", "default_folder", "find", "load"]
+__all__ = ["About", "KnownTraining", "Session", "Table", "default_folder", "find", "load"]

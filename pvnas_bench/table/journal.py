@@ -16,9 +16,9 @@ from pydantic_core import from_json
 from pvnas_bench.errors import UsageError
 from pvnas_bench.system.files import Appended, read_whole
 from pvnas_bench.system.leases import claimed
-from pvnas_bench.table.schema import About, Session, Training
+from pvnas_bench.table.schema import About, KnownTraining, Session
 
-TRAINING = TypeAdapter(Training)
+TRAINING = TypeAdapter(KnownTraining)
 LARGEST = 2**31
 """Bytes of a journal."""
 
@@ -29,7 +29,7 @@ class Content:
 
     about: About | None = None
     sessions: list[Session] = field(default_factory=list)
-    trainings: list[Training] = field(default_factory=list)
+    trainings: list[KnownTraining] = field(default_factory=list)
 
     def add(self, later: "Content") -> None:
         """Append what a later file of the same recipe holds; of two trainings with one key the earlier stays."""
@@ -84,14 +84,14 @@ class Journal:
     def __init__(self, path: Path, file: Appended) -> None:
         self._path, self._file = path, file
 
-    def append(self, entry: About | Session | Training) -> None:
+    def append(self, entry: About | Session | KnownTraining) -> None:
         """Write one entry; it is on the disk when this returns.
 
         Raises:
             UsageError: it cannot be written; the journal is as before.
         """
-        kind = {About: "about", Session: "session", Training: "training"}[type(entry)]
-        values = entry._asdict() if isinstance(entry, Training) else json.loads(entry.model_dump_json())
+        kind = {About: "about", Session: "session", KnownTraining: "training"}[type(entry)]
+        values = entry._asdict() if isinstance(entry, KnownTraining) else json.loads(entry.model_dump_json())
         line = json.dumps({kind: values}, separators=(",", ":"))
         try:
             self._file.append(line.encode() + b"\n")

@@ -73,7 +73,7 @@ class Session(_Model):
     hardware: dict[str, Any]
 
 
-class Training(NamedTuple):
+class KnownTraining(NamedTuple):
     """One architecture trained from scratch on search-train, once, and tested.
 
     Accuracies are fractions, losses mean cross-entropies; all of them have the precision of float32. A training that

@@ -16,7 +16,7 @@ from pvnas_bench.records import without_cycle_collection
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table import journal
 from pvnas_bench.table.journal import Content
-from pvnas_bench.table.schema import About, Session, Training
+from pvnas_bench.table.schema import About, KnownTraining, Session
 from pvnas_bench.table.table import Table
 
 KEY = b"pvnas_bench"
@@ -126,7 +126,7 @@ def read_parquet(path: Path) -> Content:
     for name in ORDERS:
         values = table[name].to_pylist() if name in table.column_names else [None] * len(table)
         columns[name] = [None if value is None or math.isnan(value) else value for value in values]
-    trainings = list(map(Training, *(columns[name] for name in Training._fields)))
+    trainings = list(map(KnownTraining, *(columns[name] for name in KnownTraining._fields)))
     return Content(about, sessions, trainings)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pvnas_bench.space import SearchSpace
-from pvnas_bench.table.schema import About, Session, Training
+from pvnas_bench.table.schema import About, KnownTraining, Session
 
 
 class Table:
@@ -20,9 +20,9 @@ class Table:
         seeds: that some architecture was trained with, ascending.
     """
 
-    def __init__(self, about: About, sessions: Sequence[Session], trainings: Iterable[Training]) -> None:
+    def __init__(self, about: About, sessions: Sequence[Session], trainings: Iterable[KnownTraining]) -> None:
         self.about, self.sessions = about, tuple(sessions)
-        self._rows: dict[str, tuple[Training, ...]] = {}
+        self._rows: dict[str, tuple[KnownTraining, ...]] = {}
         for training in sorted(trainings, key=lambda training: training.key):
             self._rows[training.architecture] = (*self._rows.get(training.architecture, ()), training)
         self.seeds = tuple(sorted({training.seed for rows in self._rows.values() for training in rows}))
@@ -39,7 +39,7 @@ class Table:
         """Those that were trained, in the order of their strings."""
         return tuple(self._rows)
 
-    def trainings(self, architecture: str) -> tuple[Training, ...]:
+    def trainings(self, architecture: str) -> tuple[KnownTraining, ...]:
         """The trainings of an architecture, one a seed, in the order of seeds; none where it was not trained."""
         return self._rows.get(architecture, ())
 

@@ -28,7 +28,8 @@ from pvnas_bench.network.standalone import Network
 from pvnas_bench.protocol import Protocol
 from pvnas_bench.space import Backbone
 from pvnas_bench.training import process
-from pvnas_bench.training.train import Clock, Workbench, train
+from pvnas_bench.training.train import train
+from pvnas_bench.training.workbench import Clock, Workbench
 from pvnas_bench.video import ClipStore, FeatureStore, cache_root, extract, images, made_whole
 
 SEED = 0

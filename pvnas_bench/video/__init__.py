@@ -2,11 +2,12 @@
 
 The data flow, one module each: `_registry` opens a data set by name, `_description` by a TOML file, `layouts` reads the
 rows of the layout it is kept in, `_table` packs them into the columns of `_dataset`, `_splits` divides it by subject;
-`_probe` looks at a file, `_decode` reads one clip with decord or PyAV and `_images` a folder of images, `_pool` and
-`_worker` do that in processes that can be killed; `_prepare` decodes every clip once into the files of `_shards`, after
-`_disk` has said what they need, `_store` maps them, and `_direct` does without them; `_sampling` picks frames and
-`_batches` cuts, resizes and normalises them; `_features` keeps what a frozen network makes of every frame. `_verify`
-examines a data set and `_sheets` shows it. `_synthetic`, `_scenes` and `_encode` make the embedded data set.
+`_probe` looks at a file, `_decode` reads one clip with decord or PyAV, `_images` a folder of images and `_recording`
+rows of temperatures, `_pool` and `_worker` do that in processes that can be killed; `_prepare` decodes every clip once
+into the files of `_shards`, after `_disk` has said what they need, `_store` maps them, and `_direct` does without them;
+`_sampling` picks frames and `_batches` cuts, resizes and normalises them; `_features` keeps what a frozen network makes
+of every frame. `_verify` examines a data set and `_sheets` shows it. `_synthetic`, `_scenes` and `_encode` make the
+embedded data set.
 
 Only the batches need torch and only the workers need the decoders; both are imported when first used, so that
 listing data sets loads neither.

@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvnas_bench.errors import UsageError
+from pvnas_bench.video._recording import sample
 from pvnas_bench.video._spec import Part
 
 SPLITS = ("train", "val", "test")
 
 _SAMPLED_FILES = 4096
 _SAMPLED_BYTES = 4096
+_RECORDINGS = b"recordings 1\n"
+"""Changes whenever a recording would be shown as other pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +55,11 @@ class Dataset:
     frames: NDArray[np.int32] | None = None
     """(N,) images that each folder holds, 0 where that is not known; None: known of none."""
     spans: NDArray[np.float64] | None = None
-    """(N, 2) seconds in which each clip begins and ends in its file; None: every clip is a whole file."""
+    """(N, 2) seconds, or rows of a recording, in which each clip begins and ends in its file; None: all are whole."""
     checksums: NDArray[np.uint8] | None = None
     """(N, 32) SHA-256 of each file, zeros where it is not known; None: known of none."""
+    recordings: bool = False
+    """Whether files are recordings of temperatures (`_recording`)."""
 
     def __post_init__(self) -> None:
         for column in (self.paths, self.labels, self.subjects, self.splits, self.frames, self.spans, self.checksums):
@@ -78,6 +83,7 @@ class Dataset:
             template=self.template,
             frames=0 if self.frames is None else int(self.frames[index]),
             sha256=digest.hex() if any(digest) else "",
+            recording=self.recordings,
         )
 
     def counts(self) -> dict[str, int]:
@@ -124,7 +130,8 @@ def with_fingerprint(dataset: Dataset) -> Dataset:
     files, evenly spread over the table, the first and last 4 KiB count too, and of folders of images the name and size
     of each. A change that keeps the size and those bytes goes unnoticed: reading every byte of a large data set at
     every start would cost more than decoding it. Time ranges, checksums, and whether clips may be mirrored count where
-    there are any.
+    there are any. Of recordings the first and the last lines count instead of size and bytes, so that it does not
+    matter what ends a line.
     """
     digest = hashlib.sha256(b"pvnas_bench clips 1\n")
     rows = len(dataset)
@@ -132,7 +139,7 @@ def with_fingerprint(dataset: Dataset) -> Dataset:
     sampled = set(np.unique(np.linspace(0, rows - 1, _SAMPLED_FILES).astype(np.int64)).tolist())
     for row, path in enumerate(dataset.paths):
         subject = dataset.subject_names[dataset.subjects[row]] if dataset.subjects[row] >= 0 else ""
-        size, content = _look_at(dataset.root / path, row in sampled, bool(dataset.template))
+        size, content = _look_at(dataset, path, row in sampled)
         for field in (path, dataset.classes[dataset.labels[row]], subject, str(dataset.splits[row]), str(size)):
             digest.update(field.encode("utf-8", "surrogateescape") + b"\0")
         digest.update(hashlib.sha256(content).digest())
@@ -141,16 +148,21 @@ def with_fingerprint(dataset: Dataset) -> Dataset:
                 digest.update(column[row].tobytes())
     if dataset.template or dataset.flip_safe:
         digest.update(f"{dataset.template}\0{dataset.flip_safe}".encode())
+    if dataset.recordings:
+        digest.update(_RECORDINGS)
     return replace(dataset, fingerprint=digest.hexdigest())
 
 
-def _look_at(path: Path, read: bool, folder: bool) -> tuple[int, bytes]:
-    """Size of a file (-1: cannot be read; 0 for a folder), and what shows its content if asked for."""
+def _look_at(dataset: Dataset, name: str, read: bool) -> tuple[int, bytes]:
+    """Size of a file (-1: cannot be read; 0 for a folder, and a recording), and what shows its content if asked for."""
+    path = dataset.root / name
     try:
-        if folder:
+        if dataset.template:
             return _look_into(path, read)
         if not path.is_file():
             return -1, b""
+        if dataset.recordings:
+            return 0, sample(path) if read else b""
         size = path.stat().st_size
         if not read:
             return size, b""

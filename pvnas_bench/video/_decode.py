@@ -1,6 +1,6 @@
 """Reading one clip: the frames that the cache keeps, or the reason why it cannot be read.
 
-Three backends, one interface: each yields every frame of a clip in order, those that are wanted as pixels. Frames are
+Four backends, one interface: each yields every frame of a clip in order, those that are wanted as pixels. Frames are
 counted as they are coded, whatever their times: a variable frame rate repeats and drops nothing. Both decoders return
 the same frames, rotated as the file asks, and so does a folder of those frames as images.
 
@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 
 from pvnas_bench.video._images import numbers, read_images
 from pvnas_bench.video._probe import Probe, probe, reason
+from pvnas_bench.video._recording import read_recording, rows
 from pvnas_bench.video._resize import to_square
 from pvnas_bench.video._sampling import segment_centres
-from pvnas_bench.video._spec import DECODERS, IMAGES, WHOLE, CacheSpec, ClipError, Part
+from pvnas_bench.video._spec import DECODERS, IMAGES, RECORDING, WHOLE, CacheSpec, ClipError, Part
 
 _Frames = Iterator[NDArray[np.uint8] | None]
 """Every frame of a clip in order: (H, W, 3) RGB if it is wanted, else None."""
@@ -36,7 +37,7 @@ def read_clip(path: Path, spec: CacheSpec, decoder: str, part: Part = WHOLE) -> 
     """Decode one clip as `spec` says.
 
     Args:
-        decoder: of files; a part with a template is a folder of images.
+        decoder: of files; a part with a template is a folder of images, and one of a recording needs none.
 
     Returns:
         (T, size, size, 3) RGB, 1 ≤ T ≤ max_frames.
@@ -44,13 +45,15 @@ def read_clip(path: Path, spec: CacheSpec, decoder: str, part: Part = WHOLE) -> 
     Raises:
         ClipError: the file is missing, empty, truncated, corrupt, not the one described, or without video.
     """
-    if decoder not in (*DECODERS, IMAGES):
+    if decoder not in (*DECODERS, IMAGES, RECORDING):
         raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, not {decoder!r}")
     _check(path, part)
     try:
         if part.template:
             chosen = numbers(path, part.template, part.frames)
             return _kept(read_images(path, part.template, chosen, _centres(len(chosen), spec)), spec)[0]
+        if part.recording:
+            return _kept(read_recording(path, part, _centres(len(rows(path, part)), spec)), spec)[0]
         return _read_file(path, spec, decoder, part)
     except av.EOFError as error:
         raise ClipError("truncated: ends inside its header") from error
@@ -168,6 +171,8 @@ def _every_frame(path: Path, part: Part) -> Iterator[NDArray[np.uint8]]:
     inside = range(sys.maxsize)
     if part.template:
         frames = read_images(path, part.template, numbers(path, part.template, part.frames), inside)
+    elif part.recording:
+        frames = read_recording(path, part, inside)
     elif part.whole:
         frames = _pyav(path, inside)
     else:

@@ -105,7 +105,9 @@ def open_description(path: Path) -> Dataset:
     if not root.is_dir():
         raise UsageError(f"the description {str(path)!r}: no such folder {str(root)!r}: correct root")
     layout, source = _source(path, found, root)
-    return read(layout, source, found, found.name or (root.name if path.name == FILE_NAME else path.stem))
+    return read(
+        layout, source, found, found.name or layout.about.name or (root.name if path.name == FILE_NAME else path.stem)
+    )
 
 
 def open_folder(root: Path) -> Dataset:
@@ -117,7 +119,7 @@ def open_folder(root: Path) -> Dataset:
     if (root / FILE_NAME).is_file():
         return open_description(root / FILE_NAME)
     layout, source = layouts.detect(root)
-    return read(layout, source, Description(), root.resolve().name)
+    return read(layout, source, Description(), layout.about.name or root.resolve().name)
 
 
 def _source(path: Path, found: Description, root: Path) -> tuple[Layout, Source]:
@@ -173,7 +175,15 @@ def read(layout: Layout, source: Source, found: Description, name: str) -> Datas
             f"no clips in {str(source.root)!r}: expected FOLDER/<class>/<clip> with a suffix like .mp4 or .avi, "
             f"a {layouts.manifest.MANIFEST} with the columns path,label, or another layout of `data list --formats`"
         )
-    return table.dataset(name, source.root, template=found.template, flip_safe=found.flip_safe, licence=found.licence)
+    about = layout.about
+    return table.dataset(
+        name,
+        source.root,
+        template=found.template,
+        flip_safe=found.flip_safe if "flip_safe" in found.model_fields_set else about.flip_safe,
+        licence=found.licence or about.licence,
+        recordings=about.recordings,
+    )
 
 
 def _present(layout: Layout, source: Source) -> Iterator[Row]:

@@ -10,16 +10,18 @@ from numpy.typing import NDArray
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.video._dataset import Dataset
-from pvnas_bench.video._spec import DECODERS, IMAGES, WHOLE, CacheSpec, default_decoder
+from pvnas_bench.video._spec import DECODERS, IMAGES, RECORDING, WHOLE, CacheSpec, default_decoder
 
 CLIP_SECONDS = 60.0
 """A clip that takes longer to decode is given up; a minute of 1080p takes about a tenth of that."""
-_PACKAGES = {"decord": ("decord", "decord2"), "pyav": ("av",), IMAGES: ("pillow",)}
+_PACKAGES = {"decord": ("decord", "decord2"), "pyav": ("av",), IMAGES: ("pillow",), RECORDING: ("numpy",)}
 _DEFAULTS = asdict(WHOLE)
 
 
 def decoder_of(dataset: Dataset, decoder: str | None) -> str:
-    """The decoder that is asked for, or the usual one; folders of images have only one."""
+    """The decoder that is asked for, or the usual one; folders of images and recordings have only one."""
+    if dataset.recordings:
+        return RECORDING
     return IMAGES if dataset.template else decoder or default_decoder()
 
 

@@ -30,7 +30,7 @@ class Row(NamedTuple):
         subject: person or source; '' where none is named.
         split: 'train', 'val' or 'test'; '' in all rows where the data has no splits.
         frames: images that the folder holds; 0 where the data does not say.
-        start, end: seconds of the clip in its file.
+        start, end: seconds of the clip in its file; of a recording: rows, the end excluded.
         sha256: of the file, hexadecimal; '' where the data does not say.
     """
 
@@ -110,7 +110,14 @@ class Table:
         self.paths.clear()
 
     def dataset(
-        self, name: str, root: Path, *, template: str = "", flip_safe: bool = False, licence: str = ""
+        self,
+        name: str,
+        root: Path,
+        *,
+        template: str = "",
+        flip_safe: bool = False,
+        licence: str = "",
+        recordings: bool = False,
     ) -> Dataset:
         """Sort by path, divide where no split is given, check and fingerprint.
 
@@ -134,7 +141,7 @@ class Table:
         split_names, split_ids = self.splits.sorted()
         labels, subjects = labels[order], subjects[order]
         splits = np.array(split_names)[split_ids[order]] if split_names else divide(labels, subjects)
-        template = template or _template(root, paths)
+        template = "" if recordings else template or _template(root, paths)
         frames = np.array(self.frames, dtype=np.int32)[order] if self.frames and template else None
         checksums = np.frombuffer(bytes(self.checksums), np.uint8).reshape(-1, 32)[order] if self.checksums else None
         dataset = Dataset(
@@ -153,6 +160,7 @@ class Table:
             frames=frames,
             spans=spans,
             checksums=checksums,
+            recordings=recordings,
         )
         check(dataset)
         return with_fingerprint(dataset)

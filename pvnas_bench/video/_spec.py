@@ -8,6 +8,8 @@ from typing import Literal
 DECODERS = ("decord", "pyav")
 IMAGES = "images"
 """How clips are read that are folders of images."""
+RECORDING = "recording"
+"""How clips are read that are rows of recordings of temperatures."""
 
 Fit = Literal["squash", "crop"]
 
@@ -48,10 +50,12 @@ class Part:
     """Which frames of a file, or of a folder of images, are the clip; everything unless said otherwise.
 
     Attributes:
-        start, end: seconds from the first frame of a file; the frames shown in [start, end).
+        start, end: seconds from the first frame of a file; the frames shown in [start, end). Of a recording: its rows
+            [start, end).
         template: name of an image of a folder by its number, such as ``img_{:05d}.jpg``; '' for a file.
         frames: images that the folder holds, 0 where that is not known.
         sha256: what the file must hash to, in hexadecimal digits; '' where that is not known.
+        recording: the file is a recording of temperatures (`_recording`).
     """
 
     start: float = 0.0
@@ -59,6 +63,7 @@ class Part:
     template: str = ""
     frames: int = 0
     sha256: str = ""
+    recording: bool = False
 
     @property
     def whole(self) -> bool:

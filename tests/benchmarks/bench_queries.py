@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from made_up import content
-from pvnas_bench.spaces import st_default, st_micro
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.network.operators import Operator, temporal_shift
 from pvnas_bench.space import KERNELS
+from pvnas_bench.spaces import st_default, st_micro
 from pvnas_bench.table import Table
 
 from .conftest import Alternated

@@ -15,10 +15,13 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from pvnas_bench import records
-from pvnas_bench.grid.compare import Grid, compare, open_cells
+from pvnas_bench.grid.cells import open_cells
+from pvnas_bench.grid.compare import compare
+from pvnas_bench.grid.definition import Grid
 from pvnas_bench.grid.ray import Ray
 from pvnas_bench.grid.ray_trials import RayTrials
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
 

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from pvnas_bench import BlockSpace, registry
 from pvnas_bench.network.cost import candidates
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
 from pvnas_bench.training import process
@@ -34,6 +35,7 @@ CLIPS, CLASSES, FRAMES, SIZE, STEPS = 16, 16, 8, 24, 4
 def nni_darts() -> list[float]:
     """CPU seconds of steps of NNI's DARTS."""
     from conv3d import Conv3dBlock, Conv3dNetwork
+
     from pvnas_bench.strategies._nni import apart
 
     with apart():

@@ -12,7 +12,8 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from pvnas_bench import registry
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import Run
 from pvnas_bench.run.setup import Setup
 from pvnas_bench.system.files import write_atomically
@@ -49,9 +50,9 @@ def test_optuna(benchmark: BenchmarkFixture, files: Files, strategy: str) -> Non
     CPU seconds of a trial, medians over searches.
     """
     import optuna
-    from pvnas_bench.strategies._optuna import OptunaStrategy, quiet, unwarned
 
     from pvnas_bench.run.search import Search
+    from pvnas_bench.strategies._optuna import OptunaStrategy, quiet, unwarned
 
     ready, spent = setup(files, strategy), {"harness": list[float](), "alone": list[float]()}
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conv3d import Conv3dNetwork
-from pvnas_bench.spaces.st_default import SPACE
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor, nn
 
 from pvnas_bench.network.standalone import RGB, Network
 from pvnas_bench.protocol import get_protocol
+from pvnas_bench.spaces.st_default import SPACE
 from pvnas_bench.training.train import make_optimiser
 
 from .conftest import Alternated

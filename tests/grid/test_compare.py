@@ -6,7 +6,10 @@ import pytest
 
 from pvnas_bench import records
 from pvnas_bench.errors import UsageError
-from pvnas_bench.grid.compare import Grid, compare, open_cells, parse_entry
+from pvnas_bench.grid.cells import open_cells
+from pvnas_bench.grid.compare import compare
+from pvnas_bench.grid.definition import Grid
+from pvnas_bench.run.request import parse_entry
 
 BROKEN = """
 from pvnas_bench import Info, Strategy
@@ -15,7 +18,7 @@ from pvnas_bench import Info, Strategy
 class Broken(Strategy):
     info = Info("broken", "Raises", "-", 2024, ("modular",), "-")
 
-    def setup(self, problem):
+    def setup(self):
         raise RuntimeError("lost its way")
 """
 

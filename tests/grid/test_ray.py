@@ -15,9 +15,12 @@ import pytest
 from told import HEEDLESS, mine
 
 from pvnas_bench import UsageError, records
-from pvnas_bench.grid.compare import Cell, Grid, compare, open_cells
+from pvnas_bench.grid.cells import GridCell, open_cells
+from pvnas_bench.grid.compare import compare
+from pvnas_bench.grid.definition import Grid
 from pvnas_bench.grid.ray import Connection, Ray
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
 
@@ -119,7 +122,7 @@ def test_records_are_those_of_worker_processes(started: None, tiny_dataset: Path
     values = {"strategies": ["random_search", "successive_halving"], "datasets": [str(tiny_dataset)], "seeds": 1}
     grid, found = Grid.parse({**values, "budget": 1.0}), {}
     for name, executor in (("processes", None), ("ray", Ray(2))):
-        cells: list[Cell] = open_cells(grid.requests(tmp_path / name))
+        cells: list[GridCell] = open_cells(grid.requests(tmp_path / name))
         events = [(cell.entry, cell.state) for cell in compare(cells, workers=2, executor=executor)]
         assert sorted(events) == [(entry, state) for entry in values["strategies"] for state in ("ok", "running")]
         found[name] = [untimed(records.load(cell.path).model_dump(mode="json")) for cell in cells]
@@ -158,7 +161,7 @@ def test_a_worker_that_is_killed_in_mid_trial_costs_that_trial_only(
         assert [pair[0].top1 for pair in lost] == [0.0] and problem.failures == {"WorkerLost": 1}
 
 
-def cells_of(body: str, tiny_dataset: Path, folder: Path, **options: Any) -> list[Cell]:
+def cells_of(body: str, tiny_dataset: Path, folder: Path, **options: Any) -> list[GridCell]:
     grid = Grid.parse({"strategies": [mine(folder, body)], "datasets": [str(tiny_dataset)], "seeds": 1, "budget": 0.05})
     return open_cells(grid.requests(folder / "results", **options))
 

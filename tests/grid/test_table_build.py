@@ -13,7 +13,7 @@ from tables import SPACE, Built
 
 from pvnas_bench import registry
 from pvnas_bench.errors import UsageError
-from pvnas_bench.grid.table_build import Recipe, Trainer, build, random_order
+from pvnas_bench.grid.table_build import TableRecipe, Trainer, build, random_order
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.table import find, journal
 from pvnas_bench.table.store import Files
@@ -64,7 +64,7 @@ def test_a_build_that_is_done_trains_nothing(built: Built) -> None:
 
 
 def test_a_table_of_another_recipe_is_left_alone(built: Built) -> None:
-    other = Recipe(built.recipe.space, built.recipe.dataset, "quick")
+    other = TableRecipe(built.recipe.space, built.recipe.dataset, "quick")
     before = (built.folder / f"{built.table.about.stem}.parquet").read_bytes()
     with pytest.raises(UsageError, match="another recipe"):
         list(build(other, built.folder))

@@ -6,7 +6,9 @@ import made_up
 import pytest
 
 from pvnas_bench import records, registry
-from pvnas_bench.grid.compare import Cell, Grid, compare, open_cells
+from pvnas_bench.grid.cells import GridCell, open_cells
+from pvnas_bench.grid.compare import compare
+from pvnas_bench.grid.definition import Grid
 from pvnas_bench.grid.table_searches import append
 from pvnas_bench.records import Record, Unreadable
 from pvnas_bench.run.request import Request
@@ -31,7 +33,7 @@ def requests(tables: Path, results: Path, *strategies: str) -> list[Request]:
     return Grid.parse({**grid, "tabular": True}).requests(results, tables=tables)
 
 
-def finished(cells: list[Cell]) -> list[Cell]:
+def finished(cells: list[GridCell]) -> list[GridCell]:
     state = {cell.path: cell for cell in cells} | {cell.path: cell for cell in compare(cells, workers=2)}
     return list(state.values())
 
@@ -88,10 +90,12 @@ def test_a_run_with_a_record_of_its_own_is_done_too(tables: Path, tmp_path: Path
 
 
 def test_what_trains_has_a_process_and_a_file_of_its_own(tables: Path, tmp_path: Path) -> None:
-    cells = open_cells(requests(tables, tmp_path, "random_search", "spos", "expert[network=tsm]"))
-    assert {cell.entry: cell.batched for cell in cells} == {
-        "random_search": True, "spos": False, "expert[network=tsm]": True
-    }  # fmt: skip
+    """Which searches ask for clips is found out by running them; these have none, and say so."""
+    ended = {cell.entry: cell for cell in compare(open_cells(requests(tables, tmp_path, "random_search", "spos")))}
+    assert (ended["random_search"].batched, ended["random_search"].state) == (True, "ok")
+    assert (ended["spos"].batched, ended["spos"].state) == (False, "refused")
+    assert "spos trains on clips, which the table has not" in ended["spos"].note
+    assert [path.name for path in records.find(tmp_path)] == [records.LINES_NAME]
 
 
 def test_appending_cuts_off_half_a_line_however_long(tmp_path: Path) -> None:
@@ -120,4 +124,4 @@ def test_of_a_file_of_many_a_bad_line_is_named_and_the_last_record_of_a_run_coun
     assert [r.device for r in found] == ["later"]
     ((bad, reason),) = [(u.path, u.reason) for u in unreadable]
     assert bad == path and reason.startswith("line 2: not a record")
-    assert [type(item) for item in records.read(path, Record)] == [Record, Unreadable, Record]
+    assert [type(item) for item in records.read(path)] == [Record, Unreadable, Record]

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from pvnas_bench import Architecture, Evaluation, Info, Problem, SearchFinished
-from pvnas_bench.methods.ask_tell import REPEATS, AskTell, Trial
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.methods.ask_tell import REPEATS, Asked, AskTell, Trial
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
 
@@ -15,12 +16,13 @@ class Scripted(AskTell):
     """Asks for what it was given."""
 
     info = Info("scripted", "-", "-", 2024, ("modular",), "-")
-    script: list[Architecture | Trial]
+    script: list[Asked]
 
-    def prepare(self) -> None:
+    def setup(self) -> None:
+        super().setup()
         self.heard: list[Evaluation] = []
 
-    def ask(self) -> Architecture | Trial:
+    def ask(self) -> Asked:
         return self.script.pop(0)
 
     def tell(self, evaluation: Evaluation) -> None:
@@ -34,9 +36,10 @@ def problem(tiny_dataset: Path) -> Problem:
     made = Search(setup, Observer()).problem
 
     def evaluate(architecture: Architecture, epochs: int | None = None) -> Evaluation:
-        made.ledger.evaluations += 1
-        top1 = epochs / (1 + made.cost(architecture).macs)  # type: ignore[operator]
-        return made.restore(str(architecture), top1, 1.0, epochs)  # type: ignore[arg-type]
+        assert epochs is not None
+        made.ledger.charge(0, evaluations=1)
+        cost = made.cost(architecture)
+        return Evaluation(architecture, epochs / (1 + cost.macs), 1.0, epochs, cost.macs, cost.parameters)
 
     made.evaluate = evaluate  # type: ignore[method-assign]
     return made
@@ -48,9 +51,9 @@ def some(problem: Problem, count: int) -> list[Architecture]:
     return sorted(found, key=lambda architecture: problem.cost(architecture).macs)[:count]
 
 
-def started(problem: Problem, *script: Architecture | Trial) -> Scripted:
-    strategy = Scripted(Scripted.Config())
-    strategy.setup(problem)
+def started(problem: Problem, *script: Asked) -> Scripted:
+    strategy = Scripted(problem, Scripted.Config())
+    strategy.setup()
     strategy.script = list(script)
     return strategy
 
@@ -92,3 +95,23 @@ def test_a_method_that_has_nothing_new_to_ask_is_done(problem: Problem) -> None:
     with pytest.raises(SearchFinished):
         strategy.step()
     assert problem.ledger.evaluations == 1
+
+
+def test_several_are_trained_one_a_step_and_in_order(problem: Problem) -> None:
+    a, b, c, d = some(problem, 4)
+    strategy = started(problem, [a, Trial(b, 2), a, c], d)
+    for trained in (a, b, c, d):
+        strategy.step()
+        assert strategy.heard[-1].architecture == trained
+    assert [evaluation.architecture for evaluation in strategy.heard] == [a, b, a, c, d]
+    assert problem.ledger.evaluations == 4
+
+
+def test_the_rest_of_what_was_asked_for_is_fetched_ahead(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b, c = some(problem, 3)
+    fetched: list[list[Architecture]] = []
+    monkeypatch.setattr(problem, "prefetch", lambda architectures, epochs: fetched.append(list(architectures)))
+    strategy = started(problem, [a, Trial(b, 1), c])
+    for _ in range(3):
+        strategy.step()
+    assert fetched == [[a, c], [b], [c]]  # of one fidelity at a time

@@ -6,7 +6,6 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from pvnas_bench.spaces.st_default import SPACE
 
 from pvnas_bench.methods.distribution import FactorisedDistribution
 from pvnas_bench.methods.gates import (
@@ -20,6 +19,7 @@ from pvnas_bench.methods.gates import (
 from pvnas_bench.methods.knapsack import best_under_cap, decision_scores
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.space import BlockSpace, Stage
+from pvnas_bench.spaces.st_default import SPACE
 
 
 def tiny() -> BlockSpace:

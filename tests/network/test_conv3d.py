@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conv3d import Conv3dNetwork
-from pvnas_bench.spaces.st_default import SPACE
 from torch import nn
 
 from pvnas_bench.network.standalone import Network
+from pvnas_bench.spaces.st_default import SPACE
 
 CLASSES = 5
 ARCHITECTURES = [*SPACE.experts.values(), SPACE.parse("4-24-2-1/t5-e2-se/s5-e4-no/_/t5-e2-no/_/_")]

@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from pvnas_bench.spaces.st_default import SPACE
 from torch.utils.flop_counter import FlopCounterMode
 
 from pvnas_bench.methods.distribution import FactorisedDistribution
@@ -15,6 +14,7 @@ from pvnas_bench.network.metering import ExpectedMacs, plan_macs
 from pvnas_bench.network.standalone import Network
 from pvnas_bench.network.supernet import Mixture, Plan, Supernet, path_plan
 from pvnas_bench.space import BlockSpace
+from pvnas_bench.spaces.st_default import SPACE
 
 CLASSES = 7
 COSTS = CostModel(SPACE, CLASSES)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from pvnas_bench.spaces.st_default import SPACE
 
 from pvnas_bench.network.supernet import Mixture, Plan, SuperBlock, Supernet, path_plan
 from pvnas_bench.space import Architecture
+from pvnas_bench.spaces.st_default import SPACE
 
 CLASSES = 5
 RNG = np.random.default_rng(3)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from pvnas_bench.spaces.st_temporal_cell import BACKBONE, SPACE
 from torch.utils.flop_counter import FlopCounterMode
 
 from pvnas_bench.network import families
@@ -14,6 +13,7 @@ from pvnas_bench.network.backbone import FrozenBackbone, backbone_layer, frame_c
 from pvnas_bench.network.standalone import Network
 from pvnas_bench.network.temporal_cell import TemporalCell, TemporalCostModel, TemporalNetwork, cell_operator, pooled
 from pvnas_bench.space import TEMPORAL_KERNELS, Architecture, Cell, CellSpace, cell_options
+from pvnas_bench.spaces.st_temporal_cell import BACKBONE, SPACE
 
 CLASSES, CHANNELS = 7, 6
 COSTS = TemporalCostModel(SPACE, CLASSES)

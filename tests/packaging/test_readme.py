@@ -65,15 +65,6 @@ def test_files_that_the_documents_link_to_exist() -> None:
             assert (ROOT / target).exists(), f"{document} links to {target}"
 
 
-def test_the_options_in_the_readme_exist(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "--help"]) == 0
-    text = capsys.readouterr().out
-    named = re.findall(r"`(--[a-z]+(?:-[a-z]+)*)", README.partition("| option of `run` |")[2].partition("\n\n")[0])
-    assert len(named) >= 10
-    for option in named:
-        assert re.search(rf"(?<![\w-]){option}(?![\w-])", text), option
-
-
 def test_python_is_the_one_that_tests_run_in() -> None:
     """The tests judge what is installed, not the source tree beside them."""
     import pvnas_bench

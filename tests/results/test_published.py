@@ -9,7 +9,7 @@ import pytest
 
 from pvnas_bench import records
 from pvnas_bench.boards import leaderboard, render
-from pvnas_bench.grid.compare import Grid
+from pvnas_bench.grid.definition import Grid
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"

@@ -1,6 +1,7 @@
 """What goes wrong in a training, a search or a process ends in a record that says so."""
 
 import contextlib
+import copy
 import math
 import os
 import signal
@@ -16,7 +17,9 @@ from told import HEEDLESS, mine
 
 from pvnas_bench import records
 from pvnas_bench.conformance._world import PROTOCOL, World, space, world
-from pvnas_bench.grid.compare import Grid, compare, open_cells
+from pvnas_bench.grid.cells import open_cells
+from pvnas_bench.grid.compare import compare
+from pvnas_bench.grid.definition import Grid
 from pvnas_bench.ledger import Ledger
 from pvnas_bench.network.standalone import Network
 from pvnas_bench.run.request import Request
@@ -24,7 +27,8 @@ from pvnas_bench.run.runner import run
 from pvnas_bench.system import signals
 from pvnas_bench.system.signals import TimedOut
 from pvnas_bench.training import train as training
-from pvnas_bench.training.train import Clock, OutOfMemory, TrainingDiverged, Workbench, out_of_memory, train
+from pvnas_bench.training.train import Training, train
+from pvnas_bench.training.workbench import Clock, OutOfMemory, TrainingDiverged, Workbench, out_of_memory
 
 
 def asked(tiny_dataset: Path, folder: Path, strategy: str, **options: Any) -> Request:
@@ -45,7 +49,7 @@ def asked(tiny_dataset: Path, folder: Path, strategy: str, **options: Any) -> Re
         ({"diagnostics": "{'a': 'x' * 9_000_000}"}, "the diagnostics are 9,000,009 characters"),
         ({"body": "self.problem.log(a='many')"}, "could not convert string to float"),
         ({"body": "return"}, "10,000 steps in a row spent nothing"),
-        ({"body": "self.problem.ledger.macs += 10**12; return"}, "of 0.05 reference trainings"),
+        ({"body": "self.problem.ledger.charge(10**12); return"}, "of 0.05 reference trainings"),
     ],
 )
 def test_a_strategy_that_does_wrong_fails_with_its_reason(
@@ -215,6 +219,32 @@ STEPS = 3
 """Batches of an epoch."""
 
 
+def test_a_training_resumes_from_its_state_after_any_epoch(clips: World) -> None:
+    def begun(epochs: int = 3) -> tuple[Network, Training]:
+        searched = space("all")
+        torch.manual_seed(0)
+        network = Network(searched.spec(searched.reference), 3)
+        bench = Workbench(clips.store, PROTOCOL, torch.device("cpu"), Ledger(1), Clock())
+        return network, Training(network, 1, bench, clips.store.indices("train"), epochs=epochs, seed=0)
+
+    whole_network, whole = begun()
+    while not whole.finished:
+        whole.epoch()
+        torch.rand(7)  # what others draw between two epochs does not matter
+    for stop in range(3):
+        _, first = begun()
+        for _ in range(stop):
+            first.epoch()
+        state = copy.deepcopy(first.state_dict())
+        network, second = begun()
+        second.load_state_dict(state)
+        while not second.finished:
+            second.epoch()
+        assert second.curve == whole.curve
+        for name, tensor in network.state_dict().items():
+            assert torch.equal(tensor, whole_network.state_dict()[name]), (stop, name)
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("at", [(0,), (1, 2, 4)])
 def test_a_few_steps_that_are_not_finite_are_left_out_and_counted(
@@ -316,7 +346,7 @@ def test_an_architecture_that_fails_is_counted_and_the_search_goes_on(
     assert (evaluation.top1, evaluation.loss) == (0.0, math.inf)
     assert problem.failures == {"OutOfMemory": 1}
     other = clips.problem("all", seed=0)[0]
-    other.load_state_dict(problem.state_dict())
+    other._load_state(problem._state())
     assert other.failures == problem.failures
     assert other.evaluate(architecture) == evaluation, "what was found is remembered"
 

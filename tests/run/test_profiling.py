@@ -6,7 +6,7 @@ from types import FunctionType
 import pytest
 
 from pvnas_bench.run.profiling import HARNESS, STRATEGY, Samples, sampled
-from pvnas_bench.training.train import Clock
+from pvnas_bench.training.workbench import Clock
 
 
 def test_samples_are_counted_by_the_clocks_activity() -> None:

@@ -10,8 +10,9 @@ from tables import SPACE, Built
 from pvnas_bench import records
 from pvnas_bench.boards.plots import plot
 from pvnas_bench.boards.table_regret import regrets
+from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.rank_correlation import ranking
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import run
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
@@ -96,8 +97,8 @@ def test_a_budget_that_is_spent_does_not_matter(varied: Built, tmp_path: Path) -
         tables=varied.folder,
     )
     search = Search(Setup(request, Observer()), Observer())
-    search.strategy.setup(search.problem)
-    search.ledger.macs = round(search.ledger.budget * search.ledger.reference)
+    search.strategy.setup()
+    search.ledger.charge(round(search.ledger.budget * search.ledger.reference) - search.ledger.macs)
     found = ranking(search, varied.table)
     assert len(found["rank_pairs"]) == len(varied.table)
     assert 0 < found["rank_cost"] < 1

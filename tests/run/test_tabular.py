@@ -9,7 +9,8 @@ from tables import SPACE, Built
 
 from pvnas_bench import records
 from pvnas_bench.errors import UsageError
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import run
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
@@ -96,7 +97,7 @@ def test_no_clip_is_opened_unless_a_strategy_trains_on_it(
     def gone(*_: object, **__: object) -> None:
         raise UsageError("the clips are elsewhere")
 
-    monkeypatch.setattr("pvnas_bench.run.setup.open_dataset", gone)
+    monkeypatch.setattr("pvnas_bench.run.clips.open_dataset", gone)
     record, _ = run(request(built, "random_search", tmp_path, tabular=True))
     assert record.status == "ok"
     with pytest.raises(UsageError, match=r"spos trains on clips, which the table has not: the clips are elsewhere"):

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pvnas_bench.spaces.st_default import SPACE as BLOCKS
-from pvnas_bench.spaces.st_kinetics import SPACE as LARGE_BLOCKS
-from pvnas_bench.spaces.st_temporal_cell import BACKBONE, SPACE
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.space import CELL_OPERATORS, INACTIVE, CellSpace, cell_options
+from pvnas_bench.spaces.st_default import SPACE as BLOCKS
+from pvnas_bench.spaces.st_kinetics import SPACE as LARGE_BLOCKS
+from pvnas_bench.spaces.st_temporal_cell import BACKBONE, SPACE
 
 
 def small(**changes: object) -> CellSpace:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pvnas_bench.spaces.st_default import SPACE as ST_DEFAULT
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.space import INACTIVE, Decision, SearchSpace
+from pvnas_bench.spaces.st_default import SPACE as ST_DEFAULT
 
 
 def small_space() -> SearchSpace:

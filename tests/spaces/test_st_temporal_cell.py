@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from pvnas_bench.spaces.st_temporal_cell import BACKBONE, SPACE
 
 from pvnas_bench import records, registry
 from pvnas_bench.boards import leaderboard
@@ -12,9 +11,11 @@ from pvnas_bench.cli import USAGE, main
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.backbone import frame_cost
 from pvnas_bench.records import Record
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import run
 from pvnas_bench.run.setup import Setup
+from pvnas_bench.spaces.st_temporal_cell import BACKBONE, SPACE
 
 BUDGET = 1.5
 WORKING = (
@@ -149,8 +150,8 @@ from pvnas_bench import Info, Strategy
 class Mine(Strategy):
     info = Info("mine", "Needs a supernet and does not say so", "-", 2024, ("modular",), "-")
 
-    def setup(self, problem):
-        problem.supernet()
+    def setup(self):
+        self.problem.supernet()
 """
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from driven import Driven, check_continuation, completed
-from pvnas_bench.spaces.st_default import SPACE
-from pvnas_bench.strategies.bn_nas import BNNAS, gamma_scores, score
+from driven import Driven, completed
 
 from pvnas_bench.methods.knapsack import best_under_cap
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.network.supernet import ElasticNorm, Supernet
 from pvnas_bench.space import BlockSpace, Stage, uniform_options
+from pvnas_bench.spaces.st_default import SPACE
+from pvnas_bench.strategies.bn_nas import BNNAS, gamma_scores, score
 
 BUDGET = 1.2
 FEW = {"recalibration": 1, "supernet_share": 0.3}
@@ -117,7 +117,7 @@ def test_scores_are_faster_than_validation_and_cost_nothing(tiny_dataset: Path) 
     spent = driven.problem.ledger.spent
     driven.to_the_end()
     assert driven.problem.ledger.spent == spent
-    assert driven.strategy.generation == 20
+    assert driven.strategy.evolution.generation == 20
     seconds = driven.strategy.diagnostics()["seconds"]
     assert seconds["validation"] > 100 * seconds["score"]
 
@@ -128,12 +128,6 @@ def test_probes_rank_the_scores(tiny_dataset: Path) -> None:
     assert len(diagnostics["rank_pairs"]) == 3
     assert len(diagnostics["kendall_tau"]) == len(driven.strategy.probe_scores)
     assert len(driven.strategy.verified) == 1
-
-
-def test_a_loaded_search_goes_on_as_it_would_have(tiny_dataset: Path) -> None:
-    check_continuation("bn_nas", tiny_dataset, BUDGET, lambda strategy: strategy.progress > 0.2, **FEW)
-    probing = {**FEW, "probes": 2, "verify": 1, "generations": 3}
-    check_continuation("bn_nas", tiny_dataset, 2.0, lambda strategy: len(strategy.probe_top1) == 1, **probing)
 
 
 def test_a_run_is_complete(tiny_dataset: Path, tmp_path: Path) -> None:

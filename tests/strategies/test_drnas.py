@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from driven import Driven, check_continuation, completed
+from driven import Driven, completed, series
+
 from pvnas_bench.spaces.st_default import SPACE
 from pvnas_bench.strategies.drnas import DrNAS, concentration, sample_simplex
 
@@ -74,11 +75,7 @@ def test_the_architecture_is_that_of_the_largest_means(tiny_dataset: Path) -> No
     torch.testing.assert_close(p, torch.tensor([3.0, 1.0, 1.0]) / 5)
 
 
-def test_a_run_goes_on_after_a_save(tiny_dataset: Path) -> None:
-    check_continuation("drnas", tiny_dataset, BUDGET, lambda s: len(s.history["skips"]) == 2)
-
-
 def test_a_whole_run(tiny_dataset: Path, tmp_path: Path) -> None:
     record = completed(DrNAS, tiny_dataset, tmp_path, 4.0)
-    entropy = record.diagnostics["alpha_entropy"]
+    entropy = series(record, "alpha_entropy")
     assert len(entropy) > 1 and entropy[-1] < 1

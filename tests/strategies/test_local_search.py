@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from black_box import BlackBox
-from driven import check_continuation, completed
-from pvnas_bench.strategies.local_search import LocalSearch
+from driven import completed
 
 from pvnas_bench import Architecture
+from pvnas_bench.strategies.local_search import LocalSearch
 
 NAME = "local_search"
 
@@ -44,10 +44,6 @@ def test_at_an_optimum_it_starts_anew(tiny_dataset: Path) -> None:
     assert not driven.finished
     asked = [architecture for architecture, _ in driven.asked]
     assert len(asked) == len(set(asked))  # what is known is not trained again
-
-
-def test_it_goes_on_where_it_was(tiny_dataset: Path) -> None:
-    check_continuation(NAME, tiny_dataset, 3.0, lambda s: len(s.history) == 4)
 
 
 def test_a_whole_run(tiny_dataset: Path, tmp_path: Path) -> None:

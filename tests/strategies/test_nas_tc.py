@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from driven import Driven, check_continuation, completed
+from driven import Driven, completed
+
 from pvnas_bench.spaces.st_default import SPACE
 from pvnas_bench.strategies._nas_tc_blocks import BlockStitching, flat_architectures, mixes_time
 from pvnas_bench.strategies.nas_tc import NASTC
@@ -48,8 +49,8 @@ class Searched:
 @pytest.fixture(scope="module")
 def searched(tiny_dataset: Path) -> Searched:
     driven, changed = Driven("nas_tc", tiny_dataset, BUDGET), set[str]()
-    strategy = driven.strategy.stitching
-    while strategy.problem.ledger.spent < strategy.backbone_budget:
+    strategy = driven.strategy
+    while strategy.problem.progress_to(strategy.config.backbone_share) < 1:
         driven.step()
     backbone = backbone_of(strategy)
     first = {name: p.detach().clone() for name, p in strategy.supernet.named_parameters()}
@@ -60,7 +61,7 @@ def searched(tiny_dataset: Path) -> Searched:
 
 
 def test_the_backbone_is_bit_identical_after_the_temporal_search(searched: Searched) -> None:
-    after = backbone_of(searched.driven.strategy.stitching)
+    after = backbone_of(searched.driven.strategy)
     assert after.keys() == searched.backbone.keys() and len(after) > 40
     for name, value in searched.backbone.items():
         assert torch.equal(value, after[name]), name
@@ -69,7 +70,7 @@ def test_the_backbone_is_bit_identical_after_the_temporal_search(searched: Searc
 
 
 def test_the_classifier_and_temporal_parts_are_all_that_trains(searched: Searched) -> None:
-    strategy = searched.driven.strategy.stitching
+    strategy = searched.driven.strategy
     for slot in SPACE.slots:
         names = strategy.trainable(slot.name)
         blocks = {name.split(".")[2] for name in names if ".blocks." in name}
@@ -81,10 +82,10 @@ def test_blocks_are_searched_in_order_and_the_best_operator_stays(searched: Sear
     driven = searched.driven
     trials = driven.strategy.diagnostics()["trials"]
     assert [row[:2] for row in trials] == [
-        [block, operator] for block in ("1.1", "1.2", "2.1", "2.2") for operator in ("s3", "st3", "f3", "t5", "tsm")
+        (block, operator) for block in ("1.1", "1.2", "2.1", "2.2") for operator in ("s3", "st3", "f3", "t5", "tsm")
     ]
     options = SPACE.options(driven.strategy.incumbent())
-    backbone = SPACE.options(driven.strategy.stitching.backbone)
+    backbone = SPACE.options(driven.strategy.backbone)
     for block in ("1.1", "1.2", "2.1", "2.2"):
         of_block = {operator: top1 for b, operator, top1 in trials if b == block}
         assert of_block[options[f"operator.{block}"]] == max(of_block.values())
@@ -95,7 +96,7 @@ def test_blocks_are_searched_in_order_and_the_best_operator_stays(searched: Sear
 
 def test_the_best_operator_stays_with_its_weights(tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     driven = Driven("nas_tc", tiny_dataset, BUDGET)
-    strategy = driven.strategy.stitching
+    strategy = driven.strategy
     scores, seen = iter([0.2, 0.1, 0.6, 0.3, 0.6]), []
 
     def validate(*_: object) -> tuple[float, float]:
@@ -118,12 +119,8 @@ def test_both_phases_are_within_the_budget(searched: Searched) -> None:
     assert sum(found["cost"].values()) <= driven.problem.ledger.spent <= BUDGET
     assert {f"top1_at_{f}_frames" for f in SPACE.frames} <= found.keys()
     cost = driven.problem.cost
-    difference = cost(driven.strategy.stitching.chosen).parameters - cost(driven.strategy.stitching.backbone).parameters
+    difference = cost(driven.strategy.chosen).parameters - cost(driven.strategy.backbone).parameters
     assert found["temporal_parameters"] == difference
-
-
-def test_a_run_goes_on_after_a_save(tiny_dataset: Path) -> None:
-    check_continuation("nas_tc", tiny_dataset, BUDGET, lambda s: len(s.stitching.trials) == 7)
 
 
 def test_a_whole_run(tiny_dataset: Path, tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from pvnas_bench.strategies._nni import apart, most_probable, reference_input
 
 from pvnas_bench import BudgetExhausted, Problem, SearchFinished, UsageError, registry, seeding
 from pvnas_bench.conformance._drive import CountConvolutions
 from pvnas_bench.conformance._world import World, world
 from pvnas_bench.network.cost import candidates
 from pvnas_bench.space import INACTIVE
+from pvnas_bench.strategies._nni import apart, most_probable, reference_input
 from pvnas_bench.training import process
 
 DIFFERENTIABLE = ("nni_darts", "nni_gumbel_darts", "nni_proxyless")
@@ -37,9 +37,9 @@ def started(clips: World, name: str, budget: float = 100.0, seed: int = 0, **set
     problem, _ = clips.problem("all", seed)
     object.__setattr__(problem.ledger, "budget", budget)
     kind = registry.get_strategy(name)
-    strategy = kind(kind.Config(**settings))  # type: ignore[arg-type]
+    strategy = kind(problem, kind.Config(**settings))  # type: ignore[arg-type]
     with seeding.torch_seeded(seed, "setup"):
-        strategy.setup(problem)
+        strategy.setup()
     return strategy
 
 
@@ -84,7 +84,7 @@ def test_an_alpha_step_is_adam_on_the_mixtures_gradient(clips: World) -> None:
     strategy = started(clips, "nni_darts", epochs=1000)
     problem, model = strategy.problem, strategy.training.model
     batch = next(problem.search_batches("val"))
-    x, labels = problem.clips(batch, *strategy.seen), batch.labels
+    x, labels = problem.metered.clips(batch, *strategy.seen), batch.labels
     model.train()
     own = [alpha.detach().clone().requires_grad_() for alpha in strategy.training.alphas()]
     y = model.stem(x.flatten(0, 1))
@@ -274,29 +274,3 @@ def test_an_interruption_comes_out_as_one(clips: World, monkeypatch: pytest.Monk
     with pytest.raises(KeyboardInterrupt):
         step(strategy, 0)
     assert signal.getsignal(signal.SIGINT) is handler
-
-
-# --- the whole --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_it_goes_on_where_it_was(clips: World, name: str) -> None:
-    def run(steps: int, state: Any = None, start: int = 0) -> tuple[Any, list[tuple[str, int]]]:
-        strategy = started(clips, name, budget=12.0, epochs=4)
-        if state is not None:
-            strategy.load_state_dict(state[0])
-            strategy.problem.load_state_dict(state[1])
-        course = []
-        for number in range(start, steps):
-            try:
-                step(strategy, number)
-            except (BudgetExhausted, SearchFinished):
-                break
-            course.append((str(strategy.incumbent()), strategy.problem.ledger.macs))
-        return strategy, course
-
-    _, whole = run(6)
-    begun, first = run(2)
-    _, rest = run(6, (begun.state_dict(), begun.problem.state_dict()), 2)
-    assert len(whole) > 2
-    assert first + rest == whole

@@ -1,12 +1,13 @@
 """Studies that several runs share, in Optuna's own storages."""
 
-import json
 from pathlib import Path
 
 import pytest
+import torch
 from black_box import BlackBox
 
 from pvnas_bench import Architecture, UsageError
+from pvnas_bench.run.states import decode, encode
 
 
 def accuracy(architecture: Architecture, epochs: int) -> float:
@@ -59,7 +60,7 @@ def test_runs_of_another_cap_have_another_study(tiny_dataset: Path, tmp_path: Pa
     one.step()
     other = BlackBox("optuna_random", tiny_dataset, accuracy, storage=storage)
     other.problem.cap += 1
-    other.strategy.setup(other.problem)
+    other.strategy.setup()
     other.step()
     assert other.strategy.diagnostics()["trials_of_others"] == 0
 
@@ -70,7 +71,7 @@ def test_a_run_goes_on_with_its_own_trials(tiny_dataset: Path, tmp_path: Path) -
     before.step()
     while before.strategy.trials[-1].state.name != "RUNNING":
         before.step()
-    state = json.loads(json.dumps(before.strategy.state_dict()))
+    state = decode(encode(before.strategy.state_dict()), torch.device("cpu"))
     after = BlackBox("optuna_hyperband", tiny_dataset, accuracy, storage=storage)
     after.strategy.load_state_dict(state)
     running = after.strategy.trials[-1]

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from driven import Driven, check_continuation, completed
-from pvnas_bench.spaces.st_default import SPACE
-from pvnas_bench.strategies.sm_nas import SMNAS, crowding_distance, smaller
+from driven import Driven, completed
 
-from pvnas_bench import Architecture
+from pvnas_bench import Architecture, Evaluation
+from pvnas_bench.methods import crowding_distance, hypervolume
 from pvnas_bench.space import INACTIVE
+from pvnas_bench.spaces.st_default import SPACE
+from pvnas_bench.strategies.sm_nas import SMNAS, smaller
 
 BUDGET = 3.0
 FEW = {"initial": 3, "population": 2, "fidelity": 1}
@@ -95,14 +96,14 @@ def test_the_hypervolume_is_the_area_under_the_steps(searched: Driven) -> None:
     reach = [*[e.macs / cap for e in front[1:]], 1.0]
     for evaluation, until in zip(front, reach, strict=True):
         area += evaluation.top1 * (until - evaluation.macs / cap)
-    history = searched.strategy.diagnostics()["hypervolume"]
-    assert searched.strategy.hypervolume() == pytest.approx(area)
+    history = searched.series("hypervolume")
+    assert hypervolume(searched.strategy.evaluated, cap) == pytest.approx(area)
     assert history == sorted(history) and history[-1] <= area + 1e-12
 
 
 def test_structure_first_then_modules(searched: Driven) -> None:
-    stages = searched.strategy.diagnostics()["stage"]
-    assert stages == sorted(stages, reverse=True) and set(stages) == {"structural", "modular"}
+    structural = searched.series("structural")
+    assert structural == sorted(structural, reverse=True) and set(structural) == {1.0, 0.0}
     for evaluation in searched.strategy.evaluated[: FEW["initial"]]:
         operators = {
             d.options[c]
@@ -130,25 +131,26 @@ def test_what_cannot_reach_the_front_is_skipped_and_audited(tiny_dataset: Path) 
     driven = Driven("sm_nas", tiny_dataset, BUDGET, audit=1.0, **FEW)
     strategy, problem = driven.strategy, driven.problem
     large, cheap = (parse(s) for s in ("8-32-1-1/s3-e2-no/_/_/f3-e2-no/_/_", "4-24-1-1/s3-e2-no/_/_/s3-e2-no/_/_"))
-    strategy.evaluated = [problem.restore(str(large), 0.5, 1.0, 1), problem.restore(str(cheap), 0.6, 1.0, 1)]
+
+    def evaluated(architecture: Architecture, top1: float) -> Evaluation:
+        cost = problem.cost(architecture)
+        return Evaluation(architecture, top1, 1.0, 1, cost.macs, cost.parameters)
+
+    strategy.evaluated = [evaluated(large, 0.5), evaluated(cheap, 0.6)]
     between = parse("4-32-1-1/s3-e2-no/_/_/f3-e2-no/_/_")
     assert strategy.hopeless(between)
     assert not strategy.hopeless(parse("4-32-1-1/s5-e2-no/_/_/f3-e2-no/_/_"))
-    strategy.evaluated[1] = problem.restore(str(cheap), 0.4, 1.0, 1)
+    strategy.evaluated[1] = evaluated(cheap, 0.4)
     assert not strategy.hopeless(between)
 
 
 @pytest.mark.parametrize("stages", ["structural", "modular", "random"])
 def test_controls(tiny_dataset: Path, stages: str) -> None:
     driven = Driven("sm_nas", tiny_dataset, 1.0, stages=stages, **FEW).to_the_end()
-    assert set(driven.strategy.diagnostics()["stage"]) == {stages}
+    assert driven.strategy.stage == stages and set(driven.series("structural")) == {float(stages == "structural")}
     if stages == "modular":
         kept = {e.architecture.choices[:4] for e in driven.strategy.evaluated}
         assert kept == {SPACE.reference.choices[:4]}
-
-
-def test_a_run_goes_on_after_a_save(tiny_dataset: Path) -> None:
-    check_continuation("sm_nas", tiny_dataset, BUDGET, lambda s: s.stage == "modular", **FEW)
 
 
 def test_a_whole_run(tiny_dataset: Path, tmp_path: Path) -> None:

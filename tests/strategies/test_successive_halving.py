@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from black_box import BlackBox
-from driven import check_continuation, completed
-from pvnas_bench.strategies.successive_halving import SuccessiveHalving, rung_epochs, rung_sizes, widest
+from driven import completed
 
 from pvnas_bench import Architecture
+from pvnas_bench.strategies.successive_halving import SuccessiveHalving, rung_epochs, rung_sizes, widest
 
 NAME = "successive_halving"
 
@@ -60,10 +60,6 @@ def test_the_best_half_of_each_rung_is_trained_twice_as_long(tiny_dataset: Path)
     assert problem.ledger.overshoot == 0
     finalists = [a for a, epochs in driven.asked if epochs == 8]
     assert driven.strategy.incumbent() == max(finalists, key=lambda a: accuracy(a, 0))
-
-
-def test_it_goes_on_where_it_was(tiny_dataset: Path) -> None:
-    check_continuation(NAME, tiny_dataset, 3.0, lambda s: s.rung == 1)
 
 
 def test_a_whole_run(tiny_dataset: Path, tmp_path: Path) -> None:

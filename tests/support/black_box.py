@@ -27,7 +27,8 @@ class BlackBox(Driven):
             problem.ledger.require(
                 cost := round(problem.evaluation_cost(architecture, epochs) * problem.ledger.reference)
             )
-            problem.ledger.macs += cost
-            return problem.restore(str(architecture), accuracy(architecture, epochs), 1.0, epochs)
+            problem.ledger.charge(cost)
+            known = problem.cost(architecture)
+            return Evaluation(architecture, accuracy(architecture, epochs), 1.0, epochs, known.macs, known.parameters)
 
         problem.evaluate = evaluate  # type: ignore[method-assign]

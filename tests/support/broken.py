@@ -1,16 +1,26 @@
 """Strategies that each break one rule of the contract, on top of one that keeps to all."""
 
+import copy
 import os
 import random
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import nn
 
-from pvnas_bench import Architecture, BudgetExhausted, Info, Problem, SearchFinished, Strategy, StrategyConfig
+from pvnas_bench import (
+    Architecture,
+    BlockSpace,
+    BudgetExhausted,
+    Info,
+    SearchFinished,
+    Strategy,
+    StrategyConfig,
+    path_plan,
+)
 
 STEPS = 4
 
@@ -20,9 +30,9 @@ class Sound(Strategy):
 
     info = Info("sound", "Sound", "-", 2024, ("structural", "modular"), "-")
 
-    def setup(self, problem: Problem) -> None:
-        self.problem, self.steps = problem, 0
-        self.best = problem.sample(problem.rng("start"))
+    def setup(self) -> None:
+        self.steps = 0
+        self.best = self.problem.sample(self.problem.rng("start"))
         self.top1 = -1.0
 
     def step(self) -> None:
@@ -41,13 +51,6 @@ class Sound(Strategy):
 
     def incumbent(self) -> Architecture:
         return self.best
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"steps": self.steps, "best": str(self.best), "top1": self.top1}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.steps, self.top1 = state["steps"], state["top1"]
-        self.best = self.problem.space.parse(state["best"])
 
 
 class SeedsNumpy(Sound):
@@ -87,12 +90,12 @@ class RaisesItsBudget(Sound):
 class PaysItselfBack(Sound):
     def train(self, architecture: Architecture) -> None:
         super().train(architecture)
-        self.problem.ledger.macs = 0
+        self.problem.ledger._macs = 0
 
 
 class Overspends(Sound):
     def step(self) -> None:
-        self.problem.ledger.macs += int(0.7 * self.problem.ledger.budget * self.problem.ledger.reference)
+        self.problem.ledger.charge(int(0.7 * self.problem.ledger.budget * self.problem.ledger.reference))
 
 
 class GoesOn(Sound):
@@ -154,12 +157,158 @@ class ForgetsEverything(Sound):
 
 class ForgetsItsBest(Sound):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.steps = state["steps"]
+        super().load_state_dict({"steps": state["steps"]})
 
 
 class KeepsObjects(Sound):
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"seen": {1, 2}}
+
+
+class HasNoState(Sound):
+    def state_dict(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+# --- state where it cannot be kept ------------------------------------------------------------------------------------
+
+
+def counting() -> Callable[[], int]:
+    made = [0]
+
+    def count() -> int:
+        made[0] += 1
+        return made[0]
+
+    return count
+
+
+class HidesInAClosure(Sound):
+    def setup(self) -> None:
+        super().setup()
+        self.count = counting()
+
+    def draw(self) -> Architecture:
+        return [super(HidesInAClosure, self).draw() for _ in range(self.count())][-1]
+
+
+TRIED: list[Architecture] = []
+
+
+class HidesInAGlobal(Sound):
+    def draw(self) -> Architecture:
+        TRIED.append(super().draw())
+        return TRIED[-1]
+
+
+class HidesInItsClass(Sound):
+    tried: ClassVar[dict[str, int]] = {}
+
+    def draw(self) -> Architecture:
+        self.tried[str(len(self.tried))] = 1
+        return super().draw()
+
+
+class Memory:
+    def __init__(self) -> None:
+        self.tried: list[Architecture] = []
+
+
+class HidesInAnObject(Sound):
+    def setup(self) -> None:
+        super().setup()
+        self.memory = Memory()
+
+    def draw(self) -> Architecture:
+        self.memory.tried.append(super().draw())
+        return self.memory.tried[-1]
+
+
+class ReplacesAnObject(Sound):
+    def setup(self) -> None:
+        super().setup()
+        self.memory = Memory()
+
+    def draw(self) -> Architecture:
+        self.memory = Memory()
+        return super().draw()
+
+
+class KeepsAnIterator(Sound):
+    def setup(self) -> None:
+        super().setup()
+        self.drawn = (self.problem.sample(self.problem.rng("draw")) for _ in range(100))
+
+    def draw(self) -> Architecture:
+        return next(self.drawn)
+
+
+# --- computing unpaid, or being refunded ------------------------------------------------------------------------------
+
+
+class AsksForNothing(Sound):
+    epochs: ClassVar[Any] = -1
+
+    def train(self, architecture: Architecture) -> None:
+        self.problem.evaluate(architecture, self.epochs)
+
+
+class AsksForHalfAnEpoch(AsksForNothing):
+    epochs = 0.5
+
+
+class AsksForTrue(AsksForNothing):
+    epochs = True
+
+
+class AsksForZero(AsksForNothing):
+    epochs = 0
+
+
+class ChargesLessThanNothing(Sound):
+    def train(self, architecture: Architecture) -> None:
+        super().train(architecture)
+        self.problem.ledger.charge(-5)
+
+
+class PassesBackwards(Sound):
+    def train(self, architecture: Architecture) -> None:
+        super().train(architecture)
+        self.problem.ledger.forward(-5, 1, 0)
+
+
+class Resumes(Sound):
+    def train(self, architecture: Architecture) -> None:
+        super().train(architecture)
+        self.problem.ledger.resume(0, 0, 0)
+
+
+class LoadsAnOldState(Sound):
+    def train(self, architecture: Architecture) -> None:
+        before = self.problem._state()
+        super().train(architecture)
+        self.problem._load_state(before)
+
+
+class DropsTheMeter(Sound):
+    def train(self, architecture: Architecture) -> None:
+        super().train(architecture)
+        network = copy.deepcopy(self.problem.metered.network(architecture))
+        network._forward_pre_hooks.clear()
+        network._forward_hooks.clear()
+        for _ in range(20):
+            network(network.blank().expand(8, -1, -1, -1, -1)).sum().backward()
+
+
+class CallsTheBareSupernet(Sound):
+    def train(self, architecture: Architecture) -> None:
+        super().train(architecture)
+        if not isinstance(self.problem.space, BlockSpace):
+            return
+        network = self.problem.supernet("bare").network
+        plan = path_plan(self.problem.space, architecture)
+        for _ in range(20):
+            network(torch.zeros(8, plan.frames, 3, plan.size, plan.size), plan).sum().backward()
 
 
 class Crashes(Sound):
@@ -170,15 +319,18 @@ class Crashes(Sound):
 
 
 class OnlyOneLevel(Sound):
-    def setup(self, problem: Problem) -> None:
-        if len(problem.space.frames) == 1:
+    def setup(self) -> None:
+        if len(self.problem.space.frames) == 1:  # type: ignore[attr-defined]
             raise ValueError("needs frames to choose from")
-        super().setup(problem)
+        super().setup()
+
+
+class UndescribedConfig(StrategyConfig):
+    rate: float = Field(0.1)
 
 
 class Undescribed(Sound):
-    class Config(StrategyConfig):
-        rate: float = Field(0.1)
+    Config = UndescribedConfig
 
 
 class NoJson(Sound):

@@ -10,7 +10,7 @@ from pvnas_bench.protocol import get_protocol
 from pvnas_bench.records import DataEntry
 from pvnas_bench.run.setup import protocol_entry
 from pvnas_bench.space import BlockSpace
-from pvnas_bench.table import About, Session, Training
+from pvnas_bench.table import About, KnownTraining, Session
 from pvnas_bench.table.journal import Content as Content
 from pvnas_bench.table.schema import SpaceIdentity
 
@@ -39,13 +39,15 @@ def session() -> Session:
     )
 
 
-def training(space: BlockSpace, costs: CostModel, string: str, seed: int, quality: float, noise: float) -> Training:
+def training(
+    space: BlockSpace, costs: CostModel, string: str, seed: int, quality: float, noise: float
+) -> KnownTraining:
     """A training that ends near a quality."""
     rng = np.random.default_rng([seed, *string.encode()])
     epochs = get_protocol("micro").epochs
     curve = np.clip(quality * np.linspace(0.4, 1, epochs) + noise * rng.normal(size=epochs), 0, 1)
     cost = costs(space.parse(string))
-    return Training(
+    return KnownTraining(
         architecture=string,
         seed=seed,
         session=0,

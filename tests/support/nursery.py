@@ -19,7 +19,8 @@ import faults
 
 from pvnas_bench import registry
 from pvnas_bench.errors import UsageError
-from pvnas_bench.run.request import Observer, Request
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import run
 
 OK, FAILED, REFUSED = 0, 1, 2

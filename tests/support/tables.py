@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pvnas_bench.grid.table_build import Recipe, build
+from pvnas_bench.grid.table_build import TableRecipe, build
 from pvnas_bench.table import Table, find
 
 SPACE = Path(__file__).with_name("tiny_space.py")
@@ -17,14 +17,14 @@ class Built:
 
     table: Table
     folder: Path
-    recipe: Recipe
+    recipe: TableRecipe
 
 
 @pytest.fixture(scope="session")
 def built(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """All six architectures with seed 0, two of them with seed 1 as well. Only read it."""
     folder = tmp_path_factory.mktemp("tables")
-    recipe = Recipe(str(SPACE), str(tiny_dataset), "micro")
+    recipe = TableRecipe(str(SPACE), str(tiny_dataset), "micro")
     for _ in build(recipe, folder):
         pass
     for _ in build(recipe, folder, seeds=(1,), sample=2):

@@ -10,8 +10,8 @@ class Mine(Strategy):
     info = Info("mine", "Does as it is told", "-", 2024, ("modular",), "-")
     steps = 0
 
-    def setup(self, problem):
-        self.problem, self.found = problem, problem.sample(problem.rng("sample"))
+    def setup(self):
+        self.found = self.problem.sample()
 
     def step(self):
         {body}
@@ -23,12 +23,6 @@ class Mine(Strategy):
 
     def diagnostics(self):
         return {diagnostics}
-
-    def state_dict(self):
-        return {{"steps": self.steps}}
-
-    def load_state_dict(self, state):
-        self.steps = state["steps"]
 """
 
 HEEDLESS = """

@@ -9,7 +9,8 @@ import torch
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.protocol import PROTOCOLS, get_protocol
-from pvnas_bench.training.train import clips_per_epoch, learning_rate_at, make_optimiser, score, training_macs
+from pvnas_bench.training.testing import score
+from pvnas_bench.training.train import clips_per_epoch, learning_rate_at, make_optimiser, training_macs
 
 
 def test_learning_rate_rises_linearly_then_falls_as_half_a_cosine() -> None:

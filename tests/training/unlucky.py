@@ -15,9 +15,9 @@ STEPS = 3
 class Unlucky(Strategy):
     info = Info("unlucky", "Evaluates, and meets with misfortune", "-", 2024, ("structural", "modular"), "-")
 
-    def setup(self, problem):
-        self.problem, self.found = problem, []
-        self.fallback = problem.sample(problem.rng("sample"))
+    def setup(self):
+        self.found = []
+        self.fallback = self.problem.sample()
 
     def step(self):
         if len(self.found) == STEPS:
@@ -27,9 +27,9 @@ class Unlucky(Strategy):
                 os._exit(3)
             if len(self.found) == 2 and self.first_time("is told to stop"):
                 signal.raise_signal(signal.SIGINT)
-        architecture = self.problem.sample(self.problem.rng("sample"))
+        architecture = self.problem.sample()
         evaluation = self.problem.evaluate(architecture, 2)
-        self.found.append([str(architecture), evaluation.top1])
+        self.found.append(evaluation)
         self.problem.log(val_loss=evaluation.loss, train_loss=evaluation.curve[-1]["train_loss"])
 
     def first_time(self, misfortune):
@@ -39,10 +39,4 @@ class Unlucky(Strategy):
         return not known
 
     def incumbent(self):
-        return self.problem.space.parse(self.found[0][0]) if self.found else self.fallback
-
-    def state_dict(self):
-        return {"found": [list(pair) for pair in self.found]}
-
-    def load_state_dict(self, state):
-        self.found = [list(pair) for pair in state["found"]]
+        return self.found[0].architecture if self.found else self.fallback

@@ -71,18 +71,36 @@ class Source:
 
 
 @dataclass(frozen=True)
+class About:
+    """What is known of the clips of a layout; what a description says goes before it.
+
+    Attributes:
+        name: of the data set, where there is only one in this layout.
+        licence, flip_safe: as in a description.
+        recordings: clips are rows of recordings of temperatures (`_recording`).
+    """
+
+    name: str = ""
+    licence: str = ""
+    flip_safe: bool = False
+    recordings: bool = False
+
+
+@dataclass(frozen=True)
 class Layout:
     """A way in which people keep data sets.
 
     Attributes:
         find: what a folder holds in this layout for one of several folds, or None; it looks at names and first lines.
         read: the rows, one at a time.
+        about: what is known of the clips without reading them.
     """
 
     name: str
     description: str
     find: Callable[[Path, int], Source | None]
     read: Callable[[Source], Iterator[Row]]
+    about: About = About()
 
 
 def annotation_files(root: Path, *patterns: str) -> list[Path]:

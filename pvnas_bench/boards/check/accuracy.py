@@ -1,0 +1,79 @@
+"""Accuracy over seeds: is the fresh mean worse than the baseline's by more than the margin?"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from pvnas_bench.boards import statistics
+from pvnas_bench.boards.check.findings import Finding, board, seed_scores
+from pvnas_bench.records import Record
+
+
+def accuracy(
+    pairs: Sequence[tuple[Sequence[Record], Sequence[Record]]], margin: float, alpha: float
+) -> Iterator[Finding]:
+    tested: list[tuple[Record, dict[int, float], dict[int, float], float]] = []
+    for fresh, reference in pairs:
+        ours, theirs = seed_scores(fresh), seed_scores(reference)
+        if ours and theirs:
+            tested.append((reference[0], ours, theirs, worse_p(theirs, ours, margin, _test_clips(reference[0]))))
+    adjusted = statistics.holm([p for *_, p in tested])
+    for (record, ours, theirs, _), p in zip(tested, adjusted.tolist(), strict=True):
+        before, after = float(np.mean(list(theirs.values()))), float(np.mean(list(ours.values())))
+        change = f"mean top-1 {100 * (after - before):+.2f} points over {len(theirs)} and {len(ours)} seeds"
+        yield Finding(
+            "regressed" if p < alpha else "ok",
+            "accuracy",
+            board(record),
+            record.strategy.entry,
+            "test top-1",
+            f"{100 * before:.2f} %",
+            f"{100 * after:.2f} %",
+            f"{change}, p = {p:.2g} of a loss beyond {100 * margin:g} points",
+        )
+
+
+def _test_clips(record: Record) -> int:
+    return max(record.data.clips.get("test", 1), 1)
+
+
+def worse_p(reference: Mapping[int, float], fresh: Mapping[int, float], margin: float, clips: int) -> float:
+    """p value of the one-sided test that the fresh mean is below the reference mean by more than the margin.
+
+    Two tests, and twice the smaller p value of both: the t test of the differences of shared seeds, which is sharp
+    where a seed fixes most of a run, and the t test of two samples with pooled variance, which uses every seed.
+    With a single run on each side it is the test of two proportions. A score is a count of clips, so no standard
+    deviation is taken to be below one clip.
+
+    Args:
+        reference, fresh: the score of each seed.
+        clips: test clips behind each score.
+    """
+    before, after = np.array(list(reference.values())), np.array(list(fresh.values()))
+    if len(before) + len(after) == 2:
+        variance = float(before[0] * (1 - before[0]) + after[0] * (1 - after[0])) / clips
+        error = max(math.sqrt(variance), 1 / clips)
+        return 0.5 * math.erfc(float(before[0] - after[0] - margin) / error / math.sqrt(2))
+    p_values = [
+        _t_p(before.mean() - after.mean() - margin, _pooled(before, after, clips), len(before) + len(after) - 2)
+    ]
+    shared = sorted(reference.keys() & fresh.keys())
+    if len(shared) > 1:
+        loss = np.array([reference[seed] - fresh[seed] for seed in shared])
+        error = max(float(loss.std(ddof=1)), 1 / clips) / math.sqrt(len(shared))
+        p_values.append(_t_p(loss.mean() - margin, error, len(shared) - 1))
+    return min(1.0, len(p_values) * min(p_values))
+
+
+def _pooled(first: statistics.Floats, second: statistics.Floats, clips: int) -> float:
+    """Standard error of the difference of two means, from the variance within both."""
+    squares = float(((first - first.mean()) ** 2).sum() + ((second - second.mean()) ** 2).sum())
+    deviation = max(math.sqrt(squares / (len(first) + len(second) - 2)), 1 / clips)
+    return deviation * math.sqrt(1 / len(first) + 1 / len(second))
+
+
+def _t_p(shortfall: float, error: float, freedom: int) -> float:
+    from scipy.special import stdtr
+
+    return float(stdtr(freedom, -float(shortfall) / error))

@@ -1,0 +1,50 @@
+"""Baselines: reference records in one file, or a folder of records."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from pvnas_bench import records
+from pvnas_bench.errors import UsageError
+from pvnas_bench.records import Record
+from pvnas_bench.system.files import read_whole, write_atomically
+
+LARGEST = 2**30
+"""Bytes of a baseline."""
+
+
+def load_baseline(path: Path) -> list[Record]:
+    """Reference records: a folder of records, one record, or a JSON array of records.
+
+    Unlike a results folder a baseline may not have unreadable files: what is not compared cannot fail.
+
+    Raises:
+        UsageError: there is no such file, or something in it is no record.
+    """
+    if path.is_dir():
+        found, unreadable = records.require_records(path)
+        if unreadable:
+            raise UsageError(f"baseline {unreadable[0].path} is unreadable ({unreadable[0].reason}): mend or remove it")
+        return found
+    try:
+        if path.name.endswith(records.FILE_NAME):
+            return [records.load(path)]
+        return TypeAdapter(list[Record]).validate_json(read_whole(path, LARGEST))
+    except OSError as error:
+        raise UsageError(f"cannot read baseline {path} ({error.strerror}): name a file or folder of records") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "file"
+        raise UsageError(
+            f"baseline {path} is no JSON array of records ({where}: {first['msg']}): write it anew"
+        ) from None
+    except ValueError as error:
+        raise UsageError(f"baseline {path} is unreadable ({error}): write it anew") from None
+
+
+def save_baseline(found: Sequence[Record], path: Path) -> None:
+    """Write records as the JSON array that `load_baseline` reads, in an order that makes changes readable."""
+    ordered = sorted(found, key=lambda r: (r.board, r.strategy.entry, r.seed, r.id))
+    lines = ",\n".join(record.model_dump_json() for record in ordered)
+    write_atomically(path, f"[\n{lines}\n]\n".encode())

@@ -1,0 +1,47 @@
+"""Checks as text: a table for a terminal, annotations for GitHub."""
+
+from pvnas_bench.boards.check.findings import Check
+
+
+def plain(text: str) -> str:
+    return "".join(c if c.isprintable() else "�" for c in text)
+
+
+def render_terminal(check: Check) -> str:
+    """A table of what regressed and what was skipped, and one line of counts."""
+    lines = []
+    shown = [f for verdict in ("regressed", "skipped") for f in check.findings if f.verdict == verdict]
+    if shown:
+        header = ("", "what", "entry", "quantity", "baseline", "fresh")
+        table = [header] + [
+            (f.verdict.upper(), f.kind, plain(f.entry), plain(f.quantity), plain(f.baseline), plain(f.fresh))
+            for f in shown
+        ]
+        widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+        for number, (row, finding) in enumerate(zip(table, [None, *shown], strict=True)):
+            lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+            if number == 0:
+                lines.append("  ".join("─" * width for width in widths))
+            elif finding is not None:
+                where = f" [{finding.board}]" if finding.board else ""
+                lines.append(f"    {plain(finding.message)}{plain(where)}")
+    count = {verdict: sum(f.verdict == verdict for f in check.findings) for verdict in ("ok", "regressed", "skipped")}
+    lines.append(f"{count['regressed']} regressed, {count['ok']} hold, {count['skipped']} not compared")
+    return "\n".join(lines) + "\n"
+
+
+def to_github(check: Check) -> str:
+    """Workflow commands that GitHub shows as annotations: an error for each regression."""
+    lines = []
+    for finding in check.regressed:
+        title = _escape(f"{finding.kind}: {finding.entry or finding.quantity}", ":,")
+        message = f"{finding.message} (baseline {finding.baseline}, fresh {finding.fresh})"
+        lines.append(f"::error title={title}::{_escape(message)}\n")
+    return "".join(lines)
+
+
+def _escape(text: str, further: str = "") -> str:
+    """GitHub's escapes for the values of workflow commands."""
+    for character in "%\r\n" + further:
+        text = text.replace(character, f"%{ord(character):02X}")
+    return text

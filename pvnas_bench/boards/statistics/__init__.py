@@ -1,0 +1,54 @@
+"""The statistics of leaderboards and plots: numpy only where a leaderboard needs them, and never torch.
+
+Everything here is a pure function. Scores are fractions, larger is better.
+"""
+
+from pvnas_bench.boards.statistics.curves import mean_band, performance_profile, step_values
+from pvnas_bench.boards.statistics.fronts import attainment, hypervolume, nondominated
+from pvnas_bench.boards.statistics.hypothesis import (
+    Friedman,
+    cliques,
+    friedman,
+    holm,
+    pairs_needed,
+    pairwise,
+    smallest_p,
+    tie_groups,
+    wilcoxon,
+)
+from pvnas_bench.boards.statistics.ranking import Floats, kendall_tau, ranks
+from pvnas_bench.boards.statistics.resampling import (
+    Interval,
+    Statistic,
+    bootstrap,
+    iqm,
+    rank_intervals,
+    relative_improvement,
+)
+
+__all__ = [
+    "Floats",
+    "Friedman",
+    "Interval",
+    "Statistic",
+    "attainment",
+    "bootstrap",
+    "cliques",
+    "friedman",
+    "holm",
+    "hypervolume",
+    "iqm",
+    "kendall_tau",
+    "mean_band",
+    "nondominated",
+    "pairs_needed",
+    "pairwise",
+    "performance_profile",
+    "rank_intervals",
+    "ranks",
+    "relative_improvement",
+    "smallest_p",
+    "step_values",
+    "tie_groups",
+    "wilcoxon",
+]

@@ -1,0 +1,48 @@
+"""Fronts of accuracy against MACs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pvnas_bench.boards.statistics.ranking import Floats
+
+
+def nondominated(macs: ArrayLike, scores: ArrayLike) -> NDArray[np.bool_]:
+    """Which points no other has both fewer MACs and a higher score than (one of them strictly)."""
+    from moocore import is_nondominated
+
+    points = np.column_stack([np.asarray(macs, np.float64), -np.asarray(scores, np.float64)])
+    return np.asarray(is_nondominated(points, keep_weakly=True), np.bool_)
+
+
+def hypervolume(macs: ArrayLike, scores: ArrayLike, reference_macs: float, reference_score: float) -> float:
+    """Share of the box between the reference point (most MACs, least score) and (0 MACs, score 1) that is
+    dominated by the points: 0 where none is better than the reference point, 1 at most.
+    """
+    from moocore import hypervolume as volume
+
+    if reference_macs <= 0 or not 0 <= reference_score < 1:
+        raise ValueError("the reference point needs positive MACs and a score in [0, 1)")
+    points = np.column_stack([np.asarray(macs, np.float64), -np.asarray(scores, np.float64)])
+    if not len(points):
+        return 0.0
+    return float(volume(points, ref=[reference_macs, -reference_score])) / (reference_macs * (1 - reference_score))
+
+
+def attainment(fronts: Sequence[tuple[ArrayLike, ArrayLike]], percentile: float) -> tuple[Floats, Floats]:
+    """The attainment surface: the front that so many per cent of the runs attain (Fonseca and Fleming).
+
+    Args:
+        fronts: of each run, MACs and scores of its points.
+
+    Returns:
+        MACs, ascending, and scores of the surface's corners.
+    """
+    from moocore import eaf
+
+    points = [np.column_stack([np.asarray(m, np.float64), -np.asarray(s, np.float64)]) for m, s in fronts]
+    sets = np.concatenate([np.full(len(run), index + 1) for index, run in enumerate(points)])
+    surface = np.asarray(eaf(np.concatenate(points), sets, percentiles=[percentile]), np.float64)
+    surface = surface[np.argsort(surface[:, 0], kind="stable")]
+    return surface[:, 0], -surface[:, 1]

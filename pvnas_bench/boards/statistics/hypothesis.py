@@ -1,0 +1,161 @@
+"""Tests of whether entries differ, corrected for their number, and the groups that cannot be told apart.
+
+Sources: Friedman test and Holm's procedure over pairs: Demšar, "Statistical comparisons of classifiers over multiple
+data sets", JMLR 2006; signed-rank tests in place of Nemenyi's: Benavoli et al., "Should we really use post-hoc tests
+based on mean-ranks?", JMLR 2016.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pvnas_bench.boards.statistics.ranking import Floats, ranks
+
+ALPHA = 0.05
+
+
+def smallest_p(pairs: int) -> float:
+    """The smallest p value that the exact two-sided Wilcoxon signed-rank test can give: 2 / 2^pairs."""
+    return min(1.0, 2.0 / 2.0**pairs)
+
+
+def pairs_needed(comparisons: int, alpha: float = ALPHA) -> int:
+    """With fewer pairs than this no outcome is significant after Holm's correction for so many comparisons."""
+    pairs = 1
+    while max(comparisons, 1) * smallest_p(pairs) >= alpha:
+        pairs += 1
+    return pairs
+
+
+def wilcoxon(first: ArrayLike, second: ArrayLike) -> float:
+    """Two-sided p value of the exact Wilcoxon signed-rank test; 1 where no pair differs.
+
+    Pairs without a difference are dropped and equal differences share their mean rank; the distribution is
+    exact in either case: all 2^n assignments of signs are counted, by convolution over the doubled ranks.
+    """
+    difference = np.asarray(first, np.float64) - np.asarray(second, np.float64)
+    if not np.isfinite(difference).all():
+        raise ValueError("scores must be finite")
+    difference = difference[difference != 0]
+    if not len(difference):
+        return 1.0
+    doubled = np.rint(2 * ranks(np.abs(difference))).astype(int)  # midranks are halves
+    share = _signed_rank_sums(tuple(sorted(doubled.tolist())))
+    positive = int(doubled[difference > 0].sum())
+    return min(1.0, 2 * float(min(share[: positive + 1].sum(), share[positive:].sum())))
+
+
+@lru_cache(maxsize=1024)
+def _signed_rank_sums(doubled: tuple[int, ...]) -> Floats:
+    """Of each sum of positive doubled ranks, from 0: the share of all sign assignments that give it."""
+    share = np.ones(1)
+    for rank in doubled:
+        longer = np.zeros(len(share) + rank)
+        longer[: len(share)] += share / 2
+        longer[rank:] += share / 2
+        share = longer
+    return share
+
+
+def holm(p_values: ArrayLike) -> Floats:
+    """Holm's step-down adjustment: reject where the adjusted value is below alpha, family-wise error alpha."""
+    p = np.asarray(p_values, np.float64)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
+    return adjusted
+
+
+@dataclass(frozen=True)
+class Friedman:
+    """Friedman's test: do the entries differ at all over the blocks."""
+
+    statistic: float
+    p: float
+    mean_ranks: tuple[float, ...]
+    """Rank 1 is the highest score."""
+
+
+def friedman(scores: ArrayLike) -> Friedman:
+    """Friedman's chi-square test, corrected for ties.
+
+    Args:
+        scores: (blocks, entries), at least two blocks and three entries. A block is a task, never a seed.
+    """
+    table = np.asarray(scores, np.float64)
+    blocks, entries = table.shape
+    if blocks < 2 or entries < 3:
+        raise ValueError("Friedman's test needs at least two blocks and three entries")
+    from scipy.special import chdtrc  # imported here: it takes longer than a leaderboard
+
+    ranked = np.stack([ranks(-row) for row in table])
+    ties = sum(float((counts**3 - counts).sum()) for counts in (np.unique(row, return_counts=True)[1] for row in table))
+    correction = 1 - ties / (blocks * entries * (entries**2 - 1))
+    mean_ranks = ranked.mean(axis=0)
+    if correction == 0:  # all equal in every block
+        return Friedman(0.0, 1.0, tuple(mean_ranks.tolist()))
+    spread = float(((mean_ranks - (entries + 1) / 2) ** 2).sum())
+    statistic = 12 * blocks / (entries * (entries + 1)) * spread / correction
+    return Friedman(statistic, float(chdtrc(entries - 1, statistic)), tuple(mean_ranks.tolist()))
+
+
+def pairwise(columns: Sequence[dict[int, float]]) -> tuple[Floats, NDArray[np.int64]]:
+    """Wilcoxon tests between all entries over the blocks that each two share, adjusted by Holm over all pairs.
+
+    Args:
+        columns: of each entry, its score in each block (a seed within one board, a task across boards).
+
+    Returns:
+        The symmetric matrices of adjusted p values and of shared blocks.
+    """
+    size = len(columns)
+    adjusted = np.ones((size, size))
+    shared = np.zeros((size, size), np.int64)
+    upper = [(i, j) for i in range(size) for j in range(i + 1, size)]
+    p_values = []
+    for i, j in upper:
+        blocks = sorted(columns[i].keys() & columns[j].keys())
+        shared[i, j] = shared[j, i] = len(blocks)
+        p_values.append(wilcoxon([columns[i][b] for b in blocks], [columns[j][b] for b in blocks]))
+    for (i, j), p in zip(upper, holm(p_values), strict=True):
+        adjusted[i, j] = adjusted[j, i] = p
+    return adjusted, shared
+
+
+def tie_groups(adjusted: ArrayLike, alpha: float = ALPHA) -> list[int]:
+    """Groups of entries, best first, that cannot be told from the best of their group.
+
+    The first entry opens group 1; an entry that differs significantly from the best of the current group
+    opens the next one.
+
+    Args:
+        adjusted: p values between the entries, in the order of the board.
+    """
+    p = np.asarray(adjusted, np.float64)
+    groups: list[int] = []
+    head = 0
+    for index in range(len(p)):
+        if index and p[head, index] < alpha:
+            head = index
+            groups.append(groups[-1] + 1)
+        else:
+            groups.append(groups[-1] if groups else 1)
+    return groups
+
+
+def cliques(adjusted: ArrayLike, alpha: float = ALPHA) -> list[tuple[int, int]]:
+    """The bars of a critical-difference diagram: maximal runs (first, last) of entries, in the order of their mean
+    ranks, of which no two differ significantly. Runs of one entry are left out.
+    """
+    p = np.asarray(adjusted, np.float64)
+    bars: list[tuple[int, int]] = []
+    for first in range(len(p)):
+        last = first
+        while last + 1 < len(p) and (p[first : last + 1, last + 1] >= alpha).all():
+            last += 1
+        if last > first and not (bars and bars[-1][1] >= last):
+            bars.append((first, last))
+    return bars

@@ -1,0 +1,160 @@
+"""State that a strategy hides where it cannot be kept: in objects without a state, closures, classes and modules."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import FunctionType, GeneratorType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+import pvnas_bench
+from pvnas_bench.state import CannotBeKept, keep
+from pvnas_bench.strategy import GIVEN, AnyStrategy, Strategy
+
+LARGEST = 20_000
+"""Values that are looked at in one place, at most."""
+
+
+@dataclass
+class Hidden:
+    """What a strategy could hide state in, as it is after `setup`.
+
+    Attributes:
+        attributes: by name, those that cannot be kept.
+        contents: by place, what they and the other places hold.
+    """
+
+    attributes: dict[str, object] = field(default_factory=dict)
+    contents: dict[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, strategy: AnyStrategy) -> "Hidden":
+        """Look at a strategy."""
+        found = cls(_unkept(strategy))
+        for place, value in _places(strategy, found.attributes):
+            found.contents[place] = _content(value)
+        return found
+
+    def lost(self, strategy: AnyStrategy) -> list[str]:
+        """Why a new object would not go on where this strategy is: what has changed since, by name."""
+        now = _unkept(strategy)
+        reasons = [
+            f"step puts {_a(value)} into the attribute {name}, which cannot be kept: "
+            "build it in setup, or give it state_dict and load_state_dict"
+            for name, value in now.items()
+            if value is not self.attributes.get(name) or isinstance(value, GeneratorType)
+        ]
+        if reasons:
+            return reasons
+        return [
+            f"step changes {place}, which is not kept: keep it in an attribute of plain data"
+            for place, value in _places(strategy, now)
+            if place in self.contents and self.contents[place] != _content(value)
+        ]
+
+
+def _a(value: object) -> str:
+    return f"a {type(value).__name__}"
+
+
+def _unkept(strategy: AnyStrategy) -> dict[str, object]:
+    """The attributes that automatic state leaves out."""
+    found: dict[str, object] = {}
+    for name, value in vars(strategy).items():
+        if name not in GIVEN:
+            try:
+                keep(value, name)
+            except CannotBeKept:
+                found[name] = value
+    return found
+
+
+def _places(strategy: AnyStrategy, unkept: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """By name, everything that could hold state: objects in attributes, classes, and the modules of the classes."""
+    for name, value in unkept.items():
+        inside = list(_functions(f"the function in the attribute {name}", value))
+        yield from inside or [(f"the attribute {name} ({_a(value)})", value)]
+    modules: dict[str, ModuleType] = {}
+    for kind in type(strategy).__mro__:
+        module = sys.modules.get(kind.__module__)
+        if kind in Strategy.__mro__ or module is None or _harness(module):
+            continue
+        modules[module.__name__] = module
+        for name, value in vars(kind).items():
+            yield from _functions(f"the method {name} of {kind.__name__}", value)
+            if not callable(value) and not name.startswith("__"):
+                yield f"the class attribute {kind.__name__}.{name}", value
+    for module in modules.values():
+        for name, value in vars(module).items():
+            if name.startswith("__") or isinstance(value, type | ModuleType):
+                continue
+            if isinstance(value, FunctionType):
+                if value.__module__ == module.__name__:
+                    yield from _functions(f"the function {name}", value)
+            elif not callable(value):
+                yield f"the module's global {name}", value
+
+
+def _harness(module: ModuleType) -> bool:
+    name = module.__name__
+    return name.partition(".")[0] == pvnas_bench.__name__ and not name.startswith(f"{pvnas_bench.__name__}.strategies")
+
+
+def _functions(where: str, value: object) -> Iterator[tuple[str, object]]:
+    """What a function closes over, and its defaults."""
+    function = getattr(value, "__func__", value)
+    function = getattr(function, "fget", None) or function
+    if not isinstance(function, FunctionType):
+        return
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            content = cell.cell_contents
+        except ValueError:  # an empty cell
+            continue
+        if name != "__class__":
+            yield f"{name}, which {where} closes over", content
+    if function.__defaults__ or function.__kwdefaults__:
+        yield f"a default of {where}", [function.__defaults__, function.__kwdefaults__]
+    if vars(function):
+        yield f"an attribute of {where}", dict(vars(function))
+
+
+def _content(value: object) -> object:
+    """Something that is equal exactly when a value holds the same, as far as can be seen."""
+    seen: dict[int, int] = {}
+
+    def look(value: object) -> object:
+        if isinstance(value, bool | int | float | str | bytes | None):
+            return value
+        if id(value) in seen or len(seen) > LARGEST:
+            return ("again", seen.get(id(value), -1))
+        seen[id(value)] = len(seen)
+        if isinstance(value, torch.Tensor):
+            return ("tensor", id(value), value._version)
+        if isinstance(value, np.ndarray):
+            return ("array", value.shape, value.tobytes())
+        if isinstance(value, Mapping):
+            return ("mapping", [(look(key), look(own)) for key, own in value.items()])
+        if isinstance(value, list | tuple):
+            return ("sequence", [look(own) for own in value])
+        if isinstance(value, set | frozenset):
+            return ("set", sorted(map(repr, value)))
+        if isinstance(value, FunctionType | MethodType):
+            return ("function", [look(own) for _, own in _functions("", value)])
+        if isinstance(value, type | ModuleType | GeneratorType) or _of_library(value):
+            return ("object", id(value))
+        inside: dict[str, Any] = getattr(value, "__dict__", {})
+        return ("object", id(value), [(name, look(own)) for name, own in inside.items()])
+
+    return look(value)
+
+
+def _of_library(value: object) -> bool:
+    """Whether an object is of the harness or of a library, which keep no state of a search."""
+    module = sys.modules.get(type(value).__module__)
+    if module is None:
+        return True
+    file = getattr(module, "__file__", None) or ""
+    return _harness(module) or "site-packages" in file or not file

@@ -1,0 +1,89 @@
+"""The cells of a grid: a run each, and how it stands by its record."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from pvnas_bench import records
+from pvnas_bench.grid.table_searches import Ended
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
+from pvnas_bench.run.setup import Setup
+
+State = Literal["waiting", "running", "ok", "failed", "timeout", "interrupted", "refused"]
+
+
+@dataclass(frozen=True)
+class GridCell:
+    """A run of the grid and how it stands; `top1` and `seconds` once it is done.
+
+    Attributes:
+        path: of its record, where it has a file of its own.
+        batched: it is searched together with the other seeds of its request, and its record is in their file.
+    """
+
+    request: Request
+    entry: str
+    path: Path
+    batched: bool = False
+    state: State = "waiting"
+    note: str = ""
+    top1: float | None = None
+    seconds: float | None = None
+
+
+def open_cells(
+    requests: Sequence[Request], observer: Observer | None = None, *, elsewhere: bool = False
+) -> list[GridCell]:
+    """Resolve every request and see which are done. The clips are made ready, so that workers only open them.
+
+    Args:
+        elsewhere: they will run on other machines: a GPU that this one has not is no error.
+
+    Raises:
+        UsageError: a request that cannot work; nothing was run.
+    """
+    observer, setups, known = observer or Observer(), dict[object, Setup](), dict[Path, dict[str, Ended]]()
+    cells = []
+    for request in requests:
+        alike = but_seed(request)
+        if alike not in setups:
+            away = elsewhere and request.device == "cuda" and not torch.cuda.is_available()
+            setups[alike] = Setup(replace(request, device="cpu") if away else request, observer)
+        setup = setups[alike].at(request.seed)
+        cell = GridCell(request, setup.entry, setup.path, batched=request.tabular)
+        if cell.batched and setup.lines not in known:
+            known[setup.lines] = _on_lines(setup.lines)
+        if cell.batched and (ended := known[setup.lines].get(setup.id)):
+            cells.append(as_ended(cell, ended))
+        else:
+            cells.append(recorded(cell) if cell.path.exists() else cell)
+    return cells
+
+
+def but_seed(request: Request) -> tuple[object, ...]:
+    """What the requests of a grid that differ in nothing but their seeds have in common."""
+    return request.strategy, request.space, request.dataset, *request.settings.items()
+
+
+def _on_lines(path: Path) -> dict[str, Ended]:
+    """How the runs of a file of many records ended, by id; what cannot be read is made anew."""
+    if not path.exists():
+        return {}
+    found = records.read(path)
+    return {record.id: Ended.of(record) for record in found if isinstance(record, records.Record)}
+
+
+def recorded(cell: GridCell) -> GridCell:
+    """The cell as its record tells; a record that cannot be read is made anew."""
+    try:
+        return as_ended(cell, Ended.of(records.load(cell.path)))
+    except (ValueError, OSError) as error:
+        return replace(cell, note=f"record made anew: {error}")
+
+
+def as_ended(cell: GridCell, ended: Ended) -> GridCell:
+    return replace(cell, state=ended.status, note=ended.note, top1=ended.top1, seconds=ended.seconds)

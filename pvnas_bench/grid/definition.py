@@ -1,0 +1,90 @@
+"""What a grid's TOML file says, and the requests it stands for."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from pvnas_bench.errors import UsageError
+from pvnas_bench.run.request import Request, options, parse_entry
+from pvnas_bench.system.files import read_whole
+
+LARGEST_GRID = 2**20
+"""Bytes of a grid's file."""
+
+
+class Axes(BaseModel):
+    """The keys of a grid whose values are combined, each with each.
+
+    Attributes:
+        strategies: names or paths, with hyper-parameters in brackets: ``expert[network=tsm]``.
+        seeds: their number: 0, 1, … seeds - 1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    strategies: tuple[str, ...] = Field(min_length=1)
+    spaces: tuple[str, ...] = Field((Request.space,), min_length=1)
+    datasets: tuple[str, ...] = Field((Request.dataset,), min_length=1)
+    seeds: int = Field(3, ge=1, le=10_000)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a TOML file; paths in it are relative to the working directory.
+
+        Raises:
+            UsageError: it cannot be read, or has a key or a value that a grid cannot have.
+        """
+        try:
+            values = tomllib.loads(read_whole(path, LARGEST_GRID).decode())
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}: name a TOML file") from None
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{path} is not TOML: {error}") from None
+        return cls.parse(values)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Self:
+        """Check values.
+
+        Raises:
+            UsageError: the first that is wrong.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            known = ", ".join(cls.model_fields)
+            where = ".".join(map(str, first["loc"]))
+            raise UsageError(f"a grid's {where}: {first['msg']} (it has {known})") from None
+
+    def requests(self, results: Path, **shared: Any) -> list[Request]:
+        """One request for each cell, all strategies of a seed before the next seed.
+
+        Args:
+            shared: further fields of every `Request`, which the grid's file cannot say, such as ``threads``.
+        """
+        alone = {asked.name: option.side_by_side for asked, option in options() if option.side_by_side is not None}
+        given = self.model_dump(exclude_unset=True, exclude={"strategies", "spaces", "datasets", "seeds"})
+        common = {"results": results} | alone | given | shared
+        return [
+            Request(name, space=space, dataset=dataset, seed=seed, settings=settings, **common)
+            for seed in range(self.seeds)
+            for dataset in self.datasets
+            for space in self.spaces
+            for name, settings in map(parse_entry, self.strategies)
+        ]
+
+
+_TYPES = get_type_hints(Request)
+_SHARED: dict[str, Any] = {
+    asked.name: (_TYPES[asked.name], asked.default) for asked, option in options() if option.in_grid
+}
+Grid = create_model(
+    "Grid",
+    __base__=Axes,
+    __doc__="What to compare, as a TOML file says it: `Axes`, and the options of a `Request` that all runs share.",
+    **_SHARED,
+)

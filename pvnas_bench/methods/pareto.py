@@ -1,0 +1,45 @@
+"""Pareto fronts of accuracy and MACs."""
+
+from collections.abc import Sequence
+
+import moocore
+import numpy as np
+import numpy.typing as npt
+
+from pvnas_bench.problem import Evaluation
+
+Floats = npt.NDArray[np.float64]
+
+
+def objectives(evaluations: Sequence[Evaluation], cap: int) -> Floats:
+    """Error, and MACs over the cap, (n, 2); both are minimised."""
+    return np.array([[1 - e.top1, e.macs / cap] for e in evaluations]).reshape(-1, 2)
+
+
+def pareto_front(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    """The evaluations that no other dominates, by MACs; equal points all stay."""
+    if not evaluations:
+        return []
+    kept = moocore.is_nondominated(np.array([[-e.top1, e.macs] for e in evaluations]), keep_weakly=True)
+    return sorted((e for e, keep in zip(evaluations, kept, strict=True) if keep), key=lambda e: e.macs)
+
+
+def dominates(front: Sequence[Evaluation], evaluation: Evaluation) -> bool:
+    """Whether a member of a front is at least as good in both objectives."""
+    return any(e.top1 >= evaluation.top1 and e.macs <= evaluation.macs for e in front)
+
+
+def hypervolume(evaluations: Sequence[Evaluation], cap: int) -> float:
+    """The area that a front dominates, in units of (accuracy × cap), against error 1 at the cap."""
+    return float(moocore.hypervolume(objectives(pareto_front(evaluations), cap), ref=[1.0, 1.0]))
+
+
+def crowding_distance(points: Floats) -> Floats:
+    """NSGA-II's: the sum over objectives of the gap between both neighbours, of the range; infinite at the ends."""
+    distance = np.zeros(len(points))
+    for values in points.T:
+        order = np.argsort(values, kind="stable")
+        span = values[order[-1]] - values[order[0]] or 1.0
+        distance[order[[0, -1]]] = np.inf
+        distance[order[1:-1]] += (values[order[2:]] - values[order[:-2]]) / span
+    return distance

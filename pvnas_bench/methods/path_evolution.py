@@ -1,0 +1,112 @@
+"""A supernet trained on uniform paths, then an evolution by a fitness: what SPOS and BN-NAS share."""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from typing import ClassVar
+
+from pydantic import Field
+from torch import nn
+from typing_extensions import TypeVar
+
+from pvnas_bench.methods.evolution import Evolution, EvolutionRecipe
+from pvnas_bench.methods.shared_weights import SharedWeights, WeightsConfig
+from pvnas_bench.problem import Evaluation
+from pvnas_bench.space import Architecture, BlockSpace
+from pvnas_bench.state import Json
+from pvnas_bench.strategy import SearchFinished, Strategy
+
+
+class PathEvolutionConfig(WeightsConfig):
+    """Hyper-parameters of a supernet that is trained on uniform paths and searched by evolution."""
+
+    supernet_share: float = Field(0.6, gt=0, lt=1, description="part of the budget that trains the supernet (R)")
+    population: int = Field(50, ge=2, description="architectures per generation (SPOS)")
+    generations: int = Field(20, ge=1, description="of the evolution (SPOS)")
+    top: int = Field(10, ge=1, description="parents: the best so far (SPOS)")
+    mutations: int = Field(25, ge=1, description="per generation (SPOS)")
+    crossovers: int = Field(25, ge=1, description="per generation (SPOS)")
+    mutation_rate: float = Field(0.1, gt=0, le=1, description="probability that a decision changes (SPOS)")
+    recalibration: int = Field(8, ge=1, description="batches for batch-norm statistics; 200 on ImageNet (SPOS)")
+    verify: int = Field(0, ge=0, description="best of the evolution that stand-alone training compares (R)")
+
+
+EC = TypeVar("EC", bound=PathEvolutionConfig, default=PathEvolutionConfig)
+
+
+class PathEvolution(Strategy[EC, BlockSpace]):
+    """A strategy says what the fitness of an architecture is, and may say which weights train.
+
+    Attributes:
+        supernet, weights: the supernet, and the optimiser of its weights.
+        evolution: begins when the supernet is trained.
+        verified: the best of the evolution, trained stand-alone.
+        logged: the name under which the best fitness of a generation is logged.
+    """
+
+    logged: ClassVar[str] = "best_fitness"
+
+    def setup(self) -> None:
+        """Build the supernet, its optimiser and the evolution."""
+        problem, config = self.problem, self.config
+        self.supernet = problem.supernet()
+        self.weights = SharedWeights(problem, config, self.supernet, self.trained_parameters())
+        recipe = EvolutionRecipe(
+            config.population, config.top, config.mutations, config.crossovers, config.mutation_rate
+        )
+        self.evolution = Evolution(problem, recipe, config.generations)
+        self.trained = False
+        self.verified: list[Evaluation] = []
+        self.fallback = problem.sample(problem.rng("fallback"))
+
+    def trained_parameters(self) -> Iterable[nn.Parameter] | None:
+        """The parameters that train; None: all."""
+        return None
+
+    def fitness(self) -> Callable[[Architecture], float]:
+        """The fitness of an architecture by the supernet as it is now; higher is better."""
+        raise NotImplementedError
+
+    def validated(self, architecture: Architecture) -> float:
+        """Top-1 on search-val with inherited weights, batch-norm recalibrated on search-train."""
+        recalibration = itertools.islice(self.problem.search_batches("train"), self.config.recalibration)
+        return self.supernet.validate(architecture, self.problem.validation_batches(), recalibration)[0]
+
+    def epoch_over(self) -> None:
+        """Called after each epoch of the supernet; `trained` says whether it was the last."""
+
+    def step(self) -> None:
+        """One epoch of the supernet, then one generation, then one stand-alone training."""
+        problem, config = self.problem, self.config
+        if not self.trained:
+            self.trained = self.weights.uniform_epoch(config.supernet_share, config.rate)
+            self.epoch_over()
+        elif not self.evolution.over:
+            problem.log(**{self.logged: self.evolution.step(self.fitness())})
+        elif waiting := [a for a in self.evolution.best(config.verify) if a not in self._verified()]:
+            self.verified.append(problem.evaluate(waiting[0]))
+            problem.log(val_top1=max(evaluation.top1 for evaluation in self.verified))
+        else:
+            raise SearchFinished
+
+    def _verified(self) -> list[Architecture]:
+        return [evaluation.architecture for evaluation in self.verified]
+
+    def incumbent(self) -> Architecture:
+        """The best that stand-alone training compared, else of the evolution, else a random architecture."""
+        if self.verified:
+            return max(self.verified, key=lambda evaluation: evaluation.top1).architecture
+        return next(iter(self.evolution.best(1)), self.fallback)
+
+    def score(self, architecture: Architecture) -> float:
+        """The fitness."""
+        return self.fitness()(architecture)
+
+    def diagnostics(self) -> Mapping[str, Json]:
+        """The size of the evolution, and fitness beside stand-alone accuracy where that was measured."""
+        fitness = self.evolution.fitness
+        return {
+            "population": self.evolution.recipe.population,
+            "generations": self.evolution.generations,
+            "architectures_scored": len(fitness),
+            "rank_pairs": [[fitness[e.architecture], e.top1] for e in self.verified],
+        }

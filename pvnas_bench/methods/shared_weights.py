@@ -1,0 +1,135 @@
+"""The weights of a supernet: how strategies optimise them."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from pvnas_bench.network.supernet import Plan
+from pvnas_bench.problem import Problem
+from pvnas_bench.space import Architecture, BlockSpace
+from pvnas_bench.strategy import StrategyConfig
+from pvnas_bench.training.search_supernet import SearchSupernet
+from pvnas_bench.video import ClipBatch
+
+
+class OptimiserConfig(StrategyConfig):
+    """Hyper-parameters of what optimises a supernet's weights."""
+
+    optimiser: Literal["adamw", "sgd"] = Field(
+        "adamw", description="adamw: the protocol's (R); sgd with momentum 0.9: DARTS"
+    )
+    weight_rate: float = Field(
+        8e-3, gt=0, description="peak rate of the weights (R: the protocol's; DARTS: sgd, 0.025)"
+    )
+    weight_decay: float = Field(0.05, ge=0, description="of the weights (R: the protocol's; DARTS: 3e-4)")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="of the weights' loss (R: the protocol's; DARTS: 0)")
+    gradient_clip: float = Field(5.0, gt=0, description="largest norm of the weights' gradient (DARTS)")
+
+
+class WeightsConfig(OptimiserConfig):
+    """The same with a schedule of one rise and one cosine."""
+
+    weight_floor: float = Field(0.0, ge=0, description="last rate of the weights' cosine (R; DARTS: 0.001)")
+    rising: float = Field(0.1, ge=0, lt=1, description="part of the search in which the weights' rate rises (R)")
+
+    def rate(self, progress: float) -> float:
+        """The weights' learning rate at this progress."""
+        return rate_at(progress, self.weight_rate, self.weight_floor, self.rising)
+
+
+def rate_at(progress: float, peak: float, floor: float, rising: float = 0.0) -> float:
+    """A linear rise to the peak, then half a cosine to the floor (SGDR, Loshchilov & Hutter 2017, no restarts).
+
+    Args:
+        progress: of the search, in [0, 1].
+        rising: the part of it that the rise takes.
+    """
+    if progress < rising:
+        return floor + (peak - floor) * progress / rising
+    within = (progress - rising) / (1 - rising)
+    return floor + 0.5 * (peak - floor) * (1 + math.cos(math.pi * within))
+
+
+def make_weight_optimiser(parameters: Iterable[nn.Parameter], config: OptimiserConfig) -> torch.optim.Optimizer:
+    """The optimiser of a supernet's weights."""
+    if config.optimiser == "adamw":
+        return torch.optim.AdamW(parameters, lr=config.weight_rate, weight_decay=config.weight_decay, foreach=True)
+    return torch.optim.SGD(
+        parameters, lr=config.weight_rate, momentum=0.9, weight_decay=config.weight_decay, foreach=True
+    )
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of all parameters."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+
+
+class SharedWeights:
+    """A supernet's weights and their optimiser; it logs `train_loss`.
+
+    Attributes:
+        supernet: whose weights these are.
+        optimiser: of the weights.
+    """
+
+    def __init__(
+        self,
+        problem: Problem[BlockSpace],
+        config: OptimiserConfig,
+        supernet: SearchSupernet,
+        parameters: Iterable[nn.Parameter] | None = None,
+    ) -> None:
+        """Make the optimiser.
+
+        Args:
+            parameters: that are trained; None: all of the supernet.
+        """
+        self._problem, self._config, self.supernet = problem, config, supernet
+        self.optimiser = make_weight_optimiser(supernet.parameters() if parameters is None else parameters, config)
+
+    def step(self, batch: ClipBatch, path: Architecture | Plan, rate: float) -> float:
+        """One step along a path or a plan at this learning rate; returns the loss."""
+        return self.descend(self.supernet.loss(batch, path, self._config.label_smoothing), rate)
+
+    def descend(self, loss: Tensor, rate: float) -> float:
+        """One step down a loss at this learning rate; returns the loss."""
+        self._problem.backward(loss)
+        value = float(loss.detach())
+        self.update(rate)
+        self._problem.log(train_loss=value)
+        return value
+
+    def update(self, rate: float) -> None:
+        """One step by the gradients that backward passes have left."""
+        set_rate(self.optimiser, rate)
+        self._problem.update(self.optimiser, clip=self._config.gradient_clip)
+
+    def uniform_epoch(self, share: float, rate: Callable[[float], float]) -> bool:
+        """One epoch of search-train along one uniformly sampled path per batch, as far as a share of the budget goes.
+
+        Args:
+            share: of the search, that trains the weights.
+            rate: the learning rate by the progress of that share.
+
+        Returns:
+            whether the share is spent.
+        """
+        rng = self._problem.rng("paths")
+        for batch in self._problem.search_batches("train"):
+            if (progress := self._problem.progress_to(share)) >= 1:
+                return True
+            self.step(batch, self._problem.sample(rng), rate(progress))
+        return False
+
+    def state_dict(self) -> dict[str, Any]:
+        """The optimiser's state; the supernet has its own."""
+        return {"optimiser": self.optimiser.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        self.optimiser.load_state_dict(state["optimiser"])

@@ -1,0 +1,52 @@
+"""The clips of a run: opened for a protocol, and what a search sees of them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pvnas_bench import records
+from pvnas_bench.problem import SearchSplit
+from pvnas_bench.protocol import Protocol
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.video import CacheSpec, ClipStore, open_dataset, prepare, split_by_subject
+
+
+def open_clips(
+    dataset: str, protocol: Protocol, cache: Path | None, observer: Observer, *, cached: bool = True
+) -> ClipStore:
+    """The clips of a data set as a protocol needs them, decoded before or now, or known to be readable.
+
+    Raises:
+        UsageError: there is no such data set, or it is unfit.
+    """
+    opened = open_dataset(dataset, cache_dir=cache, progress=observer.preparing)
+    spec = CacheSpec(protocol.cache_size, protocol.cache_frames, protocol.fit)
+    return prepare(opened, spec, cache_dir=cache, progress=observer.preparing, cached=cached)
+
+
+def data_entry(store: ClipStore) -> records.DataEntry:
+    """What a record or a table says of its data."""
+    dataset = store.dataset
+    return records.DataEntry(
+        name=dataset.name,
+        fingerprint=dataset.fingerprint,
+        classes=dataset.classes,
+        clips={split: len(store.indices(split)) for split in ("train", "val", "test")},
+        skipped=store.skipped,
+    )
+
+
+def search_splits(store: ClipStore, protocol: Protocol) -> dict[SearchSplit, Any]:
+    """Divide the train split into search-train and search-val, by subject: the same for every seed and strategy."""
+    indices = store.indices("train")
+    held_out = split_by_subject(store.labels[indices], store.subjects[indices], protocol.search_val_fraction, seed=0)
+    return {"train": indices[~held_out], "val": indices[held_out]}
+
+
+def search_view(store: ClipStore, protocol: Protocol) -> tuple[ClipStore, dict[SearchSplit, Any]]:
+    """The clips that a search sees, and the search splits as positions among them."""
+    splits = search_splits(store, protocol)
+    visible = np.concatenate([splits["train"], splits["val"]])
+    cut = len(splits["train"])
+    return store.subset(visible), {"train": np.arange(cut), "val": np.arange(cut, len(visible))}

@@ -1,0 +1,52 @@
+"""The final phase of a search on a table: trainings are looked up."""
+
+from typing import Any
+
+from pvnas_bench import records
+from pvnas_bench.ledger import Ledger
+from pvnas_bench.network.cost import network_layers
+from pvnas_bench.run.meters import Phase
+from pvnas_bench.run.search import Search
+from pvnas_bench.run.setup import Setup
+from pvnas_bench.table import KnownTraining
+from pvnas_bench.training.workbench import Clock
+
+
+class TabularFinal:
+    """The final phase on a table: every training of the architecture found, as the table has it."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self.controls: dict[str, Any] = {}
+
+    def __call__(self, search: Search, *, retrain: bool, state: object = None) -> records.Outcome:
+        """What the table says of what a search found; without retraining, only describe it."""
+        setup, found, start = self._setup, search.incumbent, Phase.begin()
+        assert setup.table is not None and found is not None
+        trainings = setup.table.trainings(str(found))
+        used = trainings if retrain else ()
+        ledger = Ledger(setup.reference_training, macs=sum(t.training_macs for t in used))
+        cost, classes = setup.costs(found), len(setup.data.classes)
+        return records.Outcome(
+            architecture=str(found),
+            macs=cost.macs,
+            parameters=cost.parameters,
+            latency_ms=sum(t.latency_ms for t in trainings) / len(trainings),
+            front=tuple(map(str, search.front)),
+            network=tuple(vars(layer) for layer in network_layers(setup.space.spec(found), classes)),
+            trained=tuple(map(_trained, used)),
+            cost=start.cost(ledger, Clock(simulated=sum(t.seconds for t in used)), setup.device),
+        )
+
+
+def _trained(training: KnownTraining) -> records.Trained:
+    rows = zip(training.train_loss, training.val_top1, strict=True)
+    return records.Trained(
+        seed=training.seed,
+        test_top1=training.test_top1,
+        test_top5=training.test_top5,
+        test_mean_class=training.test_mean_class,
+        test_loss=training.test_loss,
+        confusion=(),
+        curve=tuple({"epoch": float(e), "train_loss": x, "val_top1": y} for e, (x, y) in enumerate(rows, 1)),
+    )

@@ -1,0 +1,77 @@
+"""The words of a request, looked up and checked."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pvnas_bench import registry
+from pvnas_bench.errors import UsageError
+from pvnas_bench.space import SearchSpace
+from pvnas_bench.strategy import AnyStrategy, StrategyConfig
+
+
+def check_family(kind: type[AnyStrategy], space: SearchSpace) -> None:
+    """Check that a strategy works on spaces of this family.
+
+    Raises:
+        UsageError: it does not; the message names spaces that it works on.
+    """
+    families = kind.info.families
+    if families and space.family not in families:
+        fit = ", ".join(known.name for known in registry.all_spaces() if known.family in families)
+        raise UsageError(
+            f"{kind.info.name} works on spaces of the family {' or '.join(families)} ({fit}), and {space.name} is of "
+            f"{space.family}: change --space or --strategy"
+        )
+
+
+def parse_config(kind: type[AnyStrategy], settings: Mapping[str, str]) -> StrategyConfig:
+    """The strategy's hyper-parameters from ``key=value`` settings.
+
+    Raises:
+        UsageError: an unknown key or a value that is out of range; the message says what is valid.
+    """
+    for key in settings:
+        if key not in kind.Config.model_fields:
+            known = ", ".join(kind.Config.model_fields) or "none"
+            raise UsageError(f"{kind.info.name} has no hyper-parameter {key!r}: it has {known}")
+    try:
+        return kind.Config.model_validate(dict(settings))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = f" {key}={settings.get(key)}:" if (key := ".".join(map(str, first["loc"]))) else ""
+        raise UsageError(f"{kind.info.name}:{where} {first['msg']}: change --set") from None
+
+
+def parse_cap(space: SearchSpace, cap: str | None) -> tuple[str, int]:
+    """A cap's name and MACs from a name of the space or a number, such as ``L``, ``2.5e7``.
+
+    Raises:
+        UsageError: neither.
+    """
+    if cap is None:
+        return next(iter(space.caps.items()))
+    if cap in space.caps:
+        return cap, space.caps[cap]
+    try:
+        macs = int(float(cap))
+    except (ValueError, OverflowError):
+        macs = 0
+    if macs <= 0:
+        raise UsageError(f"unknown cap {cap!r}: {space.name} has {', '.join(space.caps)}, or give a number of MACs")
+    return f"{macs}", macs
+
+
+def check_writable(folder: Path) -> None:
+    """Make sure that records can be written to a folder, without leaving anything there.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(f"results folder {folder} cannot be written: choose another with --results")

@@ -1,0 +1,124 @@
+"""Automatic state: which attributes of a strategy can be kept, and how they come back.
+
+Kept is every attribute that has a state of its own (modules, optimisers, distributions, generators), every attribute
+that is plain data, an `Architecture` or an `Evaluation`, and every list, tuple, set, deque or dict of these. An object
+with a state of its own is not made again: the one that `setup` has built takes the state.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pvnas_bench.problem import Evaluation
+from pvnas_bench.space import Architecture
+
+Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
+"""Values that JSON has words for."""
+State: TypeAlias = (
+    bool | int | float | str | torch.Tensor | npt.NDArray[Any] | Sequence["State"] | Mapping[Any, "State"] | None
+)
+"""What a checkpoint holds: tensors, arrays, numbers, strings, None, and lists, tuples and dicts of these."""
+Parse: TypeAlias = Callable[[str], Architecture]
+
+PLAIN = (bool, int, float, str, type(None))
+SEQUENCES = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
+
+
+class CannotBeKept(TypeError):
+    """A value that has no state of its own and is no data."""
+
+
+def keep(value: object, where: str = "the value") -> State:
+    """A value as a state: itself where it is a number, a string, None, a tensor or an array, else a dict with one key.
+
+    Args:
+        where: the value's name, for messages.
+
+    Raises:
+        CannotBeKept: the value, or a part of it, has no state of its own and is no data.
+    """
+    if type(value) in PLAIN:
+        return value  # type: ignore[return-value]
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    if isinstance(value, np.ndarray | np.generic):
+        return np.asarray(value)
+    if isinstance(value, Architecture):
+        return {"architecture": str(value)}
+    if isinstance(value, Evaluation):
+        numbers = [value.top1, value.loss, value.epochs, value.macs, value.parameters]
+        return {"evaluation": [str(value.architecture), *numbers, [dict(row) for row in value.curve]]}
+    if isinstance(value, np.random.Generator):
+        return {"numpy": dict(value.bit_generator.state)}
+    if isinstance(value, torch.Generator):
+        return {"torch": value.get_state()}
+    for name, kind in SEQUENCES.items():
+        if type(value) is kind:
+            members = sorted(value, key=repr) if name.endswith("set") else value
+            return {name: [keep(member, f"{where}[{i}]") for i, member in enumerate(members)]}
+    if type(value) is deque:
+        return {"deque": [value.maxlen, [keep(member, f"{where}[{i}]") for i, member in enumerate(value)]]}
+    if type(value) is dict:
+        return {
+            "dict": [[keep(key, f"a key of {where}"), keep(own, f"{where}[{key!r}]")] for key, own in value.items()]
+        }
+    if has_state(value):
+        return {"object": value.state_dict()}  # type: ignore[attr-defined]
+    raise CannotBeKept(f"{where} is a {type(value).__name__}, which has no state_dict and is no data")
+
+
+def has_state(value: object) -> bool:
+    """Whether an object has a state of its own: `state_dict` and `load_state_dict`."""
+    return not isinstance(value, type) and all(
+        callable(getattr(value, name, None)) for name in ("state_dict", "load_state_dict")
+    )
+
+
+def restore(state: Any, built: object, parse: Parse, where: str = "the value") -> Any:
+    """The value of a state that `keep` returned.
+
+    Args:
+        built: the value that `setup` has made; an object in it takes the state of its own.
+        parse: from an architecture's string to the architecture.
+        where: the value's name, for messages.
+
+    Raises:
+        ValueError: `setup` has built no object that could take the state.
+    """
+    if not isinstance(state, Mapping):
+        return state
+    ((kind, content),) = state.items()
+    if kind == "architecture":
+        return parse(content)
+    if kind == "evaluation":
+        string, top1, loss, epochs, macs, parameters, curve = content
+        rows = tuple(dict(row) for row in curve)
+        return Evaluation(parse(string), top1, loss, epochs, macs, parameters, rows)
+    if kind in SEQUENCES:
+        return SEQUENCES[kind](_members(content, built, parse, where))
+    if kind == "deque":
+        return deque(_members(content[1], built, parse, where), content[0])
+    if kind == "dict":
+        known = built if isinstance(built, Mapping) else {}
+        pairs = ((restore(key, None, parse, where), value) for key, value in content)
+        return {key: restore(value, known.get(key), parse, f"{where}[{key!r}]") for key, value in pairs}
+    if built is None:
+        raise ValueError(f"{where} is no attribute after setup: build it there, or override load_state_dict")
+    if kind == "numpy":
+        built.bit_generator.state = content  # type: ignore[attr-defined]
+    elif kind == "torch":
+        built.set_state(content)  # type: ignore[attr-defined]
+    else:
+        built.load_state_dict(content)  # type: ignore[attr-defined]
+    return built
+
+
+def _members(content: Sequence[Any], built: object, parse: Parse, where: str) -> list[Any]:
+    known = (
+        list(built) if isinstance(built, list | tuple | deque) and len(built) == len(content) else [None] * len(content)
+    )
+    return [restore(own, one, parse, f"{where}[{i}]") for i, (own, one) in enumerate(zip(content, known, strict=True))]

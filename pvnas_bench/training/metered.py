@@ -1,0 +1,80 @@
+"""Networks that are no supernet: a strategy builds them, and the ledger counts their passes."""
+
+from contextlib import AbstractContextManager
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from pvnas_bench import seeding
+from pvnas_bench.ledger import BACKWARD
+from pvnas_bench.network.families import Costs, build
+from pvnas_bench.network.standalone import Classifier
+from pvnas_bench.space import Architecture, SearchSpace
+from pvnas_bench.training.workbench import Workbench
+from pvnas_bench.video import ClipBatch
+
+
+class Metered:
+    """Work of networks that are no supernet.
+
+    `network` returns one whose passes charge themselves. For any other network, charge its passes with `forward` and
+    `backward` before they run. Where several processes make a run, each computes such a network on the whole batch.
+    """
+
+    def __init__(self, space: SearchSpace, costs: Costs, bench: Workbench, seed: int) -> None:
+        self._space, self._costs, self._bench, self._seed = space, costs, bench, seed
+
+    def network(self, architecture: Architecture, name: str = "network") -> Classifier:
+        """A new stand-alone network whose every pass is charged, initialised from the stream of this name.
+
+        Calling it raises BudgetExhausted where the pass, or the backward pass that will follow it, does not fit, and
+        ValueError for inputs that have not the architecture's shape.
+        """
+        macs, ledger = self._costs(architecture).macs, self._bench.ledger
+        with seeding.torch_seeded(self._seed, "init", name, str(architecture)):
+            network = build(self._space, architecture, self._costs.classes).to(self._bench.device)
+        expected = tuple(network.blank().shape[1:])
+
+        def charge(_: nn.Module, inputs: tuple[Tensor]) -> None:
+            shape = tuple(inputs[0].shape)
+            if shape[1:] != expected:
+                raise ValueError(f"{architecture} takes clips of shape (N, {expected}), got {shape}")
+            ledger.forward(macs * shape[0], shape[0], BACKWARD if torch.is_grad_enabled() else 0)
+
+        def owe(_: nn.Module, inputs: tuple[Tensor], logits: Tensor) -> None:
+            clips = len(inputs[0])
+            if logits.requires_grad:
+                logits.register_hook(lambda _: ledger.backward(BACKWARD * macs * clips))
+
+        network.register_forward_pre_hook(charge)
+        network.register_forward_hook(owe)
+        return network
+
+    def forward(self, macs: int, clips: int, backward: int = 0) -> None:
+        """Charge a forward pass that is about to run; see `Ledger.forward`.
+
+        Raises:
+            BudgetExhausted: it does not fit, or the backward pass that will follow it does not.
+        """
+        self._bench.ledger.forward(macs, clips, backward)
+
+    def backward(self, macs: int) -> None:
+        """Charge a backward pass."""
+        self._bench.ledger.backward(macs)
+
+    def charge(self, macs: int, clips: int = 0) -> None:
+        """Charge passes that were known to fit."""
+        self._bench.ledger.charge(macs, samples=clips)
+
+    def clips(self, batch: ClipBatch, frames: int, size: int) -> Tensor:
+        """The batch's clips on the device, (N, T, 3, S, S)."""
+        return self._bench.clips(batch, frames, size)
+
+    def inputs(self, batch: ClipBatch, network: Classifier) -> Tensor:
+        """What a `network` takes of a batch, on the device."""
+        return self._bench.inputs(batch, network)
+
+    def clock(self, activity: Literal["forward", "backward", "optimiser"]) -> AbstractContextManager[None]:
+        """Within the context time is on the clock, as this activity's."""
+        return self._bench.clock(activity)

@@ -1,0 +1,92 @@
+"""Testing one network, stand-alone: its accuracy over a set of clips."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pvnas_bench.network.standalone import Classifier
+from pvnas_bench.training.workbench import OutOfMemory, Workbench, out_of_memory
+from pvnas_bench.video import FrameOrder
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Accuracy over a set of clips; fractions, and mean cross-entropy."""
+
+    top1: float
+    top5: float
+    mean_class: float
+    loss: float
+    confusion: npt.NDArray[np.int64]
+
+
+@torch.no_grad()
+def test(
+    network: Classifier,
+    macs: int,
+    bench: Workbench,
+    indices: npt.NDArray[np.int64],
+    order: FrameOrder = "forward",  # noqa: PT028 (this is no test function of pytest's)
+) -> Scores:
+    """Accuracy of a network over these clips, the mean of the softmax over the protocol's views.
+
+    Args:
+        macs: of one clip's forward pass, for the ledger.
+        order: in which each clip's frames are shown; an accuracy that another order does not change owes nothing to it.
+
+    Raises:
+        BudgetExhausted: the next batch does not fit.
+        OutOfMemory: one view of a clip does not fit.
+    """
+    network.eval()
+    probabilities, labels = [], []
+    for batch in bench.batches(indices, train=False, seed=0, order=order):
+        bench.ledger.forward(macs * len(batch) * len(batch.views), len(batch), 0)
+        own = bench.world.share(batch)
+        inputs = bench.inputs(own, network)
+        with bench.clock("forward"):
+            logits = _logits(network, inputs) if own.part is None else bench.over(network, own)(inputs)
+            views = logits.softmax(-1).unflatten(0, (len(batch), -1))
+            probabilities.append(views.mean(1).cpu())
+        labels.append(batch.labels)
+    return score(torch.cat(probabilities), torch.cat(labels))
+
+
+def _logits(network: Classifier, inputs: Tensor) -> Tensor:
+    """What a network says of a batch, from as many parts as the memory needs."""
+    parts = 1
+    while True:
+        try:
+            if parts == 1:
+                logits: Tensor = network(inputs)
+                return logits
+            return torch.cat([network(some) for some in inputs.tensor_split(parts)])
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            reason = str(error)
+        if parts >= len(inputs):
+            raise OutOfMemory(reason)
+        parts = min(2 * parts, len(inputs))
+
+
+def score(probabilities: Tensor, labels: Tensor) -> Scores:
+    """Scores of class probabilities (N, classes) against labels (N,)."""
+    classes = probabilities.shape[1]
+    ranked = probabilities.argsort(dim=1, descending=True, stable=True)
+    hit = ranked == labels[:, None]
+    confusion = torch.zeros(classes, classes, dtype=torch.int64)
+    confusion.index_put_((labels, ranked[:, 0]), torch.ones_like(labels), accumulate=True)
+    present = confusion.sum(1) > 0
+    per_class = confusion.diagonal()[present] / confusion.sum(1)[present]
+    picked = probabilities.gather(1, labels[:, None]).clamp_min(torch.finfo(probabilities.dtype).tiny)
+    return Scores(
+        top1=float(hit[:, 0].float().mean()),
+        top5=float(hit[:, :5].any(1).float().mean()),
+        mean_class=float(per_class.mean()),
+        loss=float(-picked.log().mean()),
+        confusion=confusion.numpy(),
+    )

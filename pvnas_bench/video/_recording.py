@@ -1,0 +1,124 @@
+"""Clips that are rows of a recording: a CSV file with the temperatures of a 16 × 16 sensor, one row for each frame.
+
+A recording is two header lines (when it was made; `Time (sec),PTAT,P000` to `P255`) and then the rows. A frame shows by
+how much each pixel is warmer than it usually is: °C above the median of that pixel over the recording, −0.9 to 1.8 as
+0 to 255. The sensor averages over time and starts at zero, so that the first dozen rows climb to the temperature of the
+room; they count as frames and leave the median out. Rows are counted from 0 and come about every 0.11 s. Their times
+are uneven (0.03 to 1.06 s apart) and say nothing that the pixels need.
+"""
+
+import os
+from collections.abc import Container, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvnas_bench.video._spec import ClipError, Part
+
+SIDE = 16
+"""Pixels of the sensor along each axis."""
+ENLARGED = 3
+"""Pixels of a frame along each axis for one of the sensor."""
+SETTLING = 15
+"""Rows at the start that say nothing about the room."""
+COLDEST, WARMEST = -0.9, 1.8
+"""°C above the median that are shown as 0 and as 255."""
+
+_HEADER = ("Time (sec)", "PTAT", *(f"P{pixel:03d}" for pixel in range(SIDE * SIDE)))
+_KEPT = 512
+"""Recordings that a process keeps, of about 120 KB each: clips may be asked for in any order."""
+_SAMPLED_BYTES = 4096
+"""Longer than a row."""
+
+
+def read_recording(path: Path, part: Part, wanted: Container[int] | None = None) -> Iterator[NDArray[np.uint8] | None]:
+    """Every frame of a clip in order: (48, 48, 3), three equal channels, if its position is wanted, else None.
+
+    Args:
+        wanted: positions in the clip; None: all.
+
+    Raises:
+        ClipError: the file is no such recording, or ends before the clip does.
+        OSError: it cannot be read.
+    """
+    pixels = _pixels(path)
+    for position, row in enumerate(rows(path, part)):
+        if wanted is None or position in wanted:
+            grey = pixels[row].repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)
+            yield np.repeat(grey[:, :, None], 3, axis=2)
+        else:
+            yield None
+
+
+def rows(path: Path, part: Part) -> range:
+    """The rows of a clip.
+
+    Raises:
+        ClipError: the file is no such recording, or ends before the clip does.
+        OSError: it cannot be read.
+    """
+    held = len(_pixels(path))
+    first, end = int(part.start), held if part.end == float("inf") else int(part.end)
+    if not 0 <= first < end <= held:
+        raise ClipError(f"rows {first} to {end - 1} of a recording that holds rows 0 to {held - 1}")
+    return range(first, end)
+
+
+def sample(path: Path) -> bytes:
+    """What shows the content of a recording without reading all of it, whatever ends its lines.
+
+    The last row tells the time and every temperature, and so the length.
+    """
+    with path.open("rb") as file:
+        head = file.read(_SAMPLED_BYTES)
+        file.seek(-min(_SAMPLED_BYTES, os.fstat(file.fileno()).st_size), os.SEEK_END)
+        tail = file.read(_SAMPLED_BYTES)
+    # Line ends are one or two bytes, so each piece stops where a line does.
+    first = b"\n".join(head.splitlines()[:2])
+    last = (tail.splitlines() or [b""])[-1]
+    return first + b"\n" + last
+
+
+def _pixels(path: Path) -> NDArray[np.uint8]:
+    seen = path.stat()
+    return _parsed(path, seen.st_size, seen.st_mtime_ns)
+
+
+@lru_cache(maxsize=_KEPT)
+def _parsed(path: Path, size: int, changed: int) -> NDArray[np.uint8]:
+    """(rows, 16, 16) frames of a recording; size and time of change are there to read a file anew that has changed."""
+    del size, changed
+    celsius = _temperatures(path)
+    usual = np.median(celsius[SETTLING:], axis=0)
+    share = (celsius - usual - COLDEST) / (WARMEST - COLDEST)
+    pixels = np.rint(np.clip(share * 255, 0, 255)).astype(np.uint8)
+    pixels.flags.writeable = False
+    return pixels
+
+
+def _temperatures(path: Path) -> NDArray[np.float64]:
+    """(rows, 16, 16) °C."""
+    try:
+        lines = path.read_bytes().decode("ascii").splitlines()
+    except UnicodeDecodeError:
+        raise ClipError("no recording: it is not text") from None
+    if len(lines) < 2 or tuple(name.strip() for name in lines[1].split(",")) != _HEADER:
+        raise ClipError("no recording: line 2 is not Time (sec),PTAT,P000 to P255")
+    while not lines[-1].strip():
+        lines.pop()
+    if len(lines) - 2 <= SETTLING:
+        raise ClipError(f"{len(lines) - 2} rows: the sensor settles during the first {SETTLING}")
+    celsius = np.empty((len(lines) - 2, SIDE * SIDE))
+    for row, line in enumerate(lines[2:]):
+        fields = line.split(",")
+        if len(fields) != len(_HEADER):
+            raise ClipError(f"line {row + 3} has {len(fields)} columns of {len(_HEADER)}")
+        try:
+            celsius[row] = [float(field) for field in fields[2:]]
+        except ValueError as error:
+            raise ClipError(f"line {row + 3}: {error}"[:120]) from None
+        if not np.isfinite(celsius[row]).all():
+            raise ClipError(f"line {row + 3}: a temperature is not finite")
+    return celsius.reshape(-1, SIDE, SIDE)

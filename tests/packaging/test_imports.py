@@ -1,0 +1,65 @@
+"""The rooms of the package: `lint-imports` passes on the tree, and fails for each fault that is put in on purpose."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("importlinter")
+
+ROOT = Path(__file__).resolve().parents[2]
+LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+
+# The contract, a module of the package, and a line that breaks the contract there.
+FAULTS = [
+    ("layers", "records.py", "from pvnas_bench.boards import leaderboard"),
+    ("layers", "problem.py", "from pvnas_bench import strategy"),
+    ("layers", "video/_lazy.py", "def later():\n    from pvnas_bench.training import train"),
+    ("layers", "space/__init__.py", "from pvnas_bench import seeding"),
+    ("siblings", "run/meters.py", "from pvnas_bench.run import final"),
+    ("siblings", "space/_decisions.py", "def later():\n    from pvnas_bench.space import _blocks"),
+    ("no-torch", "boards/render.py", "import torch"),
+    ("no-torch", "records.py", "def later():\n    import torch"),
+    ("no-torch", "system/files.py", "def later():\n    from pvnas_bench import seeding"),
+    ("no-torch", "run/request.py", "from pvnas_bench import protocol"),
+    ("start", "cli/_app.py", "import torch"),
+    ("start", "cli/_options.py", "from pydantic import BaseModel"),
+    ("harness", "registry.py", "from pvnas_bench.strategies import spos"),
+    ("harness", "conformance/_world.py", "def later():\n    from pvnas_bench.spaces import st_default"),
+    ("spaces", "spaces/st_micro.py", "from pvnas_bench.problem import Problem"),
+    ("strategies", "strategies/spos.py", "from pvnas_bench.space import SearchSpace"),
+    ("strategies", "strategies/_optuna.py", "def later():\n    from pvnas_bench.training import train"),
+]
+
+
+def tree(folder: Path) -> Path:
+    """The package as it is installed: strategies and spaces inside it."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "pvnas_bench", folder / "pvnas_bench", ignore=ignored)
+    for part in ("strategies", "spaces"):
+        shutil.copytree(ROOT / part, folder / "pvnas_bench" / part, ignore=ignored)
+    return folder
+
+
+def lint(folder: Path, *contracts: str) -> subprocess.CompletedProcess[str]:
+    """The contracts, or all of them, on the tree in a folder."""
+    words = [word for contract in contracts for word in ("--contract", contract)]
+    command = [sys.executable, "-c", LINT, str(ROOT / "pyproject.toml"), "--no-cache", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+
+
+def test_the_rooms_of_the_package_are_in_order(tmp_path: Path) -> None:
+    ended = lint(tree(tmp_path))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "0 broken" in ended.stdout
+
+
+@pytest.mark.parametrize(("contract", "module", "line"), FAULTS)
+def test_a_fault_breaks_its_contract(tmp_path: Path, contract: str, module: str, line: str) -> None:
+    path = tree(tmp_path) / "pvnas_bench" / module
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n\n{line}\n", encoding="utf-8")
+    ended = lint(tmp_path, contract)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "1 broken" in ended.stdout

@@ -1,0 +1,167 @@
+"""The problem: counts, the search's share of the budget, pairs of batches, architectures under the cap, the history."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pvnas_bench import Architecture, BudgetExhausted, Problem
+from pvnas_bench.conformance._world import World, world
+from pvnas_bench.problem import MOST_SET_ASIDE, TRIES
+from pvnas_bench.training import process
+
+
+@pytest.fixture(scope="module")
+def clips() -> Iterator[World]:
+    with process.configured(1, True), world() as made:
+        yield made
+
+
+@pytest.fixture
+def problem(clips: World) -> Problem[Any]:
+    return clips.problem("all", 0, budget=100.0)[0]
+
+
+COUNTS: dict[str, Callable[[Problem[Any], Any], object]] = {
+    "evaluate": lambda p, n: p.evaluate(p.space.reference, n),
+    "evaluate_many": lambda p, n: p.evaluate_many([p.space.reference], n),
+    "evaluation_cost": lambda p, n: p.evaluation_cost(p.space.reference, n),
+    "prefetch": lambda p, n: p.prefetch([p.space.reference], n),
+    "compare": lambda p, n: p.compare(p.space.reference, n),
+    "set_aside's trainings": lambda p, n: p.set_aside(trainings=n),
+    "set_aside's epochs": lambda p, n: p.set_aside(trainings=1, epochs=n),
+    "set_aside's validations": lambda p, n: p.set_aside(validations=n),
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("value", [0, -1, 0.5, 1.0, True, False, "2", float("nan"), np.bool_(True), np.float64(2)])
+def test_a_count_is_a_whole_number_of_at_least_one(problem: Problem[Any], name: str, value: object) -> None:
+    with pytest.raises(ValueError, match="is a whole number of at least 1"):
+        COUNTS[name](problem, value)
+    assert problem.ledger.macs == 0 and problem.progress == 0
+
+
+def test_a_count_may_be_numpys(problem: Problem[Any]) -> None:
+    reference = problem.space.reference
+    assert problem.evaluation_cost(reference, np.int64(3)) == problem.evaluation_cost(reference, 3)
+
+
+# --- the search's share -----------------------------------------------------------------------------------------------
+
+
+def test_progress_is_of_the_budget_less_what_is_set_aside(problem: Problem[Any]) -> None:
+    ledger = problem.ledger
+    problem.set_aside(validations=3, macs=ledger.reference // problem.clips_in("val") * 10)
+    aside = 3 * (ledger.reference // problem.clips_in("val") * 10) * problem.clips_in("val") / ledger.reference
+    ledger.charge(20 * ledger.reference)
+    assert problem.progress == pytest.approx(20 / (100 - aside))
+    assert problem.progress_to(0.5) == pytest.approx(20 / (100 - aside) / 0.5)
+    assert problem.progress_to(0.1) == 1.0
+    ledger.charge(80 * ledger.reference)
+    assert problem.progress == 1.0
+
+
+def test_no_more_than_a_part_of_the_budget_can_be_set_aside(problem: Problem[Any]) -> None:
+    problem.set_aside(trainings=10**6)
+    problem.ledger.charge(problem.ledger.reference)
+    assert problem.progress == pytest.approx(1 / (100 * (1 - MOST_SET_ASIDE)))
+
+
+def test_a_comparison_is_no_part_of_the_search_and_free_the_second_time(problem: Problem[Any]) -> None:
+    ledger, architecture = problem.ledger, problem.space.reference
+    problem.set_aside(trainings=2, epochs=1)
+    ledger.charge(10 * ledger.reference)
+    before, progress = ledger.spent, problem.progress
+    first = problem.compare(architecture, 1)
+    assert ledger.spent - before == pytest.approx(problem.evaluation_cost(architecture, 1))
+    assert problem.progress == progress, "a cheap comparison gives back; progress does not fall"
+    spent = ledger.spent
+    assert problem.compare(architecture, 1) == first and ledger.spent == spent
+    ledger.charge(10 * ledger.reference)
+    assert problem.progress == pytest.approx(20 / (100 - (ledger.spent - 20)))  # nothing is set aside any more
+
+
+def test_what_is_set_aside_ends_an_epoch_before_the_iteration_that_would_not_fit(problem: Problem[Any]) -> None:
+    ledger = problem.ledger
+    problem.set_aside(validations=1, macs=60 * ledger.reference // problem.clips_in("val"))
+    spent = []
+    for _ in range(100):
+        for _pair in problem.search_pairs():
+            ledger.charge(7 * ledger.reference)
+            spent.append(ledger.spent)
+        if problem.progress >= 1:
+            break
+    assert spent == pytest.approx([7, 14, 21, 28, 35])  # another one would pass 40
+    assert list(problem.search_pairs()) == []
+
+
+def test_without_anything_set_aside_the_ledger_ends_the_search(problem: Problem[Any]) -> None:
+    def search() -> None:
+        while True:
+            for _pair in problem.search_pairs():
+                problem.ledger.forward(30 * problem.ledger.reference, 1, 0)
+
+    with pytest.raises(BudgetExhausted):
+        search()
+    assert problem.ledger.spent == pytest.approx(90)
+
+
+# --- batches ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_held_out_batch_starts_anew_when_its_split_is_exhausted(problem: Problem[Any]) -> None:
+    pairs = list(problem.search_pairs())
+    assert len(pairs) == len(list(problem.search_batches("train")))
+    per_epoch = len(list(problem.search_batches("val")))
+    assert len(pairs) > per_epoch, "the world is large enough to show it"
+    seen = [tuple(sorted(batch.indices.tolist())) for _, batch in pairs]
+    assert len(set(seen[:per_epoch])) == per_epoch
+    train, val = ({int(i) for i in problem._splits[split]} for split in ("train", "val"))
+    assert all(set(batch.indices.tolist()) <= train and set(other.indices.tolist()) <= val for batch, other in pairs)
+
+
+def test_pairs_of_some_classes_only(problem: Problem[Any]) -> None:
+    for pair in problem.search_pairs(classes=[0, 2]):
+        assert all(set(batch.labels.tolist()) <= {0, 2} for batch in pair)
+
+
+# --- architectures ----------------------------------------------------------------------------------------------------
+
+
+def test_samples_and_mutations_are_under_the_cap(problem: Problem[Any]) -> None:
+    macs = [problem.cost(problem.space.sample(np.random.default_rng(i))).macs for i in range(50)]
+    problem.cap = sorted(macs)[20]
+    parent = problem.sample()
+    assert all(problem.feasible(problem.sample()) for _ in range(30))
+    children = [problem.mutate(parent) for _ in range(30)]
+    assert all(problem.feasible(child) and child != parent for child in children)
+
+
+def test_draws_leave_out_what_is_known_and_end(problem: Problem[Any]) -> None:
+    one, other = problem.sample(), problem.space.reference
+    calls: list[Architecture] = []
+
+    def make() -> Architecture:
+        calls.append(one if len(calls) < 5 else other)
+        return calls[-1]
+
+    assert problem.draw(make, known=[one]) == other and len(calls) == 6
+    assert problem.draw(lambda: one, known={one}) is None
+    problem.cap = 0
+    calls.clear()
+    assert problem.draw(make) is None and len(calls) == TRIES
+    with pytest.raises(RuntimeError, match="raise --cap"):
+        problem.sample()
+
+
+# --- the history ------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_logged_is_averaged_until_it_is_taken(problem: Problem[Any]) -> None:
+    for loss in (1.0, 2.0, 6.0):
+        problem.log(train_loss=loss)
+    problem.log(val_top1=0.25)
+    assert problem.take_logged() == {"train_loss": 3.0, "val_top1": 0.25}
+    assert problem.take_logged() == {}
