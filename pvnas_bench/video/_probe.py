@@ -28,7 +28,7 @@ _DECORD_ORIGIN = re.compile(r"\[[\d:]+\] \S+:\d+: ")
 
 # Where decord 0.6.0 (FFmpeg 4) returned the very bytes that PyAV 18 (FFmpeg 8) did, over 23 encoders × 14 suffixes:
 # everything else is PyAV's, whether decord is installed or not. MPEG-TS is out for other frames, AV1 for none.
-_CONTAINERS = frozenset({"mov", "matroska", "avi", "mpeg", "asf", "flv"})
+_CONTAINERS = frozenset({"mov", "matroska", "avi", "mpeg", "flv"})
 _CODECS = frozenset(
     {
         *("h264", "hevc", "vp8", "vp9", "mpeg1video", "mpeg2video", "mpeg4", "mjpeg"),
@@ -71,6 +71,11 @@ class _Seen:
     whole: bool = True
     """It begins with a keyframe, and the container hides nothing of it."""
 
+    @property
+    def step(self) -> float:
+        """Ticks from one packet to the next, usually."""
+        return float(np.median(np.diff(np.sort(self.steps)))) if len(self.steps) > 1 else 0.0
+
 
 def probe(path: Path) -> Probe:
     """Read a file through to its end without decoding more than its first frame.
@@ -86,6 +91,8 @@ def probe(path: Path) -> Probe:
         seen = _through(container, stream)
         stated = (container.duration or 0) / av.time_base
         frame_seconds = 1 / float(stream.average_rate) if stream.average_rate else 0.1
+        if stream.time_base is not None:
+            frame_seconds = max(frame_seconds, seen.step * float(stream.time_base))
         short = stated * (1 - _SHORTFALL) - seen.end - frame_seconds
         formats = frozenset(container.format.name.split(","))
         if seen.count < stream.frames and not _accounted(path, seen, stream.frames, formats):
@@ -186,9 +193,7 @@ def _accounted(path: Path, seen: _Seen, stated: int, formats: frozenset[str]) ->
     if "mov" in formats:
         with av.open(path, options={"ignore_editlist": "1"}) as container:
             return sum(packet.size > 0 for packet in container.demux(video_stream(container))) >= stated
-    if "avi" in formats and len(seen.steps) > 1:
-        return bool(stated - 1 - max(seen.steps) < np.median(np.diff(np.sort(seen.steps))))
-    return False
+    return "avi" in formats and bool(seen.steps) and stated - 1 - max(seen.steps) < seen.step
 
 
 def _late(first: VideoFrame, shown: NDArray[np.float64]) -> int:
