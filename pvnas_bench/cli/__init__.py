@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from pvnas_bench.errors import UsageError
+from pvnas_bench.system.masking import masked
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 LONGEST = 2000
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse(reason: str) -> int:
-    line = "".join(c if c.isprintable() else "�" for c in " ".join(reason.split()))
+    line = "".join(c if c.isprintable() else "�" for c in " ".join(masked(reason).split()))
     if len(line) > LONGEST:
         line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
     print(f"error: {line}", file=sys.stderr)
