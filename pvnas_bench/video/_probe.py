@@ -1,5 +1,6 @@
 """Looking at a video file before it is decoded: is it whole, how many frames does it hold, may decord read it."""
 
+import bisect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -65,8 +66,8 @@ class _Seen:
     first: VideoFrame | None = None
     count: int = 0
     end: float = 0.0
-    times: list[float] = field(default_factory=list)
-    """When each packet that is not discarded is shown."""
+    shown: list[int | None] = field(default_factory=list)
+    """Tick at which each packet that is not discarded is shown."""
     steps: list[int] = field(default_factory=list)
     whole: bool = True
     """It begins with a keyframe, and the container hides nothing of it."""
@@ -99,21 +100,26 @@ def probe(path: Path) -> Probe:
             raise ClipError(f"truncated: holds {seen.count} of {stream.frames} frames")
         if short > 0 and not _STATES_DURATION.isdisjoint(formats):
             raise ClipError(f"truncated: ends at {seen.end:.2f} of {stated:.2f} seconds")
-        if seen.first is None:
+        if seen.first is None or not seen.shown:
             raise ClipError("no frames")
-        shown = np.sort(np.array(seen.times))
-        late = _late(seen.first, shown)
+        ticks = sorted(tick for tick in seen.shown if tick is not None)
+        timed = len(ticks) == len(seen.shown) and stream.time_base is not None
+        late = bisect.bisect_left(ticks, seen.first.pts) if timed and seen.first.pts is not None else 0
+        late = late if late < len(ticks) else 0
         plain = (
             not late
             and seen.whole
             and len(container.streams.video) == 1
             and not formats.isdisjoint(_CONTAINERS)
             and stream.codec_context.name in _CODECS
-            and not np.isnan(shown).any()
+            and timed
             and _plain(seen.first)
         )
-        shown = shown[late:]
-    return Probe(len(shown), plain, shown - shown[0])
+        times = np.full(len(seen.shown), np.nan)
+        if timed and stream.time_base is not None:
+            ticked, base = np.array(ticks[late:]), stream.time_base
+            times = (ticked - ticked[0]) * base.numerator / base.denominator  # exactly 0.2 for frame 5 of 25 a second
+    return Probe(len(times), plain, times)
 
 
 def video_stream(container: InputContainer) -> VideoStream:
@@ -180,8 +186,7 @@ def _through(container: InputContainer, stream: VideoStream) -> _Seen:
             if packet.dts is not None:
                 seen.steps.append(packet.dts)
             if not packet.is_discard:
-                timed = packet.pts is not None and packet.time_base is not None
-                seen.times.append(float(packet.pts * packet.time_base) if timed else np.nan)  # type: ignore[operator]
+                seen.shown.append(packet.pts)
     return seen
 
 
@@ -194,14 +199,6 @@ def _accounted(path: Path, seen: _Seen, stated: int, formats: frozenset[str]) ->
         with av.open(path, options={"ignore_editlist": "1"}) as container:
             return sum(packet.size > 0 for packet in container.demux(video_stream(container))) >= stated
     return "avi" in formats and bool(seen.steps) and stated - 1 - max(seen.steps) < seen.step
-
-
-def _late(first: VideoFrame, shown: NDArray[np.float64]) -> int:
-    """Packets whose frames would be shown before the first that can be decoded, and so never are."""
-    if first.pts is None or first.time_base is None or np.isnan(shown).any():
-        return 0
-    late = int(np.searchsorted(shown, float(first.pts * first.time_base)))
-    return late if late < len(shown) else 0
 
 
 def _plain(frame: VideoFrame) -> bool:
