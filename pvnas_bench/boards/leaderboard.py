@@ -23,9 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pvnas_bench.boards import statistics
-from pvnas_bench.records import Record, Role, Summary, without_cycle_collection
-
-AnyRecord = Record | Summary
+from pvnas_bench.records import Record, Role, without_cycle_collection
 
 
 @dataclass(frozen=True)
@@ -110,14 +108,14 @@ class _Entry:
     entry: str
     strategy: str
     role: Role
-    completed: dict[int, list[tuple[AnyRecord, Score]]] = field(default_factory=lambda: defaultdict(list))
+    completed: dict[int, list[tuple[Record, Score]]] = field(default_factory=lambda: defaultdict(list))
     failed: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     interrupted: int = 0
     scores: dict[int, Score] = field(default_factory=dict)
     """Of each seed, after imputation."""
 
 
-def score(record: AnyRecord) -> Score | None:
+def score(record: Record) -> Score | None:
     """The test result of a run; None where the run is no valid completed one (see the module's first lines)."""
     outcome = record.outcome
     if record.status != "ok" or outcome is None or not outcome.trained or outcome.macs > record.space.cap_macs:
@@ -129,7 +127,7 @@ def _finite(score: Score) -> Score | None:
     return score if math.isfinite(score.top1 + score.top5 + score.mean_class) else None
 
 
-def board_key(record: AnyRecord) -> dict[str, Any]:
+def board_key(record: Record) -> dict[str, Any]:
     """What must agree for two runs to share a board: the three fingerprints, the cap and the budget."""
     return {
         "space": record.space.fingerprint,
@@ -140,14 +138,14 @@ def board_key(record: AnyRecord) -> dict[str, Any]:
     }
 
 
-def build(records: Sequence[AnyRecord]) -> list[Board]:
+def build(records: Sequence[Record]) -> list[Board]:
     """Boards of these records, in the order of their names; runs with different fingerprints never share one."""
     with without_cycle_collection():
         return _build(records)
 
 
-def _build(records: Sequence[AnyRecord]) -> list[Board]:
-    groups: dict[tuple[Any, ...], list[AnyRecord]] = defaultdict(list)
+def _build(records: Sequence[Record]) -> list[Board]:
+    groups: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
     for record in records:
         groups[tuple(board_key(record).values())].append(record)
     keys = [board_key(runs[0]) for runs in groups.values()]
@@ -157,7 +155,7 @@ def _build(records: Sequence[AnyRecord]) -> list[Board]:
     return _with_namesakes(boards)
 
 
-def _board(runs: Sequence[AnyRecord], differs: tuple[str, ...]) -> Board:
+def _board(runs: Sequence[Record], differs: tuple[str, ...]) -> Board:
     runs = sorted(runs, key=lambda r: (r.strategy.entry, r.seed, r.provenance.created, r.id))
     first = runs[0]
     entries = _entries(runs)
@@ -190,7 +188,7 @@ def _board(runs: Sequence[AnyRecord], differs: tuple[str, ...]) -> Board:
     )
 
 
-def _entries(runs: Sequence[AnyRecord]) -> list[_Entry]:
+def _entries(runs: Sequence[Record]) -> list[_Entry]:
     entries: dict[str, _Entry] = {}
     for run in runs:
         strategy = run.strategy
@@ -232,7 +230,7 @@ def _top1(entry: _Entry) -> statistics.Floats:
     return np.array([score.top1 for score in entry.scores.values()])
 
 
-def _runs(entry: _Entry) -> list[AnyRecord]:
+def _runs(entry: _Entry) -> list[Record]:
     return [run for runs in entry.completed.values() for run, _ in runs]
 
 
@@ -325,7 +323,7 @@ def _rows(order: Sequence[_Entry], control: statistics.Floats, adjusted: statist
     return rows
 
 
-def _notes(runs: Sequence[AnyRecord], rows: Sequence[Row], has_control: bool, imputed: Score) -> list[str]:
+def _notes(runs: Sequence[Record], rows: Sequence[Row], has_control: bool, imputed: Score) -> list[str]:
     notes = []
     if not has_control:
         notes.append("no run of a random-sampling control here, so improvement over random sampling is not known.")
@@ -349,7 +347,7 @@ def _notes(runs: Sequence[AnyRecord], rows: Sequence[Row], has_control: bool, im
     return notes
 
 
-def _machines(runs: Sequence[AnyRecord]) -> int:
+def _machines(runs: Sequence[Record]) -> int:
     """Kinds of machine, by the facts that all runs state: newer versions state more of them."""
     stated = [run.provenance.hardware for run in runs]
     common = sorted(set.intersection(*map(set, stated))) or sorted(set().union(*stated))

@@ -154,7 +154,7 @@ def _trials(setup: Setup, on: OnRay | None) -> AbstractContextManager[OtherProce
 
 def board(record: records.Record, results: Path, *, reference: bool) -> str:
     """The leaderboard that a record is on."""
-    found, _ = _results.load(results, records.Summary, reference=reference)
+    found, _ = _results.load(results, reference=reference, slimmed=True)
     return str(_leaderboard.rendered(leaderboard.build(_results.on_board(found, record)), "terminal"))
 
 

@@ -34,7 +34,7 @@ class Ended:
     """Of the search."""
 
     @classmethod
-    def of(cls, record: records.Record | records.Summary) -> "Ended":
+    def of(cls, record: records.Record) -> "Ended":
         trained = record.outcome.trained if record.outcome else ()
         top1 = sum(t.test_top1 for t in trained) / len(trained) if trained else None
         return cls(record.status, record.error or "", top1, record.search.wall_seconds)
