@@ -56,7 +56,7 @@ class Sound(Strategy):
 
 
 class Learns(Sound):
-    """Keeps to the contract as well, without a word of its state: a tensor that trains, deques, sets, numpy's numbers."""
+    """Keeps to the contract as well: a tensor that trains, a deque, a set, numbers of numpy's."""
 
     def setup(self) -> None:
         super().setup()
