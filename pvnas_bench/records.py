@@ -110,6 +110,14 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class Source(_Model):
+    """The source of a strategy: its file, and the modules of its folder that this imports."""
+
+    builtin: bool
+    """Whether it is one of the package's, and no plug-in."""
+    sha256: str
+
+
 class StrategyEntry(_Model):
     """Which strategy ran, with which hyper-parameters."""
 
@@ -121,6 +129,8 @@ class StrategyEntry(_Model):
     role: Role = "search"
     """A search method, or one of the controls: randomly sampled architectures, hand-designed networks."""
     config: dict[str, Any]
+    source: Source | None = None
+    """Records before there was this field have none."""
 
 
 class SpaceEntry(_Model):

@@ -11,19 +11,21 @@ How a row's score comes about:
 - A run that failed, timed out, scored not a number, or found an architecture above the cap is a failure. A seed
   with failures only is imputed with the mean of the random-sampling control on the same board, or with chance
   level (1 / classes) where the board has none; the board says which.
+- Runs of a plug-in whose source differs are of different entries: where a board has several, each is marked with the
+  start of its source's hash. A row of a strategy of the package that mixes sources is named in a note.
 - An interrupted run had less than the budget: it is counted and not scored.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pvnas_bench.boards import statistics
-from pvnas_bench.records import Record, Role, without_cycle_collection
+from pvnas_bench.records import Record, Role, Source, without_cycle_collection
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,36 @@ def build(records: Sequence[Record]) -> list[Board]:
         return _build(records)
 
 
+def by_source(records: Sequence[Record]) -> Sequence[Record]:
+    """The same records, where the entries of one board that are one plug-in with several sources have different names.
+
+    A strategy of the package, and a record without a source, keeps its name.
+    """
+    if not any(record.strategy.source and not record.strategy.source.builtin for record in records):
+        return records
+    groups: dict[tuple[Any, ...], set[Source | None]] = defaultdict(set)
+    for record in records:
+        groups[*board_key(record).values(), record.strategy.entry].add(record.strategy.source)
+    return [
+        record if len(groups[*board_key(record).values(), record.strategy.entry]) == 1 else _marked(record)
+        for record in records
+    ]
+
+
+def _marked(record: Record) -> Record:
+    strategy = record.strategy
+    if strategy.source is None or strategy.source.builtin:
+        return record
+    entry = f"{strategy.entry}{_mark(strategy.source)}"
+    return record.model_copy(update={"strategy": strategy.model_copy(update={"entry": entry})})
+
+
+def _mark(source: Source) -> str:
+    return f" @{source.sha256[:8]}"
+
+
 def _build(records: Sequence[Record]) -> list[Board]:
+    records = by_source(records)
     groups: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
     for record in records:
         groups[tuple(board_key(record).values())].append(record)
@@ -341,6 +372,7 @@ def _notes(runs: Sequence[Record], rows: Sequence[Row], has_control: bool, imput
         notes.append(f"{len(over)} runs spent over 1 % more than the budget.")
     if (machines := _machines(runs)) > 1:
         notes.append(f"runs of {machines} kinds of machine: their latency and seconds do not compare.")
+    notes += _sources(runs)
     versions = {(run.provenance.pvnas_bench, run.provenance.commit) for run in runs}
     if len(versions) > 1:
         notes.append(f"runs of {len(versions)} versions of the code.")
@@ -352,6 +384,38 @@ def _machines(runs: Sequence[Record]) -> int:
     stated = [run.provenance.hardware for run in runs]
     common = sorted(set.intersection(*map(set, stated))) or sorted(set().union(*stated))
     return len({(r.device, *(repr(r.provenance.hardware.get(name)) for name in common)) for r in runs})
+
+
+def _sources(runs: Sequence[Record]) -> Iterator[str]:
+    """What a board says of rows that mix sources of a strategy, and of entries that are told apart by theirs."""
+    seeds: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+    apart = False
+    for run in runs:
+        source = run.strategy.source
+        seeds[run.strategy.entry][source.sha256[:8] if source else "not recorded"].add(run.seed)
+        apart |= source is not None and run.strategy.entry.endswith(_mark(source))
+    if apart:
+        yield "an entry with @ is a plug-in whose file was another for other runs; the mark is the start of its hash."
+    mixed = [
+        f"{entry} ({'; '.join(f'{source}: {_seeds(of)}' for source, of in sorted(sources.items()))})"
+        for entry, sources in seeds.items()
+        if len(sources) > 1
+    ]
+    if mixed:
+        yield f"these rows mix runs of different sources of their strategy: {', '.join(mixed)}."
+
+
+def _seeds(seeds: Iterable[int]) -> str:
+    """Seeds in words, neighbours as a range."""
+    ordered = sorted(seeds)
+    runs: list[list[int]] = []
+    for seed in ordered:
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    words = [f"{run[0]}–{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs]
+    return f"seed{'s' * (len(ordered) > 1)} {', '.join(words)}"
 
 
 def mark(fingerprint: str) -> str:

@@ -17,6 +17,7 @@ from pvnas_bench.run.runner import Run
 from pvnas_bench.run.setup import Setup, TrainsOnClips
 from pvnas_bench.system.files import Appended
 from pvnas_bench.system.leases import claimed
+from pvnas_bench.system.masking import masked
 
 PATIENCE = 600.0
 """Seconds to wait for other processes that append; each takes a few milliseconds."""
@@ -59,7 +60,7 @@ def search_all(request: Request, seeds: Sequence[int]) -> list[Ended]:
         except TrainsOnClips:
             raise
         except Exception as error:  # the other seeds can run all the same
-            ended.append(Ended("refused", f"{type(error).__name__}: {error}"))
+            ended.append(Ended("refused", masked(f"{type(error).__name__}: {error}")))
         else:
             lines.append(record.model_dump_json().encode() + b"\n")
             ended.append(Ended.of(record))
