@@ -82,7 +82,9 @@ class Ledger:
         Raises:
             BudgetExhausted: the work does not fit; nothing is charged.
             ValueError: a number is negative.
+            TypeError: a number is no whole number.
         """
+        macs = _count("macs", macs)
         self.require(macs * (1 + _count("backward", backward)))
         self.charge(macs, samples=samples)
 
@@ -107,7 +109,10 @@ class Ledger:
 
         Raises:
             ValueError: the ledger would fall.
+            TypeError: a count is no whole number.
         """
+        macs, samples = _count("macs", macs), _count("samples", samples)
+        evaluations = _count("evaluations", evaluations)
         if macs < self._macs or samples < self._samples or evaluations < self._evaluations:
             raise ValueError("a ledger never falls: resume a new one")
         self._macs, self._samples, self._evaluations = macs, samples, evaluations

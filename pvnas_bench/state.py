@@ -2,7 +2,8 @@
 
 Kept is every attribute that has a state of its own (modules, optimisers, distributions, generators), every attribute
 that is plain data, an `Architecture` or an `Evaluation`, and every list, tuple, set, deque or dict of these. An object
-with a state of its own is not made again: the one that `setup` has built takes the state.
+with a state of its own is not made again: the one that `setup` has built takes the state; and so does a tensor that
+trains (a leaf that requires a gradient), as an optimiser knows it by its identity.
 """
 
 from collections import deque
@@ -25,6 +26,8 @@ State: TypeAlias = (
 Parse: TypeAlias = Callable[[str], Architecture]
 
 PLAIN = (bool, int, float, str, type(None))
+NUMBERS = "biufc"
+"""Kinds of numpy's types that a checkpoint has."""
 SEQUENCES = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
 
 
@@ -44,9 +47,11 @@ def keep(value: object, where: str = "the value") -> State:
     if type(value) in PLAIN:
         return value  # type: ignore[return-value]
     if isinstance(value, torch.Tensor):
-        return value.detach()
+        return {"trained": value.detach()} if value.requires_grad and value.is_leaf else value.detach()
     if isinstance(value, np.ndarray | np.generic):
-        return np.asarray(value)
+        if value.dtype.kind not in NUMBERS:
+            raise CannotBeKept(f"{where} is a numpy array of {value.dtype}: only numbers can be kept")
+        return np.asarray(value) if isinstance(value, np.ndarray) else {"scalar": np.asarray(value)}
     if isinstance(value, Architecture):
         return {"architecture": str(value)}
     if isinstance(value, Evaluation):
@@ -98,6 +103,8 @@ def restore(state: Any, built: object, parse: Parse, where: str = "the value") -
         string, top1, loss, epochs, macs, parameters, curve = content
         rows = tuple(dict(row) for row in curve)
         return Evaluation(parse(string), top1, loss, epochs, macs, parameters, rows)
+    if kind == "scalar":
+        return content[()]
     if kind in SEQUENCES:
         return SEQUENCES[kind](_members(content, built, parse, where))
     if kind == "deque":
@@ -108,7 +115,12 @@ def restore(state: Any, built: object, parse: Parse, where: str = "the value") -
         return {key: restore(value, known.get(key), parse, f"{where}[{key!r}]") for key, value in pairs}
     if built is None:
         raise ValueError(f"{where} is no attribute after setup: build it there, or override load_state_dict")
-    if kind == "numpy":
+    if kind == "trained":
+        if not isinstance(built, torch.Tensor) or built.shape != content.shape:
+            raise ValueError(f"{where} is another one after setup: build it there, or override load_state_dict")
+        with torch.no_grad():
+            built.copy_(content)
+    elif kind == "numpy":
         built.bit_generator.state = content  # type: ignore[attr-defined]
     elif kind == "torch":
         built.set_state(content)  # type: ignore[attr-defined]

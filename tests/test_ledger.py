@@ -1,6 +1,8 @@
 """The ledger, and that the problem charges it what was counted by an independent counter."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,12 +10,25 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pvnas_bench import seeding
-from pvnas_bench.ledger import BudgetExhausted, Ledger
+from pvnas_bench.ledger import BudgetExhausted, Ledger, SearchShare
 from pvnas_bench.problem import Problem
 from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
+
+CHARGES: dict[str, Callable[[Ledger, Any], object]] = {
+    "forward's macs": lambda ledger, n: ledger.forward(n, 1, 0),
+    "forward's samples": lambda ledger, n: ledger.forward(1, n, 0),
+    "forward's backward": lambda ledger, n: ledger.forward(1, 1, n),
+    "backward": lambda ledger, n: ledger.backward(n),
+    "charge's macs": lambda ledger, n: ledger.charge(n),
+    "charge's samples": lambda ledger, n: ledger.charge(1, samples=n),
+    "charge's evaluations": lambda ledger, n: ledger.charge(1, evaluations=n),
+    "resume's macs": lambda ledger, n: ledger.resume(n, 9, 9),
+    "resume's samples": lambda ledger, n: ledger.resume(1000, n, 9),
+    "resume's evaluations": lambda ledger, n: ledger.resume(1000, 9, n),
+}
 
 
 @pytest.fixture
@@ -34,6 +49,111 @@ def test_work_beyond_the_budget_is_refused_and_not_charged() -> None:
     assert (ledger.macs, ledger.samples) == (150, 5)
     ledger.forward(50, 1, backward=0)
     assert ledger.left == 0.0 and ledger.overshoot == 0.0
+
+
+@pytest.mark.parametrize("name", CHARGES)
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [(-1, ValueError), (np.int64(-1), ValueError), (0.5, TypeError), (float("nan"), TypeError), ("1", TypeError)],
+)
+def test_what_is_charged_is_a_whole_number_and_never_a_refund(name: str, number: object, error: type) -> None:
+    ledger = Ledger(reference=100)
+    with pytest.raises(error):
+        CHARGES[name](ledger, number)
+    assert (ledger.macs, ledger.samples, ledger.evaluations) == (0, 0, 0)
+
+
+def test_a_ledger_goes_on_from_counts_that_are_not_below_its_own() -> None:
+    ledger = Ledger(reference=100)
+    ledger.charge(50, samples=5, evaluations=1)
+    ledger.resume(50, 5, 2)
+    assert (ledger.macs, ledger.samples, ledger.evaluations) == (50, 5, 2)
+    for lower in ((49, 5, 2), (50, 4, 2), (50, 5, 1)):
+        with pytest.raises(ValueError, match="never falls"):
+            ledger.resume(*lower)
+    assert (ledger.macs, ledger.samples, ledger.evaluations) == (50, 5, 2)
+
+
+@pytest.mark.parametrize("name", ["macs", "samples", "evaluations", "spent", "left"])
+def test_the_counts_of_a_ledger_cannot_be_assigned(name: str) -> None:
+    with pytest.raises(AttributeError):
+        setattr(Ledger(reference=100), name, 0)
+
+
+# --- the search's share of the budget ---------------------------------------------------------------------------------
+
+
+def share(budget: float = 10.0) -> tuple[Ledger, SearchShare]:
+    ledger = Ledger(reference=100, budget=budget)
+    return ledger, SearchShare(ledger)
+
+
+def test_progress_is_what_was_spent_of_what_is_not_set_aside() -> None:
+    ledger, own = share()
+    assert own.progress() == 0.0
+    own.reserve(2, 1.0, 3.0, 0.75)
+    assert (own.set_aside, own.comparisons, own.measurements, own.budget) == (2.0, 2, 3.0, 5.0)
+    ledger.charge(100)
+    assert own.progress() == pytest.approx(1 / 5)
+    assert own.progress(0.5) == pytest.approx(1 / 2.5)
+    assert own.progress(0.1) == 1.0
+    ledger.charge(900)
+    assert own.progress() == 1.0
+
+
+def test_what_is_set_aside_adds_up_and_shrinks_in_proportion_to_the_most_there_may_be() -> None:
+    _, own = share()
+    own.reserve(2, 1.0, 1.0, 0.5)
+    own.reserve(4, 1.5, 3.0, 0.5)  # 8 for comparisons, 4 for the end; the half of the budget is 5
+    assert own.comparisons == 6
+    assert (own.set_aside, own.measurements) == pytest.approx((10 / 3, 5 / 3))
+
+
+def test_a_comparison_releases_its_part_and_what_it_cost_is_not_the_searchs() -> None:
+    ledger, own = share()
+    own.reserve(4, 1.0, 0.0, 0.75)
+    ledger.charge(300)
+    for number in range(1, 5):
+        ledger.charge(50)
+        own.release(0.5)
+        assert own.spent == pytest.approx(3.0)
+        assert own.set_aside == pytest.approx(4 - number)
+        assert own.budget == pytest.approx(10 - 0.5 * number - (4 - number))
+    own.release(0.5)  # one that nothing was set aside for
+    assert (own.set_aside, own.comparisons, own.compared) == (0.0, 0, 2.5)
+
+
+def test_progress_never_falls_though_a_cheap_comparison_gives_back() -> None:
+    ledger, own = share()
+    own.reserve(1, 5.0, 0.0, 0.75)
+    ledger.charge(400)
+    assert own.progress() == pytest.approx(4 / 5)
+    own.release(0.0)
+    assert own.progress() == pytest.approx(4 / 5) != own.spent / own.budget
+    ledger.charge(500)
+    assert own.progress() == pytest.approx(9 / 10)
+
+
+def test_there_is_room_until_an_iteration_as_dear_as_the_dearest_would_not_fit() -> None:
+    ledger, own = share()
+    own.reserve(0, 0.0, 4.0, 0.75)
+    own.dearest = 2.5
+    ledger.charge(350)
+    assert own.room() and own.progress() == pytest.approx(3.5 / 6)
+    ledger.charge(1)
+    assert not own.room() and own.progress() == 1.0
+    own.measurements = 0.0
+    assert not own.room(), "it stays over"
+
+
+def test_there_is_always_room_where_nothing_is_set_aside() -> None:
+    ledger, own = share()
+    own.dearest = 100.0
+    ledger.charge(999)
+    assert own.room() and own.progress() < 1
+
+
+# --- what a problem charges -------------------------------------------------------------------------------------------
 
 
 def test_a_reference_training_is_the_full_training_of_the_reference_architecture(problem: Problem) -> None:

@@ -53,6 +53,40 @@ def test_what_equality_does_not_compare_comes_back_too() -> None:
     assert through_a_file(deque([1], maxlen=3)).maxlen == 3
 
 
+@pytest.mark.parametrize("number", [np.float32(2.5), np.float64(0.1), np.int64(-3), np.bool_(True)])
+def test_a_number_of_numpys_is_one_again(number: np.generic) -> None:
+    back = through_a_file({number: [number]})
+    assert back == {number: [number]} and {type(n) for n in (*back, *back[number])} == {type(number)}
+
+
+def test_a_tensor_that_trains_is_the_one_that_its_optimiser_knows() -> None:
+    def made() -> tuple[list[torch.Tensor], torch.optim.Optimizer]:
+        tensors = [torch.zeros(2, requires_grad=True), nn.Parameter(torch.zeros(3))]
+        return tensors, torch.optim.SGD(tensors, lr=1.0, momentum=0.9)
+
+    def step(tensors: list[torch.Tensor], optimiser: torch.optim.Optimizer) -> list[list[float]]:
+        optimiser.zero_grad()
+        sum((tensor - 1).square().sum() for tensor in tensors).backward()
+        optimiser.step()
+        return [tensor.tolist() for tensor in tensors]
+
+    first, other = made(), made()
+    step(*first)
+    assert step(*through_a_file(first, other)) == step(*first)
+    assert [tensor.tolist() for tensor in other[0]] == [tensor.tolist() for tensor in first[0]]
+
+
+@pytest.mark.parametrize("built", [None, torch.zeros(3), 0.0])
+def test_a_tensor_that_trains_and_that_setup_did_not_build_is_named(built: object) -> None:
+    with pytest.raises(ValueError, match=r"alphas is .* after setup"):
+        restore(keep(torch.zeros(2, requires_grad=True)), built, SPACE.parse, "alphas")
+
+
+def test_a_tensor_with_a_graph_is_kept_as_numbers() -> None:
+    loss = (torch.ones(2, requires_grad=True) * 3).sum()
+    assert through_a_file(loss) == 6 and not through_a_file(loss).requires_grad
+
+
 def test_tensors_and_arrays() -> None:
     back = through_a_file([torch.arange(3.0), np.arange(6).reshape(2, 3), np.float32(2.5)])
     assert torch.equal(back[0], torch.arange(3.0))
@@ -97,6 +131,8 @@ def test_a_generator_goes_on_where_it_was(make: Callable[[], Any], draw: Callabl
         ({iter([]): 1}, "a key of thing is a list_iterator"),
         ((x for x in ()), "thing is a generator"),
         (nn.Linear, "thing is a type"),
+        ({"names": np.array(["a"])}, r"thing\['names'\] is a numpy array of <U1"),
+        (np.array([None]), "thing is a numpy array of object"),
     ],
 )
 def test_what_cannot_be_kept_is_named(value: object, where: str) -> None:

@@ -44,7 +44,11 @@ class Hidden:
             f"step puts {_a(value)} into the attribute {name}, which cannot be kept: "
             "build it in setup, or give it state_dict and load_state_dict"
             for name, value in now.items()
-            if value is not self.attributes.get(name) or isinstance(value, GeneratorType)
+            if value is not self.attributes.get(name)
+        ] + [
+            f"the attribute {name} is an iterator ({_a(value)}), whose place cannot be kept: keep a list and a number"
+            for name, value in now.items()
+            if value is self.attributes.get(name) and isinstance(value, Iterator) and not hasattr(value, "__dict__")
         ]
         if reasons:
             return reasons

@@ -33,8 +33,10 @@ def failures(kind: type[AnyStrategy], clips: World, budget: float = PROTOCOL.bud
     return {result.check: result.reason for result in found if not result.passed}
 
 
-def test_a_sound_strategy_passes(clips: World) -> None:
-    assert failures(broken.Sound, clips) == {}
+@pytest.mark.parametrize("kind", [broken.Sound, broken.Learns])
+def test_a_strategy_that_keeps_nothing_but_its_attributes_passes(clips: World, kind: type[AnyStrategy]) -> None:
+    assert "state_dict" not in vars(kind)
+    assert failures(kind, clips) == {}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,12 @@ def test_a_sound_strategy_passes(clips: World) -> None:
         (broken.HidesInItsClass, "state", "step changes the class attribute HidesInItsClass.tried"),
         (broken.HidesInAnObject, "state", "step changes the attribute memory (a Memory)"),
         (broken.ReplacesAnObject, "state", "step puts a Memory into the attribute memory"),
-        (broken.KeepsAnIterator, "state", "the attribute drawn, which cannot be kept"),
+        (
+            broken.KeepsAnIterator,
+            "state",
+            "the attribute drawn is an iterator (a generator), whose place",
+        ),
+        (broken.Counts, "state", "the attribute numbers is an iterator (a count), whose place"),
         (broken.AsksForNothing, "runs", "epochs is a whole number of at least 1, not -1"),
         (broken.AsksForHalfAnEpoch, "runs", "epochs is a whole number of at least 1, not 0.5"),
         (broken.AsksForTrue, "runs", "epochs is a whole number of at least 1, not True"),

@@ -1,8 +1,10 @@
 """Strategies that each break one rule of the contract, on top of one that keeps to all."""
 
 import copy
+import itertools
 import os
 import random
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -51,6 +53,28 @@ class Sound(Strategy):
 
     def incumbent(self) -> Architecture:
         return self.best
+
+
+class Learns(Sound):
+    """Keeps to the contract as well: a tensor that trains, a deque, a set, numbers of numpy's."""
+
+    def setup(self) -> None:
+        super().setup()
+        self.alphas = torch.zeros(3, requires_grad=True)
+        self.optimiser = torch.optim.Adam([self.alphas], lr=0.1)
+        self.recent: deque[tuple[Architecture, np.float64]] = deque(maxlen=2)
+        self.seen: set[Architecture] = set()
+
+    def train(self, architecture: Architecture) -> None:
+        super().train(architecture)
+        self.seen.add(architecture)
+        self.recent.append((architecture, np.float64(self.top1)))
+        self.optimiser.zero_grad()
+        (self.alphas - len(self.seen)).square().sum().backward()
+        self.optimiser.step()
+
+    def diagnostics(self) -> Mapping[str, Any]:
+        return {"alphas": self.alphas.tolist(), "recent": [top1 for _, top1 in self.recent], "seen": len(self.seen)}
 
 
 class SeedsNumpy(Sound):
@@ -241,6 +265,15 @@ class KeepsAnIterator(Sound):
 
     def draw(self) -> Architecture:
         return next(self.drawn)
+
+
+class Counts(Sound):
+    def setup(self) -> None:
+        super().setup()
+        self.numbers = itertools.count()
+
+    def draw(self) -> Architecture:
+        return self.problem.sample(np.random.default_rng(next(self.numbers)))
 
 
 # --- computing unpaid, or being refunded ------------------------------------------------------------------------------
