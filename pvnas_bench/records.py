@@ -2,8 +2,11 @@
 
 A record is data: reading one never executes anything. `Record` is the schema; `load` reads one file,
 `load_folder` reads a results folder and says which files it left out and why; `save` writes atomically.
-`Summary` is the part of a record that a leaderboard needs: the same files read without trajectories,
-confusion matrices and layer tables, several times faster and in a tenth of the memory.
+Every reader validates the whole record, so that a file is a record for all commands or for none; `slim` records drop
+their trajectories, confusion matrices and layer tables afterwards, which takes a tenth of the memory.
+
+Every measured number has a range, the widest that a real run can reach: a record beyond it is left out, by name and
+field.
 
 A measurement that is not a number (a diverged loss, a score of a broken network) is `nan` in memory and
 `null` in the file, so that every record is standard JSON. A run with such a test score counts as a failure.
@@ -16,11 +19,20 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar, overload
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic_core import from_json
 
 from pvnas_bench.errors import UsageError
@@ -33,28 +45,77 @@ LINES_NAME = "records.jsonl"
 MAX_BYTES = 64 * 2**20
 """A larger file is not a record: it is left out unread."""
 
+MOST_FLOAT32 = 3.4e38
+"""What is larger, a network in float32 cannot have measured."""
+
 Status = Literal["ok", "interrupted", "failed", "timeout"]
 Role = Literal["search", "random_control", "expert_control"]
 
 
-def _number(value: object) -> object:
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+def _measured(low: float, high: float) -> Any:
+    """A float in a range; what is not finite, or `null` in the file, is `nan`: no measurement."""
+
+    def validate(value: object, ranged: ValidatorFunctionWrapHandler) -> Any:
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
+            return math.nan
+        return ranged(value)
+
+    return Field(ge=low, le=high), WrapValidator(validate)
+
+
+def _logged(value: object) -> object:
+    if value is None or (isinstance(value, float) and not abs(value) <= MOST_FLOAT32):
         return math.nan
     return value
 
 
-Measured = Annotated[float, Field(allow_inf_nan=True), BeforeValidator(_number)]
-"""A float that a run measured: what is not finite, or `null` in the file, is `nan`."""
+Fraction = Annotated[float, *_measured(0, 1)]
+"""An accuracy that was measured, or `nan`."""
+Loss = Annotated[float, *_measured(0, MOST_FLOAT32)]
+"""A loss that was measured, or `nan`."""
+Milliseconds = Annotated[float, *_measured(0, 1e12)]
+Logged = Annotated[float, Field(allow_inf_nan=True), BeforeValidator(_logged)]
+"""A number of any meaning that a strategy logged. `nan` stands for what diverged: not finite, or beyond float32."""
+Seconds = Annotated[float, Field(ge=0, le=1e12)]
+Trainings = Annotated[float, Field(ge=0, le=1e9)]
+"""A cost in reference trainings."""
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Operations = Annotated[int, Field(ge=0, le=10**30)]
+"""MACs of a whole phase."""
+Seed = Annotated[int, Field(ge=0, lt=2**64)]
+
+
+def _epoch(values: dict[str, float]) -> dict[str, float]:
+    for name, value in values.items():
+        if value < 0 or (name.endswith("top1") and value > 1):
+            raise ValueError(f"{name} = {value:g} is out of range")
+    return values
+
+
+Epoch = Annotated[dict[str, Loss], AfterValidator(_epoch)]
+"""What was measured in an epoch of a training."""
+
+
+def _step(values: dict[str, float]) -> dict[str, float]:
+    accuracy = values.get("val_top1", 0.0)
+    if accuracy < 0 or accuracy > 1:  # neither is true of nan
+        raise ValueError(f"val_top1 = {accuracy:g} is no fraction from 0 to 1")
+    return values
+
+
+Metrics = Annotated[dict[str, Logged], AfterValidator(_step)]
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class _Excerpt(BaseModel):
-    """A part of a model: the fields that it does not name are skipped while parsing."""
+class Source(_Model):
+    """The source of a strategy: its file, and the modules of its folder that this imports."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    builtin: bool
+    """Whether it is one of the package's, and no plug-in."""
+    sha256: str
 
 
 class StrategyEntry(_Model):
@@ -68,6 +129,8 @@ class StrategyEntry(_Model):
     role: Role = "search"
     """A search method, or one of the controls: randomly sampled architectures, hand-designed networks."""
     config: dict[str, Any]
+    source: Source | None = None
+    """Records before there was this field have none."""
 
 
 class SpaceEntry(_Model):
@@ -75,15 +138,15 @@ class SpaceEntry(_Model):
     version: int
     fingerprint: str
     cap: str
-    cap_macs: int
-    reference_macs: int
+    cap_macs: Count
+    reference_macs: Count
 
 
 class DataEntry(_Model):
     name: str
     fingerprint: str
     classes: tuple[str, ...]
-    clips: dict[str, int]
+    clips: dict[str, Count]
     """Clips per split."""
     skipped: tuple[dict[str, str], ...] = ()
     """Unreadable clips: `path` and `reason` of each."""
@@ -93,7 +156,7 @@ class ProtocolEntry(_Model):
     name: str
     version: int
     fingerprint: str
-    budget: float
+    budget: Trainings
     """Search budget in reference trainings."""
     settings: dict[str, Any]
 
@@ -101,53 +164,53 @@ class ProtocolEntry(_Model):
 class Step(_Model):
     """The state after one step of the strategy: a point of the anytime curve (a step function)."""
 
-    step: int
-    cost: float
+    step: Count
+    cost: Trainings
     """Budget spent so far, in reference trainings."""
-    wall: float
+    wall: Seconds
     """Seconds of search so far."""
     incumbent: str
-    macs: int
-    metrics: dict[str, Measured] = Field(default_factory=dict)
+    macs: Count
+    metrics: Metrics = Field(default_factory=dict)
     """What the strategy logged, `val_top1` (fraction on search-val) among it where it measured that."""
 
 
 class PhaseCost(_Model):
     """What a phase (search or final training) consumed."""
 
-    reference_trainings: float
-    macs: int
-    wall_seconds: float
-    cpu_seconds: float
-    seconds: dict[str, float]
+    reference_trainings: Trainings
+    macs: Operations
+    wall_seconds: Seconds
+    cpu_seconds: Seconds
+    seconds: dict[str, Seconds]
     """Wall seconds by activity: data, forward, backward, optimiser, harness."""
-    peak_memory_bytes: int
-    samples: int
+    peak_memory_bytes: Count
+    samples: Count
     """Clips that went through a forward pass."""
-    architectures_evaluated: int = 0
-    overshoot: float = 0.0
+    architectures_evaluated: Count = 0
+    overshoot: Trainings = 0.0
     """Budget spent beyond the limit, in reference trainings."""
 
 
 class Trained(_Model):
     """One retraining of the architecture found, and its one test."""
 
-    seed: int
-    test_top1: Measured
-    test_top5: Measured
-    test_mean_class: Measured
-    test_loss: Measured
-    confusion: tuple[tuple[int, ...], ...]
+    seed: Seed
+    test_top1: Fraction
+    test_top5: Fraction
+    test_mean_class: Fraction
+    test_loss: Loss
+    confusion: tuple[tuple[Count, ...], ...]
     """Rows: true class, columns: predicted class, counts of test clips."""
-    curve: tuple[dict[str, Measured], ...]
+    curve: tuple[Epoch, ...]
     """Per epoch: epoch, train_loss, and val_top1 where the data set has a val split."""
 
 
 class Outcome(_Model):
     architecture: str
-    macs: int
-    parameters: int
-    latency_ms: Measured
+    macs: Count
+    parameters: Count
+    latency_ms: Milliseconds
     """Median wall milliseconds of one clip's forward pass, batch of one, after warm-up, on the run's device."""
     front: tuple[str, ...] = ()
     network: tuple[dict[str, Any], ...] = ()
@@ -164,21 +227,21 @@ class Speed(_Model):
     that a busy or slower machine slows both sides of the ratio.
     """
 
-    reference_seconds: float = Field(gt=0)
+    reference_seconds: float = Field(gt=0, le=1e12)
     """One pass of the reference workload."""
-    seconds: dict[str, float]
+    seconds: dict[str, Seconds]
     """One pass of each piece of work that `check` guards (an operator, a supernet step), by its name."""
 
 
 class Provenance(_Model):
-    created: datetime
+    created: AwareDatetime
     command: tuple[str, ...]
     pvnas_bench: str
     commit: str | None
     python: str
     libraries: dict[str, str]
     hardware: dict[str, Any]
-    threads: int
+    threads: Count
     deterministic: bool
 
 
@@ -191,7 +254,7 @@ class Record(_Model):
     space: SpaceEntry
     data: DataEntry
     protocol: ProtocolEntry
-    seed: int
+    seed: Seed
     device: str
     search: PhaseCost
     trajectory: tuple[Step, ...]
@@ -209,82 +272,6 @@ class Record(_Model):
         return self.space.fingerprint, self.data.fingerprint, self.protocol.fingerprint
 
 
-class StrategySummary(_Excerpt):
-    name: str
-    entry: str
-    role: Role = "search"
-
-
-class SpaceSummary(_Excerpt):
-    name: str
-    version: int
-    fingerprint: str
-    cap: str
-    cap_macs: int
-
-
-class DataSummary(_Excerpt):
-    name: str
-    fingerprint: str
-    classes: tuple[str, ...]
-
-
-class ProtocolSummary(_Excerpt):
-    name: str
-    version: int
-    fingerprint: str
-    budget: float
-
-
-class CostSummary(_Excerpt):
-    reference_trainings: float
-    wall_seconds: float
-    cpu_seconds: float
-    peak_memory_bytes: int
-    architectures_evaluated: int = 0
-    overshoot: float = 0.0
-
-
-class TrainedSummary(_Excerpt):
-    seed: int
-    test_top1: Measured
-    test_top5: Measured
-    test_mean_class: Measured
-
-
-class OutcomeSummary(_Excerpt):
-    architecture: str
-    macs: int
-    parameters: int
-    latency_ms: Measured
-    trained: tuple[TrainedSummary, ...]
-
-
-class ProvenanceSummary(_Excerpt):
-    created: datetime
-    pvnas_bench: str
-    commit: str | None
-    hardware: dict[str, Any]
-
-
-class Summary(_Excerpt):
-    """What a leaderboard needs of a record. Every attribute has the record's own name and meaning."""
-
-    schema_version: Literal[1]
-    id: str
-    status: Status
-    error: str | None = None
-    strategy: StrategySummary
-    space: SpaceSummary
-    data: DataSummary
-    protocol: ProtocolSummary
-    seed: int
-    device: str
-    search: CostSummary
-    outcome: OutcomeSummary | None
-    provenance: ProvenanceSummary
-
-
 @dataclass(frozen=True)
 class Unreadable:
     """A file of a results folder that is no record, and why."""
@@ -297,57 +284,39 @@ _MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """From a schema version to the next: what turns a record's JSON of that version into the next one's."""
 
 
-class TrajectoryStep(_Excerpt):
-    cost: float
-    incumbent: str
-    metrics: dict[str, Measured] = Field(default_factory=dict)
-
-
-class Trajectory(_Excerpt):
-    """What curves over hundreds of runs need of a record. Every attribute has the record's own name and meaning."""
-
-    id: str
-    status: Status
-    strategy: StrategySummary
-    space: SpaceSummary
-    data: DataSummary
-    protocol: ProtocolSummary
-    seed: int
-    trajectory: tuple[TrajectoryStep, ...]
-    diagnostics: dict[str, Any] = Field(default_factory=dict)
-
-
-_Read = TypeVar("_Read", bound=BaseModel)
-
-
-@overload
-def load(path: Path) -> Record: ...
-@overload
-def load(path: Path, kind: type[_Read]) -> _Read: ...
-def load(path: Path, kind: Any = Record) -> Any:
-    """Read one record, or the summary of one.
+def load(path: Path) -> Record:
+    """Read one record.
 
     Raises:
         ValueError: the file is too large, not JSON, not a record, or of an unknown schema version.
         OSError: the file cannot be read.
     """
-    return _parsed(read_whole(path, MAX_BYTES), kind)
+    return _parsed(read_whole(path, MAX_BYTES))
 
 
-def _parsed(text: bytes, kind: Any) -> Any:
+def slim(record: Record) -> Record:
+    """The record without what only drawings of single runs need: these fields are empty."""
+    outcome = record.outcome
+    if outcome is not None:
+        trained = tuple(one.model_copy(update={"confusion": (), "curve": ()}) for one in outcome.trained)
+        outcome = outcome.model_copy(update={"network": (), "trained": trained})
+    return record.model_copy(update={"trajectory": (), "diagnostics": {}, "outcome": outcome})
+
+
+def _parsed(text: bytes) -> Record:
     """A record from its JSON.
 
     Raises:
         ValueError: it is none.
     """
     try:
-        return kind.model_validate_json(text)
+        return Record.model_validate_json(text)
     except ValidationError as error:
         current = _migrated(text)
         if current is None:
             raise ValueError(_reason(error)) from None
     try:
-        return kind.model_validate(current)
+        return Record.model_validate(current)
     except ValidationError as error:
         raise ValueError(_reason(error)) from None
 
@@ -376,10 +345,12 @@ def _migrated(text: bytes) -> dict[str, Any] | None:
 
 
 def _reason(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
+    first = error.errors(include_url=False)[0]
     if first["type"] == "json_invalid":
         return f"not JSON, or cut short: {first['ctx']['error']}"
     where = ".".join(str(part) for part in first["loc"]) or "file"
+    if first["type"].startswith(("greater", "less")):
+        where += f" = {str(first['input'])[:20]}"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"not a record of schema {SCHEMA_VERSION}: {where}: {first['msg']}{more}"
 
@@ -393,51 +364,50 @@ def find(folder: Path) -> Iterator[Path]:
                 yield Path(directory, name)
 
 
-def read(path: Path, kind: type[_Read]) -> "Iterator[_Read | Unreadable]":
+def read(path: Path) -> "Iterator[Record | Unreadable]":
     """The records of a file of either sort, one after the other, or why there is none where one should be.
 
     The last line of a file of many may be one that a process was killed while writing: without its end it is left out.
     """
     try:
         if path.name != LINES_NAME:
-            yield load(path, kind)
+            yield load(path)
             return
         with open(path, "rb") as file:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     return
                 try:
-                    yield _parsed(line, kind)
+                    yield _parsed(line)
                 except ValueError as error:
                     yield Unreadable(path, f"line {number}: {error}")
     except (ValueError, OSError) as error:
         yield Unreadable(path, str(error))
 
 
-@overload
-def load_folder(folder: Path) -> tuple[list[Record], list[Unreadable]]: ...
-@overload
-def load_folder(folder: Path, kind: type[_Read]) -> tuple[list[_Read], list[Unreadable]]: ...
-def load_folder(folder: Path, kind: Any = Record) -> tuple[list[Any], list[Unreadable]]:
-    """Every record under a folder (or its summary), and every file or line that claims to be one but cannot be read.
+def load_folder(folder: Path, *, slimmed: bool = False) -> tuple[list[Record], list[Unreadable]]:
+    """Every record under a folder, and every file or line that claims to be one but cannot be read.
 
     In a file of many the last record of a run is the one that counts.
+
+    Args:
+        slimmed: keep of each record what `slim` keeps.
     """
-    records: list[Any] = []
+    found: list[Record] = []
     unreadable: list[Unreadable] = []
     with without_cycle_collection():
         for path in find(folder):
-            of_file: dict[str, Any] = {}
-            for found in read(path, kind):
-                if isinstance(found, Unreadable):
-                    unreadable.append(found)
+            of_file: dict[str, Record] = {}
+            for record in read(path):
+                if isinstance(record, Unreadable):
+                    unreadable.append(record)
                 else:
-                    of_file[found.id] = found
-            records += of_file.values()
-    return records, unreadable
+                    of_file[record.id] = slim(record) if slimmed else record
+            found += of_file.values()
+    return found, unreadable
 
 
-def require_records(folder: Path, kind: type[_Read]) -> tuple[list[_Read], list[Unreadable]]:
+def require_records(folder: Path, *, slimmed: bool = False) -> tuple[list[Record], list[Unreadable]]:
     """`load_folder` for a command that cannot go on without records.
 
     Raises:
@@ -445,13 +415,13 @@ def require_records(folder: Path, kind: type[_Read]) -> tuple[list[_Read], list[
     """
     if not folder.is_dir():
         raise UsageError(f"no results folder {folder}: run a search first, or name the folder with --results")
-    records, unreadable = load_folder(folder, kind)
-    if not records:
+    found, unreadable = load_folder(folder, slimmed=slimmed)
+    if not found:
         left_out = ""
         if unreadable:
             left_out = f" ({len(unreadable)} unreadable, the first {unreadable[0].path}: {unreadable[0].reason})"
         raise UsageError(f"no records in {folder}{left_out}: run a search first, or name another folder")
-    return records, unreadable
+    return found, unreadable
 
 
 @contextmanager

@@ -3,9 +3,13 @@
 A plug-in is code and is loaded only when it is named: by its path, or by an entry point in the group
 ``pvnas_bench.strategies`` or ``pvnas_bench.spaces``. A strategy's file defines subclasses of `Strategy`; a space's file
 defines `SPACE`.
+
+A strategy of the package is known by its name. A plug-in is known by its name and the hash of its source, and may not
+take the name of one of the package's.
 """
 
 import difflib
+import hashlib
 import importlib
 import importlib.util
 import pkgutil
@@ -17,7 +21,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from pvnas_bench.errors import UsageError
+from pvnas_bench.records import Source
 from pvnas_bench.space import SearchSpace
+from pvnas_bench.system import sources
 
 if TYPE_CHECKING:
     from pvnas_bench.strategy import AnyStrategy
@@ -31,10 +37,15 @@ def _module_names(package: str) -> list[str]:
 
 
 def _import_file(path: Path) -> ModuleType:
-    """Import a user's file under a name of its own."""
+    """Import a user's file under a name of its own, which files of the same name in other folders do not share.
+
+    Raises:
+        UsageError: there is no such file, or it does not import.
+    """
     if not path.is_file():
         raise UsageError(f"no such file: {path}")
-    name = f"pvnas_bench_plugin_{path.stem}"
+    place = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    name = f"pvnas_bench_plugin_{path.stem}_{place}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UsageError(f"{path} is not a Python file: a plug-in's name ends in .py")
@@ -42,7 +53,7 @@ def _import_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise UsageError(f"{path} does not import: {type(error).__name__}: {error}") from error
     return module
@@ -50,9 +61,13 @@ def _import_file(path: Path) -> ModuleType:
 
 def _named(kind: str, group: str, name: str) -> ModuleType:
     """The module that a name or a path stands for."""
-    if name.endswith(".py") or "/" in name:
-        return _import_file(Path(name))
     known = _module_names(group)
+    if name.endswith(".py") or "/" in name:
+        path = Path(name)
+        own = Path(*importlib.import_module(group).__path__, path.name)
+        if path.stem not in known or not path.is_file() or not path.samefile(own):
+            return _import_file(path)
+        name = path.stem
     if name in known:
         return importlib.import_module(f"{group}.{name}")
     plugins = {point.name: point for point in entry_points(group=group)}
@@ -81,14 +96,43 @@ def get_strategy(name: str) -> "type[AnyStrategy]":
     """The strategy of a name, or of a file of one's own.
 
     Raises:
-        UsageError: there is none, with the nearest name; or the file does not import or holds not exactly one.
+        UsageError: there is none, with the nearest name; or the file does not import, holds not exactly one, or gives
+            it the name of a strategy of the package.
     """
     found = _strategies_of(_named("strategy", STRATEGIES, name))
     if len(found) != 1:
         raise UsageError(
             f"{name} defines {len(found)} strategies: it needs exactly one subclass of Strategy with an info"
         )
-    return found[0]
+    kind = found[0]
+    if not is_builtin(kind) and kind.info.name in _module_names(STRATEGIES):
+        raise UsageError(
+            f"{name} calls its strategy {kind.info.name!r}, as one of the package is called: give its info a name of "
+            "its own"
+        )
+    return kind
+
+
+def is_builtin(kind: "type[AnyStrategy]") -> bool:
+    """Whether a strategy is one of the package's."""
+    package, _, module = kind.__module__.rpartition(".")
+    return package == STRATEGIES and module in _module_names(STRATEGIES)
+
+
+def source(kind: "type[AnyStrategy]") -> Source | None:
+    """What a record says of a strategy's source: the hash of its file and of those beside it that it imports.
+
+    None: it has no file that can be read.
+    """
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    if file is None:
+        return None
+    try:
+        return Source(
+            builtin=is_builtin(kind), sha256=sources.digest(Path(file), package=kind.__module__.rpartition(".")[0])
+        )
+    except OSError:
+        return None
 
 
 def get_space(name: str) -> SearchSpace:

@@ -124,6 +124,25 @@ def test_a_page_of_a_bent_record_holds_no_markup_of_it(scratch: Path, record: An
     assert sorted(path.name for path in scratch.iterdir()) == ["page.html", "results"]
 
 
+@settings(HERE, max_examples=8, deadline=None)
+@given(bent(WHOLE[0]))
+def test_every_command_reads_the_same_records(scratch: Path, record: Any) -> None:
+    results = empty(scratch) / "results"
+    write(results / "a" / "record.json", record)
+    write(results / "b" / "record.json", WHOLE[1])
+    words = ("--results", "results", "--no-reference")
+    said = [
+        told(*command, *words)
+        for command in (("leaderboard",), ("report",), ("plot", "anytime", "tradeoff", "--format", "svg"))
+    ]
+    said.append(told("check", "--results", "results", "--baseline", "baseline.json", "--update"))
+    left_out = [[line for line in text.splitlines() if line.startswith("left out ")] for _, text in said]
+    assert [code for code, _ in said] == [OK] * 4
+    assert left_out == left_out[:1] * 4
+    kept = json.loads((scratch / "baseline.json").read_text(encoding="utf-8"))
+    assert len(kept) == 2 - len(left_out[0])
+
+
 @settings(HERE, max_examples=60)
 @given(bent(WHOLE[0]))
 def test_a_check_of_a_bent_record_judges_or_refuses(scratch: Path, record: Any) -> None:

@@ -1,6 +1,7 @@
 import json
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from record_factory import content, record
 
 from pvnas_bench import records
 from pvnas_bench.errors import UsageError
-from pvnas_bench.records import Record, Summary
+from pvnas_bench.records import Record
 from pvnas_bench.system import files
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -32,7 +33,6 @@ def test_a_record_of_every_schema_version_loads(path: Path) -> None:
     assert loaded.strategy.entry == "alpha[cycles=6]"
     assert loaded.outcome is not None and [t.test_top1 for t in loaded.outcome.trained] == [0.625, 0.625]
     assert loaded.speed is not None and loaded.speed.seconds == {"full3": 0.02}
-    assert records.load(path, Summary).outcome.trained[1].test_top1 == 0.625  # type: ignore[union-attr]
 
 
 def test_every_schema_version_has_a_kept_sample() -> None:
@@ -57,22 +57,70 @@ def test_a_step_and_a_layer_have_a_line_each(tmp_path: Path) -> None:
     assert "     [8, 2, 2, 2]," in lines
 
 
-def test_a_summary_has_the_values_of_its_record(tmp_path: Path) -> None:
-    path = put(tmp_path, content("beta", 2, 0.75, retrainings=2))
-    whole, part = records.load(path), records.load(path, Summary)
+def test_a_slim_record_lacks_only_what_is_bulky(tmp_path: Path) -> None:
+    whole = records.load(put(tmp_path, content("beta", 2, 0.75, retrainings=2)))
+    (slim,), _ = records.load_folder(tmp_path, slimmed=True)
+    assert slim.trajectory == () and slim.diagnostics == {}
+    assert slim.outcome is not None and whole.outcome is not None
+    assert slim.outcome.network == () and {(t.confusion, t.curve) for t in slim.outcome.trained} == {((), ())}
+    trained = [
+        one.model_copy(update={"confusion": other.confusion, "curve": other.curve})
+        for one, other in zip(slim.outcome.trained, whole.outcome.trained, strict=True)
+    ]
+    outcome = slim.outcome.model_copy(update={"network": whole.outcome.network, "trained": tuple(trained)})
+    bulk = {"trajectory": whole.trajectory, "diagnostics": whole.diagnostics, "outcome": outcome}
+    assert slim.model_copy(update=bulk) == whole
 
-    def assert_same(summary: Any, full: Any) -> None:
-        for name in type(summary).model_fields:
-            ours, theirs = getattr(summary, name), getattr(full, name)
-            if hasattr(type(ours), "model_fields"):
-                assert_same(ours, theirs)
-            elif isinstance(ours, tuple) and ours and hasattr(type(ours[0]), "model_fields"):
-                for one, other in zip(ours, theirs, strict=True):
-                    assert_same(one, other)
-            else:
-                assert ours == theirs, name
 
-    assert_same(part, whole)
+def test_a_measurement_beyond_its_range_is_no_record(tmp_path: Path) -> None:
+    reasons = {}
+    for value in (50.0, 1e308, -5):
+        path = put(tmp_path, content(top1=value))
+        (found, unreadable), slim = records.load_folder(tmp_path), records.load_folder(tmp_path, slimmed=True)
+        assert found == slim[0] == [] and unreadable == slim[1]
+        reasons[value] = unreadable[0].reason
+        assert unreadable[0].path == path
+    assert "outcome.trained.0.test_top1 = 50.0: " in reasons[50.0] and "less than or equal to 1" in reasons[50.0]
+    assert "outcome.trained.0.test_top1 = -5: " in reasons[-5]
+
+
+def numbers(made: Any, *at: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Where the numbers of a record are that have a range: all but settings and what is of any meaning."""
+    if at and at[-1] in ("config", "settings", "hardware", "diagnostics", "metrics", "network", "schema_version"):
+        return
+    if isinstance(made, dict | list):
+        for key, inner in made.items() if isinstance(made, dict) else enumerate(made):
+            yield from numbers(inner, *at, key)
+    elif isinstance(made, int | float) and not isinstance(made, bool) and at[-1] not in ("version",):
+        yield at
+
+
+SPEED = {"reference_seconds": 1.0, "seconds": {"full3": 0.02}}
+PLACES = list(numbers(content(speed=SPEED)))
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(map(str, place)))
+@pytest.mark.parametrize("value", [-1, -0.25, 1e308, 10**300])
+def test_every_number_has_a_range(place: tuple[Any, ...], value: float) -> None:
+    made: Any = content(speed=SPEED)
+    inner = made
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    with pytest.raises(ValidationError):
+        Record.model_validate_json(json.dumps(made))
+
+
+@given(st.floats(), st.sampled_from(["val_top1", "train_loss", "anything"]))
+def test_what_a_strategy_logs_is_a_number_that_can_be_drawn(value: float, name: str) -> None:
+    made = content()
+    made["trajectory"][0]["metrics"] = {name: value}
+    if name == "val_top1" and (-3.4e38 <= value < 0 or 1 < value <= 3.4e38):
+        with pytest.raises(ValidationError, match=r"val_top1 = .* is no fraction"):
+            Record.model_validate(made)
+        return
+    logged = Record.model_validate(made).trajectory[0].metrics[name]
+    assert logged == value if abs(value) <= 3.4e38 else math.isnan(logged)
 
 
 def test_what_is_not_finite_is_null_in_the_file_and_nan_in_memory(tmp_path: Path) -> None:
@@ -104,8 +152,8 @@ def test_bad_files_are_named_and_left_out(tmp_path: Path) -> None:
     put(tmp_path / "ignored", "not a record, and does not say so", name="notes.json")
     (tmp_path / "bad" / "bytes").mkdir()
     (tmp_path / "bad" / "bytes" / "record.json").write_bytes(b"\xff\xfe\x00")
-    for kind in (Record, Summary):
-        loaded, unreadable = records.load_folder(tmp_path, kind)
+    for slimmed in (False, True):
+        loaded, unreadable = records.load_folder(tmp_path, slimmed=slimmed)
         assert [r.strategy.entry for r in loaded] == ["alpha"]
         reasons = {entry.path.parent.name: entry.reason for entry in unreadable}
         assert sorted(reasons) == ["bytes", "cut", "empty", "foreign", "list", "newer", "text"]
@@ -139,12 +187,12 @@ def test_older_schemas_are_migrated_step_by_step(tmp_path: Path, monkeypatch: py
 
 def test_folders_without_records_are_the_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no results folder .*missing.*: run a search first"):
-        records.require_records(tmp_path / "missing", Summary)
+        records.require_records(tmp_path / "missing")
     with pytest.raises(UsageError, match=r"no records in .*: run a search first"):
-        records.require_records(tmp_path, Summary)
+        records.require_records(tmp_path)
     put(tmp_path, "{")
     with pytest.raises(UsageError, match=r"1 unreadable, the first .*record.json: not JSON, or cut short"):
-        records.require_records(tmp_path, Record)
+        records.require_records(tmp_path)
 
 
 def test_files_come_in_a_fixed_order(tmp_path: Path) -> None:

@@ -9,18 +9,26 @@ from typing import Any
 import pytest
 import torch
 
-from pvnas_bench import BudgetExhausted, SearchFinished, registry, seeding
+from pvnas_bench import BudgetExhausted, SearchFinished, records, registry, seeding
 from pvnas_bench.conformance._world import World, world
 from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
+from pvnas_bench.system import machine
 from pvnas_bench.table.store import read_parquet, to_parquet
 from pvnas_bench.training import process
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 THEN: dict[str, Any] = json.loads((RESULTS / "check" / "trajectories.json").read_text(encoding="utf-8"))
-HERE = {"torch": torch.__version__, "capability": torch.backends.cpu.get_cpu_capability()}
+HERE = {
+    "torch": torch.__version__,
+    "capability": torch.backends.cpu.get_cpu_capability(),
+    "processor": machine.processor(),
+    "optuna": machine.libraries()["optuna"],
+}
+DIFFERS = {name: f"made with {name} {then}" for name, then in THEN["made_with"].items() if HERE[name] != then}
+"""What is not as it was where the trajectories were made."""
 MOST = 60
 SLOW = {"optuna_gp"}
 """Left to the searches on tables."""
@@ -47,9 +55,15 @@ def clips() -> Iterator[World]:
         yield made
 
 
-@pytest.mark.skipif(THEN["made_with"] != HERE, reason=f"made with {THEN['made_with']}: rounding differs")
+def compare_only_if_equal(*names: str) -> None:
+    for name in names:
+        if name in DIFFERS:
+            pytest.skip(DIFFERS[name])
+
+
 @pytest.mark.parametrize("name", sorted(set(THEN["world"]) - SLOW))
 def test_a_search_that_trains_is_what_it_was(clips: World, name: str) -> None:
+    compare_only_if_equal("torch", "capability", "processor", *(["optuna"] if name.startswith("optuna") else []))
     then, kind = THEN["world"][name], registry.get_strategy(name)
     problem, _ = clips.problem("all", 3, then["budget"])
     strategy = kind.info.variants.get(problem.space.family, kind)(problem, kind.Config())
@@ -67,6 +81,17 @@ def test_a_search_that_trains_is_what_it_was(clips: World, name: str) -> None:
     assert summary(points, then["metrics"]) == expected(then)
 
 
+class Ends(Observer):
+    """Ends a search after so many steps."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def stepped(self, step: records.Step, budget: float) -> None:
+        if step.step == self.most:
+            raise KeyboardInterrupt
+
+
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tables with the trainings that they had then: a run's answers depend on which seeds there are."""
@@ -82,11 +107,13 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("which", sorted(THEN["tables"]))
 def test_a_search_on_a_table_is_what_it_was(tables: Path, which: str) -> None:
     name, dataset = which.split()
+    if name.startswith("optuna"):  # its samplers change from version to version, and one of them rounds
+        compare_only_if_equal("optuna", *(["torch", "capability", "processor"] if name == "optuna_gp" else []))
     request = Request(name, space="st_micro", dataset=dataset, tabular=True, tables=tables, budget=40, seed=1)
-    search = Search(Setup(request, Observer()), Observer())
-    with process.configured(1, True):
-        assert search.run() == ("ok", None)
     then = THEN["tables"][which]
+    search = Search(Setup(request, Observer()), Ends(then["most"]) if "most" in then else Observer())
+    with process.configured(1, True):
+        assert search.run()[0] == ("interrupted" if "most" in then else "ok")
     points = [(step.cost, step.incumbent, dict(step.metrics)) for step in search.trajectory]
     assert summary(points, then["metrics"]) == expected(then)
 

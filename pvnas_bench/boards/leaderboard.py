@@ -11,21 +11,21 @@ How a row's score comes about:
 - A run that failed, timed out, scored not a number, or found an architecture above the cap is a failure. A seed
   with failures only is imputed with the mean of the random-sampling control on the same board, or with chance
   level (1 / classes) where the board has none; the board says which.
+- Runs of a plug-in whose source differs are of different entries: where a board has several, each is marked with the
+  start of its source's hash. A row of a strategy of the package that mixes sources is named in a note.
 - An interrupted run had less than the budget: it is counted and not scored.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pvnas_bench.boards import statistics
-from pvnas_bench.records import Record, Role, Summary, without_cycle_collection
-
-AnyRecord = Record | Summary
+from pvnas_bench.records import Record, Role, Source, without_cycle_collection
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,14 @@ class _Entry:
     entry: str
     strategy: str
     role: Role
-    completed: dict[int, list[tuple[AnyRecord, Score]]] = field(default_factory=lambda: defaultdict(list))
+    completed: dict[int, list[tuple[Record, Score]]] = field(default_factory=lambda: defaultdict(list))
     failed: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     interrupted: int = 0
     scores: dict[int, Score] = field(default_factory=dict)
     """Of each seed, after imputation."""
 
 
-def score(record: AnyRecord) -> Score | None:
+def score(record: Record) -> Score | None:
     """The test result of a run; None where the run is no valid completed one (see the module's first lines)."""
     outcome = record.outcome
     if record.status != "ok" or outcome is None or not outcome.trained or outcome.macs > record.space.cap_macs:
@@ -129,7 +129,7 @@ def _finite(score: Score) -> Score | None:
     return score if math.isfinite(score.top1 + score.top5 + score.mean_class) else None
 
 
-def board_key(record: AnyRecord) -> dict[str, Any]:
+def board_key(record: Record) -> dict[str, Any]:
     """What must agree for two runs to share a board: the three fingerprints, the cap and the budget."""
     return {
         "space": record.space.fingerprint,
@@ -140,14 +140,43 @@ def board_key(record: AnyRecord) -> dict[str, Any]:
     }
 
 
-def build(records: Sequence[AnyRecord]) -> list[Board]:
+def build(records: Sequence[Record]) -> list[Board]:
     """Boards of these records, in the order of their names; runs with different fingerprints never share one."""
     with without_cycle_collection():
         return _build(records)
 
 
-def _build(records: Sequence[AnyRecord]) -> list[Board]:
-    groups: dict[tuple[Any, ...], list[AnyRecord]] = defaultdict(list)
+def by_source(records: Sequence[Record]) -> Sequence[Record]:
+    """The same records, where the entries of one board that are one plug-in with several sources have different names.
+
+    A strategy of the package, and a record without a source, keeps its name.
+    """
+    if not any(record.strategy.source and not record.strategy.source.builtin for record in records):
+        return records
+    groups: dict[tuple[Any, ...], set[Source | None]] = defaultdict(set)
+    for record in records:
+        groups[*board_key(record).values(), record.strategy.entry].add(record.strategy.source)
+    return [
+        record if len(groups[*board_key(record).values(), record.strategy.entry]) == 1 else _marked(record)
+        for record in records
+    ]
+
+
+def _marked(record: Record) -> Record:
+    strategy = record.strategy
+    if strategy.source is None or strategy.source.builtin:
+        return record
+    entry = f"{strategy.entry}{_mark(strategy.source)}"
+    return record.model_copy(update={"strategy": strategy.model_copy(update={"entry": entry})})
+
+
+def _mark(source: Source) -> str:
+    return f" @{source.sha256[:8]}"
+
+
+def _build(records: Sequence[Record]) -> list[Board]:
+    records = by_source(records)
+    groups: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
     for record in records:
         groups[tuple(board_key(record).values())].append(record)
     keys = [board_key(runs[0]) for runs in groups.values()]
@@ -157,7 +186,7 @@ def _build(records: Sequence[AnyRecord]) -> list[Board]:
     return _with_namesakes(boards)
 
 
-def _board(runs: Sequence[AnyRecord], differs: tuple[str, ...]) -> Board:
+def _board(runs: Sequence[Record], differs: tuple[str, ...]) -> Board:
     runs = sorted(runs, key=lambda r: (r.strategy.entry, r.seed, r.provenance.created, r.id))
     first = runs[0]
     entries = _entries(runs)
@@ -190,7 +219,7 @@ def _board(runs: Sequence[AnyRecord], differs: tuple[str, ...]) -> Board:
     )
 
 
-def _entries(runs: Sequence[AnyRecord]) -> list[_Entry]:
+def _entries(runs: Sequence[Record]) -> list[_Entry]:
     entries: dict[str, _Entry] = {}
     for run in runs:
         strategy = run.strategy
@@ -232,7 +261,7 @@ def _top1(entry: _Entry) -> statistics.Floats:
     return np.array([score.top1 for score in entry.scores.values()])
 
 
-def _runs(entry: _Entry) -> list[AnyRecord]:
+def _runs(entry: _Entry) -> list[Record]:
     return [run for runs in entry.completed.values() for run, _ in runs]
 
 
@@ -325,7 +354,7 @@ def _rows(order: Sequence[_Entry], control: statistics.Floats, adjusted: statist
     return rows
 
 
-def _notes(runs: Sequence[AnyRecord], rows: Sequence[Row], has_control: bool, imputed: Score) -> list[str]:
+def _notes(runs: Sequence[Record], rows: Sequence[Row], has_control: bool, imputed: Score) -> list[str]:
     notes = []
     if not has_control:
         notes.append("no run of a random-sampling control here, so improvement over random sampling is not known.")
@@ -343,17 +372,50 @@ def _notes(runs: Sequence[AnyRecord], rows: Sequence[Row], has_control: bool, im
         notes.append(f"{len(over)} runs spent over 1 % more than the budget.")
     if (machines := _machines(runs)) > 1:
         notes.append(f"runs of {machines} kinds of machine: their latency and seconds do not compare.")
+    notes += _sources(runs)
     versions = {(run.provenance.pvnas_bench, run.provenance.commit) for run in runs}
     if len(versions) > 1:
         notes.append(f"runs of {len(versions)} versions of the code.")
     return notes
 
 
-def _machines(runs: Sequence[AnyRecord]) -> int:
+def _machines(runs: Sequence[Record]) -> int:
     """Kinds of machine, by the facts that all runs state: newer versions state more of them."""
     stated = [run.provenance.hardware for run in runs]
     common = sorted(set.intersection(*map(set, stated))) or sorted(set().union(*stated))
     return len({(r.device, *(repr(r.provenance.hardware.get(name)) for name in common)) for r in runs})
+
+
+def _sources(runs: Sequence[Record]) -> Iterator[str]:
+    """What a board says of rows that mix sources of a strategy, and of entries that are told apart by theirs."""
+    seeds: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+    apart = False
+    for run in runs:
+        source = run.strategy.source
+        seeds[run.strategy.entry][source.sha256[:8] if source else "not recorded"].add(run.seed)
+        apart |= source is not None and run.strategy.entry.endswith(_mark(source))
+    if apart:
+        yield "an entry with @ is a plug-in whose file was another for other runs; the mark is the start of its hash."
+    mixed = [
+        f"{entry} ({'; '.join(f'{source}: {_seeds(of)}' for source, of in sorted(sources.items()))})"
+        for entry, sources in seeds.items()
+        if len(sources) > 1
+    ]
+    if mixed:
+        yield f"these rows mix runs of different sources of their strategy: {', '.join(mixed)}."
+
+
+def _seeds(seeds: Iterable[int]) -> str:
+    """Seeds in words, neighbours as a range."""
+    ordered = sorted(seeds)
+    runs: list[list[int]] = []
+    for seed in ordered:
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    words = [f"{run[0]}–{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs]
+    return f"seed{'s' * (len(ordered) > 1)} {', '.join(words)}"
 
 
 def mark(fingerprint: str) -> str:

@@ -69,7 +69,7 @@ def regrets(folder: Path, table: Table) -> list[Regret]:
     """
     entries: dict[tuple[str, records.Role, float], _Runs] = defaultdict(_Runs)
     for path in records.find(folder):
-        for run in records.read(path, records.Trajectory):
+        for run in records.read(path):
             if isinstance(run, records.Unreadable) or run.status != "ok" or not _on(run, table):
                 continue
             values = [step.metrics["regret"] for step in run.trajectory]
@@ -101,7 +101,7 @@ def _sorted(found: Sequence[Regret]) -> list[Regret]:
     return sorted(found, key=lambda regret: (float(regret.mean[-1]), regret.entry))
 
 
-def _on(run: records.Trajectory, table: Table) -> bool:
+def _on(run: records.Record, table: Table) -> bool:
     """Whether a record is of a run on this state of the table."""
     return (
         run.space.name == table.about.space.name

@@ -5,7 +5,8 @@ command runs, so that `--help` and the commands that only read records start wit
 standard error, results to standard output.
 
 Exit codes: 0 done; 1 the run failed (its record says so), `check` found a regression, or `test` a breach of the
-contract; 2 something was asked for that cannot be done; 130 interrupted.
+contract; 2 something was asked for that cannot be done, or standard output is full; 130 interrupted. A closed or full
+standard error, and a pipe whose reader is gone, cost nothing but the words.
 """
 
 import sys
@@ -13,6 +14,8 @@ from collections.abc import Sequence
 from typing import cast
 
 from pvnas_bench.errors import UsageError
+from pvnas_bench.system.masking import masked
+from pvnas_bench.system.streams import lasting
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 LONGEST = 2000
@@ -25,6 +28,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments; None: those of the process.
     """
+    with lasting() as (out, _):
+        code = _main(argv)
+        out.flush()
+        if out.failed is not None and not isinstance(out.failed, BrokenPipeError):
+            reason = out.failed.strerror or out.failed
+            return max(code, _refuse(f"standard output cannot be written ({reason}): what was asked for is done"))
+    return code
+
+
+def _main(argv: Sequence[str] | None) -> int:
     import typer
 
     from pvnas_bench.cli._app import app
@@ -47,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse(reason: str) -> int:
-    line = "".join(c if c.isprintable() else "�" for c in " ".join(reason.split()))
+    line = "".join(c if c.isprintable() else "�" for c in " ".join(masked(reason).split()))
     if len(line) > LONGEST:
         line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
     print(f"error: {line}", file=sys.stderr)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from pvnas_bench.boards.check import compare, load_baseline, render_terminal, save_baseline, to_github, to_junit
 from pvnas_bench.cli import OK, _results
-from pvnas_bench.records import Record
 from pvnas_bench.system.files import write_atomically
 
 
@@ -26,7 +25,7 @@ def check(results: Path, baseline: Path, limits: Limits, *, junit: Path | None, 
     Raises:
         UsageError: no record in the folder, an unfit baseline, nothing to compare, or a file that cannot be written.
     """
-    fresh, _ = _results.load(results, Record, reference=False)
+    fresh, _ = _results.load(results, reference=False)
     outcome = compare(fresh, load_baseline(baseline), **asdict(limits))
     if junit is not None:
         with _results.writing(junit, "--junit"):
@@ -43,7 +42,7 @@ def update(results: Path, baseline: Path) -> int:
     Raises:
         UsageError: no record in the folder, or a baseline that cannot be written.
     """
-    fresh, _ = _results.load(results, Record, reference=False)
+    fresh, _ = _results.load(results, reference=False)
     with _results.writing(baseline, "--baseline"):
         save_baseline(fresh, baseline)
     print(baseline)

@@ -8,7 +8,6 @@ from pathlib import Path
 from pvnas_bench.boards import leaderboard, render
 from pvnas_bench.cli import _results
 from pvnas_bench.errors import UsageError
-from pvnas_bench.records import Summary
 from pvnas_bench.system.files import write_atomically
 
 WIDTH = 120
@@ -26,7 +25,7 @@ def show(results: Path, format: str | None, output: Path | None, *, reference: b
     chosen = format or _format_of(output)
     if chosen == "parquet" and output is None:
         raise UsageError("parquet is binary: name a file for it with --output")
-    records, _ = _results.load(results, Summary, reference=reference)
+    records, _ = _results.load(results, reference=reference, slimmed=True, or_published=True)
     content = rendered(leaderboard.build(records), chosen)
     if output is None:
         assert isinstance(content, str)

@@ -7,7 +7,6 @@ from pathlib import Path
 from pvnas_bench.boards.plots import FORMATS, KINDS
 from pvnas_bench.boards.plots import plot as draw
 from pvnas_bench.cli import OK, _results
-from pvnas_bench.records import Record
 
 
 def plot(
@@ -18,7 +17,7 @@ def plot(
     Raises:
         UsageError: no record in the folder, an unknown kind, format or axis, or an output that cannot be written.
     """
-    records, _ = _results.load(results, Record, reference=reference)
+    records, _ = _results.load(results, reference=reference, or_published=True)
     with _results.writing(output):
         drawn = [
             plot

@@ -7,7 +7,6 @@ import numpy as np
 
 from pvnas_bench.boards.report import Clips, Thumbnail, thumbnail, write
 from pvnas_bench.cli import OK, _data, _results
-from pvnas_bench.records import Record
 
 CLIPS = 12
 """Shown of a data set, one of each class as far as they go."""
@@ -19,7 +18,7 @@ def report(results: Path, output: Path, datasets: Sequence[str], *, reference: b
     Raises:
         UsageError: no record in the folder, an unknown data set, or a page that cannot be written.
     """
-    records, unreadable = _results.load(results, Record, reference=reference)
+    records, unreadable = _results.load(results, reference=reference, or_published=True)
     clips = _clips(datasets) if datasets else None
     with _results.writing(output):
         write(output, records, unreadable, thumbnails=clips)

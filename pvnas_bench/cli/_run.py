@@ -18,6 +18,7 @@ from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import Run
 from pvnas_bench.run.search import OtherProcesses
 from pvnas_bench.run.setup import Setup
+from pvnas_bench.system.masking import masked
 from pvnas_bench.training.distributed import RankLost, World, joined
 
 EXIT_CODES: dict[records.Status, int] = {"ok": OK, "failed": FAILED, "timeout": FAILED, "interrupted": INTERRUPTED}
@@ -42,7 +43,7 @@ class Shown(Observer):
         self._display.say(f"goes on from its checkpoint after step {step}")
 
     def warned(self, message: str) -> None:
-        self._display.say(f"warning: {message}")
+        self._display.say(masked(f"warning: {message}"))
 
     def searching(self, budget: float) -> None:
         self._display.show("search", 0, budget, f"budget {budget:g} reference trainings")
@@ -136,7 +137,7 @@ def _follow(request: Request, world: World) -> int:
     except (KeyboardInterrupt, RankLost):
         return INTERRUPTED
     except UsageError as error:
-        print(f"{where}: {error}", file=sys.stderr)
+        print(masked(f"{where}: {error}"), file=sys.stderr)
         return USAGE
     if record.status == "failed":
         print(f"{where}: {record.error}", file=sys.stderr)
@@ -154,7 +155,7 @@ def _trials(setup: Setup, on: OnRay | None) -> AbstractContextManager[OtherProce
 
 def board(record: records.Record, results: Path, *, reference: bool) -> str:
     """The leaderboard that a record is on."""
-    found, _ = _results.load(results, records.Summary, reference=reference)
+    found, _ = _results.load(results, reference=reference, slimmed=True)
     return str(_leaderboard.rendered(leaderboard.build(_results.on_board(found, record)), "terminal"))
 
 

@@ -73,14 +73,14 @@ def _on_lines(path: Path) -> dict[str, Ended]:
     """How the runs of a file of many records ended, by id; what cannot be read is made anew."""
     if not path.exists():
         return {}
-    found = records.read(path, records.Summary)
-    return {record.id: Ended.of(record) for record in found if isinstance(record, records.Summary)}
+    found = records.read(path)
+    return {record.id: Ended.of(record) for record in found if isinstance(record, records.Record)}
 
 
 def recorded(cell: GridCell) -> GridCell:
     """The cell as its record tells; a record that cannot be read is made anew."""
     try:
-        return as_ended(cell, Ended.of(records.load(cell.path, records.Summary)))
+        return as_ended(cell, Ended.of(records.load(cell.path)))
     except (ValueError, OSError) as error:
         return replace(cell, note=f"record made anew: {error}")
 

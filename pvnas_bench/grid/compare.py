@@ -19,6 +19,7 @@ from pvnas_bench.run.runner import Run
 from pvnas_bench.run.setup import TrainsOnClips
 from pvnas_bench.system import machine
 from pvnas_bench.system.leases import held
+from pvnas_bench.system.masking import masked
 from pvnas_bench.system.signals import GRACE
 
 DONE: frozenset[State] = frozenset({"ok"})
@@ -151,4 +152,4 @@ def _ended(cell: GridCell, ending: Ending) -> GridCell:
 
 
 def _why(ending: Ending) -> str:
-    return ending.lost or f"{type(ending.error).__name__}: {ending.error}"
+    return masked(ending.lost or f"{type(ending.error).__name__}: {ending.error}")

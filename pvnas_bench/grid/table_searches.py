@@ -17,6 +17,7 @@ from pvnas_bench.run.runner import Run
 from pvnas_bench.run.setup import Setup, TrainsOnClips
 from pvnas_bench.system.files import Appended
 from pvnas_bench.system.leases import claimed
+from pvnas_bench.system.masking import masked
 
 PATIENCE = 600.0
 """Seconds to wait for other processes that append; each takes a few milliseconds."""
@@ -34,7 +35,7 @@ class Ended:
     """Of the search."""
 
     @classmethod
-    def of(cls, record: records.Record | records.Summary) -> "Ended":
+    def of(cls, record: records.Record) -> "Ended":
         trained = record.outcome.trained if record.outcome else ()
         top1 = sum(t.test_top1 for t in trained) / len(trained) if trained else None
         return cls(record.status, record.error or "", top1, record.search.wall_seconds)
@@ -59,7 +60,7 @@ def search_all(request: Request, seeds: Sequence[int]) -> list[Ended]:
         except TrainsOnClips:
             raise
         except Exception as error:  # the other seeds can run all the same
-            ended.append(Ended("refused", f"{type(error).__name__}: {error}"))
+            ended.append(Ended("refused", masked(f"{type(error).__name__}: {error}")))
         else:
             lines.append(record.model_dump_json().encode() + b"\n")
             ended.append(Ended.of(record))

@@ -22,6 +22,7 @@ from pvnas_bench.run.setup import Setup, protocol_entry
 from pvnas_bench.run.tabular_final import TabularFinal
 from pvnas_bench.system import files, machine, signals
 from pvnas_bench.system.leases import claimed
+from pvnas_bench.system.masking import masked, masked_values
 from pvnas_bench.system.signals import Stop, TimedOut
 from pvnas_bench.training import distributed, process
 from pvnas_bench.training.workbench import TrainingFailed
@@ -178,14 +179,15 @@ class Run:
         return records.Record(
             id=setup.id,
             status=status,
-            error=error,
+            error=error and masked(error),
             strategy=records.StrategyEntry(
                 name=info.name,
                 entry=setup.entry,
                 title=info.title,
                 levels=info.levels,
                 role=info.role,
-                config=setup.config.model_dump(mode="json"),
+                config=masked_values(setup.config.model_dump(mode="json")),
+                source=setup.source,
             ),
             space=records.SpaceEntry(
                 name=setup.space.name,
@@ -201,7 +203,7 @@ class Run:
             device=str(setup.device),
             search=search.cost,
             trajectory=tuple(search.trajectory),
-            diagnostics={**search.diagnostics, **measured},
+            diagnostics=masked_values({**search.diagnostics, **measured}),
             outcome=outcome,
             speed=pace,
             provenance=records.Provenance(

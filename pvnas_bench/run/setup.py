@@ -23,6 +23,7 @@ from pvnas_bench.run.request import Request
 from pvnas_bench.run.words import check_family, check_writable, parse_cap, parse_config
 from pvnas_bench.space import Backbone
 from pvnas_bench.system import machine
+from pvnas_bench.system.masking import masked, masked_values
 from pvnas_bench.table import Table
 from pvnas_bench.table import find as find_table
 from pvnas_bench.training import process
@@ -181,7 +182,13 @@ class Setup:
             budget=self.protocol.budget,
             threads=self.threads,
         )
-        return (*start, "run", *resolved.words())
+        resolved = replace(resolved, settings=masked_values(dict(request.settings)))
+        return tuple(map(masked, (*start, "run", *resolved.words())))
+
+    @cached_property
+    def source(self) -> records.Source | None:
+        """The hash of the strategy's source. It is part of a plug-in's identity: an edited file is another entry."""
+        return registry.source(self.kind)
 
     @cached_property
     def entry(self) -> str:
@@ -191,7 +198,7 @@ class Setup:
             for key, value in self.config.model_dump(mode="json").items()
             if value != self.kind.Config().model_dump(mode="json")[key]
         }
-        settings = ", ".join(f"{key}={value}" for key, value in changed.items())
+        settings = ", ".join(f"{key}={value}" for key, value in masked_values(changed).items())
         return f"{self.kind.info.name}[{settings}]" if settings else self.kind.info.name
 
     @cached_property
@@ -221,6 +228,8 @@ class Setup:
 
     def _digest(self, *more: str | int) -> str:
         parts = [self.space_fingerprint, self.data.fingerprint, self.protocol_fingerprint, self.entry, *more]
+        if self.source is not None and not self.source.builtin:
+            parts.append(self.source.sha256)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     def _folder(self, last: str, digest: str) -> Path:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.system.files import Appended, read_whole
@@ -52,7 +53,7 @@ def read(path: Path) -> Content:
         return content
     for number, line in enumerate(_whole_lines(_content(path)), 1):
         try:
-            ((kind, values),) = json.loads(line).items()
+            ((kind, values),) = from_json(line).items()
             if kind == "about":
                 content.about = About.model_validate(values)
             elif kind == "session":

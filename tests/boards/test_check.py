@@ -3,6 +3,7 @@ import random
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,7 +16,7 @@ from record_factory import content, record
 from pvnas_bench.boards import check
 from pvnas_bench.boards.check import Check, Finding
 from pvnas_bench.errors import UsageError
-from pvnas_bench.records import Record, Speed
+from pvnas_bench.records import Record, Source, Speed
 
 
 def runs(entry: str = "alpha", scores: tuple[float, ...] = (0.6, 0.62, 0.64), **options: Any) -> list[Record]:
@@ -309,3 +310,21 @@ def test_checking_imports_no_torch() -> None:
         subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
         == "False False\n"
     )
+
+
+def test_runs_of_an_older_source_of_a_plug_in_are_left_out_and_named() -> None:
+    def made(seed: int, top1: float, sha256: str, minute: int) -> Record:
+        run = record("mine", seed, top1, id=f"{seed}{sha256}")
+        source = Source(builtin=False, sha256=sha256 * 64)
+        created = run.provenance.created + timedelta(minutes=minute)
+        return run.model_copy(
+            update={
+                "strategy": run.strategy.model_copy(update={"source": source}),
+                "provenance": run.provenance.model_copy(update={"created": created}),
+            }
+        )
+
+    fresh = [made(seed, 0.1, "a", 0) for seed in range(5)] + [made(seed, 0.5, "b", 60) for seed in range(5)]
+    outcome = check.compare(fresh, [made(seed, 0.5, "a", 0) for seed in range(5)])
+    assert not [f for f in outcome.regressed if f.kind == "accuracy"]
+    assert "5 fresh runs of another source of mine left out" in [f.message for f in outcome.findings]

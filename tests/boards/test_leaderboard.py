@@ -12,11 +12,13 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import record_factory
+from hypothesis import given
+from hypothesis import strategies as st
 from record_factory import content, record
 
 from pvnas_bench.boards import across, leaderboard, render
 from pvnas_bench.boards.leaderboard import Board, Row
-from pvnas_bench.records import Record, Summary
+from pvnas_bench.records import Record, Source, slim
 
 SUPPORT = Path(record_factory.__file__).parent
 
@@ -54,10 +56,9 @@ def test_a_row_is_the_mean_over_seeds() -> None:
     assert (control.rank, control.role, control.improvement) == (2, "random_control", None)
 
 
-def test_summaries_give_the_same_board_as_records() -> None:
+def test_slim_records_give_the_same_board() -> None:
     listed = [*CONTROL, *runs("alpha", [0.6, 0.7])]
-    summaries = [Summary.model_validate_json(r.model_dump_json()) for r in listed]
-    assert leaderboard.build(summaries) == leaderboard.build(listed)
+    assert leaderboard.build([slim(r) for r in listed]) == leaderboard.build(listed)
 
 
 def test_the_order_of_records_does_not_matter() -> None:
@@ -355,3 +356,52 @@ def test_a_leaderboard_imports_no_torch_pandas_or_scipy() -> None:
         "print([m for m in ('torch', 'pandas', 'scipy', 'matplotlib', 'pyarrow', 'moocore') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout == "[]\n"
+
+
+def sourced(entry: str, seed: int, sha256: str, *, builtin: bool = False, top1: float = 0.5) -> Record:
+    """A run of a strategy with this hash."""
+    made = record(entry, seed, top1, id=f"{entry}{seed}{sha256}")
+    source = Source(builtin=builtin, sha256=sha256 * 64)
+    return made.model_copy(update={"strategy": made.strategy.model_copy(update={"source": source})})
+
+
+def test_two_sources_of_a_plug_in_are_two_rows() -> None:
+    listed = [*CONTROL, *(sourced("mine", seed, "a", top1=0.4) for seed in range(2)), sourced("mine", 0, "b", top1=0.8)]
+    board = only(leaderboard.build(listed))
+    assert {(r.entry, r.seeds, r.top1_mean) for r in board.rows if r.strategy == "mine"} == {
+        ("mine @aaaaaaaa", 2, 0.4),
+        ("mine @bbbbbbbb", 1, 0.8),
+    }
+    assert any("an entry with @ is a plug-in" in note for note in board.notes)
+
+
+def test_one_source_of_a_plug_in_keeps_its_name() -> None:
+    board = only(leaderboard.build([*CONTROL, *(sourced("mine", seed, "a") for seed in range(2))]))
+    assert [r.entry for r in board.rows if r.strategy == "mine"] == ["mine"]
+    assert not any("source" in note for note in board.notes)
+
+
+def test_a_plug_in_never_joins_the_row_of_a_strategy_of_the_package() -> None:
+    listed = [*(sourced("pvnas", seed, "a", builtin=True) for seed in range(2)), sourced("pvnas", 0, "b")]
+    listed.append(record("pvnas", 5))
+    board = only(leaderboard.build(listed))
+    assert {(r.entry, r.seeds) for r in board.rows} == {("pvnas", 3), ("pvnas @bbbbbbbb", 1)}
+
+
+def test_a_row_that_mixes_sources_of_a_strategy_of_the_package_says_so() -> None:
+    listed = [sourced("pvnas", seed, "a", builtin=True) for seed in (0, 1, 2, 5)]
+    listed += [sourced("pvnas", 3, "b", builtin=True), record("pvnas", 4)]
+    board = only(leaderboard.build(listed))
+    assert [r.seeds for r in board.rows] == [6]
+    (note,) = (note for note in board.notes if "mix" in note)
+    assert note.endswith("pvnas (aaaaaaaa: seeds 0–2, 5; bbbbbbbb: seed 3; not recorded: seed 4).")
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc"), st.booleans()), min_size=1, max_size=12))
+def test_no_row_mixes_sources_in_silence(runs: list[tuple[int, str, bool]]) -> None:
+    listed = [sourced("mine", seed, sha256, builtin=builtin) for seed, sha256, builtin in runs]
+    board = only(leaderboard.build(listed))
+    told = leaderboard.by_source(listed)
+    for row in board.rows:
+        behind = {r.strategy.source for r in told if r.strategy.entry == row.entry}
+        assert len(behind) == 1 or any("mix runs of different sources" in note for note in board.notes)

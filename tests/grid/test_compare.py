@@ -3,13 +3,16 @@
 from pathlib import Path
 
 import pytest
+from told import mine
 
 from pvnas_bench import records
+from pvnas_bench.boards import leaderboard
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.cells import open_cells
 from pvnas_bench.grid.compare import compare
 from pvnas_bench.grid.definition import Grid
 from pvnas_bench.run.request import parse_entry
+from pvnas_bench.run.runner import run
 
 BROKEN = """
 from pvnas_bench import Info, Strategy
@@ -86,3 +89,20 @@ def test_finished_cells_are_not_run_again_and_failed_ones_only_on_request(tiny_d
     cells[0].path.write_text("{")
     assert [cell.entry for cell in compare(open_cells(requests), workers=2)] == ["random_sampling"] * 2
     assert open_cells(requests)[0].state == "ok"
+
+
+def test_an_edited_plug_in_is_another_entry_that_runs_again(tiny_dataset: Path, tmp_path: Path) -> None:
+    name = mine(tmp_path)
+    values = {"strategies": [name, "random_sampling"], "datasets": [str(tiny_dataset)], "seeds": 1, "budget": 0.02}
+    requests = Grid.parse(values).requests(tmp_path / "results")
+    run(requests[0])
+    before = open_cells(requests)
+    assert [cell.state for cell in before] == ["ok", "waiting"]
+    with Path(name).open("a") as file:
+        file.write("# edited\n")
+    after = open_cells(requests)
+    assert [cell.state for cell in after] == ["waiting", "waiting"]
+    assert after[0].path != before[0].path and after[1].path == before[1].path
+    run(requests[0])
+    (board,) = leaderboard.build(records.load_folder(tmp_path / "results")[0])
+    assert len(board.rows) == 2 and all(row.entry.startswith("mine @") for row in board.rows)

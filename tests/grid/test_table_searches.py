@@ -124,4 +124,4 @@ def test_of_a_file_of_many_a_bad_line_is_named_and_the_last_record_of_a_run_coun
     assert [r.device for r in found] == ["later"]
     ((bad, reason),) = [(u.path, u.reason) for u in unreadable]
     assert bad == path and reason.startswith("line 2: not a record")
-    assert [type(item) for item in records.read(path, Record)] == [Record, Unreadable, Record]
+    assert [type(item) for item in records.read(path)] == [Record, Unreadable, Record]

@@ -18,7 +18,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 @pytest.fixture(scope="module")
 def boards() -> list[leaderboard.Board]:
-    found, unreadable = records.load_folder(RESULTS / "reference", records.Summary)
+    found, unreadable = records.load_folder(RESULTS / "reference")
     assert not unreadable
     return leaderboard.build(found)
 
@@ -29,7 +29,7 @@ def test_tables_are_those_of_the_records(boards: list[leaderboard.Board]) -> Non
 
 
 def test_the_board_of_real_data_sets_is_that_of_their_records() -> None:
-    found, unreadable = records.load_folder(RESULTS / "real", records.Summary)
+    found, unreadable = records.load_folder(RESULTS / "real")
     grid = Grid.load(RESULTS / "real" / "grid.toml")
     assert not unreadable
     made = leaderboard.build(found)

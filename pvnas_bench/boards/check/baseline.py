@@ -23,7 +23,7 @@ def load_baseline(path: Path) -> list[Record]:
         UsageError: there is no such file, or something in it is no record.
     """
     if path.is_dir():
-        found, unreadable = records.require_records(path, Record)
+        found, unreadable = records.require_records(path)
         if unreadable:
             raise UsageError(f"baseline {unreadable[0].path} is unreadable ({unreadable[0].reason}): mend or remove it")
         return found

@@ -45,6 +45,10 @@ def compare(
     if not shared:
         raise UsageError(_nothing_shared(fresh, baseline))
     findings: list[Finding] = []
+    for groups, which in ((ours, "fresh"), (theirs, "baseline")):
+        for key in shared:
+            groups[key], left_out = _of_one_source(groups[key], which)
+            findings += left_out
     for key in theirs:
         if key in ours:
             findings += _failures(ours[key], theirs[key])
@@ -65,6 +69,19 @@ def _groups(found: Sequence[Record]) -> dict[_Key, list[Record]]:
     for record in sorted(found, key=lambda r: (r.strategy.entry, r.seed, r.provenance.created, r.id)):
         groups[(*leaderboard.board_key(record).values(), record.strategy.entry)].append(record)
     return dict(sorted(groups.items(), key=lambda item: tuple(map(str, item[0]))))
+
+
+def _of_one_source(runs: list[Record], which: str) -> tuple[list[Record], list[Finding]]:
+    """Of a plug-in's runs those of the source that ran last, and a word on the others: sources are not averaged."""
+    last = max(runs, key=lambda r: r.provenance.created)
+    source = last.strategy.source
+    kept = [run for run in runs if run.strategy.source == source]
+    if source is None or source.builtin or len(kept) == len(runs):
+        return runs, []
+    count = len(runs) - len(kept)
+    message = f"{count} {which} {'run' if count == 1 else 'runs'} of another source of {last.strategy.entry} left out"
+    entry = last.strategy.entry
+    return kept, [Finding("skipped", "failure", board(last), entry, "source", "", source.sha256[:8], message)]
 
 
 def _nothing_shared(fresh: Sequence[Record], baseline: Sequence[Record]) -> str:

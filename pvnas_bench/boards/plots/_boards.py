@@ -35,6 +35,7 @@ class Runs:
 
 def boards(records: Sequence[Record]) -> list[Runs]:
     """Each board of these records with its entries."""
+    records = leaderboard.by_source(records)
     by_key: dict[tuple[object, ...], list[Record]] = defaultdict(list)
     for record in records:
         by_key[tuple(leaderboard.board_key(record).values())].append(record)

@@ -37,6 +37,7 @@ def render(
         thumbnails: called with every completed run; gives some clips to show with it. Runs may share pictures:
             the page holds each once.
     """
+    records = leaderboard.by_source(records)
     images: dict[str, int] = {}
     data = {
         "title": title,

@@ -1,0 +1,56 @@
+"""Secrets are not for records, folders and messages: passwords, tokens and keys are masked wherever text is kept."""
+
+import re
+from typing import Any
+
+MASK = "***"
+_USER = re.compile(r"(?P<before>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^\s/?#@:]*)(?P<password>:[^\s'\"]*)?@")
+"""``scheme://user:password@``, to the last @: a password may hold any character."""
+_WORD = r"[\w.-]*(?:passwords?|passwd|passphrase|pwd|secret|credentials?|private[_-]?key)[\w-]*"
+_MAYBE = r"[\w.-]*(?:tokens?|api[_-]?key|access[_-]?key|auth|authorization|signature|\bsig)(?![a-z])[\w-]*"
+_ENDS = r"\s&;'\"\])}"
+_VALUE = rf"(?:'[^']*'|\"[^\"]*\"|[^{_ENDS}]+?(?=,?(?:[{_ENDS}]|$)))"
+_NAMED = re.compile(
+    rf"(?P<key>\b(?:{_WORD}|(?P<maybe>{_MAYBE})))(?P<is>['\"]?\s*(?:=|:|%3D)\s*)(?P<value>(?:bearer\s+|basic\s+)?{_VALUE})",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"[-+]?[\d._]+(e[-+]?\d+)?|true|false|none|null", re.IGNORECASE)
+"""What a hyper-parameter such as ``tokens=8`` holds, and no token."""
+_SECRET_KEY = re.compile(_WORD, re.IGNORECASE)
+_MAYBE_KEY = re.compile(_MAYBE, re.IGNORECASE)
+_KNOWN = re.compile(
+    r"\b(?:gh[pousr]_\w{16,}|github_pat_\w{16,}|hf_\w{16,}|sk-[\w-]{16,}|xox[abprs]-[\w-]{10,}|AKIA[A-Z0-9]{16}"
+    r"|eyJ[\w-]{8,}\.eyJ[\w-]+\.[\w-]+)"
+)
+"""Tokens whose issuer gives them a beginning to be known by."""
+
+
+def masked(text: str) -> str:
+    """The text with passwords, tokens and keys replaced by ``***``: of URLs, of ``key=value`` and of known forms."""
+    if ":" not in text and "=" not in text and "%3" not in text and not _KNOWN.search(text):
+        return text
+    return _KNOWN.sub(MASK, _NAMED.sub(_masked_value, _USER.sub(_masked_user, text)))
+
+
+def _masked_user(found: "re.Match[str]") -> str:
+    before, user = found["before"], found["user"]
+    return f"{before}{user}:{MASK}@" if found["password"] else f"{before}{MASK}@"
+
+
+def _masked_value(found: "re.Match[str]") -> str:
+    if found["maybe"] and _NUMBER.fullmatch(found["value"]):
+        return found[0]
+    return f"{found['key']}{found['is']}{MASK}"
+
+
+def masked_values(value: Any, key: str = "") -> Any:
+    """JSON values with every secret masked: by the text of a string, or by the key that it stands under."""
+    if isinstance(value, dict):
+        return {name: masked_values(inner, str(name)) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked_values(inner, key) for inner in value]
+    if _SECRET_KEY.fullmatch(key) and value not in (None, "", True, False):
+        return MASK
+    if isinstance(value, str):
+        return MASK if value and _MAYBE_KEY.fullmatch(key) and not _NUMBER.fullmatch(value) else masked(value)
+    return value

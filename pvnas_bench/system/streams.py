@@ -1,0 +1,114 @@
+"""Standard streams that cannot fail a command: closed, full, read by nobody, or of an encoding that lacks a letter.
+
+What a command does is worth more than what it says of it: within `lasting` writing never raises. A stream that fails
+once is silent from then on, and `failed` says why.
+"""
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
+
+STANDARD = (0, 1, 2)
+
+
+class Lasting(io.TextIOBase):
+    """A text stream that goes silent instead of raising, and replaces what its encoding lacks."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self.failed: OSError | None = None
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+    def write(self, text: str) -> int:
+        if self.failed is None:
+            try:
+                self._stream.write(text)
+            except UnicodeEncodeError:
+                self._stream.write(text.encode(self.encoding, "replace").decode(self.encoding))
+            except OSError as error:
+                self._fail(error)
+            except ValueError:  # it was closed
+                self._fail(OSError("closed"))
+        return len(text)
+
+    def flush(self) -> None:
+        if self.failed is None:
+            try:
+                self._stream.flush()
+            except OSError as error:
+                self._fail(error)
+            except ValueError:
+                self._fail(OSError("closed"))
+
+    def close(self) -> None:
+        """Whoever opened the stream closes it."""
+
+    def _fail(self, error: OSError) -> None:
+        """Go silent; what is still buffered must not fail when the interpreter ends."""
+        self.failed = error
+        try:
+            number = self._stream.fileno()
+        except (OSError, ValueError):
+            return
+        _to_nowhere(number)
+
+    def isatty(self) -> bool:
+        return self.failed is None and not self._stream.closed and self._stream.isatty()
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding or "utf-8"
+
+    @property
+    def errors(self) -> str:  # type: ignore[override]
+        return "replace"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _to_nowhere(number: int) -> None:
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    if nowhere != number:
+        os.dup2(nowhere, number)
+        os.close(nowhere)
+
+
+def occupy() -> None:
+    """Open the standard descriptors that are closed on nothing, before a file gets their number and output with it."""
+    for number in STANDARD:
+        try:
+            os.fstat(number)
+        except OSError:
+            _to_nowhere(number)
+
+
+@contextmanager
+def lasting() -> Iterator[tuple[Lasting, Lasting]]:
+    """Within the context standard output and standard error are `Lasting`; they are flushed at its end."""
+    before = sys.stdout, sys.stderr
+    occupy()
+    out, err = (Lasting(stream if stream is not None else _nothing()) for stream in before)
+    sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)
+    try:
+        yield out, err
+    finally:
+        out.flush()
+        err.flush()
+        sys.stdout, sys.stderr = before
+
+
+def _nothing() -> TextIO:
+    """Where a process that was started without a stream writes."""
+    return open(os.devnull, "w", encoding="utf-8")

@@ -1,0 +1,72 @@
+"""Passwords, tokens and keys are masked, and hyper-parameters are not."""
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pvnas_bench.system.masking import masked, masked_values
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("mysql://u:s3cret@host/db", "mysql://u:***@host/db"),
+        ("mysql+pymysql://u:p@ss/w:rd@host/db", "mysql+pymysql://u:***@host/db"),
+        ("redis://:s3cret@host:6379/0", "redis://:***@host:6379/0"),
+        ("https://s3cret@host/repository", "https://***@host/repository"),
+        ("a[storage=sql://h/db?user=a&password=s3,cret, n=3]", "a[storage=sql://h/db?user=a&password=***, n=3]"),
+        ("host=h password='s3 cret' dbname=x", "host=h password=*** dbname=x"),
+        ("https://h/x?api_key=s3cret&y=1", "https://h/x?api_key=***&y=1"),
+        ("https://h/x?access_token=s3cret", "https://h/x?access_token=***"),
+        ("s3://h/x?X-Amz-Signature=s3cret&X-Amz-Date=3", "s3://h/x?X-Amz-Signature=***&X-Amz-Date=3"),
+        ("Authorization: Bearer s3cret.s3cret", "Authorization: ***"),
+        ("{'password': 's3cret', 'x': 1}", "{'password': ***, 'x': 1}"),
+        ("redirect=%2F%3Fpassword%3Ds3cret", "redirect=%2F%3Fpassword%3D***"),
+        ("hf_" + "s3cret" * 5, "***"),
+    ],
+)  # fmt: skip
+def test_secrets_are_masked(text: str, shown: str) -> None:
+    assert masked(text) == shown
+    assert masked(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pvnas[cycles=6, tokens=8]",
+        "sqlite:///study.db",
+        "storage=study.log",
+        "author=me",
+        "tokenizer=bpe",
+        "http://host:80/a b@c",
+        "mail me@host.org: it failed",
+        "space st_default, top-1: 0.5",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert masked(text) == text
+
+
+SECRETS = st.text(string.ascii_letters + string.digits + "!$%+-_.~@:/", min_size=6, max_size=20).map(lambda s: f"Q{s}9")
+
+
+@given(SECRETS, st.sampled_from(["{}", "a[storage={}]", "failed: ({}) after 3 s", "x={}, y=2"]))
+def test_no_password_of_a_url_is_left(secret: str, around: str) -> None:
+    assert secret not in masked(around.format(f"mysql://user:{secret}@host/db"))
+
+
+@given(
+    st.text(string.ascii_letters + string.digits + "!$+-_.~@:/,([{", min_size=6, max_size=20).map(lambda s: f"Q{s}9"),
+    st.sampled_from(["password", "PASSWORD", "db_password", "passwd", "api-key", "apiKey", "access_token", "secret"]),
+    st.sampled_from(["{}={}", "{} = {}", "'{}': '{}'", "https://h/?a=1&{}={}&b=2"]),
+)
+def test_nothing_under_the_name_of_a_secret_is_left(secret: str, key: str, form: str) -> None:
+    assert secret not in masked(form.format(key, secret))
+    assert masked_values({"outer": [{key: secret}]}) == {"outer": [{key: "***"}]}
+
+
+@given(st.text())
+def test_masking_twice_changes_nothing_more(text: str) -> None:
+    assert masked(masked(text)) == masked(text)

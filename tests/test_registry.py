@@ -1,0 +1,65 @@
+"""Plug-ins: whose name they may have, and that none takes the place of another."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from pvnas_bench import registry
+from pvnas_bench.errors import UsageError
+
+PLUGIN = """
+from pvnas_bench import Info, Strategy
+
+
+class Mine(Strategy):
+    info = Info("{name}", "{title}", "-", 2024, ("modular",), "-")
+"""
+
+
+def plugin(folder: Path, name: str = "mine", title: str = "Mine", file: str = "mine.py") -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / file).write_text(PLUGIN.format(name=name, title=title))
+    return str(folder / file)
+
+
+@pytest.mark.parametrize("name", ["random_search", "pvnas", "optuna_tpe"])
+def test_a_plug_in_with_the_name_of_a_strategy_of_the_package_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=rf"mine.py calls its strategy '{name}', as one of the package is called"):
+        registry.get_strategy(plugin(tmp_path, name))
+
+
+def test_a_copy_of_a_strategy_of_the_package_is_refused_and_the_file_itself_is_that_strategy(tmp_path: Path) -> None:
+    known = registry.get_strategy("random_search")
+    file = sys.modules[known.__module__].__file__
+    assert file is not None
+    assert registry.get_strategy(file) is known
+    shutil.copy(file, tmp_path / "random_search.py")
+    with pytest.raises(UsageError, match="give its info a name of its own"):
+        registry.get_strategy(str(tmp_path / "random_search.py"))
+
+
+@pytest.mark.parametrize("exit", ["import sys; sys.exit(3)", "raise SystemExit", "exit()", "quit(0)"])
+@pytest.mark.parametrize("find", [registry.get_strategy, registry.get_space])
+def test_a_plug_in_that_exits_is_an_error_that_names_it(tmp_path: Path, exit: str, find: object) -> None:
+    (tmp_path / "mine.py").write_text(exit)
+    with pytest.raises(UsageError, match=r"mine.py does not import: SystemExit: "):
+        find(str(tmp_path / "mine.py"))  # type: ignore[operator]
+
+
+def test_files_of_one_name_in_two_folders_are_two_modules(tmp_path: Path) -> None:
+    first = registry.get_strategy(plugin(tmp_path / "a", title="First"))
+    second = registry.get_strategy(plugin(tmp_path / "b", title="Second"))
+    assert (first.info.title, second.info.title) == ("First", "Second")
+    assert first.__module__ != second.__module__
+    assert sys.modules[first.__module__].Mine is first
+    assert sys.modules[second.__module__].Mine is second
+    sources = registry.source(first), registry.source(second)
+    assert sources[0] != sources[1]
+
+
+def test_the_source_says_whether_it_is_the_packages(tmp_path: Path) -> None:
+    mine, known = (registry.source(registry.get_strategy(name)) for name in (plugin(tmp_path), "bn_nas"))
+    assert mine is not None and not mine.builtin
+    assert known is not None and known.builtin and len(known.sha256) == 64
