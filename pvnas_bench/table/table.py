@@ -103,10 +103,11 @@ class Table:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of what look-ups answer: it changes with every training that is added."""
-        digest = hashlib.sha256(self.about.model_dump_json(exclude={"data": {"skipped"}}).encode())
+        about = self.about.model_dump_json(exclude={"data": {"skipped"}})
+        digest = hashlib.sha256(about.encode(errors="surrogatepass"))
         for rows in self._rows.values():
             for t in rows:
-                digest.update(f"{t.architecture} {t.seed}".encode())
+                digest.update(f"{t.architecture} {t.seed}".encode(errors="surrogatepass"))
                 values = (*t.val_top1, *t.val_loss, t.test_top1)
                 digest.update(struct.pack(f"<{len(values)}f", *values))
         return digest.hexdigest()[:12]

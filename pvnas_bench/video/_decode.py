@@ -7,9 +7,12 @@ the same frames, rotated as the file asks, and so does a folder of those frames 
 Every file is read from its start: after a seek decord gives wrong frames of formats such as MPEG-4 with B-frames in
 AVI (dmlc/decord#91, #195, #252; seen with AVI, MPEG-PS and WMV files). PyAV looks at each file first and counts its
 packets: one that holds fewer than its header states is truncated (an AVI then decodes to fewer frames without an
-error), and a decord reader that counts more frames than there are packets would hang (dmlc/decord#373). Pictures that
-decord gets wrong are read with PyAV in any case (see `_probe`). Readers live for one clip and use one thread
-(dmlc/decord#157, #208, #294).
+error), and a decord reader that counts more frames than there are packets would hang (dmlc/decord#373). Readers live
+for one clip and use one thread (dmlc/decord#157, #208, #294).
+
+A clip has the same frames whichever decoder is installed. Files of which decord makes other frames than PyAV are read
+with PyAV in any case: `_probe` decides, from the file alone. Files that decord refuses, or of which it does not make a
+frame from every packet, are read anew with PyAV.
 """
 
 import hashlib
@@ -20,10 +23,11 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from pvnas_bench.video._images import numbers, read_images
-from pvnas_bench.video._probe import Probe, probe, reason
+from pvnas_bench.video._probe import Decoding, Probe, probe, reason, video_stream
 from pvnas_bench.video._recording import read_recording, rows
 from pvnas_bench.video._resize import to_square
 from pvnas_bench.video._sampling import segment_centres
@@ -84,19 +88,27 @@ def _check(path: Path, part: Part) -> None:
 
 def _read_file(path: Path, spec: CacheSpec, decoder: str, part: Part) -> NDArray[np.uint8]:
     seen = probe(path)
-    if not seen.plain:
-        decoder = "pyav"
-    if not part.whole:
-        inside = _between(seen, part)
-        wanted = frozenset(inside.start + at for at in _centres(len(inside), spec))
-        frames, _ = _kept(_until(_backend(path, wanted, decoder, seen), max(wanted)), spec)
-        return frames
+    inside = range(seen.packets) if part.whole else _between(seen, part)
+    wanted = frozenset(inside.start + at for at in _centres(len(inside), spec))
+    last = sys.maxsize if part.whole else max(wanted)
+    if decoder == "decord" and seen.plain:
+        frames, count = _by_decord(path, wanted, seen.packets, last, spec)
+        if count == min(seen.packets, last + 1):
+            return frames
+    frames, count = _kept(_until(_pyav(path, wanted), last), spec)
     # Usually every packet becomes a frame. Where it does not, the second pass knows how many do.
-    wanted = _centres(seen.packets, spec)
-    frames, count = _kept(_backend(path, wanted, decoder, seen), spec)
-    if count != seen.packets:
-        frames, count = _kept(_backend(path, _centres(count, spec), decoder, seen), spec)
+    if part.whole and count != seen.packets:
+        frames, count = _kept(_pyav(path, _centres(count, spec)), spec)
     return frames
+
+
+def _by_decord(path: Path, wanted: Set[int], packets: int, last: int, spec: CacheSpec) -> tuple[NDArray[np.uint8], int]:
+    """The wanted frames and how many there were up to the last; no frame at all where decord fails."""
+    decord = import_module("decord")
+    try:
+        return _kept(_until(_decord(path, wanted, packets), last), spec)
+    except (ClipError, ValueError, decord.DECORDError, decord.DECORDLimitReachedError):
+        return np.empty((0, spec.size, spec.size, 3), dtype=np.uint8), 0
 
 
 def _between(seen: Probe, part: Part) -> range:
@@ -183,30 +195,32 @@ def _every_frame(path: Path, part: Part) -> Iterator[NDArray[np.uint8]]:
             yield frame
 
 
-def _backend(path: Path, wanted: Set[int], decoder: str, seen: Probe) -> _Frames:
-    return _decord(path, wanted, seen.packets) if decoder == "decord" else _pyav(path, wanted)
-
-
 def _decord(path: Path, wanted: Set[int], packets: int) -> _Frames:
     decord = import_module("decord")
-    try:
-        reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
-        if len(reader) > packets:
-            raise ClipError(f"decord counts {len(reader)} frames in {packets} packets")
-        for position in range(len(reader)):
+    reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
+    if len(reader) > packets:
+        raise ClipError(f"decord counts {len(reader)} frames in {packets} packets")
+    for position in range(len(reader)):
+        try:
             frame = reader.next()
-            yield frame.asnumpy() if position in wanted else None
-    except (decord.DECORDError, decord.DECORDLimitReachedError, StopIteration) as error:
-        raise ClipError(reason(error, path)) from error
+        except StopIteration:
+            raise ClipError(f"decord finds {position} of {len(reader)} frames") from None
+        yield frame.asnumpy() if position in wanted else None
 
 
 def _pyav(path: Path, wanted: Container[int]) -> _Frames:
+    decode, position = Decoding(), 0
     with av.open(path) as container:
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1
-        for position, frame in enumerate(container.decode(stream)):
-            if position in wanted:
-                quarters = round(frame.rotation / 90)
-                yield np.rot90(frame.to_ndarray(format="rgb24"), quarters).astype(np.uint8, copy=False)
-            else:
-                yield None
+        for packet in container.demux(video_stream(container)):
+            for frame in decode(packet):
+                yield _upright(frame) if position in wanted else None
+                position += 1
+
+
+def _upright(frame: VideoFrame) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB, rotated as the file asks."""
+    try:
+        pixels = frame.to_ndarray(format="rgb24")
+    except av.FFmpegError:  # a colour matrix that FFmpeg cannot convert: that of standard definition, as decord takes
+        pixels = frame.reformat(format="rgb24", src_colorspace="ITU601").to_ndarray()
+    return np.rot90(pixels, round(frame.rotation / 90)).astype(np.uint8, copy=False)

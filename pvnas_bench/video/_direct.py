@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.video import _pool
-from pvnas_bench.video._dataset import Dataset
 from pvnas_bench.video._jobs import CLIP_SECONDS, DecodeJobs
-from pvnas_bench.video._spec import CacheSpec, ClipError
+from pvnas_bench.video._spec import ClipError
 from pvnas_bench.video._store import ClipStore
 
 if TYPE_CHECKING:
@@ -48,7 +47,8 @@ class _Reader:
         weakref.finalize(self, self._worker.close)
 
     def __call__(self, store: "DirectStore", index: int) -> NDArray[np.uint8]:
-        job = DecodeJobs(store.dataset, store.spec, store.decoder, store.clips[[index]])[0]
+        clip = store.clips[[index]]
+        job = DecodeJobs(store.dataset, store.spec, store.decoder_of(int(clip[0])), clip)[0]
         answer = self._worker.ask("decode", index, job, CLIP_SECONDS)
         if answer.error is not None:
             raise _gone(str(store.dataset.paths[store.clips[index]]), answer.error)
@@ -62,16 +62,22 @@ class DirectStore(ClipStore):
 
     Attributes:
         workers: processes that decode the batches of an epoch.
+        by_pyav: clips of the data set that make decord crash or hang.
     """
 
     decoder: str
     workers: int
+    by_pyav: frozenset[int]
     _reader: _Reader = field(default_factory=_Reader)
 
     @classmethod
-    def of(cls, store: ClipStore, decoder: str, workers: int) -> "DirectStore":
+    def of(cls, store: ClipStore, decoder: str, workers: int, by_pyav: frozenset[int]) -> "DirectStore":
         """The clips of a store without frames."""
-        return cls(**_columns(store), decoder=decoder, workers=workers)
+        return cls(**_columns(store), decoder=decoder, workers=workers, by_pyav=by_pyav)
+
+    def decoder_of(self, clip: int) -> str:
+        """What decodes a clip of the data set."""
+        return "pyav" if clip in self.by_pyav else self.decoder
 
     def frames(self, index: int) -> NDArray[np.uint8]:
         """(T, S, S, 3) frames of stored clip `index`, decoded now.
@@ -110,7 +116,7 @@ class DirectStore(ClipStore):
         # A fork runs no part of the caller's main module again, unlike the other ways of starting a process.
         fork = "fork" in multiprocessing.get_all_start_methods()
         return DataLoader(
-            _Clips(self.dataset, self.spec, self.decoder, self.clips),  # type: ignore[arg-type]
+            _Clips(self),  # type: ignore[arg-type]
             batch_sampler=[chunk.tolist() for chunk in chunks],
             collate_fn=list,
             num_workers=self.workers,
@@ -124,8 +130,9 @@ class DirectStore(ClipStore):
 class _Clips:
     """What a DataLoader worker holds: the columns of the table, and no object per clip."""
 
-    def __init__(self, dataset: Dataset, spec: CacheSpec, decoder: str, clips: NDArray[np.int64]) -> None:
-        self.dataset, self.spec, self.decoder, self.clips = dataset, spec, decoder, clips
+    def __init__(self, store: DirectStore) -> None:
+        self.dataset, self.spec, self.clips = store.dataset, store.spec, store.clips
+        self.decoder, self.by_pyav = store.decoder, store.by_pyav
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -135,8 +142,9 @@ class _Clips:
         from pvnas_bench.video._decode import read_clip
 
         clip = int(self.clips[index])
+        decoder = "pyav" if clip in self.by_pyav else self.decoder
         try:
-            return read_clip(self.dataset.path(clip), self.spec, self.decoder, self.dataset.part(clip))
+            return read_clip(self.dataset.path(clip), self.spec, decoder, self.dataset.part(clip))
         except ClipError as error:
             return str(error)
 

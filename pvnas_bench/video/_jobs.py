@@ -1,7 +1,7 @@
-"""The jobs of decoding a data set's clips, made one at a time for the pool's workers."""
+"""The jobs of decoding a data set's clips, made one at a time for the pool's workers, and their answers."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvnas_bench.errors import UsageError
+from pvnas_bench.video import _pool
 from pvnas_bench.video._dataset import Dataset
 from pvnas_bench.video._spec import DECODERS, IMAGES, RECORDING, WHOLE, CacheSpec, default_decoder
 
@@ -43,12 +44,30 @@ class DecodeJobs:
     """The arguments of each clip's job, made when asked for: no clip is a Python object before."""
 
     def __init__(self, dataset: Dataset, spec: CacheSpec, decoder: str, clips: NDArray[np.int64]) -> None:
-        self._dataset, self._settings, self.clips = dataset, {**asdict(spec), "decoder": decoder}, clips
+        self.dataset, self.spec, self.decoder, self.clips = dataset, spec, decoder, clips
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __getitem__(self, job: int) -> Mapping[str, Any]:
         clip = int(self.clips[job])
-        part = {key: value for key, value in asdict(self._dataset.part(clip)).items() if value != _DEFAULTS[key]}
-        return {"path": str(self._dataset.path(clip).absolute()), "part": part, **self._settings}
+        part = {key: value for key, value in asdict(self.dataset.part(clip)).items() if value != _DEFAULTS[key]}
+        path = str(self.dataset.path(clip).absolute())
+        return {"path": path, "part": part, **asdict(self.spec), "decoder": self.decoder}
+
+
+def answers(task: str, jobs: DecodeJobs, workers: int) -> Iterator[_pool.Answer]:
+    """The answers to every job, in any order.
+
+    What makes decord crash or hang is decoded by PyAV at the end, as everything is where decord is not installed;
+    such an answer says so in its `meta`, with `by_pyav`.
+    """
+    lost: list[int] = []
+    for answer in _pool.run(task, jobs, workers=workers, timeout=CLIP_SECONDS):
+        if answer.lost and jobs.decoder == "decord":
+            lost.append(answer.job)
+        else:
+            yield answer
+    again = DecodeJobs(jobs.dataset, jobs.spec, "pyav", jobs.clips[lost])
+    for answer in _pool.run(task, again, workers=workers, timeout=CLIP_SECONDS):
+        yield replace(answer, job=lost[answer.job], meta={**answer.meta, "by_pyav": True})

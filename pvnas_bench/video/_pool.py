@@ -30,10 +30,15 @@ class Jobs(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a job came to: `error` is None or why the job failed; then the rest is empty."""
+    """What a job came to: `error` is None or why the job failed; then the rest is empty.
+
+    Attributes:
+        lost: the job crashed its process or ran out of time.
+    """
 
     job: int
     error: str | None = None
+    lost: bool = False
     meta: Mapping[str, Any] = field(default_factory=dict)
     payload: bytearray = field(default_factory=bytearray)
 
@@ -130,7 +135,7 @@ class Worker:
                 if process.stdout.readinto(payload) == len(payload):  # type: ignore[attr-defined]
                     if "bug" in reply:
                         raise RuntimeError(f"task {task!r} failed on {dict(arguments)}:\n{reply['bug']}")
-                    return Answer(job, reply.pop("error", None), reply, payload)
+                    return Answer(job, reply.pop("error", None), meta=reply, payload=payload)
         except OSError:
             pass  # the pipe broke: the process is gone, see below
         finally:
@@ -138,8 +143,9 @@ class Worker:
         code = process.wait()
         self.close()
         if expired.is_set():
-            return Answer(job, f"not done after {timeout:g} seconds")
-        return Answer(job, f"the decoder crashed ({f'signal {-code}' if code < 0 else f'exit code {code}'})")
+            return Answer(job, f"not done after {timeout:g} seconds", lost=True)
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return Answer(job, f"the decoder crashed ({how})", lost=True)
 
     def _start(self) -> subprocess.Popen[bytes]:
         # One thread per process: the processes are the parallelism.

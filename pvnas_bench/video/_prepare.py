@@ -15,16 +15,18 @@ from pvnas_bench.video._cache_dir import cache_root, made_whole, partial_bytes
 from pvnas_bench.video._dataset import Dataset
 from pvnas_bench.video._direct import DirectStore
 from pvnas_bench.video._disk import DiskNeed, disk_need, refuse_if_too_little
-from pvnas_bench.video._jobs import CLIP_SECONDS, DecodeJobs, decoder_of, decoder_version
+from pvnas_bench.video._jobs import DecodeJobs, answers, decoder_of, decoder_version
 from pvnas_bench.video._shards import ShardWriter, load_index, map_shards
 from pvnas_bench.video._spec import CacheSpec
 from pvnas_bench.video._store import ClipStore
 
 TOLERATED = 0.1
 """Share of the clips that may be unreadable."""
-_FORMAT = 2
+_FORMAT = 3
 """Changes whenever the same clip and spec would be stored as other bytes."""
 _ABOUT = "store.json"
+_BY_PYAV = "by_pyav.txt"
+"""Clips that decord cannot be trusted with; the file is there if there are any."""
 
 
 def prepare(
@@ -87,8 +89,7 @@ def cache_path(dataset: Dataset, spec: CacheSpec, decoder: str, cache_dir: Path 
 
 def _lengths(dataset: Dataset, spec: CacheSpec, decoder: str, workers: int, clips: list[int]) -> list[int]:
     jobs = DecodeJobs(dataset, spec, decoder, np.array(clips))
-    answers = _pool.run("measure", jobs, workers=workers, timeout=CLIP_SECONDS)
-    return [answer.meta["frames"] for answer in answers if answer.error is None]
+    return [answer.meta["frames"] for answer in answers("measure", jobs, workers) if answer.error is None]
 
 
 def _fill(
@@ -112,7 +113,7 @@ def _fill(
     try:
         before = len(writer.done)
         jobs = DecodeJobs(dataset, spec, decoder, np.setdiff1d(np.arange(len(dataset)), writer.done))
-        for done, answer in enumerate(_pool.run(task, jobs, workers=workers, timeout=CLIP_SECONDS), start=before + 1):
+        for done, answer in enumerate(answers(task, jobs, workers), start=before + 1):
             clip = int(jobs.clips[answer.job])
             if answer.error is not None:
                 skipped[clip] = answer.error
@@ -120,6 +121,9 @@ def _fill(
             else:
                 writer.write(clip, answer.payload, answer.meta["frames"])
                 seconds += answer.meta["seconds"]
+                if answer.meta.get("by_pyav"):
+                    with (folder / _BY_PYAV).open("a", encoding="ascii") as file:
+                        print(clip, file=file)
             if progress is not None:
                 progress(done, len(dataset))
         _refuse_if_class_lost(dataset, skipped)
@@ -183,6 +187,8 @@ def _open(
             _starts=np.ascontiguousarray(index["start"]),
             _pixels=pixels,
         )
+        lost = folder / _BY_PYAV
+        by_pyav = frozenset(map(int, lost.read_text(encoding="ascii").split())) if lost.exists() else frozenset[int]()
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"the cache {str(folder)!r} is damaged ({error}): delete that folder and run again") from error
-    return store if cached else DirectStore.of(store, decoder, workers)
+    return store if cached else DirectStore.of(store, decoder, workers, by_pyav)

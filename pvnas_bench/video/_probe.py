@@ -1,16 +1,24 @@
 """Looking at a video file before it is decoded: is it whole, how many frames does it hold, may decord read it."""
 
+import bisect
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import av
 import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from pvnas_bench.video._container import missing_bytes
 from pvnas_bench.video._spec import ClipError
+
+_Packet: TypeAlias = "Packet[Any]"
 
 _SHORTFALL = 0.02
 """Share of the duration stated in the header that may be missing; containers round it."""
@@ -19,20 +27,55 @@ _STATES_DURATION = frozenset({"matroska", "webm", "mov", "mp4", "avi"})
 _DECORD_ORIGIN = re.compile(r"\[[\d:]+\] \S+:\d+: ")
 """Time of day and source line, which decord puts before each message and each cause."""
 
+# Where decord 0.6.0 (FFmpeg 4) returned the very bytes that PyAV 18 (FFmpeg 8) did, over 23 encoders × 14 suffixes:
+# everything else is PyAV's, whether decord is installed or not. MPEG-TS is out for other frames, AV1 for none.
+_CONTAINERS = frozenset({"mov", "matroska", "avi", "mpeg", "flv"})
+_CODECS = frozenset(
+    {
+        *("h264", "hevc", "vp8", "vp9", "mpeg1video", "mpeg2video", "mpeg4", "mjpeg"),
+        *("msmpeg4", "wmv2", "h263", "flv", "ffv1"),
+    }
+)
+_PIXELS = frozenset(
+    {
+        *("yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p", "yuv411p", "nv12", "nv16", "nv21"),
+        *("gray", "gbrp", "bgr0", "bgra", "yuva420p", "yuva444p"),
+    }
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Probe:
     """What a file holds.
 
     Attributes:
-        packets: of the video stream; usually each becomes a frame.
-        plain: decord decodes such pictures right (see `_plain`).
+        packets: of the video stream that are to be shown; usually each becomes a frame.
+        plain: decord decodes such a file to the frames that PyAV does (see `_plain`).
         times: (packets,) when each frame is shown, ascending seconds from the first; nan where the file does not say.
     """
 
     packets: int
     plain: bool
     times: NDArray[np.float64]
+
+
+@dataclass
+class _Seen:
+    """What was seen of the packets on the way through a file."""
+
+    first: VideoFrame | None = None
+    count: int = 0
+    end: float = 0.0
+    shown: list[int | None] = field(default_factory=list)
+    """Tick at which each packet that is not discarded is shown."""
+    steps: list[int] = field(default_factory=list)
+    whole: bool = True
+    """It begins with a keyframe, and the container hides nothing of it."""
+
+    @property
+    def step(self) -> float:
+        """Ticks from one packet to the next, usually."""
+        return float(np.median(np.diff(np.sort(self.steps)))) if len(self.steps) > 1 else 0.0
 
 
 def probe(path: Path) -> Probe:
@@ -45,52 +88,132 @@ def probe(path: Path) -> Probe:
     if missing := missing_bytes(path):
         raise ClipError(f"truncated: {missing:,} bytes are missing")
     with av.open(path) as container:
-        if not container.streams.video:
-            raise ClipError("no video stream")
-        stream = container.streams.video[0]
-        if stream.codec_context is None:
-            raise ClipError("video of an unknown format")
-        stream.codec_context.thread_count = 1
-        first: VideoFrame | None = None
-        count, end = 0, 0.0
-        times: list[float] = []
-        for packet in container.demux():
-            if packet.is_corrupt:
-                raise ClipError("truncated: its last packet is incomplete")
-            if packet.stream is stream and first is None:
-                first = next((frame for frame in packet.decode() if isinstance(frame, VideoFrame)), None)
-            if packet.size:
-                if packet.stream is stream:
-                    count += 1
-                    times.append(np.nan)
-                if packet.pts is not None and packet.time_base is not None:
-                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-                    if packet.stream is stream:
-                        times[-1] = float(packet.pts * packet.time_base)
-        if count < stream.frames:
-            raise ClipError(f"truncated: holds {count} of {stream.frames} frames")
+        stream = video_stream(container)
+        seen = _through(container, stream)
         stated = (container.duration or 0) / av.time_base
         frame_seconds = 1 / float(stream.average_rate) if stream.average_rate else 0.1
-        short = stated * (1 - _SHORTFALL) - end - frame_seconds
-        if short > 0 and not _STATES_DURATION.isdisjoint(container.format.name.split(",")):
-            raise ClipError(f"truncated: ends at {end:.2f} of {stated:.2f} seconds")
-    if first is None:
-        raise ClipError("no frames")
-    shown = np.sort(np.array(times))
-    return Probe(count, _plain(first), shown - shown[0])
+        if stream.time_base is not None:
+            frame_seconds = max(frame_seconds, seen.step * float(stream.time_base))
+        short = stated * (1 - _SHORTFALL) - seen.end - frame_seconds
+        formats = frozenset(container.format.name.split(","))
+        if seen.count < stream.frames and not _accounted(path, seen, stream.frames, formats):
+            raise ClipError(f"truncated: holds {seen.count} of {stream.frames} frames")
+        if short > 0 and not _STATES_DURATION.isdisjoint(formats):
+            raise ClipError(f"truncated: ends at {seen.end:.2f} of {stated:.2f} seconds")
+        if seen.first is None or not seen.shown:
+            raise ClipError("no frames")
+        ticks = sorted(tick for tick in seen.shown if tick is not None)
+        timed = len(ticks) == len(seen.shown) and stream.time_base is not None
+        late = bisect.bisect_left(ticks, seen.first.pts) if timed and seen.first.pts is not None else 0
+        late = late if late < len(ticks) else 0
+        plain = (
+            not late
+            and seen.whole
+            and len(container.streams.video) == 1
+            and not formats.isdisjoint(_CONTAINERS)
+            and stream.codec_context.name in _CODECS
+            and timed
+            and _plain(seen.first)
+        )
+        times = np.full(len(seen.shown), np.nan)
+        if timed and stream.time_base is not None:
+            ticked, base = np.array(ticks[late:]), stream.time_base
+            times = (ticked - ticked[0]) * base.numerator / base.denominator  # exactly 0.2 for frame 5 of 25 a second
+    return Probe(len(times), plain, times)
+
+
+def video_stream(container: InputContainer) -> VideoStream:
+    """The stream of a file that is its clip: the first that is no cover picture.
+
+    Raises:
+        ClipError: there is none.
+    """
+    streams = container.streams.video
+    moving = [stream for stream in streams if "attached_pic" not in str(stream.disposition)]
+    if not streams:
+        raise ClipError("no video stream")
+    stream = (moving or list(streams))[0]
+    if stream.codec_context is None:
+        raise ClipError("video of an unknown format")
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+class Decoding:
+    """Decodes the packets of a stream in order.
+
+    A clip that was cut out of another without encoding it anew may begin between two keyframes: what cannot be decoded
+    before the first of them is left out, as every player does.
+    """
+
+    def __init__(self) -> None:
+        self.keyed = False
+
+    def __call__(self, packet: _Packet) -> Iterator[VideoFrame]:
+        self.keyed = self.keyed or packet.is_keyframe
+        try:
+            frames = packet.decode()
+        except av.InvalidDataError:
+            if self.keyed:
+                raise
+            return
+        for frame in frames:
+            if isinstance(frame, VideoFrame):
+                yield frame
+
+
+def _through(container: InputContainer, stream: VideoStream) -> _Seen:
+    """See every packet of a file.
+
+    Raises:
+        ClipError: one is incomplete.
+    """
+    seen, decode = _Seen(), Decoding()
+    cut = container.format.name == "mpegts"  # broadcasts and recordings begin anywhere
+    for packet in container.demux():
+        ours = packet.stream is stream
+        if packet.is_corrupt and not (cut and (seen.first is None or not ours)):
+            raise ClipError("damaged: a packet is incomplete" if cut else "truncated: its last packet is incomplete")
+        if ours and seen.first is None:
+            seen.first = next(decode(packet), None)
+        if not packet.size:
+            continue
+        if packet.pts is not None and packet.time_base is not None:
+            seen.end = max(seen.end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        if ours:
+            seen.whole = seen.whole and not packet.is_discard and (seen.count > 0 or packet.is_keyframe)
+            seen.count += 1
+            if packet.dts is not None:
+                seen.steps.append(packet.dts)
+            if not packet.is_discard:
+                seen.shown.append(packet.pts)
+    return seen
+
+
+def _accounted(path: Path, seen: _Seen, stated: int, formats: frozenset[str]) -> bool:
+    """Whether a file is whole that holds fewer frames than its header states.
+
+    An edit list hides what lies before a cut, and an AVI states how long it is in frames, of which some may be dropped.
+    """
+    if "mov" in formats:
+        with av.open(path, options={"ignore_editlist": "1"}) as container:
+            return sum(packet.size > 0 for packet in container.demux(video_stream(container))) >= stated
+    return "avi" in formats and bool(seen.steps) and stated - 1 - max(seen.steps) < seen.step
 
 
 def _plain(frame: VideoFrame) -> bool:
     """Whether decord decodes pictures such as this one to the right pixels.
 
     It does not where they are to be rotated and the width is no multiple of 32, where the height is odd, where a colour
-    has more than 8 bits, and where it takes the padding of the lines for further channels (widths 16, 24, 48, 72).
+    has more than 8 bits or is sampled unusually, where they are interlaced, and where it takes the padding of the lines
+    for further channels (widths 16, 24, 48, 72).
     """
     padded = -(-frame.width // 32) * 32
     return (
         frame.rotation == 0
+        and not frame.interlaced_frame
         and frame.height % 2 == 0
-        and all(component.bits == 8 for component in frame.format.components)
+        and frame.format.name in _PIXELS
         and (padded == frame.width or 3 * padded % frame.width != 0)
     )
 

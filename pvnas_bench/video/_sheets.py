@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pvnas_bench.video import _pool
 from pvnas_bench.video._dataset import Dataset
-from pvnas_bench.video._jobs import CLIP_SECONDS, DecodeJobs, decoder_of
+from pvnas_bench.video._jobs import DecodeJobs, answers, decoder_of
 from pvnas_bench.video._sampling import segment_centres
 from pvnas_bench.video._spec import CacheSpec
 
@@ -41,7 +41,7 @@ def write_sheets(
     chosen = [_spread(np.flatnonzero(dataset.labels == label), clips) for label in labels]
     jobs = DecodeJobs(dataset, CacheSpec(_TILE, frames), decoder_of(dataset, None), np.concatenate(chosen))
     shown: dict[int, NDArray[np.uint8] | str] = {}
-    for answer in _pool.run("decode", jobs, workers=workers or _pool.usable_cores(), timeout=CLIP_SECONDS):
+    for answer in answers("decode", jobs, workers or _pool.usable_cores()):
         pixels = np.frombuffer(answer.payload, dtype=np.uint8).reshape(-1, _TILE, _TILE, 3)
         shown[int(jobs.clips[answer.job])] = pixels if answer.error is None else answer.error
     paths = []

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pvnas_bench.video import _pool
 from pvnas_bench.video._dataset import SPLITS, Dataset
-from pvnas_bench.video._jobs import CLIP_SECONDS, DecodeJobs, decoder_of
+from pvnas_bench.video._jobs import DecodeJobs, answers, decoder_of
 from pvnas_bench.video._spec import CacheSpec
 
 _SIZE, _FRAMES = 32, 16
@@ -64,8 +64,7 @@ def verify(
     lengths = np.zeros(len(dataset), dtype=np.int32)
     digests = np.zeros((len(dataset), _DIGEST_BYTES), dtype=np.uint8)
     reasons: dict[int, str] = {}
-    answers = _pool.run("measure", jobs, workers=workers or _pool.usable_cores(), timeout=CLIP_SECONDS)
-    for done, answer in enumerate(answers, start=1):
+    for done, answer in enumerate(answers("measure", jobs, workers or _pool.usable_cores()), start=1):
         if answer.error is not None:
             reasons[answer.job] = answer.error
         else:

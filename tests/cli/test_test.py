@@ -14,21 +14,15 @@ from pvnas_bench import Info, SearchFinished, Strategy
 class Careless(Strategy):
     info = Info("careless", "Forgets the cap", "-", 2024, (), "-")
 
-    def setup(self, problem):
-        draws = (problem.space.sample(problem.rng("sample")) for _ in range(1000))
-        self.found = next(a for a in draws if not problem.feasible(a))
+    def setup(self):
+        space, rng = self.problem.space, self.problem.rng("sample")
+        self.found = next(a for a in iter(lambda: space.sample(rng), None) if not self.problem.feasible(a))
 
     def step(self):
         raise SearchFinished
 
     def incumbent(self):
         return self.found
-
-    def state_dict(self):
-        return {}
-
-    def load_state_dict(self, state):
-        pass
 """
 
 

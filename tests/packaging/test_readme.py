@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pvnas_bench import records
+from pvnas_bench import conformance, records
 from pvnas_bench.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +56,12 @@ def test_the_example_strategy_runs(tiny_dataset: Path, tmp_path: Path, capsys: p
     assert record.strategy.name == "hill_climb"
     assert record.search.architectures_evaluated >= 2
     assert {"val_top1"} == set().union(*(step.metrics for step in record.trajectory))
+
+
+def test_the_example_strategy_keeps_to_the_contract(tmp_path: Path) -> None:
+    (code,) = [content for kind, content in BLOCKS if kind == "python"]
+    (mine := tmp_path / "mine.py").write_text(code)
+    assert [result for result in conformance.check(str(mine)) if not result.passed] == []
 
 
 def test_files_that_the_documents_link_to_exist() -> None:

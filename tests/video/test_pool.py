@@ -71,11 +71,11 @@ def test_decoders_that_crash_or_hang(tmp_path: Path, clip_file: Path, monkeypatc
     errors = {names[answer.job]: answer.error for answer in _pool.run("decode", jobs, workers=2, timeout=2)}
     assert errors == {
         "hang.mp4": "not done after 2 seconds",
-        "broken.mp4": "broken",
+        "broken.mp4": None,  # what decord refuses is read by PyAV
         "crash.mp4": "the decoder crashed (signal 11)",
-        "many.mp4": "decord counts 1000000000 frames in 20 packets",
+        "many.mp4": None,
         "missing.mp4": "no such file",
-        "broken2.mp4": "broken",
+        "broken2.mp4": None,
     }
 
 

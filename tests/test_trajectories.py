@@ -1,0 +1,124 @@
+"""Searches do, to the last bit, what they did in version 0.1.0, but for those whose draws the contract changed."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pvnas_bench import BudgetExhausted, SearchFinished, records, registry, seeding
+from pvnas_bench.conformance._world import World, world
+from pvnas_bench.run.observer import Observer
+from pvnas_bench.run.request import Request
+from pvnas_bench.run.search import Search
+from pvnas_bench.run.setup import Setup
+from pvnas_bench.system import machine
+from pvnas_bench.table.store import read_parquet, to_parquet
+from pvnas_bench.training import process
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+THEN: dict[str, Any] = json.loads((RESULTS / "check" / "trajectories.json").read_text(encoding="utf-8"))
+HERE = {
+    "torch": torch.__version__,
+    "capability": torch.backends.cpu.get_cpu_capability(),
+    "processor": machine.processor(),
+    "optuna": machine.libraries()["optuna"],
+}
+DIFFERS = {name: f"made with {name} {then}" for name, then in THEN["made_with"].items() if HERE[name] != then}
+"""What is not as it was where the trajectories were made."""
+MOST = 60
+SLOW = {"optuna_gp"}
+"""Left to the searches on tables."""
+
+Point = tuple[float, str, dict[str, float]]
+
+
+def summary(points: Sequence[Point], names: Sequence[str]) -> dict[str, Any]:
+    """What the file has of a trajectory; metrics that were added since do not count."""
+    rows = [
+        [cost, incumbent, sorted((k, v) for k, v in logged.items() if k in names)] for cost, incumbent, logged in points
+    ]
+    digest = hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()[:32]
+    return {"steps": len(points), "cost": points[-1][0], "incumbent": points[-1][1], "digest": digest}
+
+
+def expected(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: entry[key] for key in ("steps", "cost", "incumbent", "digest")}
+
+
+@pytest.fixture(scope="module")
+def clips() -> Iterator[World]:
+    with process.configured(1, True), world() as made:
+        yield made
+
+
+def compare_only_if_equal(*names: str) -> None:
+    for name in names:
+        if name in DIFFERS:
+            pytest.skip(DIFFERS[name])
+
+
+@pytest.mark.parametrize("name", sorted(set(THEN["world"]) - SLOW))
+def test_a_search_that_trains_is_what_it_was(clips: World, name: str) -> None:
+    compare_only_if_equal("torch", "capability", "processor", *(["optuna"] if name.startswith("optuna") else []))
+    then, kind = THEN["world"][name], registry.get_strategy(name)
+    problem, _ = clips.problem("all", 3, then["budget"])
+    strategy = kind.info.variants.get(problem.space.family, kind)(problem, kind.Config())
+    with seeding.torch_seeded(problem.seed, "setup"):
+        strategy.setup()
+    points: list[Point] = []
+    over = False
+    while not over and len(points) < MOST:
+        with seeding.torch_seeded(problem.seed, "step", len(points)):
+            try:
+                strategy.step()
+            except (SearchFinished, BudgetExhausted):
+                over = True
+        points.append((problem.ledger.macs, str(strategy.incumbent()), problem.take_logged()))
+    assert summary(points, then["metrics"]) == expected(then)
+
+
+class Ends(Observer):
+    """Ends a search after so many steps."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def stepped(self, step: records.Step, budget: float) -> None:
+        if step.step == self.most:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tables with the trainings that they had then: a run's answers depend on which seeds there are."""
+    folder = tmp_path_factory.mktemp("tables")
+    for name, sessions in THEN["sessions"].items():
+        file = f"st_micro-{name}.parquet"
+        content = read_parquet(RESULTS / "reference" / "tables" / file)
+        content.trainings = [training for training in content.trainings if training.session < sessions]
+        (folder / file).write_bytes(to_parquet(content))
+    return folder
+
+
+@pytest.mark.parametrize("which", sorted(THEN["tables"]))
+def test_a_search_on_a_table_is_what_it_was(tables: Path, which: str) -> None:
+    name, dataset = which.split()
+    if name.startswith("optuna"):  # its samplers change from version to version, and one of them rounds
+        compare_only_if_equal("optuna", *(["torch", "capability", "processor"] if name == "optuna_gp" else []))
+    request = Request(name, space="st_micro", dataset=dataset, tabular=True, tables=tables, budget=40, seed=1)
+    then = THEN["tables"][which]
+    search = Search(Setup(request, Observer()), Ends(then["most"]) if "most" in then else Observer())
+    with process.configured(1, True):
+        assert search.run()[0] == ("interrupted" if "most" in then else "ok")
+    points = [(step.cost, step.incumbent, dict(step.metrics)) for step in search.trajectory]
+    assert summary(points, then["metrics"]) == expected(then)
+
+
+def test_every_strategy_is_compared_or_listed_with_its_reason() -> None:
+    names = {kind.info.name for kind in registry.all_strategies()}
+    assert names == set(THEN["world"]) | set(THEN["changed"])
+    assert all(THEN["changed"].values())
