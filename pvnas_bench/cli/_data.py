@@ -10,6 +10,7 @@ from typing import Any
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _progress
 from pvnas_bench.errors import UsageError
 from pvnas_bench.protocol import get_protocol
+from pvnas_bench.system.text import counted
 from pvnas_bench.video import CacheSpec, ClipStore, DiskNeed, open_dataset, write_sheets
 from pvnas_bench.video import prepare as decode
 from pvnas_bench.video import verify as examine
@@ -62,7 +63,9 @@ def prepare(name: str, protocol: str, *, workers: int | None, tolerated: float, 
         print(json.dumps(about, ensure_ascii=False))
         return OK
     counts = ", ".join(f"{count} {split}" for split, count in clips.items())
-    print(f"{store.dataset.name}: {len(store.classes)} classes, {len(store)} clips ({counts}) ready")
+    print(
+        f"{store.dataset.name}: {counted(len(store.classes), 'class')}, {counted(len(store), 'clip')} ({counts}) ready"
+    )
     if store.dataset.licence:
         print(f"licence: {store.dataset.licence}")
     for clip in store.skipped:
@@ -102,7 +105,7 @@ def verify(name: str, *, min_frames: int, workers: int | None, as_json: bool) ->
         "duplicate": len(found.duplicates),
         "leaking": len(found.leaks) + len(found.shared_subjects),
     }
-    print(f"{dataset.name}: {found.clips} clips, {', '.join(f'{n} {what}' for what, n in counts.items())}")
+    print(f"{dataset.name}: {counted(found.clips, 'clip')}, {', '.join(f'{n} {what}' for what, n in counts.items())}")
     return FAILED if found else OK
 
 

@@ -51,6 +51,8 @@ class Setup:
         Raises:
             UsageError: something asked for does not exist or cannot work; nothing was written to the results.
         """
+        if not 0 <= request.seed < 2**64:
+            raise UsageError(f"a seed is a whole number from 0 to 2**64 - 1, got {request.seed}: change --seed")
         self.request, self.world, self._clips = request, world, clips
         self.kind = registry.get_strategy(request.strategy)
         self.config = parse_config(self.kind, request.settings)
