@@ -56,8 +56,11 @@ class Request:
 class Observer:
     """Hears what a run does; this one ignores it."""
 
+    def making(self, done: int, total: int) -> None:
+        """Clips made so far of a data set that the package makes."""
+
     def preparing(self, done: int, total: int) -> None:
-        """Clips made or decoded so far."""
+        """Clips decoded so far."""
 
     def training_backbone(self, epoch: int, epochs: int) -> None:
         """The space's backbone finished an epoch of its one training."""

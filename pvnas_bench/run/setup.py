@@ -30,7 +30,7 @@ from pvnas_bench.training import process
 from pvnas_bench.training.backbone_features import prepare_features
 from pvnas_bench.training.distributed import ALONE, World
 from pvnas_bench.training.train import training_macs
-from pvnas_bench.video import CacheSpec, ClipStore, open_dataset, prepare, split_by_subject
+from pvnas_bench.video import CacheSpec, ClipStore, list_datasets, open_dataset, prepare, split_by_subject
 from pvnas_bench.video._lazy import LazyStore
 
 
@@ -64,6 +64,8 @@ class Setup:
         self.threads = request.threads or max(machine.usable_cores() // world.local_size, 1)
         check_writable(request.results)
         self.store = self._open_clips(observer)
+        if self.table is None:
+            search_splits(self.store, self.protocol)  # refuses what cannot be divided
         self.data = data_entry(self.store) if self.table is None else self.table.about.data
         self.costs = cost_model(self.space, len(self.data.classes))
         cheapest = self.costs.cheapest().macs
@@ -139,11 +141,11 @@ class Setup:
             try:
                 store = opened()
             except UsageError as error:
-                raise UsageError(f"{self.kind.info.name} trains on clips, which the table has not: {error}") from None
-            if store.dataset.fingerprint != table.about.data.fingerprint:
                 raise UsageError(
-                    f"the clips of {request.dataset} are not those of the table: name others with --dataset"
-                )
+                    f"{self.kind.info.name} trains on clips, which the table has not: {error}; {_clips_of(table)}"
+                ) from None
+            if store.dataset.fingerprint != table.about.data.fingerprint:
+                raise UsageError(f"the clips of {request.dataset} are not those of the table: {_clips_of(table)}")
             return store
 
         return cast(ClipStore, LazyStore(checked))
@@ -222,6 +224,18 @@ class Setup:
         return self.request.results / f"{readable[:120]}-{digest[:8]}"
 
 
+def _clips_of(table: Table) -> str:
+    """Which --dataset has the clips of a table."""
+    data = table.about.data
+    if data.name in dict(list_datasets()):
+        return f"give --dataset {data.name}"
+    return (
+        f"give --dataset the path of a folder {data.name!r}, or of {data.name}.csv or {data.name}.toml, that holds the "
+        f"{sum(data.clips.values()):,} clips of {len(data.classes)} classes it was made of (fingerprint "
+        f"{data.fingerprint[:12]}…, which `data prepare --json` prints)"
+    )
+
+
 def check_family(kind: type[Strategy], space: SearchSpace) -> None:
     """Check that a strategy works on spaces of this family.
 
@@ -245,7 +259,7 @@ def open_clips(
     Raises:
         UsageError: there is no such data set, or it is unfit.
     """
-    opened = open_dataset(dataset, cache_dir=cache, progress=observer.preparing)
+    opened = open_dataset(dataset, cache_dir=cache, progress=observer.making)
     spec = CacheSpec(protocol.cache_size, protocol.cache_frames, protocol.fit)
     return prepare(opened, spec, cache_dir=cache, progress=observer.preparing, cached=cached)
 
@@ -274,10 +288,32 @@ def protocol_entry(protocol: Protocol) -> records.ProtocolEntry:
 
 
 def search_splits(store: ClipStore, protocol: Protocol) -> dict[SearchSplit, Any]:
-    """Divide the train split into search-train and search-val, by subject: the same for every seed and strategy."""
+    """Divide the train split into search-train and search-val, by subject: the same for every seed and strategy.
+
+    Raises:
+        UsageError: a class would be missing from one of them.
+    """
     indices = store.indices("train")
     held_out = split_by_subject(store.labels[indices], store.subjects[indices], protocol.search_val_fraction, seed=0)
-    return {"train": indices[~held_out], "val": indices[held_out]}
+    splits: dict[SearchSplit, Any] = {"train": indices[~held_out], "val": indices[held_out]}
+    for part in splits.values():
+        missing = np.setdiff1d(np.arange(len(store.classes)), store.labels[part])
+        if missing.size:
+            raise UsageError(_indivisible(store, int(missing[0])))
+    return splits
+
+
+def _indivisible(store: ClipStore, label: int) -> str:
+    clips = store.indices("train")
+    clips = clips[store.labels[clips] == label]
+    named = set(store.subjects[clips].tolist()) - {-1}
+    alone = len(clips) > 1 and len(named) == 1
+    has = f"all {len(clips)} of its clips there are of one subject" if alone else f"it has {len(clips)} clip there"
+    more = "clips of a second subject" if alone else "clips of it, or mark more of them 'train'"
+    return (
+        f"class {store.classes[label]!r} of {store.dataset.name!r} cannot be both trained and validated in a search, "
+        f"which divides the split 'train': {has}; add {more}, or remove the class"
+    )
 
 
 def search_view(store: ClipStore, protocol: Protocol) -> tuple[ClipStore, dict[SearchSplit, Any]]:

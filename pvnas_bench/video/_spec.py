@@ -9,6 +9,9 @@ DECODERS = ("decord", "pyav")
 IMAGES = "images"
 """How clips are read that are folders of images."""
 
+NO_FILE = "no such file"
+"""Why a clip cannot be read whose file is not there."""
+
 Fit = Literal["squash", "crop"]
 
 
