@@ -31,6 +31,9 @@ class Shown(Observer):
     def __init__(self, display: _progress.Display) -> None:
         self._display = display
 
+    def making(self, done: int, total: int) -> None:
+        self._display.show("making clips", done, total, f"{done:,} of {total:,} drawn and encoded")
+
     def preparing(self, done: int, total: int) -> None:
         self._display.show("clips", done, total, f"{done:,} of {total:,} made ready")
 
