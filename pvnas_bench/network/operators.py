@@ -43,18 +43,24 @@ def full_convolution(x: Tensor, weight: Tensor, frames: int, stride: int) -> Ten
     The sum over its temporal taps of a spatial convolution of the frames before, at and after.
     """
     before, now, after = (spatial_convolution(x, weight[:, :, tap], stride) for tap in range(3))
-    if torch.jit.is_tracing():
+    if _traced():
         return _traced_sum(before, now, after, frames)
     total: Tensor = _TemporalSum.apply(before, now, after, frames)  # type: ignore[no-untyped-call]
     return total
+
+
+def _traced() -> bool:
+    """True where `torch.jit.trace` records what runs."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]
 
 
 def _traced_sum(before: Tensor, now: Tensor, after: Tensor, frames: int) -> Tensor:
     """`_TemporalSum` in operations that `torch.jit.trace`, and so ONNX, can record."""
     ahead, behind = (x.unflatten(0, (-1, frames)) for x in (before, after))
     edge = torch.zeros_like(ahead[:, :1])
-    total = now.unflatten(0, (-1, frames)) + torch.cat([edge, ahead[:, :-1]], 1)
-    return (total + torch.cat([behind[:, 1:], edge], 1)).flatten(0, 1)
+    total: Tensor = now.unflatten(0, (-1, frames)) + torch.cat([edge, ahead[:, :-1]], 1)
+    total = total + torch.cat([behind[:, 1:], edge], 1)
+    return total.flatten(0, 1)
 
 
 class _TemporalSum(torch.autograd.Function):
@@ -110,7 +116,7 @@ def _shifted(x: Tensor, frames: int, backward: bool) -> Tensor:
 
 def temporal_shift(x: Tensor, frames: int) -> Tensor:
     """The temporal shift of TSM (Lin et al. 2019, bi-directional): no multiplications."""
-    if torch.jit.is_tracing():
+    if _traced():
         return _traced_shift(x, frames)
     shifted: Tensor = _Shift.apply(x, frames)  # type: ignore[no-untyped-call]
     return shifted
