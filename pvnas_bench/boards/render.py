@@ -226,14 +226,14 @@ def _rounded(value: Any) -> Any:
 
 def to_csv(boards: Sequence[Board]) -> str:
     """One line for each row of each board; an unknown value is empty, and no text is a formula of a spreadsheet."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _TABLE_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in table(boards):
-        writer.writerow(
-            {key: no_formula(_one_line(cell)) if isinstance(cell, str) else cell for key, cell in row.items()}
-        )
-    return text.getvalue()
+    lines = []
+    for row in [dict.fromkeys(_TABLE_COLUMNS), *table(boards)]:
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\r\n")  # so that a cell with either is quoted
+        cells = row.values() if lines else row.keys()
+        writer.writerow([no_formula(cell) if isinstance(cell, str) else cell for cell in cells])
+        lines.append(text.getvalue().removesuffix("\r\n") + "\n")
+    return "".join(lines)
 
 
 def to_json(boards: Sequence[Board]) -> str:

@@ -23,7 +23,7 @@ from pvnas_bench.run.request import Request
 from pvnas_bench.run.words import check_family, check_writable, parse_cap, parse_config
 from pvnas_bench.space import Backbone
 from pvnas_bench.system import machine
-from pvnas_bench.system.masking import masked, masked_values
+from pvnas_bench.system.masking import masked, masked_values, remember
 from pvnas_bench.table import Table
 from pvnas_bench.table import find as find_table
 from pvnas_bench.training import process
@@ -54,6 +54,7 @@ class Setup:
         if not 0 <= request.seed < 2**64:
             raise UsageError(f"a seed is a whole number from 0 to 2**64 - 1, got {request.seed}: change --seed")
         self.request, self.world, self._clips = request, world, clips
+        remember(dict(request.settings))
         self.kind = registry.get_strategy(request.strategy)
         self.config = parse_config(self.kind, request.settings)
         self.space = registry.get_space(request.space)

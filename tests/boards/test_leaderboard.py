@@ -461,7 +461,5 @@ def test_one_of_a_thing_is_singular() -> None:
     board = only(leaderboard.build([record("alpha"), record("beta"), record("beta", 1, status="interrupted")]))
     text = " ".join(board.notes)
     assert "only 1 seed" in text and "1 interrupted run not" in text and "as few as 1 " not in text
-    assert (
-        counted(1, "entry") == "1 entry" and counted(2, "entry") == "2 entries" and counted(0, "class") == "0 classes"
-    )
-    assert counted(1200, "day") == "1,200 days"
+    words = [counted(1, "entry"), counted(2, "entry"), counted(0, "class"), counted(1200, "day")]
+    assert words == ["1 entry", "2 entries", "0 classes", "1,200 days"]
