@@ -92,10 +92,8 @@ def test_prepare_goes_on_after_ctrl_c(tiny_dataset: Path, tmp_path: Path) -> Non
 def test_verify(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
     ended = cli("data", "verify", "--dataset", tiny_dataset)
     assert ended.code == OK
-    assert (
-        ended.out.startswith("tiny")
-        and "36 clips, 0 missing, 0 corrupt, 0 too short, 0 duplicate, 0 leaking" in ended.out
-    )
+    assert ended.out.startswith("tiny")
+    assert "36 clips, 0 missing, 0 corrupt, 0 too short, 0 duplicate, 0 leaking" in ended.out
     root = tmp_path / "mine"
     shutil.copytree(tiny_dataset, root)
     (root / "down" / "00.mp4").write_bytes(b"")
