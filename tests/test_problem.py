@@ -1,21 +1,14 @@
 """The problem: counts, the search's share of the budget, pairs of batches, architectures under the cap, the history."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from pvnas_bench import Architecture, BudgetExhausted, Problem
-from pvnas_bench.conformance._world import World, world
+from pvnas_bench.conformance._world import World
 from pvnas_bench.problem import MOST_SET_ASIDE, TRIES
-from pvnas_bench.training import process
-
-
-@pytest.fixture(scope="module")
-def clips() -> Iterator[World]:
-    with process.configured(1, True), world() as made:
-        yield made
 
 
 @pytest.fixture
