@@ -53,7 +53,7 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from pvnas_bench.training.search_supernet import SearchSupernet as SearchSupernet
     from pvnas_bench.video import ClipBatch as ClipBatch
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "errors": ("UsageError",),

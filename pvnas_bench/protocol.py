@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
 
@@ -10,6 +9,8 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.video import Views, named_views
 
 Precision = Literal["float32", "bfloat16"]
+MOST_BUDGET = 1e9
+"""Reference trainings that a record can hold."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,11 @@ class Protocol:
 
     def with_budget(self, budget: float) -> "Protocol":
         """The same protocol under another search budget: a board of its own."""
-        if not 0 < budget < math.inf:
-            raise UsageError(f"a budget is a positive number of reference trainings, got {budget:g}: change --budget")
+        if not 0 < budget <= MOST_BUDGET:
+            raise UsageError(
+                f"a budget is a positive number of reference trainings, got {budget:g} (at most {MOST_BUDGET:g}): "
+                "change --budget"
+            )
         return replace(self, budget=budget)
 
     def with_precision(self, precision: str) -> "Protocol":

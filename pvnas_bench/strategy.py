@@ -76,7 +76,7 @@ class Strategy(Generic[C, S]):
     info: ClassVar[Info]
     Config: ClassVar[type[StrategyConfig]] = StrategyConfig
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, **options: object) -> None:
         """Take `Config` from the brackets of the base class: ``Strategy[MineConfig]``."""
         super().__init_subclass__(**options)
         arguments = [arg for base in vars(cls).get("__orig_bases__", ()) for arg in get_args(base)]
@@ -145,7 +145,7 @@ class Strategy(Generic[C, S]):
                     continue
         return found
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, State]) -> None:
         """Go on from a `state_dict`; called after `setup`."""
         for name, value in state.items():
             setattr(self, name, restore(value, getattr(self, name, None), self.problem.space.parse, name))

@@ -8,7 +8,6 @@ the input projection too; all before it is frozen. Batch-norm uses statistics of
 
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -228,17 +227,22 @@ class CellStitching(Strategy[NASTCConfig, CellSpace]):
             "optimiser": self.optimiser.state_dict() if self.candidates else {},
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, State]) -> None:
         """Build the networks of the current edge, and load them."""
-        super().load_state_dict(state["attributes"])
+        attributes, network, candidates, optimiser = (
+            state[name] for name in ("attributes", "network", "candidates", "optimiser")
+        )
+        assert isinstance(attributes, dict) and isinstance(network, dict)
+        assert isinstance(candidates, dict) and isinstance(optimiser, dict)
+        super().load_state_dict(attributes)
         self.network = self._network(self.chosen)
-        self.network.load_state_dict(state["network"])
-        if state["candidates"]:
+        self.network.load_state_dict(network)
+        if candidates:
             self._begin()
-            for token, network in self.candidates.items():
-                network.load_state_dict(state["candidates"][token])
-            self.optimiser.load_state_dict(state["optimiser"])
-        super().load_state_dict(state["attributes"])
+            for token, own in self.candidates.items():
+                own.load_state_dict(candidates[token])
+            self.optimiser.load_state_dict(optimiser)
+        super().load_state_dict(attributes)
 
 
 def tie(network: TemporalNetwork, other: TemporalNetwork, cell: int, edge: tuple[int, int]) -> None:

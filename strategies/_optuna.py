@@ -240,9 +240,11 @@ class OptunaStrategy(AskTell[OC]):
         trials = [] if self.shared else [self._plain(trial) for trial in self.trials]
         return {"attributes": super().state_dict(), "trials": trials}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, State]) -> None:
         """Go on with a study of these trials, or in the shared one."""
-        super().load_state_dict(state["attributes"])
+        attributes, trials = state["attributes"], state["trials"]
+        assert isinstance(attributes, dict) and isinstance(trials, list)
+        super().load_state_dict(attributes)
         self.study = self._new_study()
         with quiet():
-            self.study.add_trials(map(self._frozen, state["trials"]))
+            self.study.add_trials(map(self._frozen, trials))

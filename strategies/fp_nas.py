@@ -14,17 +14,15 @@ to fine: the variables of a block are independent at first and get a joint distr
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from pvnas_bench import Architecture, BlockSpace, ClipBatch, Info, Json, State, Strategy
+from pvnas_bench import Architecture, BlockSpace, ClipBatch, Info, Json, Strategy
 from pvnas_bench.methods import FactorisedDistribution, JointDistribution, SharedWeights, WeightsConfig
-
-Distribution = FactorisedDistribution | JointDistribution
 
 
 def importance_weights(log_likelihoods: Tensor, temperature: float) -> Tensor:
@@ -102,21 +100,25 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
         problem, config = self.problem, self.config
         self.supernet = problem.supernet()
         self.weights = SharedWeights(problem, config, self.supernet)
-        self.alphas: Distribution = FactorisedDistribution(problem.space, problem.device)
-        self.rate_of_samples = config.initial_samples / float(self.alphas.entropy().detach())
-        self.alpha_optimiser = torch.optim.Adam(self.alphas.parameters(), lr=config.alpha_rate)
-        if config.distribution == "joint":
-            self._refine()
+        self.coarse = FactorisedDistribution(problem.space, problem.device)
+        self.fine = JointDistribution(problem.space, problem.device)
+        self.alpha_optimisers = [
+            torch.optim.Adam(alphas.parameters(), lr=config.alpha_rate) for alphas in (self.coarse, self.fine)
+        ]
+        self.joint = config.distribution == "joint"
+        self.rate_of_samples = config.initial_samples / float(self.coarse.entropy().detach())
         self.fallback = problem.sample(problem.rng("fallback"))
         self.alpha_steps, self.samples = 0, 0
 
+    @property
+    def alphas(self) -> FactorisedDistribution | JointDistribution:
+        """The distribution that is learnt now."""
+        return self.fine if self.joint else self.coarse
+
     def _refine(self) -> None:
         """From the factorised to the joint distribution: P(A), and so H and K, stay as they are."""
-        assert isinstance(self.alphas, FactorisedDistribution)
-        joint = JointDistribution(self.problem.space, self.problem.device)
-        joint.take(self.alphas)
-        self.alphas = joint
-        self.alpha_optimiser = torch.optim.Adam(joint.parameters(), lr=self.config.alpha_rate)
+        self.fine.take(self.coarse)
+        self.joint = True
 
     def sample_count(self) -> int:
         """K."""
@@ -129,16 +131,14 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
         """One epoch of search-train."""
         problem, config = self.problem, self.config
         for batch, held_out in problem.search_pairs():
-            fine = isinstance(self.alphas, JointDistribution)
-            if config.distribution == "coarse_to_fine" and not fine and problem.progress >= config.switch:
+            if config.distribution == "coarse_to_fine" and not self.joint and problem.progress >= config.switch:
                 self._refine()
             warm = problem.progress >= config.warmup
             self._weight_step(batch, self.sample_count() if warm else 1, config.rate(problem.progress))
             if warm:
                 self._alpha_step(held_out)
-        fine = isinstance(self.alphas, JointDistribution)
         entropy = float(self.alphas.entropy().detach())
-        problem.log(alpha_entropy=self.alphas.mean_entropy(), entropy=entropy, joint=fine)
+        problem.log(alpha_entropy=self.alphas.mean_entropy(), entropy=entropy, joint=self.joint)
 
     def _weigh(self, batch: ClipBatch, samples: int) -> tuple[list[Architecture], Tensor]:
         """K samples and their importance weights on a batch; forward passes only, one path in memory at a time."""
@@ -177,7 +177,7 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
         costs = weights.new_tensor([excess(self.problem.cost(a).macs, target) for a in architectures])
         log_p = torch.stack([self.alphas.log_prob(a) for a in architectures])
         self.problem.backward(alpha_loss(log_p, weights, costs, self.config.beta, self.config.baseline))
-        self.problem.update(self.alpha_optimiser)
+        self.problem.update(self.alpha_optimisers[self.joint])
         self.alpha_steps += 1
         self.problem.log(samples=len(architectures), effective_samples=float(1 / (weights**2).sum()))
 
@@ -188,13 +188,3 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
     def diagnostics(self) -> Mapping[str, Json]:
         """Samples drawn and steps made."""
         return {"total_samples": self.samples, "alpha_steps": self.alpha_steps}
-
-    def state_dict(self) -> dict[str, State]:
-        """As usual, and which class the distribution is of."""
-        return {"joint": isinstance(self.alphas, JointDistribution), "attributes": super().state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with a distribution of that class."""
-        if state["joint"] and not isinstance(self.alphas, JointDistribution):
-            self._refine()
-        super().load_state_dict(state["attributes"])

@@ -6,7 +6,6 @@ anew for the next rung, and in the end in full. Every training is charged.
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import optuna
 from optuna.pruners import BasePruner, HyperbandPruner
@@ -14,7 +13,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import TrialState
 from pydantic import Field
 
-from pvnas_bench import Evaluation, Info, Json
+from pvnas_bench import Evaluation, Info, Json, State
 from pvnas_bench.methods import Asked, Trial
 from pvnas_bench.strategies._optuna import OptunaStrategy, quiet, unwarned
 from pvnas_bench.strategies._optuna_shared import OptunaConfig
@@ -87,7 +86,7 @@ class OptunaHyperband(OptunaStrategy[OptunaHyperbandConfig]):
         elif self._trial.should_prune():
             self.study.tell(self._trial, state=TrialState.PRUNED)
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, State]) -> None:
         """Go on, with the trial that is running."""
         super().load_state_dict(state)
         if self.trials and self.trials[-1].state == TrialState.RUNNING:

@@ -8,6 +8,7 @@ import numpy as np
 
 from pvnas_bench.boards import statistics
 from pvnas_bench.boards.leaderboard import Board, Row
+from pvnas_bench.system.text import counted
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def _across(boards: Sequence[Board]) -> Across:
     elif len(boards) < needed:
         reason = (
             f"its blocks are tasks (space × data set), not seeds, and there are {len(boards)}: with {len(entries)} "
-            f"entries no difference can be significant on fewer than {needed} tasks"
+            f"entries no difference can be significant on fewer than {counted(needed, 'task')}"
         )
     else:
         reason = None

@@ -26,6 +26,7 @@ import numpy as np
 
 from pvnas_bench.boards import statistics
 from pvnas_bench.records import Record, Role, Source, without_cycle_collection
+from pvnas_bench.system.text import counted
 
 
 @dataclass(frozen=True)
@@ -291,14 +292,18 @@ def _differences(order: Sequence[_Entry]) -> tuple[statistics.Floats, str | None
     if fewest < needed:
         smallest = statistics.smallest_p(fewest)
         power = (
-            f"underpowered: no winner can be declared. Two entries share as few as {fewest} seeds, with which an exact "
+            f"underpowered: no winner can be declared. Two entries share {_as_few_as(fewest)}, with which an exact "
             f"two-sided Wilcoxon test reaches p = {smallest:.3g} at best; "
-            f"Holm's correction for all comparisons of {size} entries needs {needed} seeds each."
+            f"Holm's correction for all comparisons of {size} entries needs {counted(needed, 'seed')} each."
         )
     if most < needed:
         return np.ones((size, size)), power
     adjusted, _ = statistics.pairwise([{seed: s.top1 for seed, s in e.scores.items()} for e in order])
     return adjusted, power
+
+
+def _as_few_as(seeds: int) -> str:
+    return "no seed" if seeds == 0 else f"as few as {seeds} seeds" if seeds > 1 else "only 1 seed"
 
 
 def _rows(order: Sequence[_Entry], control: statistics.Floats, adjusted: statistics.Floats) -> list[Row]:
@@ -363,13 +368,13 @@ def _notes(runs: Sequence[Record], rows: Sequence[Row], has_control: bool, imput
         notes.append(f"failures count: a seed without a completed run is scored {imputed.top1:.1%} top-1, {source}.")
     above = [run for run in runs if run.outcome and run.outcome.macs > run.space.cap_macs]
     if above:
-        notes.append(f"{len(above)} runs are failures because their architecture is above the cap.")
+        notes.append(f"{counted(len(above), 'run')} with an architecture above the cap: failures.")
     interrupted = sum(run.status == "interrupted" for run in runs)
     if interrupted:
-        notes.append(f"{interrupted} interrupted runs are not scored: they had less than the budget.")
+        notes.append(f"{counted(interrupted, 'interrupted run')} not scored, for want of budget.")
     over = [run for run in runs if run.search.overshoot > 0.01 * run.protocol.budget]
     if over:
-        notes.append(f"{len(over)} runs spent over 1 % more than the budget.")
+        notes.append(f"{counted(len(over), 'run')} spent over 1 % more than the budget.")
     if (machines := _machines(runs)) > 1:
         notes.append(f"runs of {machines} kinds of machine: their latency and seconds do not compare.")
     notes += _sources(runs)

@@ -9,6 +9,7 @@ from typing import Any
 
 from pvnas_bench.boards.leaderboard import Board, Row, mark
 from pvnas_bench.records import Role
+from pvnas_bench.system.text import counted, left, no_formula, right, shortened, width
 
 
 def _percent(value: float | None) -> str:
@@ -140,29 +141,29 @@ def describe(board: Board) -> str:
     """What a board's runs have in common, in one line."""
     marks = ", ".join(f"{part} {mark(fingerprint)}" for part, fingerprint in board.fingerprints.items())
     limits = f"cap {_count(board.cap_macs)} MACs, budget {board.budget:g} rt"
-    return f"{limits}, {board.classes} classes; fingerprints: {marks}"
+    return f"{limits}, {counted(board.classes, 'class')}; fingerprints: {marks}"
 
 
-def render_terminal(boards: Sequence[Board], width: int = 120) -> str:
+def render_terminal(boards: Sequence[Board], columns: int = 120) -> str:
     """Plain-text tables for a terminal of so many columns; what does not fit is left out and named."""
-    return "\n".join(_terminal_board(board, width) for board in boards)
+    return "\n".join(_terminal_board(board, columns) for board in boards)
 
 
-def _terminal_board(board: Board, width: int) -> str:
+def _terminal_board(board: Board, columns: int) -> str:
     kept = list(COLUMNS)
     while True:
         cells = [[column.header for column in kept]] + [
-            [_shorten(_one_line(column.cell(row)), 48) for column in kept] for row in board.rows
+            [shortened(_one_line(column.cell(row)), 48) for column in kept] for row in board.rows
         ]
-        widths = [max(len(line[index]) for line in cells) for index in range(len(kept))]
+        widths = [max(width(line[index]) for line in cells) for index in range(len(kept))]
         droppable = [column for column in kept if column.keep]
-        if sum(widths) + 2 * (len(kept) - 1) <= width or not droppable:
+        if sum(widths) + 2 * (len(kept) - 1) <= columns or not droppable:
             break
         kept.remove(max(droppable, key=lambda column: column.keep))
     lines = [_one_line(board.title), _one_line(describe(board)), ""]
     for number, cells_of_row in enumerate(cells):
         aligned = [
-            cell.ljust(size) if column.header == "entry" else cell.rjust(size)
+            left(cell, size) if column.header == "entry" else right(cell, size)
             for column, cell, size in zip(kept, cells_of_row, widths, strict=True)
         ]
         lines.append("  ".join(aligned).rstrip())
@@ -173,10 +174,6 @@ def _terminal_board(board: Board, width: int) -> str:
     if hidden:
         lines.append(f"· not shown for want of width: {', '.join(hidden)}.")
     return "\n".join(lines) + "\n"
-
-
-def _shorten(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]|~#"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
@@ -228,12 +225,15 @@ def _rounded(value: Any) -> Any:
 
 
 def to_csv(boards: Sequence[Board]) -> str:
-    """One line for each row of each board; an unknown value is empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _TABLE_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table(boards))
-    return text.getvalue()
+    """One line for each row of each board; an unknown value is empty, and no text is a formula of a spreadsheet."""
+    lines = []
+    for row in [dict.fromkeys(_TABLE_COLUMNS), *table(boards)]:
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\r\n")  # so that a cell with either is quoted
+        cells = row.values() if lines else row.keys()
+        writer.writerow([no_formula(cell) if isinstance(cell, str) else cell for cell in cells])
+        lines.append(text.getvalue().removesuffix("\r\n") + "\n")
+    return "".join(lines)
 
 
 def to_json(boards: Sequence[Board]) -> str:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pvnas_bench import records
 from pvnas_bench.boards.statistics import mean_band, step_values
 from pvnas_bench.errors import UsageError
+from pvnas_bench.system.text import no_apostrophe, no_formula
 from pvnas_bench.table.table import Table
 
 POINTS = 120
@@ -117,7 +118,7 @@ def to_csv(found: Sequence[Regret], table: Table) -> str:
     writer.writerow(COLUMNS)
     for one in _sorted(found):
         numbers = map(_short, (one.best_found, one.val, one.tau))
-        about = (table.fingerprint, one.entry, one.role, _short(one.budget), one.runs, *numbers)
+        about = (table.fingerprint, no_formula(one.entry), one.role, _short(one.budget), one.runs, *numbers)
         for point in zip(one.at, one.mean, one.low, one.high, strict=True):
             writer.writerow([*about, *map(_short, point)])
     return text.getvalue()
@@ -140,7 +141,7 @@ def from_csv(path: Path, table: Table) -> list[Regret]:
         return _sorted(
             [
                 Regret(
-                    entry,
+                    no_apostrophe(entry),
                     cast(records.Role, role),
                     float(budget),
                     int(runs),

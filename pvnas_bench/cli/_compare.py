@@ -17,6 +17,7 @@ from pvnas_bench.grid.executors import Executor, Name
 from pvnas_bench.grid.processes import Processes
 from pvnas_bench.records import Status
 from pvnas_bench.system import machine, signals
+from pvnas_bench.system.text import counted
 
 LONGEST = 30
 """Most cells that the live table shows at a time: those that run, and the last that ended."""
@@ -140,4 +141,6 @@ def _row(cell: GridCell) -> tuple[str, ...]:
 
 
 def _counts(counts: Counter[State]) -> str:
-    return f"{counts.total()} cells: " + ", ".join(f"{number} {name}" for name, number in counts.items() if number)
+    return f"{counted(counts.total(), 'cell')}: " + ", ".join(
+        f"{number} {name}" for name, number in counts.items() if number
+    )

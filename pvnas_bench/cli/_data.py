@@ -10,6 +10,7 @@ from typing import Any
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _progress
 from pvnas_bench.errors import UsageError
 from pvnas_bench.protocol import get_protocol
+from pvnas_bench.system.text import counted
 from pvnas_bench.video import CacheSpec, ClipStore, DiskNeed, open_dataset, write_sheets
 from pvnas_bench.video import prepare as decode
 from pvnas_bench.video import verify as examine
@@ -31,15 +32,19 @@ def decoded(name: str, protocol: str, **options: Any) -> ClipStore:
         def progress(done: int, total: int) -> None:
             display.show("clips", done, total, f"{done:,} of {total:,} made ready")
 
-        return decode(open_dataset(name, progress=progress), spec, progress=progress, **options)
+        def making(done: int, total: int) -> None:
+            display.show("making clips", done, total, f"{done:,} of {total:,} drawn and encoded")
+
+        return decode(open_dataset(name, progress=making), spec, progress=progress, **options)
 
 
 def prepare(name: str, protocol: str, *, workers: int | None, tolerated: float, as_json: bool) -> int:
     """Decode a data set's clips as a protocol needs them, and say what it holds.
 
     Raises:
-        UsageError: no such data set or protocol, the data is unfit, or the disk is too small.
+        UsageError: no such data set or protocol, the data is unfit for a search, or the disk is too small.
     """
+    from pvnas_bench.run.clips import search_splits
 
     def announce(need: DiskNeed) -> None:
         print(f"the cache needs {need}", file=sys.stderr)
@@ -49,6 +54,7 @@ def prepare(name: str, protocol: str, *, workers: int | None, tolerated: float, 
     except KeyboardInterrupt:
         print("interrupted: the same command goes on where it stopped", file=sys.stderr)
         return INTERRUPTED
+    search_splits(store, get_protocol(protocol))  # refuses what no search could be made on
     clips = {split: len(store.indices(split)) for split in ("train", "val", "test")}
     if as_json:
         about = {
@@ -62,7 +68,9 @@ def prepare(name: str, protocol: str, *, workers: int | None, tolerated: float, 
         print(json.dumps(about, ensure_ascii=False))
         return OK
     counts = ", ".join(f"{count} {split}" for split, count in clips.items())
-    print(f"{store.dataset.name}: {len(store.classes)} classes, {len(store)} clips ({counts}) ready")
+    print(
+        f"{store.dataset.name}: {counted(len(store.classes), 'class')}, {counted(len(store), 'clip')} ({counts}) ready"
+    )
     if store.dataset.licence:
         print(f"licence: {store.dataset.licence}")
     for clip in store.skipped:
@@ -86,6 +94,8 @@ def verify(name: str, *, min_frames: int, workers: int | None, as_json: bool) ->
     if as_json:
         print(json.dumps({"name": dataset.name, **asdict(found)}, ensure_ascii=False))
         return FAILED if found else OK
+    for path in found.missing:
+        print(f"missing {path}")
     for path, reason in found.corrupt:
         print(f"corrupt {path}: {reason}")
     for path, frames in found.too_short:
@@ -97,12 +107,13 @@ def verify(name: str, *, min_frames: int, workers: int | None, as_json: bool) ->
     for subject, splits in found.shared_subjects:
         print(f"leak subject {subject}: in {' and '.join(splits)}")
     counts = {
+        "missing": len(found.missing),
         "corrupt": len(found.corrupt),
         "too short": len(found.too_short),
         "duplicate": len(found.duplicates),
         "leaking": len(found.leaks) + len(found.shared_subjects),
     }
-    print(f"{dataset.name}: {found.clips} clips, {', '.join(f'{n} {what}' for what, n in counts.items())}")
+    print(f"{dataset.name}: {counted(found.clips, 'clip')}, {', '.join(f'{n} {what}' for what, n in counts.items())}")
     return FAILED if found else OK
 
 

@@ -1,7 +1,8 @@
 """The command `data list`: data sets that have a name, and those that lie in a folder."""
 
 import json
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pvnas_bench.cli import OK
@@ -9,6 +10,10 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.video import LAYOUTS, detect, is_manifest, list_datasets, load_description
 
 _Item = dict[str, str]
+
+_DEEPEST = 4
+"""Levels below the folder that are looked into."""
+_MOST_FOLDERS = 5000
 
 
 def show(folder: Path, *, formats: bool, as_json: bool) -> int:
@@ -41,17 +46,46 @@ def _named() -> Iterator[_Item]:
 
 
 def _found(folder: Path) -> Iterator[_Item]:
-    """What lies in the folder, under the words that --dataset takes; nothing is opened but for its first lines."""
-    for path in sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".")):
+    """What lies in the folder and below, under the words that --dataset takes; only first lines are read.
+
+    A folder that is a data set is not looked into any further, but for the descriptions and manifests beside its clips.
+    """
+    seen: set[Path] = set()
+    waiting = deque([(folder, 0)])
+    while waiting and len(seen) < _MOST_FOLDERS:
+        place, depth = waiting.popleft()
+        real = place.resolve()
+        if real in seen:
+            continue  # by a link, perhaps into itself
+        seen.add(real)
+        try:
+            entries = sorted(entry for entry in place.iterdir() if not entry.name.startswith("."))
+        except OSError:
+            continue  # nobody may look into it
+        yield from _described(entries)
+        layout = _layout(place)
+        if layout:
+            yield {"name": str(place), "format": layout}
+        elif depth < _DEEPEST:
+            waiting.extend((entry, depth + 1) for entry in entries if entry.is_dir())
+
+
+def _described(entries: Iterable[Path]) -> Iterator[_Item]:
+    for path in entries:
         try:
             if path.suffix == ".toml" and path.is_file():
                 found = load_description(path)
                 yield {"name": str(path), "format": found.format or "described", "licence": found.licence}
             elif path.suffix == ".csv" and is_manifest(path):
                 yield {"name": str(path), "format": "manifest"}
-            elif path.is_dir():
-                layout, source = detect(path)
-                if next(layout.read(source), None) is not None:
-                    yield {"name": str(path), "format": layout.name}
         except UsageError:
-            continue  # not a data set, or not one that can be used: `data verify` says why
+            continue  # not a description, or not one that can be used: `data verify` says why
+
+
+def _layout(folder: Path) -> str:
+    """The layout of the data set that a folder is; '' if it is none."""
+    try:
+        layout, source = detect(folder)
+        return layout.name if next(layout.read(source), None) is not None else ""
+    except (UsageError, OSError):
+        return ""

@@ -15,6 +15,7 @@ from pvnas_bench.cli._run import EXIT_CODES, Shown
 from pvnas_bench.run.profiling import HARNESS, STRATEGY, Samples, sampled
 from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import Run
+from pvnas_bench.system.text import counted
 from pvnas_bench.training.workbench import Clock
 
 WORDS: Mapping[str, str] = {"data": "augment", "forward": "forward", "backward": "backward", "optimiser": "optimiser"}
@@ -86,7 +87,7 @@ def describe(record: records.Record, found: Mapping[str, Any]) -> str:
     order = [*WORDS.values(), *sorted({a for p in phases.values() for a in p} - {*WORDS.values(), *last}), *last]
     lines = [
         f"{record.strategy.entry} on {record.space.name}, {record.data.name}, {record.protocol.name}, budget "
-        f"{record.protocol.budget:g}, {record.provenance.threads} threads, peak memory "
+        f"{record.protocol.budget:g}, {counted(record.provenance.threads, 'thread')}, peak memory "
         f"{found['peak_memory_bytes'] / 2**20:.0f} MiB",
         f"{'':12}" + "".join(f"{name:>22}" for name in phases),
     ]

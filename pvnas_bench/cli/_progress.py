@@ -7,6 +7,8 @@ from types import TracebackType
 from typing import Self
 
 LINES_PER_PHASE = 10
+SECONDS_PER_LINE = 0.5
+"""A phase that is over sooner has two lines."""
 
 
 class Display(AbstractContextManager["Display"]):
@@ -37,11 +39,14 @@ def display() -> Display:
 
 
 class Lines(Display):
-    """A line when a phase begins, when another tenth of it is done, and when it ends."""
+    """A line when a phase begins, when another tenth of it is done, and when it ends; never two within half a second
+    but for the end.
+    """
 
     def __init__(self) -> None:
         self._phase, self._start = "", 0.0
         self._done = self._printed = -1.0
+        self._last = 0.0
 
     def show(self, phase: str, done: float, total: float, note: str = "") -> None:
         now = time.monotonic()
@@ -51,8 +56,9 @@ class Lines(Display):
         self._done = done
         share = min(done / total, 1.0) if total else 0.0
         tenth = int(share * LINES_PER_PHASE)
-        if begins or tenth > self._printed:
-            self._printed = tenth
+        ends = share == 1 and self._printed < LINES_PER_PHASE
+        if begins or ends or (tenth > self._printed and now - self._last >= SECONDS_PER_LINE):
+            self._printed, self._last = tenth, now
             words = [f"{phase}: {share:.0%}" if total else phase, note, _left(now - self._start, share)]
             print(", ".join(word for word in words if word), file=sys.stderr, flush=True)
 

@@ -19,6 +19,7 @@ from pvnas_bench.run.runner import Run
 from pvnas_bench.run.search import OtherProcesses
 from pvnas_bench.run.setup import Setup
 from pvnas_bench.system.masking import masked
+from pvnas_bench.system.text import counted
 from pvnas_bench.training.distributed import RankLost, World, joined
 
 EXIT_CODES: dict[records.Status, int] = {"ok": OK, "failed": FAILED, "timeout": FAILED, "interrupted": INTERRUPTED}
@@ -29,6 +30,9 @@ class Shown(Observer):
 
     def __init__(self, display: _progress.Display) -> None:
         self._display = display
+
+    def making(self, done: int, total: int) -> None:
+        self._display.show("making clips", done, total, f"{done:,} of {total:,} drawn and encoded")
 
     def preparing(self, done: int, total: int) -> None:
         self._display.show("clips", done, total, f"{done:,} of {total:,} made ready")
@@ -202,8 +206,10 @@ def describe(record: records.Record) -> str:
         )
     lines.append(
         f"  search        {search.reference_trainings:.2f} of {record.protocol.budget:g} reference trainings, "
-        f"{search.wall_seconds:.0f} s, {search.architectures_evaluated} architectures evaluated"
+        f"{search.wall_seconds:.0f} s, {counted(search.architectures_evaluated, 'architecture')} evaluated"
     )
     if record.data.skipped:
-        lines.append(f"  left out      {len(record.data.skipped)} clips that cannot be read, named in the record")
+        lines.append(
+            f"  left out      {counted(len(record.data.skipped), 'clip')} that cannot be read, named in the record"
+        )
     return "\n".join(lines) + "\n"

@@ -10,6 +10,7 @@ from typing import Any
 from pvnas_bench import registry
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _progress, _results
 from pvnas_bench.errors import UsageError
+from pvnas_bench.system.text import counted
 from pvnas_bench.table import About, KnownTraining, Table, default_folder, find
 
 
@@ -66,14 +67,15 @@ def info(space: str, dataset: str, tables: Path | None, *, as_json: bool) -> int
     about, facts = table.about, _facts(table)
     lines = [
         f"{about.stem}: {len(table)} of {about.space.architectures} architectures, "
-        f"{facts['trainings']} trainings ({', '.join(f'seed {s}: {n}' for s, n in facts['seeds'].items())})",
+        f"{counted(facts['trainings'], 'training')} ({', '.join(f'seed {s}: {n}' for s, n in facts['seeds'].items())})",
         f"  space         {about.space.fingerprint}",
-        f"  data          {about.data.name}, {len(about.data.classes)} classes, {about.data.fingerprint[:12]}",
+        f"  data          {about.data.name}, {counted(len(about.data.classes), 'class')}, "
+        f"{about.data.fingerprint[:12]}",
         f"  clips         {_clips(about)}",
-        f"  recipe        {about.protocol.name} version {about.protocol.version}, {about.epochs} epochs",
+        f"  recipe        {about.protocol.name} version {about.protocol.version}, {counted(about.epochs, 'epoch')}",
         f"  test top-1    {facts['lowest']:.1%} to {facts['highest']:.1%}, mean {facts['mean']:.1%}",
         f"  a training    {facts['seconds']:.1f} CPU seconds, {facts['hours']:.1f} hours in all",
-        f"  made by       {len(table.sessions)} builds, pvnas-bench {', '.join(facts['versions'])}, "
+        f"  made by       {counted(len(table.sessions), 'build')}, pvnas-bench {', '.join(facts['versions'])}, "
         f"{', '.join(facts['processors'])}",
         f"  fingerprint   {table.fingerprint}",
     ]

@@ -43,8 +43,24 @@ def full_convolution(x: Tensor, weight: Tensor, frames: int, stride: int) -> Ten
     The sum over its temporal taps of a spatial convolution of the frames before, at and after.
     """
     before, now, after = (spatial_convolution(x, weight[:, :, tap], stride) for tap in range(3))
+    if _traced():
+        return _traced_sum(before, now, after, frames)
     total: Tensor = _TemporalSum.apply(before, now, after, frames)  # type: ignore[no-untyped-call]
     return total
+
+
+def _traced() -> bool:
+    """True where `torch.jit.trace` records what runs."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]
+
+
+def _traced_sum(before: Tensor, now: Tensor, after: Tensor, frames: int) -> Tensor:
+    """`_TemporalSum` in operations that `torch.jit.trace`, and so ONNX, can record."""
+    ahead, behind = (x.unflatten(0, (-1, frames)) for x in (before, after))
+    edge = torch.zeros_like(ahead[:, :1])
+    total: Tensor = now.unflatten(0, (-1, frames)) + torch.cat([edge, ahead[:, :-1]], 1)
+    total = total + torch.cat([behind[:, 1:], edge], 1)
+    return total.flatten(0, 1)
 
 
 class _TemporalSum(torch.autograd.Function):
@@ -100,8 +116,20 @@ def _shifted(x: Tensor, frames: int, backward: bool) -> Tensor:
 
 def temporal_shift(x: Tensor, frames: int) -> Tensor:
     """The temporal shift of TSM (Lin et al. 2019, bi-directional): no multiplications."""
+    if _traced():
+        return _traced_shift(x, frames)
     shifted: Tensor = _Shift.apply(x, frames)  # type: ignore[no-untyped-call]
     return shifted
+
+
+def _traced_shift(x: Tensor, frames: int) -> Tensor:
+    """`_Shift` in operations that `torch.jit.trace`, and so ONNX, can record."""
+    channels = int(x.shape[1])
+    fold = max(channels // SHIFT_FRACTION, 1)
+    earlier, later, rest = x.unflatten(0, (-1, frames)).split([fold, fold, channels - 2 * fold], dim=2)
+    earlier = torch.cat([earlier[:, 1:], torch.zeros_like(earlier[:, :1])], 1)
+    later = torch.cat([torch.zeros_like(later[:, :1]), later[:, :-1]], 1)
+    return torch.cat([earlier, later, rest], 2).flatten(0, 1)
 
 
 def operate(token: str, x: Tensor, weights: Sequence[Tensor], frames: int, stride: int) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from pvnas_bench import records
+from pvnas_bench.errors import UsageError
 from pvnas_bench.problem import SearchSplit
 from pvnas_bench.protocol import Protocol
 from pvnas_bench.run.observer import Observer
@@ -20,7 +21,7 @@ def open_clips(
     Raises:
         UsageError: there is no such data set, or it is unfit.
     """
-    opened = open_dataset(dataset, cache_dir=cache, progress=observer.preparing)
+    opened = open_dataset(dataset, cache_dir=cache, progress=observer.making)
     spec = CacheSpec(protocol.cache_size, protocol.cache_frames, protocol.fit)
     return prepare(opened, spec, cache_dir=cache, progress=observer.preparing, cached=cached)
 
@@ -38,10 +39,33 @@ def data_entry(store: ClipStore) -> records.DataEntry:
 
 
 def search_splits(store: ClipStore, protocol: Protocol) -> dict[SearchSplit, Any]:
-    """Divide the train split into search-train and search-val, by subject: the same for every seed and strategy."""
+    """Divide the train split into search-train and search-val, by subject: the same for every seed and strategy.
+
+    Raises:
+        UsageError: a class would be missing from one of them.
+    """
     indices = store.indices("train")
     held_out = split_by_subject(store.labels[indices], store.subjects[indices], protocol.search_val_fraction, seed=0)
-    return {"train": indices[~held_out], "val": indices[held_out]}
+    splits: dict[SearchSplit, Any] = {"train": indices[~held_out], "val": indices[held_out]}
+    for part in splits.values():
+        missing = np.setdiff1d(np.arange(len(store.classes)), store.labels[part])
+        if missing.size:
+            raise UsageError(_indivisible(store, int(missing[0])))
+    return splits
+
+
+def _indivisible(store: ClipStore, label: int) -> str:
+    """Why a class cannot be divided, and the remedy."""
+    clips = store.indices("train")
+    clips = clips[store.labels[clips] == label]
+    named = set(store.subjects[clips].tolist()) - {-1}
+    alone = len(clips) > 1 and len(named) == 1
+    has = f"all {len(clips)} of its clips there are of one subject" if alone else f"it has {len(clips)} clip there"
+    more = "clips of a second subject" if alone else "clips of it, or mark more of them 'train'"
+    return (
+        f"class {store.classes[label]!r} of {store.dataset.name!r} cannot be both trained and validated in a search, "
+        f"which divides the split 'train': {has}; add {more}, or remove the class"
+    )
 
 
 def search_view(store: ClipStore, protocol: Protocol) -> tuple[ClipStore, dict[SearchSplit, Any]]:

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 class Observer:
     """Hears what a run does. This one ignores it; subclasses override what they need."""
 
+    def making(self, done: int, total: int) -> None:
+        """Clips made so far, of a data set that the package makes."""
+
     def preparing(self, done: int, total: int) -> None:
-        """Clips made or decoded so far."""
+        """Clips decoded so far."""
 
     def training_backbone(self, epoch: int, epochs: int) -> None:
         """The space's backbone finished an epoch of its one training."""

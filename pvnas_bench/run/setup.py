@@ -23,14 +23,14 @@ from pvnas_bench.run.request import Request
 from pvnas_bench.run.words import check_family, check_writable, parse_cap, parse_config
 from pvnas_bench.space import Backbone
 from pvnas_bench.system import machine
-from pvnas_bench.system.masking import masked, masked_values
+from pvnas_bench.system.masking import masked, masked_values, remember
 from pvnas_bench.table import Table
 from pvnas_bench.table import find as find_table
 from pvnas_bench.training import process
 from pvnas_bench.training.backbone_features import prepare_features
 from pvnas_bench.training.distributed import ALONE, World
 from pvnas_bench.training.train import training_macs
-from pvnas_bench.video import ClipStore
+from pvnas_bench.video import ClipStore, list_datasets
 from pvnas_bench.video._lazy import LazyStore
 
 
@@ -51,7 +51,10 @@ class Setup:
         Raises:
             UsageError: something asked for does not exist or cannot work; nothing was written to the results.
         """
+        if not 0 <= request.seed < 2**64:
+            raise UsageError(f"a seed is a whole number from 0 to 2**64 - 1, got {request.seed}: change --seed")
         self.request, self.world, self._clips = request, world, clips
+        remember(dict(request.settings))
         self.kind = registry.get_strategy(request.strategy)
         self.config = parse_config(self.kind, request.settings)
         self.space = registry.get_space(request.space)
@@ -69,6 +72,8 @@ class Setup:
         self.threads = request.threads or max(machine.usable_cores() // world.local_size, 1)
         check_writable(request.results)
         self.store = self._open_clips(observer)
+        if self.table is None:
+            search_splits(self.store, self.protocol)  # refuses what cannot be divided
         self.data = data_entry(self.store) if self.table is None else self.table.about.data
         self.costs = cost_model(self.space, len(self.data.classes))
         cheapest = self.costs.cheapest().macs
@@ -146,11 +151,11 @@ class Setup:
             try:
                 store = opened()
             except UsageError as error:
-                raise UsageError(f"{self.kind.info.name} trains on clips, which the table has not: {error}") from None
-            if store.dataset.fingerprint != table.about.data.fingerprint:
                 raise UsageError(
-                    f"the clips of {request.dataset} are not those of the table: name others with --dataset"
-                )
+                    f"{self.kind.info.name} trains on clips, which the table has not: {error}; {_clips_of(table)}"
+                ) from None
+            if store.dataset.fingerprint != table.about.data.fingerprint:
+                raise UsageError(f"the clips of {request.dataset} are not those of the table: {_clips_of(table)}")
             return store
 
         return cast(ClipStore, LazyStore(checked))
@@ -236,6 +241,18 @@ class Setup:
         words = (self.entry, self.space.name, self.data.name, self.protocol.name, last)
         readable = "-".join(re.sub(r"[^A-Za-z0-9_.=]+", "_", word).strip("_") for word in words)
         return self.request.results / f"{readable[:120]}-{digest[:8]}"
+
+
+def _clips_of(table: Table) -> str:
+    """The --dataset that has the clips of a table, in words."""
+    data = table.about.data
+    if data.name in dict(list_datasets()):
+        return f"give --dataset {data.name}"
+    return (
+        f"give --dataset the path of a folder {data.name!r}, or of {data.name}.csv or {data.name}.toml, that holds the "
+        f"{sum(data.clips.values()):,} clips of {len(data.classes)} classes it was made of (fingerprint "
+        f"{data.fingerprint[:12]}…, which `data prepare --json` prints)"
+    )
 
 
 def protocol_entry(protocol: Protocol) -> records.ProtocolEntry:

@@ -11,6 +11,9 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.space import SearchSpace
 from pvnas_bench.strategy import AnyStrategy, StrategyConfig
 
+MOST_MACS = 1e18
+"""Of a network: what a record can hold."""
+
 
 def check_family(kind: type[AnyStrategy], space: SearchSpace) -> None:
     """Check that a strategy works on spaces of this family.
@@ -55,13 +58,14 @@ def parse_cap(space: SearchSpace, cap: str | None) -> tuple[str, int]:
         return next(iter(space.caps.items()))
     if cap in space.caps:
         return cap, space.caps[cap]
+    known = f"give --cap {' or '.join(space.caps)} of {space.name}, or a number of MACs such as 2.5e7"
     try:
-        macs = int(float(cap))
-    except (ValueError, OverflowError):
-        macs = 0
-    if macs <= 0:
-        raise UsageError(f"unknown cap {cap!r}: {space.name} has {', '.join(space.caps)}, or give a number of MACs")
-    return f"{macs}", macs
+        macs = float(cap)
+    except ValueError:
+        raise UsageError(f"unknown cap {cap!r}: {known}") from None
+    if not 1 <= macs <= MOST_MACS:
+        raise UsageError(f"a cap is a number of MACs from 1 to {MOST_MACS:.0e}, got {cap!r}: {known}")
+    return f"{int(macs)}", int(macs)
 
 
 def check_writable(folder: Path) -> None:

@@ -25,8 +25,31 @@ _KNOWN = re.compile(
 """Tokens whose issuer gives them a beginning to be known by."""
 
 
+SHORTEST = 5
+"""Characters of a secret that is looked for in any text: shorter ones stand in too many words."""
+
+_remembered: set[str] = set()
+
+
+def remember(value: Any, key: str = "") -> None:
+    """Mask what is secret in these settings wherever this process meets it, in the messages of other libraries too."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            remember(inner, str(name))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            remember(inner, key)
+    elif isinstance(value, str):
+        found = [value] if masked_values(value, key) == MASK else []
+        found += [(match["password"] or ":")[1:] for match in _USER.finditer(value)]
+        found += [match["value"] for match in _NAMED.finditer(value) if _masked_value(match) != match[0]]
+        _remembered.update(secret for secret in found if len(secret) >= SHORTEST)
+
+
 def masked(text: str) -> str:
     """The text with passwords, tokens and keys replaced by ``***``: of URLs, of ``key=value`` and of known forms."""
+    for secret in _remembered:
+        text = text.replace(secret, MASK)
     if ":" not in text and "=" not in text and "%3" not in text and not _KNOWN.search(text):
         return text
     return _KNOWN.sub(MASK, _NAMED.sub(_masked_value, _USER.sub(_masked_user, text)))

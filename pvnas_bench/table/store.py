@@ -152,16 +152,22 @@ def find(space: str, dataset: str, folder: Path | None = None) -> Table:
     Raises:
         UsageError: there is none; the message names those that exist.
     """
-    stem = f"{space}-{Path(dataset).stem}"
+    path = Path(dataset)
+    name = path.stem if path.name not in ("", "..") else path.resolve().name
+    stem = f"{space}-{name}"
     folders = [default_folder(), _published()] if folder is None else [folder]
     for place in folders:
         files = Files(place, stem)
         if times := _times(files):
             return _cached(files, times)
     known = sorted({path.stem for place in folders for path in place.glob("*.parquet")})
-    there = f"there are {', '.join(known)}" if known else "there is none"
+    fit = [stem.removeprefix(f"{space}-") for stem in known if stem.startswith(f"{space}-")]
+    if fit:
+        there = f"--dataset may be {' or '.join(fit)} with this space"
+    else:
+        there = f"there are {', '.join(known)}" if known else "there is none"
     places = f"{folders[0]}" if folder else f"{folders[0]} or among the published"
-    raise UsageError(f"no table {stem} in {places}: {there}, or build it with `table build`")
+    raise UsageError(f"no table {stem} of --dataset {dataset!r} in {places}: {there}, or build it with `table build`")
 
 
 def _published() -> Path:

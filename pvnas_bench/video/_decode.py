@@ -31,7 +31,7 @@ from pvnas_bench.video._probe import Decoding, Probe, probe, reason, video_strea
 from pvnas_bench.video._recording import read_recording, rows
 from pvnas_bench.video._resize import to_square
 from pvnas_bench.video._sampling import segment_centres
-from pvnas_bench.video._spec import DECODERS, IMAGES, RECORDING, WHOLE, CacheSpec, ClipError, Part
+from pvnas_bench.video._spec import DECODERS, IMAGES, NO_FILE, RECORDING, WHOLE, CacheSpec, ClipError, Part
 
 _Frames = Iterator[NDArray[np.uint8] | None]
 """Every frame of a clip in order: (H, W, 3) RGB if it is wanted, else None."""
@@ -69,7 +69,7 @@ def _check(path: Path, part: Part) -> None:
     """Raise what is wrong with a path before anything of it is decoded."""
     try:
         if not path.exists():
-            raise ClipError("no such file")
+            raise ClipError(NO_FILE)
         if part.template:
             if not path.is_dir():
                 raise ClipError("not a folder of images")

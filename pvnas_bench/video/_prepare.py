@@ -17,7 +17,7 @@ from pvnas_bench.video._direct import DirectStore
 from pvnas_bench.video._disk import DiskNeed, disk_need, refuse_if_too_little
 from pvnas_bench.video._jobs import DecodeJobs, answers, decoder_of, decoder_version
 from pvnas_bench.video._shards import ShardWriter, load_index, map_shards
-from pvnas_bench.video._spec import CacheSpec
+from pvnas_bench.video._spec import NO_FILE, CacheSpec
 from pvnas_bench.video._store import ClipStore
 
 TOLERATED = 0.1
@@ -145,6 +145,13 @@ def _fill(
 def _refuse_if_too_many(dataset: Dataset, skipped: Mapping[int, str], tolerated: float) -> None:
     if len(skipped) > tolerated * len(dataset):
         first = min(skipped)
+        missing = all(reason == NO_FILE for reason in skipped.values())
+        if missing:
+            raise UsageError(
+                f"more than {tolerated:.0%} of the {len(dataset)} clips of {dataset.name!r} are missing, among them "
+                f"{dataset.paths[first]!r}: put them there, leave them out with missing_ok = true in a description "
+                ".toml, or accept more with `data prepare --tolerate`"
+            )
         raise UsageError(
             f"more than {tolerated:.0%} of the {len(dataset)} clips of {dataset.name!r} cannot be read, among them "
             f"{dataset.paths[first]!r} ({skipped[first]}): replace them, remove them from the data set, or accept more "

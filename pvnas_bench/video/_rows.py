@@ -1,6 +1,8 @@
 """The compact table that readers of every layout fill, row by row."""
 
+import unicodedata
 from array import array
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,10 +57,17 @@ class _Names:
         self.ids.append(self.known.setdefault(name, len(self.known)))
 
     def sorted(self) -> tuple[tuple[str, ...], NDArray[np.int32]]:
-        """The names sorted, and for each row the position of its name among them; '' is no name: -1."""
-        names = tuple(sorted(name for name in self.known if name))
+        """The names sorted, and for each row the position of its name among them; '' is no name: -1.
+
+        Names that look the same, as they differ in their Unicode form only (a folder made on macOS beside one made
+        elsewhere), are one name.
+        """
+        composed = {name: unicodedata.normalize("NFC", name) for name in self.known}
+        counts = Counter(composed.values())
+        spelling = {name: form if counts[form] > 1 else name for name, form in composed.items()}
+        names = tuple(sorted({name for name in spelling.values() if name}))
         position = {name: i for i, name in enumerate(names)}
-        renumber = np.array([position.get(name, -1) for name in self.known], dtype=np.int32)
+        renumber = np.array([position.get(spelling[name], -1) for name in self.known], dtype=np.int32)
         return names, renumber[np.frombuffer(self.ids, dtype=np.int32)]
 
 

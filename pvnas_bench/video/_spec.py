@@ -11,6 +11,9 @@ IMAGES = "images"
 RECORDING = "recording"
 """How clips are read that are rows of recordings of temperatures."""
 
+NO_FILE = "no such file"
+"""Why a clip cannot be read whose file is not there."""
+
 Fit = Literal["squash", "crop"]
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pvnas_bench.video import _pool
 from pvnas_bench.video._dataset import SPLITS, Dataset
 from pvnas_bench.video._jobs import DecodeJobs, answers, decoder_of
-from pvnas_bench.video._spec import CacheSpec
+from pvnas_bench.video._spec import NO_FILE, CacheSpec
 
 _SIZE, _FRAMES = 32, 16
 """What is compared of two clips: pictures at this side, the centres of so many uniform segments."""
@@ -22,7 +22,8 @@ class Findings:
 
     Attributes:
         clips: examined.
-        corrupt: path and reason of each clip that cannot be read.
+        missing: paths of the clips whose files are not there.
+        corrupt: path and reason of each clip that is there and cannot be read.
         too_short: path and frames of each clip with fewer than asked for.
         duplicates: paths that show the same pictures, within one split.
         leaks: paths that show the same pictures, with the split of each, in more than one split.
@@ -30,6 +31,7 @@ class Findings:
     """
 
     clips: int
+    missing: tuple[str, ...]
     corrupt: tuple[tuple[str, str], ...]
     too_short: tuple[tuple[str, int], ...]
     duplicates: tuple[tuple[str, ...], ...]
@@ -37,7 +39,7 @@ class Findings:
     shared_subjects: tuple[tuple[str, tuple[str, ...]], ...]
 
     def __bool__(self) -> bool:
-        return any((self.corrupt, self.too_short, self.duplicates, self.leaks, self.shared_subjects))
+        return any((self.missing, self.corrupt, self.too_short, self.duplicates, self.leaks, self.shared_subjects))
 
 
 def verify(
@@ -75,9 +77,11 @@ def verify(
     groups = [
         [(str(dataset.paths[clip]), str(dataset.splits[clip])) for clip in group] for group in _same(digests, lengths)
     ]
+    unreadable = [(str(dataset.paths[clip]), reasons[clip]) for clip in sorted(reasons)]
     return Findings(
         clips=len(dataset),
-        corrupt=tuple((str(dataset.paths[clip]), reasons[clip]) for clip in sorted(reasons)),
+        missing=tuple(path for path, reason in unreadable if reason == NO_FILE),
+        corrupt=tuple((path, reason) for path, reason in unreadable if reason != NO_FILE),
         too_short=tuple(
             (str(dataset.paths[clip]), int(lengths[clip]))
             for clip in np.flatnonzero((lengths > 0) & (lengths < min_frames))

@@ -11,6 +11,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
 from record_factory import content, record
 
 from pvnas_bench.boards import check
@@ -328,3 +330,43 @@ def test_runs_of_an_older_source_of_a_plug_in_are_left_out_and_named() -> None:
     outcome = check.compare(fresh, [made(seed, 0.5, "a", 0) for seed in range(5)])
     assert not [f for f in outcome.regressed if f.kind == "accuracy"]
     assert "5 fresh runs of another source of mine left out" in [f.message for f in outcome.findings]
+
+
+def few_clips(top1: float) -> Record:
+    made = record("alpha", 0, top1)
+    return made.model_copy(update={"data": made.data.model_copy(update={"clips": {"train": 8, "test": 4}})})
+
+
+def test_one_seed_of_four_clips_has_no_power() -> None:
+    outcome = check.compare([few_clips(0.1)], [few_clips(0.5)])
+    (finding,) = (f for f in outcome.findings if f.kind == "accuracy")
+    assert finding.verdict == "skipped"
+    assert finding.message.startswith("no power: with 1 seed of 4 test clips even a top-1 of 0 would pass (p = 0.0")
+
+
+def test_an_entry_without_power_does_not_weaken_the_others() -> None:
+    strong = [record("beta", seed, 0.6) for seed in range(5)]
+    weak = [record("beta", seed, 0.3) for seed in range(5)]
+    for more in range(3):
+        few = [
+            f.model_copy(update={"strategy": f.strategy.model_copy(update={"entry": f"a{n}"})})
+            for n in range(more)
+            for f in (few_clips(0.5),)
+        ]
+        findings = check.compare([*weak, *few], [*strong, *few]).findings
+        message = next(f.message for f in findings if f.kind == "accuracy" and f.entry == "beta")
+        assert message.endswith(next(f.message for f in check.compare(weak, strong).findings if f.kind == "accuracy"))
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.integers(1, 5), st.integers(1, 400))
+def test_what_holds_could_have_failed(before: float, after: float, seeds: int, clips: int) -> None:
+    def made(top1: float) -> list[Record]:
+        listed = [record("alpha", seed, top1) for seed in range(seeds)]
+        return [r.model_copy(update={"data": r.data.model_copy(update={"clips": {"test": clips}})}) for r in listed]
+
+    verdicts = {
+        top1: next(f for f in check.compare(made(top1), made(before)).findings if f.kind == "accuracy").verdict
+        for top1 in (0.0, after)
+    }
+    assert verdicts[0.0] in ("regressed", "skipped")
+    assert (verdicts[after] == "skipped") == (verdicts[0.0] == "skipped")

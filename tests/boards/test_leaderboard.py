@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import record_factory
+import rich.cells
 from hypothesis import given
 from hypothesis import strategies as st
 from record_factory import content, record
@@ -19,6 +20,7 @@ from record_factory import content, record
 from pvnas_bench.boards import across, leaderboard, render
 from pvnas_bench.boards.leaderboard import Board, Row
 from pvnas_bench.records import Record, Source, slim
+from pvnas_bench.system.text import counted, left, no_apostrophe, no_formula, right, shortened, width
 
 SUPPORT = Path(record_factory.__file__).parent
 
@@ -144,7 +146,7 @@ def test_an_architecture_above_the_cap_is_a_failure() -> None:
     )
     assert (row(board, "alpha").failures, row(board, "alpha").top1_mean) == (1, pytest.approx(0.5))
     assert row(board, "beta").failures == 0
-    assert any("1 runs are failures because their architecture is above the cap" in note for note in board.notes)
+    assert any(note == "1 run with an architecture above the cap: failures." for note in board.notes)
 
 
 def test_a_run_without_an_outcome_is_a_failure_even_if_it_claims_success() -> None:
@@ -405,3 +407,59 @@ def test_no_row_mixes_sources_in_silence(runs: list[tuple[int, str, bool]]) -> N
     for row in board.rows:
         behind = {r.strategy.source for r in told if r.strategy.entry == row.entry}
         assert len(behind) == 1 or any("mix runs of different sources" in note for note in board.notes)
+
+
+WIDE = ("動作認識", "a\u0301e\u0301", "ｆｕｌｌ", "Zürich", "plain")
+
+
+def columns(text: str) -> int:
+    """Columns of a terminal, by an implementation of others."""
+    return rich.cells.cell_len(text)
+
+
+def test_wide_characters_and_combining_marks_keep_the_columns() -> None:
+    board = only(leaderboard.build([record(entry, seed) for entry in WIDE for seed in range(2)]))
+    text = render.render_terminal([board], 200)
+    rule = next(line for line in text.splitlines() if line.startswith("─"))
+    rows = [line for line in text.splitlines() if any(name in line for name in WIDE)]
+    assert len(rows) == len(WIDE)
+    assert {columns(row) for row in rows} == {len(rule)}
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Cf", "Co", "Cn", "Zl", "Zp"]), max_size=40))
+def test_a_cell_is_as_wide_as_its_column(text: str) -> None:
+    assert columns(left("x", 60)) == columns(right("x", 60)) == 60
+    assert width(shortened(text, 10)) <= 10
+    assert width(left(text, 100)) == width(right(text, 100)) == 100
+
+
+FORMULAS = ("=cmd|' /C calc'!A0", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x")')
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_no_text_of_a_csv_file_is_a_formula(name: str) -> None:
+    listed = [record(name, seed, data_name=name, cap=name) for seed in range(2)]
+    (row,) = csv.DictReader(io.StringIO(render.to_csv(leaderboard.build(listed)), newline=""))
+    assert row["entry"] == row["data"] == row["cap"] == f"'{name}"
+    assert float(row["top1_mean"]) == 0.5
+
+
+def test_a_negative_number_of_a_csv_file_is_a_number() -> None:
+    text = render.to_csv(leaderboard.build([*CONTROL, *runs("alpha", [0.1, 0.2])]))
+    row = next(row for row in csv.DictReader(io.StringIO(text)) if row["entry"] == "alpha")
+    assert float(row["improvement"]) < 0
+
+
+@given(st.text(max_size=20))
+def test_a_cell_comes_back_from_a_csv_file(text: str) -> None:
+    escaped = no_formula(text)
+    assert not escaped.startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert no_apostrophe(escaped) == text or text.startswith("'")
+
+
+def test_one_of_a_thing_is_singular() -> None:
+    board = only(leaderboard.build([record("alpha"), record("beta"), record("beta", 1, status="interrupted")]))
+    text = " ".join(board.notes)
+    assert "only 1 seed" in text and "1 interrupted run not" in text and "as few as 1 " not in text
+    words = [counted(1, "entry"), counted(2, "entry"), counted(0, "class"), counted(1200, "day")]
+    assert words == ["1 entry", "2 entries", "0 classes", "1,200 days"]

@@ -131,7 +131,40 @@ def a_cap_below_every_architecture(tiny: Path, scratch: Path) -> Case:
 
 
 def no_such_cap(tiny: Path, scratch: Path) -> Case:
-    return ["--cap", "XL"], "unknown cap 'XL': st_default has L, M, or give a number of MACs"
+    return ["--cap", "XL"], "unknown cap 'XL': give --cap L or M of st_default, or a number of MACs such as 2.5e7"
+
+
+def a_cap_of_nothing(tiny: Path, scratch: Path) -> Case:
+    return ["--cap", "0"], "a cap is a number of MACs from 1 to 1e+18, got '0': give --cap L or M of st_default"
+
+
+def a_cap_below_zero(tiny: Path, scratch: Path) -> Case:
+    return ["--cap=-5"], "a cap is a number of MACs from 1 to 1e+18, got '-5'"
+
+
+def a_cap_that_is_no_number(tiny: Path, scratch: Path) -> Case:
+    return ["--cap", "nan"], "a cap is a number of MACs from 1 to 1e+18, got 'nan'"
+
+
+def an_endless_cap(tiny: Path, scratch: Path) -> Case:
+    return ["--cap", "1e308"], "a cap is a number of MACs from 1 to 1e+18, got '1e308'"
+
+
+def a_seed_too_large(tiny: Path, scratch: Path) -> Case:
+    return ["--seed", str(2**64)], "a seed is a whole number from 0 to 2**64 - 1, got 18446744073709551616"
+
+
+def a_budget_beyond_all_computers(tiny: Path, scratch: Path) -> Case:
+    return ["--budget", "1e300"], "a budget is a positive number of reference trainings, got 1e+300 (at most 1e+09)"
+
+
+def a_plugin_that_exits(tiny: Path, scratch: Path) -> Case:
+    (scratch / "mine.py").write_text("import sys\nsys.exit(3)\n")
+    return ["--strategy", scratch / "mine.py"], "mine.py does not import: SystemExit: 3"
+
+
+def a_secret_in_a_setting(tiny: Path, scratch: Path) -> Case:
+    return ["--set", "storage=mysql://u:s3cret@h/db", "--set", "password=s3cret"], "has no hyper-parameter 'storage'"
 
 
 CASES: list[Callable[[Path, Path], Case]] = [
@@ -159,6 +192,14 @@ CASES: list[Callable[[Path, Path], Case]] = [
     results_that_cannot_be_written,
     a_cap_below_every_architecture,
     no_such_cap,
+    a_cap_of_nothing,
+    a_cap_below_zero,
+    a_cap_that_is_no_number,
+    an_endless_cap,
+    a_seed_too_large,
+    a_budget_beyond_all_computers,
+    a_plugin_that_exits,
+    a_secret_in_a_setting,
 ]
 
 

@@ -92,7 +92,10 @@ def test_prepare_goes_on_after_ctrl_c(tiny_dataset: Path, tmp_path: Path) -> Non
 def test_verify(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
     ended = cli("data", "verify", "--dataset", tiny_dataset)
     assert ended.code == OK
-    assert ended.out.startswith("tiny") and "36 clips, 0 corrupt, 0 too short, 0 duplicate, 0 leaking" in ended.out
+    assert (
+        ended.out.startswith("tiny")
+        and "36 clips, 0 missing, 0 corrupt, 0 too short, 0 duplicate, 0 leaking" in ended.out
+    )
     root = tmp_path / "mine"
     shutil.copytree(tiny_dataset, root)
     (root / "down" / "00.mp4").write_bytes(b"")
@@ -103,7 +106,7 @@ def test_verify(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
     lines = ended.out.splitlines()
     assert lines[0] == "corrupt down/00.mp4: zero bytes"
     assert lines[1].split()[0] in ("duplicate", "leak") and "left/copy1.mp4" in lines[1]
-    assert lines[-1].startswith("mine: 38 clips, 1 corrupt, 0 too short, ")
+    assert lines[-1].startswith("mine: 38 clips, 0 missing, 1 corrupt, 0 too short, ")
     found = json.loads(cli("data", "verify", "--dataset", root, "--min-frames", 9, "--json").out)
     assert found["corrupt"] == [["down/00.mp4", "zero bytes"]] and len(found["too_short"]) == 37
 

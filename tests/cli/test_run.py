@@ -140,3 +140,46 @@ def test_ctrl_c_while_clips_are_made_leaves_nothing(tmp_path: Path, monkeypatch:
     assert err.splitlines()[-1] == "interrupted before the search began: no record was written"
     assert not (tmp_path / "results").exists()
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+SECRETIVE = """
+from pydantic import Field
+
+from pvnas_bench import Info, Strategy, StrategyConfig
+
+
+class Secretive(Strategy):
+    info = Info("secretive", "Tells what it is not to tell", "-", 2024, ("modular",), "-")
+
+    class Config(StrategyConfig):
+        storage: str = ""
+        password: str = ""
+
+    def setup(self):
+        self.found = self.problem.sample()
+
+    def step(self):
+        raise RuntimeError(f"cannot connect to {self.config.storage} with password={self.config.password}")
+
+    def incumbent(self):
+        return self.found
+
+    def diagnostics(self):
+        return {"storage": self.config.storage, "token": self.config.password}
+"""
+
+
+@pytest.mark.parametrize("step", ["raise RuntimeError", "raise UsageError", "raise SearchFinished"])
+def test_a_secret_is_written_nowhere(tiny_dataset: Path, tmp_path: Path, cli: Cli, step: str) -> None:
+    mine, results = tmp_path / "mine.py", tmp_path / "results"
+    mine.write_text(
+        SECRETIVE.replace("raise RuntimeError", step).replace("import Info", "import SearchFinished, UsageError, Info")
+    )
+    secrets = ("--set", "storage=mysql://me:s3cret@host/db?token=s3cret", "--set", "password=two s3cret words")
+    ended = cli(*run_words(tiny_dataset, results, mine), *secrets)
+    page = cli("report", "--results", results, "--no-reference") if results.exists() else ended
+    texts = [ended.out, ended.err, page.out, page.err]
+    for path in results.rglob("*"):
+        texts += [str(path.relative_to(results)), path.read_text("utf-8", "replace") if path.is_file() else ""]
+    assert not any("s3cret" in text for text in texts)
+    assert any("mysql://me:***@host/db" in text for text in texts)

@@ -88,3 +88,26 @@ def test_shift_moves_an_eighth_each_way() -> None:
 def test_shift_gradient() -> None:
     x = torch.randn(2 * 3, 16, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     assert torch.autograd.gradcheck(lambda t: temporal_shift(t, 3), (x.requires_grad_(True),))
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("operator", list(KERNELS))
+@pytest.mark.parametrize("channels", [2, 16])
+def test_a_trace_computes_what_the_operator_does(operator: str, channels: int) -> None:
+    """`torch.jit.trace`, on which ONNX is built, knows no autograd function of ours; other numbers of clips too."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layer = Operator(operator, channels, stride=1).eval()
+        example, other = (torch.randn(n * 4, channels, 6, 6) for n in (2, 3))
+
+    class Alone(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(temporal_shift(x, 4) if operator == "tsm" else x, 4)
+
+    with torch.no_grad():
+        traced = torch.jit.trace(Alone(), example)
+        torch.testing.assert_close(traced(other), Alone()(other), rtol=0, atol=0)

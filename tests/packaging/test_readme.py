@@ -7,14 +7,19 @@ import subprocess
 import sys
 from configparser import ConfigParser
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from pvnas_bench import conformance, records
 from pvnas_bench.cli import main
+from pvnas_bench.cli._app import app
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+MOST_WORDS = 1150
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
@@ -65,10 +70,50 @@ def test_the_example_strategy_keeps_to_the_contract(tmp_path: Path) -> None:
 
 
 def test_files_that_the_documents_link_to_exist() -> None:
-    for document in ("README.md", "CONTRIBUTING.md"):
-        text = (ROOT / document).read_text(encoding="utf-8")
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
-            assert (ROOT / target).exists(), f"{document} links to {target}"
+    for document in DOCUMENTS:
+        for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", document.read_text(encoding="utf-8")):
+            linked = document.parent / target if target else document
+            assert linked.exists(), f"{document} links to {target}"
+            assert not anchor or anchor in anchors(linked), f"{document} links to {target}#{anchor}"
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors of a document's headings."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_readme_is_short() -> None:
+    """Without code blocks and tables."""
+    prose = re.sub(r"^```.*?^```|^\|.*?$", "", README, flags=re.MULTILINE | re.DOTALL)
+    assert len(prose.split()) <= MOST_WORDS
+
+
+def test_the_readme_shows_a_picture_near_its_top() -> None:
+    assert re.search(r"!\[[^]]+\]\(results/[^)]+\.png\)", README.partition("\n## ")[0])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_and_options_in_the_documents_exist(document: Path) -> None:
+    """Every `pvnas-bench` command in a block of bash, with every option it is given."""
+    blocks = re.findall(r"^ *```bash\n(.*?)^ *```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    for words in filter(None, map(words_of, lines)):
+        command: Any = typer.main.get_command(app)
+        while commands := getattr(command, "commands", {}):
+            if words[0].startswith("-"):
+                break
+            assert words[0] in commands, f"{document.name}: there is no command {words[0]!r}"
+            command = commands[words.pop(0)]
+        known = {"--help"} | {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+        wrong = [word for word in words if word.startswith("--") and word not in known]
+        assert not wrong, f"{document.name}: {command.name} has no option {wrong[0]}"
+
+
+def words_of(line: str) -> list[str]:
+    """The words after `pvnas-bench` or `-m pvnas_bench` in a line; empty where there are none."""
+    found = re.search(r"(?:\bpvnas-bench|-m pvnas_bench) ([^#&>]*)", line)
+    return re.sub(r"[\"']", "", found[1]).split() if found else []
 
 
 def test_python_is_the_one_that_tests_run_in() -> None:

@@ -5,6 +5,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pvnas_bench import records
@@ -43,6 +44,24 @@ def test_the_board_of_real_data_sets_is_that_of_their_records() -> None:
 def test_the_readme_shows_the_board_that_a_first_run_lands_on(boards: list[leaderboard.Board]) -> None:
     (shown,) = (board for board in boards if board.data == "synthetic_motion")
     assert f"```text\n{render.render_terminal([shown])}```\n" in README
+
+
+def test_the_page_states_how_little_the_boards_tell() -> None:
+    """The one-way analysis of variance over the searches: F, ICC(1) and the deviation within a strategy."""
+    found, _ = records.load_folder(RESULTS / "reference")
+    page = (RESULTS / "README.md").read_text(encoding="utf-8")
+    for data in ("synthetic_motion", "words"):
+        scores: dict[str, list[float]] = {}
+        for record in found:
+            if record.data.name == data and record.strategy.role == "search" and record.outcome is not None:
+                top1 = [training.test_top1 for training in record.outcome.trained]
+                scores.setdefault(record.strategy.entry, []).append(sum(top1) / len(top1))
+        table = np.array(list(scores.values()))
+        entries, seeds = table.shape
+        between, within = seeds * table.mean(1).var(ddof=1), table.var(1, ddof=1).mean()
+        icc = (between - within) / (between + (seeds - 1) * within)
+        row = f"{entries} × {seeds} | {between / within:.2f} | {icc:.2f} | {100 * within**0.5:.1f} points"
+        assert f"| {data} | {row} |" in page
 
 
 def test_every_cell_of_the_grid_is_there_on_both_data_sets(boards: list[leaderboard.Board]) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvnas_bench.system.masking import masked, masked_values
+from pvnas_bench.system import masking
+from pvnas_bench.system.masking import masked, masked_values, remember
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,12 @@ def test_secrets_are_masked(text: str, shown: str) -> None:
 )
 def test_what_is_no_secret_stays(text: str) -> None:
     assert masked(text) == text
+
+
+def test_a_secret_that_is_remembered_is_masked_in_any_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masking, "_remembered", set())
+    remember({"password": "two s3cret words", "storage": "mysql://u:hunter22@h/db?token=abcdef", "cycles": "6"})
+    assert masked("said two s3cret words to hunter22, abcdef, 6") == "said *** to ***, ***, 6"
 
 
 SECRETS = st.text(string.ascii_letters + string.digits + "!$%+-_.~@:/", min_size=6, max_size=20).map(lambda s: f"Q{s}9")

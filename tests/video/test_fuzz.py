@@ -178,5 +178,9 @@ def test_with_checksums_the_list_is_exact(heap: Heap, tmp_path: Path) -> None:
     for path, frames in stored(store).items():
         np.testing.assert_allclose(frames, pixels(heap.good[path]), atol=2, err_msg=path)
     found = video.verify(dataset, workers=2)
-    assert [path for path, _ in found.corrupt] == sorted(heap.damaged)
-    assert {clip["path"]: clip["reason"] for clip in store.skipped} == dict(found.corrupt)
+    assert sorted([*found.missing, *(path for path, _ in found.corrupt)]) == sorted(heap.damaged)
+    assert list(found.missing) == sorted(
+        path for path, (_, kind) in heap.damaged.items() if kind in ("dangling", "loop")
+    )
+    reasons = dict(found.corrupt) | dict.fromkeys(found.missing, "no such file")
+    assert {clip["path"]: clip["reason"] for clip in store.skipped} == reasons

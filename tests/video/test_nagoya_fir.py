@@ -188,7 +188,7 @@ def test_clips_without_their_recording_are_named(clone: Clone, tmp_path: Path) -
     path = root / "20170209/raw/20170209_p15_dark1.csv"
     path.unlink()
     found = video.verify(video.open_dataset(str(root)), workers=1)
-    assert found.corrupt == (("20170209/raw/20170209_p15_dark1.csv", "no such file"),) * 2
+    assert (found.missing, found.corrupt) == (("20170209/raw/20170209_p15_dark1.csv",) * 2, ())
     (root / "dataset.toml").write_text("missing_ok = true\n")
     with pytest.raises(UsageError, match="class 'walk' of data set 'nagoya_fir' has one clip"):
         video.open_dataset(str(root))

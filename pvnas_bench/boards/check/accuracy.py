@@ -8,20 +8,36 @@ import numpy as np
 from pvnas_bench.boards import statistics
 from pvnas_bench.boards.check.findings import Finding, board, seed_scores
 from pvnas_bench.records import Record
+from pvnas_bench.system.text import counted
 
 
 def accuracy(
     pairs: Sequence[tuple[Sequence[Record], Sequence[Record]]], margin: float, alpha: float
 ) -> Iterator[Finding]:
-    tested: list[tuple[Record, dict[int, float], dict[int, float], float]] = []
-    for fresh, reference in pairs:
-        ours, theirs = seed_scores(fresh), seed_scores(reference)
-        if ours and theirs:
-            tested.append((reference[0], ours, theirs, worse_p(theirs, ours, margin, _test_clips(reference[0]))))
-    adjusted = statistics.holm([p for *_, p in tested])
+    """The findings of all entries together.
+
+    An entry with so few seeds and test clips that even an accuracy of 0 would pass is not tested: it has no power.
+    """
+    sides = [(reference[0], seed_scores(fresh), seed_scores(reference)) for fresh, reference in pairs]
+    powerless, tested = _by_power([side for side in sides if side[1] and side[2]], margin, alpha)
+    for record, ours, theirs, least in powerless:
+        seeds, clips = counted(min(len(ours), len(theirs)), "seed"), counted(_test_clips(record), "test clip")
+        yield Finding(
+            "skipped",
+            "accuracy",
+            board(record),
+            record.strategy.entry,
+            "test top-1",
+            f"{100 * np.mean(list(theirs.values())):.2f} %",
+            f"{100 * np.mean(list(ours.values())):.2f} %",
+            f"no power: with {seeds} of {clips} even a top-1 of 0 would pass (p = {least:.2g}), run more seeds",
+        )
+    adjusted = statistics.holm(
+        [worse_p(theirs, ours, margin, _test_clips(record)) for record, ours, theirs, _ in tested]
+    )
     for (record, ours, theirs, _), p in zip(tested, adjusted.tolist(), strict=True):
         before, after = float(np.mean(list(theirs.values()))), float(np.mean(list(ours.values())))
-        change = f"mean top-1 {100 * (after - before):+.2f} points over {len(theirs)} and {len(ours)} seeds"
+        change = f"mean top-1 {100 * (after - before):+.2f} points over {len(theirs)} and {counted(len(ours), 'seed')}"
         yield Finding(
             "regressed" if p < alpha else "ok",
             "accuracy",
@@ -32,6 +48,27 @@ def accuracy(
             f"{100 * after:.2f} %",
             f"{change}, p = {p:.2g} of a loss beyond {100 * margin:g} points",
         )
+
+
+_Side = tuple[Record, dict[int, float], dict[int, float]]
+_Tested = tuple[Record, dict[int, float], dict[int, float], float]
+
+
+def _by_power(sides: Sequence[_Side], margin: float, alpha: float) -> tuple[list[_Tested], list[_Tested]]:
+    """Divide entries into those that no result could condemn, and the others; with each the p value of accuracy 0.
+
+    It depends on nothing that was measured freshly, so that leaving entries out does not bias the others' tests.
+    """
+    powered: list[_Tested] = []
+    for record, ours, theirs in sides:
+        least = worse_p(theirs, dict.fromkeys(ours, 0.0), margin, _test_clips(record))
+        powered.append((record, ours, theirs, least))
+    powerless: list[_Tested] = []
+    while weak := [one for one in powered if one[-1] * len(powered) >= alpha]:
+        weakest = max(weak, key=lambda one: one[-1])
+        powered.remove(weakest)
+        powerless.append(weakest)
+    return powerless, powered
 
 
 def _test_clips(record: Record) -> int:

@@ -1,6 +1,7 @@
 """Checks as text: a table for a terminal, annotations for GitHub."""
 
 from pvnas_bench.boards.check.findings import Check
+from pvnas_bench.system.text import left, width
 
 
 def plain(text: str) -> str:
@@ -17,11 +18,11 @@ def render_terminal(check: Check) -> str:
             (f.verdict.upper(), f.kind, plain(f.entry), plain(f.quantity), plain(f.baseline), plain(f.fresh))
             for f in shown
         ]
-        widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+        widths = [max(width(row[column]) for row in table) for column in range(len(header))]
         for number, (row, finding) in enumerate(zip(table, [None, *shown], strict=True)):
-            lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+            lines.append("  ".join(left(cell, size) for cell, size in zip(row, widths, strict=True)).rstrip())
             if number == 0:
-                lines.append("  ".join("─" * width for width in widths))
+                lines.append("  ".join("─" * size for size in widths))
             elif finding is not None:
                 where = f" [{finding.board}]" if finding.board else ""
                 lines.append(f"    {plain(finding.message)}{plain(where)}")

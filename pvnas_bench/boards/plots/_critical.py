@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from pvnas_bench.boards import statistics
 from pvnas_bench.boards.across import Across
 from pvnas_bench.boards.plots._style import clean, figure
+from pvnas_bench.system.text import counted
 
 
 def critical(comparison: Across) -> Figure | str:
@@ -50,7 +51,9 @@ def critical(comparison: Across) -> Figure | str:
             fontsize=8,
         )
     friedman = "" if comparison.friedman_p is None else f", Friedman p = {comparison.friedman_p:.2g}"
-    axes.text(0.1, 0.72, f"{clean(comparison.protocol)}: {len(comparison.tasks)} tasks{friedman}", fontsize=10)
+    axes.text(
+        0.1, 0.72, f"{clean(comparison.protocol)}: {counted(len(comparison.tasks), 'task')}{friedman}", fontsize=10
+    )
     axes.text(
         0.1,
         -(height - 1.05),

@@ -10,6 +10,7 @@ from pvnas_bench.boards.plots._boards import Runs
 from pvnas_bench.boards.plots._style import clean, end_labels, figure, footnote
 from pvnas_bench.boards.trajectories import Axis, mean_curve
 from pvnas_bench.records import Record
+from pvnas_bench.system.text import counted
 
 AXES: dict[Axis, str] = {
     "cost": "search cost (reference trainings)",
@@ -108,7 +109,7 @@ def profiles(runs: Runs) -> Figure | str:
             markerfacecolor=look.face,
             markersize=6,
             linestyle=look.dash,
-            label=f"{clean(entry.row.entry)} ({len(runs_of_entry)} runs)",
+            label=f"{clean(entry.row.entry)} ({counted(len(runs_of_entry), 'run')})",
             zorder=5,
         )
     axes.set_ylim(-0.03, 1.06)

@@ -10,6 +10,7 @@ from pvnas_bench.boards.plots._style import clean, end_labels, figure, looks
 from pvnas_bench.boards.statistics import kendall_tau
 from pvnas_bench.boards.table_lessons import Floats
 from pvnas_bench.boards.table_regret import Regret
+from pvnas_bench.system.text import counted
 
 
 def distribution(truths: Mapping[str, Floats], experts: Mapping[str, Mapping[str, float]]) -> Figure:
@@ -119,7 +120,7 @@ def regret(task: str, found: Sequence[Regret], baseline: str) -> Figure:
             )
         colour = "black" if one.entry == baseline else look.colour
         axes.hlines(100 * one.mean[-1], one.at[-1], right, color=colour, linestyle=":", linewidth=0.8)
-        ends.append((float(100 * one.mean[-1]), f"{clean(one.entry)} ({one.runs} runs)", colour))
+        ends.append((float(100 * one.mean[-1]), f"{clean(one.entry)} ({counted(one.runs, 'run')})", colour))
     axes.set_xscale("log")
     axes.set_xlim(min(float(one.at[0]) for one in found), right)
     axes.set_yscale("log", nonpositive="clip")

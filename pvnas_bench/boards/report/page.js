@@ -26,6 +26,7 @@
     return made;
   }
 
+  const counted = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
   const percent = (value, digits = 1) => (typeof value === "number" ? (100 * value).toFixed(digits) + " %" : "–");
 
   function count(value) {
@@ -366,7 +367,7 @@
   const runs = data.boards.reduce((sum, board) => sum + board.runs.length, 0);
   document.body.append(
     element("h1", {}, data.title),
-    element("p", { class: "soft" }, `${runs} runs on ${data.boards.length} boards. Click a column to sort, an entry to list its runs, a run to see its record.`),
+    element("p", { class: "soft" }, `${counted(runs, "run")} on ${counted(data.boards.length, "board")}. Click a column to sort, an entry to list its runs, a run to see its record.`),
     bar, place);
   if (data.unreadable.length) {
     document.body.append(element("h3", {}, "Files left out"), element("ul", { class: "unreadable" }, ...data.unreadable.map((file) => element("li", {}, `${file.path}: ${file.reason}`))));

@@ -29,6 +29,10 @@ ANNOTATION_FOLDERS = (
     "test_train_splits",
 )
 """Where lists lie beside the clips."""
+MOST_FRAMES = 2**31 - 1
+"""Of a clip: a month at 800 frames a second."""
+MOST_SECONDS = 1e8
+"""Into a file: three years."""
 _CHUNK = 1 << 16
 
 
@@ -219,7 +223,7 @@ def json_entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     raise ValueError(f"entry {number} is no object")
                 yield f"{path.name}, entry {number}", entry
                 text = text[end:]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, error, "a JSON array of objects") from None
 
 
@@ -250,7 +254,7 @@ def class_names(path: Path) -> tuple[str, ...]:
         UsageError: the file cannot be read, or numbers do not count up from 0 or 1.
     """
     lines = [line for _, line in text_lines(path)]
-    numbered = [re.fullmatch(r"(\d+)\s+(\S.*)", line) for line in lines]
+    numbered = [re.fullmatch(r"(\d{1,9})\s+(\S.*)", line) for line in lines]
     if lines and all(numbered):
         pairs = sorted((int(match[1]), match[2]) for match in numbered if match)
         first = pairs[0][0]
@@ -258,6 +262,39 @@ def class_names(path: Path) -> tuple[str, ...]:
             return tuple(name for _, name in pairs)
         raise UsageError(f"the classes of {str(path)!r} are not numbered one after the other from 0 or 1: correct it")
     return tuple(lines)
+
+
+def whole(text: str, what: str, where: str, most: int = MOST_FRAMES) -> int:
+    """A whole number from 0 to `most`, written in digits.
+
+    Args:
+        what: the number's name, for messages.
+
+    Raises:
+        UsageError: it is none.
+    """
+    text = text.strip()
+    if not (text.isascii() and text.isdecimal()):
+        raise UsageError(f"{where}: {what} {text[:40]!r} is no whole number: correct it")
+    digits = text.lstrip("0")
+    if len(digits) > len(str(most)) or int(digits or "0") > most:
+        raise UsageError(f"{where}: {what} {text[:40]!r} is more than {most:,}: correct it")
+    return int(digits or "0")
+
+
+def seconds(text: str, what: str, where: str) -> float:
+    """A number of seconds from 0 to `MOST_SECONDS`.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= MOST_SECONDS:
+        raise UsageError(f"{where}: {what} {text[:40]!r} is no number of seconds: correct it or leave it empty")
+    return value
 
 
 def named(label: str, classes: tuple[str, ...], where: str) -> str:
@@ -268,9 +305,12 @@ def named(label: str, classes: tuple[str, ...], where: str) -> str:
     """
     if not classes:
         return label
-    if not label.isdecimal() or int(label) >= len(classes):
-        raise UsageError(f"{where}: label {label!r}, but the classes are numbered 0 to {len(classes) - 1}: correct one")
-    return classes[int(label)]
+    digits = label.lstrip("0") or "0"
+    if not label.isdecimal() or len(digits) > len(str(len(classes))) or int(digits) >= len(classes):
+        raise UsageError(
+            f"{where}: label {label[:40]!r}, but the classes are numbered 0 to {len(classes) - 1}: correct one"
+        )
+    return classes[int(digits)]
 
 
 def found_suffix(source: Source, folder: str, names: Iterator[str]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from pvnas_bench.errors import UsageError
 from pvnas_bench.video._rows import Row
 from pvnas_bench.video.layouts._source import (
+    MOST_FRAMES,
     Layout,
     Lists,
     Source,
@@ -39,7 +40,7 @@ def _names(file: Path) -> tuple[str, ...]:
     """Class names: each is a list of the phases of a dive."""
     try:
         return tuple("-".join(phases) for phases in json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise UsageError(f"cannot read {str(file)!r} ({error}): expected a JSON array of arrays of words") from None
 
 
@@ -55,7 +56,7 @@ def read(source: Source) -> Iterator[Row]:
             suffix = source.suffix or found_suffix(source, lists.folder, names)
             for where, entry in json_entries(file):
                 name, label = entry.get("vid_name"), entry.get("label")
-                if not isinstance(name, str) or not isinstance(label, int):
+                if not isinstance(name, str) or type(label) is not int or not 0 <= label <= MOST_FRAMES:
                     raise UsageError(f"{where}: no vid_name or no label: expected the entries of Diving48")
                 path = inside(name + suffix, where)
                 label_name = named(str(label), source.classes, where)

@@ -6,7 +6,16 @@ from pathlib import Path
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.video._rows import Row
-from pvnas_bench.video.layouts._source import Layout, Source, annotation_files, by_split, csv_header, csv_rows, inside
+from pvnas_bench.video.layouts._source import (
+    Layout,
+    Source,
+    annotation_files,
+    by_split,
+    csv_header,
+    csv_rows,
+    inside,
+    seconds,
+)
 
 _COLUMNS = {"label", "youtube_id", "time_start", "time_end"}
 _CUT = "{youtube_id}_{time_start:06d}_{time_end:06d}"
@@ -61,10 +70,7 @@ def _values(file: Path, split: str) -> Iterator[tuple[str, dict[str, str | int |
     for where, row in csv_rows(file):
         if not row["label"]:
             continue
-        try:
-            start, end = (_seconds(row[column]) for column in ("time_start", "time_end"))
-        except ValueError:
-            raise UsageError(f"{where}: time_start and time_end are not numbers of seconds: correct the line") from None
+        start, end = (_seconds(row[column], column, where) for column in ("time_start", "time_end"))
         yield (
             where,
             {
@@ -78,9 +84,9 @@ def _values(file: Path, split: str) -> Iterator[tuple[str, dict[str, str | int |
         )
 
 
-def _seconds(text: str) -> int | float:
+def _seconds(text: str, column: str, where: str) -> int | float:
     """Whole seconds as an integer, as the names of files have them."""
-    value = float(text)
+    value = seconds(text, column, where)
     return int(value) if value.is_integer() else value
 
 

@@ -17,6 +17,7 @@ from pvnas_bench.video.layouts._source import (
     inside,
     named,
     text_lines,
+    whole,
 )
 
 # A path may hold spaces, so the numbers are read from the end of the line.
@@ -59,7 +60,7 @@ def read(source: Source) -> Iterator[Row]:
                     f"{lists.folder}/{path}" if lists.folder else path,
                     label,
                     split=split,
-                    frames=int(match["frames"] or 0),
+                    frames=whole(match["frames"] or "0", "the number of frames", where),
                 )
 
 

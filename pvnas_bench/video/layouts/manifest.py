@@ -7,7 +7,7 @@ from pathlib import Path
 from pvnas_bench.errors import UsageError
 from pvnas_bench.video._dataset import SPLITS
 from pvnas_bench.video._rows import Row
-from pvnas_bench.video.layouts._source import Layout, Lists, Source, csv_header, csv_rows, inside
+from pvnas_bench.video.layouts._source import Layout, Lists, Source, csv_header, csv_rows, inside, seconds, whole
 
 MANIFEST = "manifest.csv"
 
@@ -68,7 +68,7 @@ def _row(where: str, row: Mapping[str, str], split: str, folder: str) -> Row:
         label,
         row.get("subject", ""),
         split or named or "",
-        int(row["frames"]) if row.get("frames", "").isdecimal() else 0,
+        whole(row.get("frames") or "0", "frames", where),
         _seconds(where, row, "time_start", 0.0),
         _seconds(where, row, "time_end", float("inf")),
         row.get("sha256", ""),
@@ -77,13 +77,8 @@ def _row(where: str, row: Mapping[str, str], split: str, folder: str) -> Row:
 
 def _seconds(where: str, row: Mapping[str, str], column: str, default: float) -> float:
     text = row.get(column, "")
-    try:
-        value = float(text) if text else default
-    except ValueError:
-        value = -1.0
-    if not value >= 0:
-        raise UsageError(f"{where}: {column} {text!r} is no number of seconds: correct it or leave it empty")
-    return value
+    endless = column == "time_end" and text.lower() in ("inf", "infinity")
+    return seconds(text, column, where) if text and not endless else default
 
 
 LAYOUT = Layout("manifest", "manifest.csv with path,label[,subject][,split][,time_start,time_end][,sha256]", find, read)
