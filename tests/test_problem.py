@@ -120,6 +120,15 @@ def test_pairs_of_some_classes_only(problem: Problem[Any]) -> None:
         assert all(set(batch.labels.tolist()) <= {0, 2} for batch in pair)
 
 
+def test_classes_without_a_held_out_clip_are_named(clips: World) -> None:
+    problem = clips.problem("all", 0)[0]
+    labels = problem.labels_in("val")
+    problem._splits["val"] = problem._splits["val"][labels != 1]
+    assert len(list(problem.search_pairs(classes=[0, 1]))) > 0
+    with pytest.raises(ValueError, match=r"search-val has no clip of the classes \[1\]"):
+        list(problem.search_pairs(classes=[1]))
+
+
 # --- architectures ----------------------------------------------------------------------------------------------------
 
 
