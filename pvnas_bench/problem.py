@@ -280,7 +280,10 @@ class Problem(Generic[S]):
         is 1 then.
 
         Args:
-            classes: classes of the clips to use; None: all.
+            classes: only clips of these classes; None: all.
+
+        Raises:
+            ValueError: search-val has no clip of them.
         """
         held_out: Iterator[ClipBatch] = iter(())
         for batch in self.search_batches("train", classes=classes):
@@ -289,7 +292,9 @@ class Problem(Generic[S]):
             other = next(held_out, None)
             if other is None:
                 held_out = self.search_batches("val", classes=classes)
-                other = next(held_out)
+                other = next(held_out, None)
+            if other is None:
+                raise ValueError(f"search-val has no clip of the classes {list(classes or ())}")
             before = self._share.spent
             yield batch, other
             self._share.dearest = max(self._share.dearest, self._share.spent - before)

@@ -2,8 +2,8 @@
 
 The state covers every stateful attribute (modules, optimisers, distributions, generators), every attribute that is
 plain data, an `Architecture` or an `Evaluation`, and every list, tuple, set, deque or dict of these. A stateful object
-is not rebuilt: the one that `setup` built loads its state; so does a trainable tensor (a leaf that requires a gradient),
-since an optimiser identifies it by the object.
+is not rebuilt: the one that `setup` built loads its state; so does a trainable tensor (a leaf that requires
+a gradient), since an optimiser identifies it by the object.
 """
 
 from collections import deque

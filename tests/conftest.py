@@ -4,11 +4,15 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:  # it imports torch, which tests of records and of the command line do without
+    from pvnas_bench.conformance._world import World
 
 SUPPORT = Path(__file__).parent / "support"
 """Modules that tests of several rooms import."""
@@ -66,6 +70,24 @@ def write_clip(path: Path, frames: np.ndarray) -> None:
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
+
+
+@pytest.fixture(scope="session")
+def small_world() -> "Iterator[World]":
+    """The conformance suite's world: its clips are made once."""
+    from pvnas_bench.conformance._world import world
+
+    with world() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def clips(small_world: "World") -> "Iterator[World]":
+    """The conformance suite's world, on one thread and deterministic."""
+    from pvnas_bench.training import process
+
+    with process.configured(1, True):
+        yield small_world
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,14 @@
 """The problem: counts, the search's share of the budget, pairs of batches, architectures under the cap, the history."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from pvnas_bench import Architecture, BudgetExhausted, Problem
-from pvnas_bench.conformance._world import World, world
+from pvnas_bench.conformance._world import World
 from pvnas_bench.problem import MOST_SET_ASIDE, TRIES
-from pvnas_bench.training import process
-
-
-@pytest.fixture(scope="module")
-def clips() -> Iterator[World]:
-    with process.configured(1, True), world() as made:
-        yield made
 
 
 @pytest.fixture
@@ -125,6 +118,15 @@ def test_the_held_out_batch_starts_anew_when_its_split_is_exhausted(problem: Pro
 def test_pairs_of_some_classes_only(problem: Problem[Any]) -> None:
     for pair in problem.search_pairs(classes=[0, 2]):
         assert all(set(batch.labels.tolist()) <= {0, 2} for batch in pair)
+
+
+def test_classes_without_a_held_out_clip_are_named(clips: World) -> None:
+    problem = clips.problem("all", 0)[0]
+    labels = problem.labels_in("val")
+    problem._splits["val"] = problem._splits["val"][labels != 1]
+    assert len(list(problem.search_pairs(classes=[0, 1]))) > 0
+    with pytest.raises(ValueError, match=r"search-val has no clip of the classes \[1\]"):
+        list(problem.search_pairs(classes=[1]))
 
 
 # --- architectures ----------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pvnas_bench import BudgetExhausted, SearchFinished, records, registry, seeding
-from pvnas_bench.conformance._world import World, world
+from pvnas_bench.conformance._world import World
 from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import Search
@@ -47,12 +47,6 @@ def summary(points: Sequence[Point], names: Sequence[str]) -> dict[str, Any]:
 
 def expected(entry: dict[str, Any]) -> dict[str, Any]:
     return {key: entry[key] for key in ("steps", "cost", "incumbent", "digest")}
-
-
-@pytest.fixture(scope="module")
-def clips() -> Iterator[World]:
-    with process.configured(1, True), world() as made:
-        yield made
 
 
 def compare_only_if_equal(*names: str) -> None:

@@ -48,7 +48,8 @@ class AskTell(Strategy[C, SearchSpace]):
     def ask(self) -> Asked:
         """The next architecture to train, under the cap, or several of them, which may be trained side by side.
 
-        A `Trial` names a fidelity other than the protocol's proxy. The next call follows once all results are told.
+        A `Trial` names a fidelity other than the protocol's proxy; an empty list ends the search. The next
+        call follows once all results are told.
         """
         raise NotImplementedError
 
@@ -59,11 +60,13 @@ class AskTell(Strategy[C, SearchSpace]):
         """Train the next architecture that is not known yet.
 
         Raises:
-            SearchFinished: `REPEATS` architectures in a row were known.
+            SearchFinished: there was none among `REPEATS` architectures, or nothing was asked for.
         """
         for _ in range(REPEATS):
             if not self.waiting:
                 self.waiting.extend(self._trials(self.ask()))
+            if not self.waiting:
+                break
             architecture, epochs = self.waiting[0]
             found = self.known.get((architecture, epochs))
             if found is None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pvnas_bench import Architecture, Evaluation, Info, Problem, SearchFinished
+from pvnas_bench import Architecture, BudgetExhausted, Evaluation, Info, Problem, SearchFinished
 from pvnas_bench.methods.ask_tell import REPEATS, Asked, AskTell, Trial
 from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.request import Request
@@ -97,6 +97,11 @@ def test_a_method_that_has_nothing_new_to_ask_is_done(problem: Problem) -> None:
     assert problem.ledger.evaluations == 1
 
 
+def test_nothing_to_ask_ends_the_search(problem: Problem) -> None:
+    with pytest.raises(SearchFinished):
+        started(problem, []).step()
+
+
 def test_several_are_trained_one_a_step_and_in_order(problem: Problem) -> None:
     a, b, c, d = some(problem, 4)
     strategy = started(problem, [a, Trial(b, 2), a, c], d)
@@ -105,6 +110,22 @@ def test_several_are_trained_one_a_step_and_in_order(problem: Problem) -> None:
         assert strategy.heard[-1].architecture == trained
     assert [evaluation.architecture for evaluation in strategy.heard] == [a, b, a, c, d]
     assert problem.ledger.evaluations == 4
+
+
+def test_what_does_not_fit_any_more_ends_the_search_and_was_not_told(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b, c = some(problem, 3)
+    strategy = started(problem, [a, b, c])
+    strategy.step()
+
+    def refuse(architecture: Architecture, epochs: int | None = None) -> Evaluation:
+        raise BudgetExhausted
+
+    monkeypatch.setattr(problem, "evaluate", refuse)
+    with pytest.raises(BudgetExhausted):
+        strategy.step()
+    assert [evaluation.architecture for evaluation in strategy.heard] == [a] and strategy.incumbent() == a
 
 
 def test_the_rest_of_what_was_asked_for_is_fetched_ahead(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,20 +16,13 @@ import torch.nn.functional as F
 
 from pvnas_bench import BudgetExhausted, Problem, SearchFinished, UsageError, registry, seeding
 from pvnas_bench.conformance._drive import CountConvolutions
-from pvnas_bench.conformance._world import World, world
+from pvnas_bench.conformance._world import World
 from pvnas_bench.network.cost import candidates
 from pvnas_bench.space import INACTIVE
 from pvnas_bench.strategies._nni import apart, most_probable, reference_input
-from pvnas_bench.training import process
 
 DIFFERENTIABLE = ("nni_darts", "nni_gumbel_darts", "nni_proxyless")
 NAMES = (*DIFFERENTIABLE, "nni_spos")
-
-
-@pytest.fixture(scope="module")
-def clips() -> Iterator[World]:
-    with process.configured(1, True), world() as made:
-        yield made
 
 
 def started(clips: World, name: str, budget: float = 100.0, seed: int = 0, **settings: object) -> Any:

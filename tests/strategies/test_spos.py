@@ -10,56 +10,12 @@ import pytest
 import torch
 from driven import Driven, completed, series
 
-from pvnas_bench.methods.evolution import EvolutionRecipe, best, distinct, next_generation
 from pvnas_bench.space import Architecture
 from pvnas_bench.spaces.st_default import SPACE
 from pvnas_bench.strategies.spos import SPOS
 
 BUDGET = 1.2
 FEW = {"recalibration": 2, "supernet_share": 0.4}
-
-
-def cheap(architecture: Architecture) -> bool:
-    return architecture.choices[0] == 0
-
-
-def test_a_generation_is_new_feasible_and_of_the_size_asked_for() -> None:
-    rng = np.random.default_rng(0)
-    recipe = EvolutionRecipe(population=20, top=4, mutations=8, crossovers=8, rate=0.1)
-    seen: dict[Architecture, float] = {}
-    for _ in range(3):
-        parents = best(seen.items(), recipe.top)
-        children = next_generation(recipe, SPACE, parents, seen, cheap, rng)
-        assert len(children) == len(set(children)) == 20
-        assert not set(children) & set(seen)
-        assert all(map(cheap, children))
-        seen |= {child: float(rng.random()) for child in children}
-
-
-def test_children_come_from_the_parents() -> None:
-    rng = np.random.default_rng(0)
-    parents = [SPACE.sample(rng), SPACE.sample(rng)]
-    for child in next_generation(EvolutionRecipe(10, 2, 0, 10, 0.1), SPACE, parents, (), lambda _: True, rng):
-        for i, choice in enumerate(child.choices):
-            inherited = {parent.choices[i] for parent in parents} - {-1}
-            assert choice == -1 or not inherited or choice in inherited
-    mutants = next_generation(EvolutionRecipe(40, 2, 40, 0, 0.05), SPACE, parents[:1], (), lambda _: True, rng)
-    assert np.median([SPACE.hamming(parents[0], mutant) for mutant in mutants]) <= 4
-
-
-def test_the_best_are_the_highest_and_the_earlier_of_equal_ones() -> None:
-    rng = np.random.default_rng(0)
-    a, b, c = (SPACE.sample(rng) for _ in range(3))
-    assert best({a: 0.1, b: 0.7, c: 0.7}.items(), 2) == [b, c]
-
-
-def test_too_few_architectures_are_no_endless_loop() -> None:
-    assert distinct(lambda: SPACE.reference, 5, (), lambda _: True) == [SPACE.reference]
-
-
-def test_a_recipe_shrinks_in_proportion() -> None:
-    assert EvolutionRecipe(50, 10, 25, 25, 0.1).scaled(0.4) == EvolutionRecipe(20, 4, 10, 10, 0.1)
-    assert EvolutionRecipe(50, 10, 25, 25, 0.1).scaled(0.01) == EvolutionRecipe(2, 2, 1, 1, 0.1)
 
 
 def test_paths_are_uniform_under_the_cap(tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
