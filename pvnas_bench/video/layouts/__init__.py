@@ -6,14 +6,24 @@ a list of a million clips never exists as Python objects.
 
 from pathlib import Path
 
-from pvnas_bench.video.layouts import class_folders, diving48, hmdb51, kinetics, lists, manifest, something, ucf101
+from pvnas_bench.video.layouts import (
+    class_folders,
+    diving48,
+    epic,
+    hmdb51,
+    kinetics,
+    lists,
+    manifest,
+    something,
+    ucf101,
+)
 from pvnas_bench.video.layouts._source import Layout, Lists, Source, annotation_files, class_names, split_of
 from pvnas_bench.video.layouts.manifest import is_manifest
 
 # The order of detection: official files before lists in general, and class folders when nothing else is there.
 LAYOUTS = {
     module.LAYOUT.name: module.LAYOUT
-    for module in (manifest, something, diving48, kinetics, ucf101, hmdb51, lists, class_folders)
+    for module in (manifest, something, diving48, kinetics, epic, ucf101, hmdb51, lists, class_folders)
 }
 
 __all__ = [
