@@ -339,26 +339,29 @@ def named(label: str, classes: tuple[str, ...], where: str) -> str:
     return classes[int(digits)]
 
 
-def placed(root: Path, names: Sequence[str], split: str = "", likely: Iterable[str] = ()) -> str | None:
+def placed(
+    root: Path, names: Sequence[str], split: str = "", likely: Iterable[str] = (), *, exact: bool = False
+) -> str | None:
     """The folder below the root that clips lie in: '' for the root itself, None where they are not found.
 
     Looked into are the likely folders and the root, which do if half of the clips lie there; then all folders of the
     upper two levels, of which the one with most of the clips is taken.
 
     Args:
-        names: of some clips, relative to the folder that is looked for, with or without a suffix.
+        names: of some clips, relative to the folder that is looked for.
+        exact: the clips are called just so; otherwise with a suffix, or without the one that the names have.
         split: breaks ties, where each split has a folder of its own with the same names in it.
     """
     if not names:
         return ""
     usual = [*(folder for folder in likely if folder), ""]
-    counts = {folder: sum(_there(root / folder, name) for name in names) for folder in usual}
+    counts = {folder: sum(_there(root / folder, name, exact) for name in names) for folder in usual}
     best = max(usual, key=lambda folder: counts[folder])
     if 2 * counts[best] >= len(names):
         return best
     for folder in _folders(root):
         if folder not in counts:
-            counts[folder] = sum(_there(root / folder, name) for name in names)
+            counts[folder] = sum(_there(root / folder, name, exact) for name in names)
     words = SPLIT_NAMES.get(split, ())
 
     def rank(folder: str) -> tuple[int, bool, int, str]:
@@ -369,12 +372,12 @@ def placed(root: Path, names: Sequence[str], split: str = "", likely: Iterable[s
     return best if counts[best] else None
 
 
-def _there(folder: Path, name: str) -> bool:
+def _there(folder: Path, name: str, exact: bool) -> bool:
     """Whether a clip lies in a folder: as it is called, as images in a folder without its suffix, or with one."""
     path = os.path.join(folder, name)
     stem, suffix = os.path.splitext(path)
-    if os.path.exists(path):
-        return True
+    if exact or os.path.exists(path):
+        return os.path.exists(path)
     if suffix.lower() in VIDEO_SUFFIXES:
         return os.path.isdir(stem)
     return any(os.path.exists(path + end) for end in sorted(VIDEO_SUFFIXES))

@@ -76,7 +76,7 @@ def _chosen(root: Path, files: list[Path]) -> dict[str, Lists]:
     for file in files:
         split = split_of(file)
         if split not in found or found[split].folder == _NOWHERE:
-            folder = placed(root, _sample(file, root), split)
+            folder = placed(root, _sample(file, root), split, exact=True)
             if folder is not None or split not in found:
                 found[split] = Lists((file,), _NOWHERE if folder is None else folder)
     return found

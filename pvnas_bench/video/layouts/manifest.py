@@ -39,7 +39,7 @@ def find(root: Path, fold: int) -> Source | None:
     missing, lists = "", {}
     for split, found in splits.items():
         names = [row["path"] for _, row in islice(csv_rows(found.files[0]), SAMPLE)]
-        folder = placed(root, names, split)
+        folder = placed(root, names, split, exact=True)
         missing = missing or (unplaced(root, found.files[0], names) if folder is None else "")
         lists[split] = Lists(found.files, folder or "")
     return Source(root, lists, unplaced=missing)
