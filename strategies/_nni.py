@@ -10,12 +10,8 @@ Every pass of every candidate is charged as NNI runs it. A mixture of some 25 ca
 paths, so a budget for sampled paths buys few steps of it.
 """
 
-import logging
 import math
-import random
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -34,6 +30,7 @@ from pvnas_bench import (
     UsageError,
 )
 from pvnas_bench.methods import CandidateScores, WeightsConfig, best_under_cap
+from pvnas_bench.strategies._nni_apart import apart
 
 if TYPE_CHECKING:
     from pvnas_bench.strategies._nni_supernet import Candidates, Training
@@ -43,31 +40,6 @@ SPACE = (
     "every slot a choice of all its candidates, each with weights of its own; reference input, full depth with skips; "
     "the most probable architecture under the cap"
 )
-
-
-LOGGERS = ("pytorch_lightning", "lightning", "lightning_fabric", "lightning.pytorch", "nni")
-NOISY = ("pytorch_lightning", "lightning_fabric", "lightning_utilities", "torchmetrics", "nni")
-
-
-@contextmanager
-def apart() -> Iterator[None]:
-    """Silence NNI's and Lightning's needless messages, and restore the state of Python's `random`.
-
-    NNI names its objects with `random`; no result depends on it.
-    """
-    levels = {name: logging.getLogger(name).level for name in LOGGERS}
-    for name in LOGGERS:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    state = random.getstate()
-    try:
-        with warnings.catch_warnings():
-            for library in NOISY:
-                warnings.filterwarnings("ignore", module=rf"{library}(\..*)?")
-            yield
-    finally:
-        random.setstate(state)
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
 
 
 def reference_input(problem: Problem[BlockSpace]) -> tuple[int, int]:

@@ -32,7 +32,7 @@ from pvnas_bench import (
     candidates,
 )
 from pvnas_bench.methods import WeightsConfig, make_weight_optimiser, set_rate
-from pvnas_bench.strategies._nni import apart
+from pvnas_bench.strategies._nni_apart import apart
 
 
 def label(slot: str) -> str:

@@ -13,7 +13,8 @@ from pydantic import Field
 
 from pvnas_bench import Architecture, BlockSpace, Info, Json, Strategy
 from pvnas_bench.methods import WeightsConfig
-from pvnas_bench.strategies._nni import PAPER, SPACE, apart, reference_input
+from pvnas_bench.strategies._nni import PAPER, SPACE, reference_input
+from pvnas_bench.strategies._nni_apart import apart
 
 if TYPE_CHECKING:
     from pvnas_bench.strategies._nni_supernet import Training
