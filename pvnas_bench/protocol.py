@@ -20,7 +20,7 @@ class Protocol:
         budget: search budget in reference trainings.
         epochs: epochs of a full training (retraining, and the reference training).
         proxy_epochs: default epochs of `problem.evaluate`.
-        learning_rate: peak rate of AdamW (Loshchilov & Hutter 2019); linear warm-up (`warmup` of the steps), then cosine.
+        learning_rate: peak rate of AdamW (Loshchilov & Hutter 2019); linear warm-up (`warmup` of steps), then cosine.
         gradient_clip: largest norm of the gradient.
         search_val_fraction: part of the train split's clips for search-val.
         cache_size: side in pixels of the square frames kept in the cache.
