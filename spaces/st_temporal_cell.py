@@ -1,8 +1,8 @@
 """`st_temporal_cell`: temporal cells on the features of a frozen 2-D backbone, for clips of any length.
 
-The setting of NAS-TC (Ren et al. 2021): the backbone is a 2-D network of inverted bottlenecks on frames of 32
-pixels. It runs once over every frame of every clip, so a clip of a minute and more costs a search only its time
-steps. The publication omits operators, sizes and hyper-parameters: all of them are this benchmark's choices, and none of its
+The setting of NAS-TC (Ren et al. 2021): the backbone is a 2-D network of inverted bottlenecks on frames of 32 pixels.
+It runs once over every frame of every clip, so a clip of a minute and more costs a search only its time steps. The
+publication omits operators, sizes and hyper-parameters: all of them are choices of this benchmark, and none of its
 figures is reproduced here.
 """
 
