@@ -16,8 +16,8 @@ def ranking(search: Search, table: Table) -> dict[str, Any]:
 
     Returns:
         Entries of `diagnostics`: `rank_pairs`, of [score, mean test top-1]; `rank_tau`, Kendall's τ-b between them,
-        None where either is constant; `rank_cost`, in reference trainings. Empty where the strategy has no scores; the
-        reason where scoring failed: the search still counts.
+        None where either is constant; `rank_cost`, in reference trainings. Empty where the strategy has no scores;
+        `rank_error` where scoring failed: the search still counts.
     """
     try:
         return _ranked(search, table)
