@@ -50,9 +50,7 @@ def alpha_loss(log_p: Tensor, weights: Tensor, costs: Tensor, beta: float, basel
     """
     total = costs.sum()
     m = weights - beta * costs / total if total > 0 else weights
-    if baseline:
-        m = m - m.mean()
-    return -(m * log_p).sum()
+    return -((m - m.mean() if baseline else m) * log_p).sum()
 
 
 class FPNASConfig(WeightsConfig):
@@ -66,13 +64,9 @@ class FPNASConfig(WeightsConfig):
     least_samples: int = Field(4, ge=2, description="K is not less: K = 1 would reinforce whatever is drawn (R)")
     switch: float = Field(0.75, ge=0, le=1, description="θ: part of the search that is factorised, warm-up too (R)")
     warmup: float = Field(0.5, ge=0, lt=1, description="part of the search that trains weights only, K = 1 (R)")
-    resampled: int = Field(
-        1, ge=0, description="paths drawn from w per weights step, an unbiased estimate of the sum; 0: all K (R)"
-    )
+    resampled: int = Field(1, ge=0, description="paths drawn from w per weights step, unbiased; 0: all K (R)")
     temperature: float = Field(1.0, gt=0, description="1: likelihood of the batch; batch size: mean of a clip (R)")
-    baseline: bool = Field(
-        True, description="subtract the mean of m, whose expected gradient is zero: chance alone moves nothing (R)"
-    )
+    baseline: bool = Field(True, description="subtract the mean of m, whose expected gradient is zero (R)")
     beta: float = Field(0.3, ge=0, description="β of the MACs term, in 0.1-1 (R)")
     target: float = Field(1.0, gt=0, description="target MACs over the cap (R)")
     alpha_rate: float = Field(0.03, gt=0, description="of Adam; 0.01 for longer searches (R)")
@@ -102,9 +96,7 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
         self.weights = SharedWeights(problem, config, self.supernet)
         self.coarse = FactorisedDistribution(problem.space, problem.device)
         self.fine = JointDistribution(problem.space, problem.device)
-        self.alpha_optimisers = [
-            torch.optim.Adam(alphas.parameters(), lr=config.alpha_rate) for alphas in (self.coarse, self.fine)
-        ]
+        self.alpha_optimisers = [torch.optim.Adam(d.parameters(), config.alpha_rate) for d in (self.coarse, self.fine)]
         self.joint = config.distribution == "joint"
         self.rate_of_samples = config.initial_samples / float(self.coarse.entropy().detach())
         self.fallback = problem.sample(problem.rng("fallback"))
@@ -149,10 +141,8 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
             return architectures, torch.ones(1, device=self.problem.device)
         with torch.no_grad():
             labels = self.supernet.labels(batch)
-            log_likelihoods = [
-                -F.cross_entropy(self.supernet(batch, a), labels, reduction="sum") for a in architectures
-            ]
-        return architectures, importance_weights(torch.stack(log_likelihoods), self.config.temperature)
+            log_p = [-F.cross_entropy(self.supernet(batch, a), labels, reduction="sum") for a in architectures]
+        return architectures, importance_weights(torch.stack(log_p), self.config.temperature)
 
     def _weight_step(self, batch: ClipBatch, samples: int, rate: float) -> None:
         """Take a step along Σ_k w_k ∇_ω log P(y|X,ω,A_k), or along paths drawn from w."""

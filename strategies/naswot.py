@@ -4,8 +4,6 @@ Each clip has a binary code: the ReLUs that are on. With the kernel K_ij = (numb
 codes of clips i and j) the score is log|det K| (Mellor et al. 2021, eqs. 2 and 3).
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 from pydantic import Field
@@ -38,8 +36,7 @@ class NASWOT(ZeroCost[NASWOTConfig, BlockSpace]):
         levels=("structural", "modular"),
         families=("mbconv",),
         published="log-determinant of the kernel of ReLU codes over one batch, the best of random samples",
-        reconstructed="one batch of search-train for all architectures, batch-norm on its statistics; samples under "
-        "the cap",
+        reconstructed="one batch of search-train for all, batch-norm on its statistics; samples under the cap",
     )
 
     def setup(self) -> None:
@@ -50,17 +47,12 @@ class NASWOT(ZeroCost[NASWOTConfig, BlockSpace]):
     def score(self, architecture: Architecture) -> float:
         """The log-determinant of the kernel of ReLU codes."""
         spec, network = self.problem.space.spec(architecture), self.problem.metered.network(architecture)
-        kernel = torch.zeros(len(self.batch), len(self.batch), dtype=torch.float64)
-
-        def add(_: nn.Module, __: Any, before_relu: Tensor) -> None:
-            nonlocal kernel
-            codes = (before_relu > 0).reshape(len(self.batch), -1)  # time is folded into the batch
-            kernel += code_kernel(codes).cpu()
-
+        codes: list[Tensor] = []
         for name, module in network.named_modules():
             if isinstance(module, nn.BatchNorm2d) and not name.endswith("project_norm"):  # no ReLU follows project_norm
-                module.register_forward_hook(add)
+                module.register_forward_hook(lambda _, __, before_relu: codes.append(before_relu > 0))
         network.train()
         with torch.no_grad():
             network(self.batch.clips(spec.frames, spec.size).to(self.problem.device))
-        return float(np.linalg.slogdet(kernel.numpy())[1])
+        kernels = [code_kernel(code.reshape(len(self.batch), -1)).cpu() for code in codes]  # time is in the batch axis
+        return float(np.linalg.slogdet(torch.stack(kernels).sum(0).numpy())[1])

@@ -131,9 +131,6 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
             return self._candidate()
         raise SearchFinished
 
-    def _random(self) -> Architecture:
-        return self.problem.sample(self.rng)
-
     def _structural(self) -> Architecture:
         """A random combination, or a member of the front with one of its axes changed."""
         if len(self.evaluated) < self.config.initial:
