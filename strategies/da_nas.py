@@ -141,7 +141,7 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
         return min((self.problem.progress - self.started) / whole, 1.0) if whole > 0 else 1.0
 
     def _end_of_phase(self) -> float:
-        """The progress at which this phase ends: phases cost what their epochs and clips do."""
+        """Progress at the end of this phase: a phase costs its epochs times clips."""
         shares = (1.0,) * len(CLASSES) if self.config.schedule == "pruning" else CLASSES
         costs = np.array([share * epochs for share, epochs in zip(shares, EPOCHS, strict=True)])
         return float(costs[: self.phase + 1].sum() / costs.sum())
