@@ -24,7 +24,7 @@ class Protocol:
         learning_rate: peak rate of AdamW (Loshchilov & Hutter 2019); linear warm-up (`warmup` of steps), then cosine.
         gradient_clip: largest norm of the gradient.
         search_val_fraction: part of the train split's clips for search-val.
-        cache_size: side in pixels of the square frames kept in the cache.
+        cache_size: side in pixels of the square frames in the cache.
         cache_frames: largest number of frames cached per clip.
         fit: ``squash`` keeps everything in view; ``crop`` keeps the aspect ratio.
         crop_scale: range of the side of a random training crop, as a fraction of the frame.

@@ -73,7 +73,7 @@ def keep(value: object, where: str = "the value") -> State:
         }
     if has_state(value):
         return {"object": value.state_dict()}  # type: ignore[attr-defined]
-    raise CannotBeKept(f"{where} is a {type(value).__name__}, which has no state_dict and is no data")
+    raise CannotBeKept(f"{where} is a {type(value).__name__}, which has no state_dict and is not data")
 
 
 def has_state(value: object) -> bool:

@@ -89,7 +89,7 @@ class Strategy(Generic[C, S]):
         self.problem, self.config = problem, config
 
     def setup(self) -> None:
-        """Build what the search needs: supernet, optimisers, samplers. Called once, before the first step."""
+        """Build the search's objects: supernet, optimisers, samplers. Called once, before the first step."""
 
     def step(self) -> None:
         """Do one round: one epoch, one batch of trials, one generation. Spends budget.

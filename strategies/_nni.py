@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 PAPER = "Microsoft, NNI v3.0 (github.com/microsoft/nni, 2023)"
 SPACE = (
-    "every slot a choice of all its candidates, each with weights of its own; reference input, full depth with skips; "
+    "every slot a choice of all its candidates, each with separate weights; reference input, full depth with skips; "
     "the most probable architecture under the cap"
 )
 
@@ -84,13 +84,15 @@ def most_probable(
 class DifferentiableConfig(WeightsConfig):
     """Hyper-parameters shared by NNI's differentiable strategies."""
 
-    epochs: int = Field(10, ge=1, le=1000, description="that the budget is divided into, as NNI's schedules count (R)")
+    epochs: int = Field(10, ge=1, le=1000, description="epochs of the budget, for NNI's schedules (R)")
     alpha_rate: float = Field(
-        0.03, gt=0, description="of Adam on the alphas (R; NNI and DARTS: 3e-4, which 100 steps move by 0.03 at most)"
+        0.03,
+        gt=0,
+        description="Adam's rate for the alphas (R; NNI and DARTS: 3e-4, at most 0.03 in 100 steps)",
     )
     search_size: Literal["smallest", "reference"] = Field(
         "smallest",
-        description="pixels of the clips that the search sees; the architecture found has the reference's (R: the "
+        description="pixels of the clips that the search sees; the result has the reference's (R: the "
         "budget holds twice as many steps)",
     )
 

@@ -25,8 +25,8 @@ class OptunaConfig(StrategyConfig):
 
     storage: str = Field(
         "",
-        description="of a study that several runs share: the path of Optuna's journal file, or a database's URL such "
-        "as sqlite:///study.db; empty: a study of one's own",
+        description="storage of a study that runs share: the path of Optuna's journal file, or a database's URL such "
+        "as sqlite:///study.db; empty: a separate study",
     )
 
 

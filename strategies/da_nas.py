@@ -54,15 +54,15 @@ def lowest(probabilities: list[float], ratio: float, kept: int) -> list[int]:
 class DANASConfig(WeightsConfig):
     """Hyper-parameters of DA-NAS."""
 
-    order: Order = Field("easy_first", description="of the classes (DA-NAS); the others are controls")
+    order: Order = Field("easy_first", description="order of the classes (DA-NAS); others are controls")
     schedule: Literal["both", "data", "pruning"] = Field(
         "both", description="data: nothing is pruned; pruning: all classes from the start; both: DA-NAS"
     )
     ratio: float = Field(0.4, ge=0, lt=0.5, description="part of a layer's candidates pruned per step (DA-NAS)")
-    baseline_epochs: int = Field(5, ge=2, description="of the run that tells easy from hard (R)")
+    baseline_epochs: int = Field(5, ge=2, description="epochs of the run that ranks the classes (R)")
     baseline_share: float = Field(0.1, gt=0, lt=0.5, description="most of the budget that it may take (R)")
-    audit_share: float = Field(0.02, ge=0, lt=0.5, description="of the budget to measure pruned candidates with (R)")
-    alpha_rate: float = Field(0.03, gt=0, description="of Adam, β=(0, 0.999) (R; β: ProxylessNAS)")
+    audit_share: float = Field(0.02, ge=0, lt=0.5, description="part of the budget for the audit (R)")
+    alpha_rate: float = Field(0.03, gt=0, description="Adam's rate, β=(0, 0.999) (R; β: ProxylessNAS)")
     macs_weight: float = Field(0.5, ge=0, description="λ of |E[MACs]/target - 1| (R)")
     target: float = Field(0.9, gt=0, description="target MACs over the cap (R)")
 
@@ -141,7 +141,7 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
         return min((self.problem.progress - self.started) / whole, 1.0) if whole > 0 else 1.0
 
     def _end_of_phase(self) -> float:
-        """The progress at which this phase ends: phases cost what their epochs and clips do."""
+        """Progress at the end of this phase: a phase costs its epochs times clips."""
         shares = (1.0,) * len(CLASSES) if self.config.schedule == "pruning" else CLASSES
         costs = np.array([share * epochs for share, epochs in zip(shares, EPOCHS, strict=True)])
         return float(costs[: self.phase + 1].sum() / costs.sum())

@@ -117,13 +117,13 @@ class DARTSConfig(FixedInputConfig):
     """Hyper-parameters of DARTS."""
 
     order: Literal["first", "second"] = Field(
-        "first", description="of the alphas' gradient: second unrolls one weight step (DARTS)"
+        "first", description="order of the alphas' gradient: second unrolls one weight step (DARTS)"
     )
     unrolled_rate: float = Field(0.025, gt=0, description="first ξ, of the unrolled step of SGD (DARTS)")
     hessian_every: int = Field(
         0, ge=0, description="alpha steps between measurements of the Hessian's eigenvalue; 0: none (RobustDARTS)"
     )
-    hessian_iterations: int = Field(4, ge=1, description="of the power method, two gradients each (R)")
+    hessian_iterations: int = Field(4, ge=1, description="steps of the power method, two gradients each (R)")
     early_stop: bool = Field(False, description="stop the search when the eigenvalue rises (RobustDARTS-ES)")
 
 

@@ -58,10 +58,10 @@ class FPNASConfig(WeightsConfig):
 
     sampling: Literal["adaptive", "fixed"] = Field("adaptive", description="K = λH, or K_0 throughout (PARSEC)")
     distribution: Literal["coarse_to_fine", "joint", "factorised"] = Field(
-        "coarse_to_fine", description="of the variables of a block; joint: PARSEC; all but the first are ablations"
+        "coarse_to_fine", description="coupling of a block's variables; joint: PARSEC; all but the first are ablations"
     )
     initial_samples: int = Field(14, ge=2, description="K_0: λ = 1/4 gave 14 samples at first (FP-NAS); λ=K_0/H_0")
-    least_samples: int = Field(4, ge=2, description="K is not less: K = 1 would reinforce whatever is drawn (R)")
+    least_samples: int = Field(4, ge=2, description="least K: K = 1 would reinforce any sample (R)")
     switch: float = Field(0.75, ge=0, le=1, description="θ: part of the search that is factorised, warm-up too (R)")
     warmup: float = Field(0.5, ge=0, lt=1, description="part of the search that trains weights only, K = 1 (R)")
     resampled: int = Field(1, ge=0, description="paths drawn from w per weights step, unbiased; 0: all K (R)")
@@ -69,7 +69,7 @@ class FPNASConfig(WeightsConfig):
     baseline: bool = Field(True, description="subtract the mean of m, whose expected gradient is zero (R)")
     beta: float = Field(0.3, ge=0, description="β of the MACs term, in 0.1-1 (R)")
     target: float = Field(1.0, gt=0, description="target MACs over the cap (R)")
-    alpha_rate: float = Field(0.03, gt=0, description="of Adam; 0.01 for longer searches (R)")
+    alpha_rate: float = Field(0.03, gt=0, description="Adam's rate; 0.01 for longer searches (R)")
 
 
 class FPNAS(Strategy[FPNASConfig, BlockSpace]):

@@ -26,7 +26,7 @@ Path = dict[str, str]
 class NNISposConfig(WeightsConfig):
     """Hyper-parameters of nni_spos."""
 
-    epochs: int = Field(10, ge=1, le=1000, description="that the training's budget is divided into (R)")
+    epochs: int = Field(10, ge=1, le=1000, description="epochs of the training's budget (R)")
     training: float = Field(0.8, gt=0, lt=1, description="part of the budget that trains the supernet (R)")
     random: int = Field(20, ge=1, le=10_000, description="random paths at the start of the search (R; SPOS: 50)")
     parents: int = Field(5, ge=1, le=1000, description="best paths that are mutated (R; SPOS: 10)")

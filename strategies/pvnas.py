@@ -68,7 +68,7 @@ class PVNASConfig(OptimiserConfig):
     """Hyper-parameters of PV-NAS."""
 
     scheduler: Schedule = Field("diversity", description="learning-rate schedule; all but diversity are ablations")
-    scheduled: Literal["weights", "alphas", "both"] = Field("both", description="what it schedules (R)")
+    scheduled: Literal["weights", "alphas", "both"] = Field("both", description="target of the schedule (R)")
     cycles: int = Field(3, ge=1, le=32, description="warm-restart cycles (R; 4-6 where the budget is larger)")
     decay: float = Field(1.0, gt=0, le=1, description="γ: the peak rate's factor per cycle, 1 or 0.7 (R)")
     growth: float = Field(1.0, ge=1, le=4, description="m: a cycle's length over the one before, 1 or 2 (R, SGDR)")
@@ -78,7 +78,7 @@ class PVNASConfig(OptimiserConfig):
     thrift: float = Field(
         1.0,
         ge=0,
-        description="how much rarer the search draws inputs of many MACs; 1: each has one budget (R)",
+        description="preference for cheap inputs; 1: all inputs get equal budgets (R)",
     )
     comparison: float = Field(
         1.0, gt=0, le=1, description="epochs that compare derived networks, of a full training (R)"

@@ -42,7 +42,7 @@ class SMNASConfig(StrategyConfig):
     """Hyper-parameters of SM-NAS."""
 
     stages: Literal["both", "structural", "modular", "random"] = Field(
-        "both", description="what is searched; all but both are controls at equal budget"
+        "both", description="decisions to search; all but both are controls at equal budget"
     )
     structural_share: float = Field(0.5, gt=0, lt=1, description="part of the budget of stage 1 (R)")
     initial: int = Field(6, ge=1, description="random combinations before the first mutation (R)")

@@ -55,7 +55,7 @@ class STEntrConfig(ZeroCostConfig):
     samples: int = Field(200, ge=1, description="random architectures scored first (R)")
     evolved: int = Field(1800, ge=0, description="mutations of the best (R; E3D: 500,000)")
     generation: int = Field(200, ge=1, description="scores per step (R)")
-    last_weight: float = Field(6.0, gt=0, description="of the last stage; the one before has 1 (E3D: 0,0,1,1,6)")
+    last_weight: float = Field(6.0, gt=0, description="weight of the last stage; the one before has 1 (E3D: 0,0,1,1,6)")
 
 
 class STEntr(ZeroCost[STEntrConfig, BlockSpace]):

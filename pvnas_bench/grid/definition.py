@@ -85,6 +85,6 @@ _SHARED: dict[str, Any] = {
 Grid = create_model(
     "Grid",
     __base__=Axes,
-    __doc__="What to compare, as a TOML file says it: `Axes`, and the options of a `Request` that all runs share.",
+    __doc__="A grid's TOML file: `Axes`, and the options of a `Request` that all runs share.",
     **_SHARED,
 )

@@ -207,9 +207,7 @@ class Ray(Executor):
     def start(self, key: Hashable, needs: Needs, work: Callable[..., Any], *args: Any) -> None:
         if self._connection.local and not self._connection.places(needs):
             gpu = " and a GPU" if needs.gpu else ""
-            raise UsageError(
-                f"this machine has not the {needs.threads} CPUs{gpu} of a run: change --device or --threads"
-            )
+            raise UsageError(f"this machine lacks the {needs.threads} CPUs{gpu} of a run: change --device or --threads")
         generator = _remote(needs.threads, needs.gpu, needs.alone).remote(self._place, work, *args)
         self._tasks[generator] = _Task(key, needs)
 

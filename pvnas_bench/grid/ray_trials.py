@@ -53,7 +53,7 @@ class RayTrials:
         places = self._connection.places(self._needs)
         if not places and self._connection.local:
             self._connection.close()
-            raise UsageError(f"this machine has not the {self._needs.threads} CPUs of a trial: change --threads")
+            raise UsageError(f"this machine lacks the {self._needs.threads} CPUs of a trial: change --threads")
         self._most = AHEAD * (self._workers or max(places, 1))
         ray = self._connection.ray
         self._train = ray.remote(

@@ -84,7 +84,7 @@ def judge(table: Table, found: Sequence[Pair]) -> Verdict:
     known = noise(table.matrix("test_top1"))
     if known is None:
         raise UsageError(
-            f"the table {table.about.stem} has not enough architectures with two seeds to tell the spread of a "
+            f"the table {table.about.stem} has too few architectures with two seeds to estimate the spread of a "
             "training: build some with `table build --sample 20 --seed 1`"
         )
     sigma = known.seed_deviation

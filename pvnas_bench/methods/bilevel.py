@@ -203,7 +203,7 @@ class FixedInputConfig(BilevelConfig):
 
     search_size: Literal["smallest", "reference"] = Field(
         "smallest",
-        description="pixels of the clips that the search sees; the architecture found has the reference's (R: DARTS "
+        description="pixels of the clips that the search sees; the result has the reference's (R: DARTS "
         "too searches on a smaller network; at the smallest size the budget holds twice as many steps)",
     )
 

@@ -25,8 +25,8 @@ class OptimiserConfig(StrategyConfig):
     weight_rate: float = Field(
         8e-3, gt=0, description="peak rate of the weights (R: the protocol's; DARTS: sgd, 0.025)"
     )
-    weight_decay: float = Field(0.05, ge=0, description="of the weights (R: the protocol's; DARTS: 3e-4)")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="of the weights' loss (R: the protocol's; DARTS: 0)")
+    weight_decay: float = Field(0.05, ge=0, description="decay of the weights (R: the protocol's; DARTS: 3e-4)")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="for the weights' loss (R: the protocol's; DARTS: 0)")
     gradient_clip: float = Field(5.0, gt=0, description="largest norm of the weights' gradient (DARTS)")
 
 

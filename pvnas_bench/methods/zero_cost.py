@@ -21,9 +21,9 @@ class ZeroCostConfig(StrategyConfig):
 
     samples: int = Field(200, ge=1, description="random architectures scored (R)")
     evolved: int = Field(0, ge=0, description="mutations of the best scored after them (R)")
-    population: int = Field(16, ge=1, description="of the best that are mutated (R)")
+    population: int = Field(16, ge=1, description="best architectures to mutate (R)")
     generation: int = Field(50, ge=1, description="scores per step (R)")
-    finalists: int = Field(0, ge=0, description="of the best that are trained and compared at the end; 0: none (R)")
+    finalists: int = Field(0, ge=0, description="best architectures to train and compare at the end; 0: none (R)")
 
 
 ZC = TypeVar("ZC", bound=ZeroCostConfig, default=ZeroCostConfig)

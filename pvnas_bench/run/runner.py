@@ -153,8 +153,8 @@ class Run:
                 records.save(record, path)
         except OSError as error:
             raise UsageError(
-                f"the record cannot be written to {path.parent} ({error.strerror}): make room, and give the same "
-                "command again to go on from its last checkpoint"
+                f"the record cannot be written to {path.parent} ({error.strerror}): make room, and repeat the "
+                "command to resume from its last checkpoint"
             ) from None
 
     def _pace(self) -> records.Speed:

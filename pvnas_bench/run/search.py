@@ -206,7 +206,7 @@ class Search:
         except Exception as error:
             raise UsageError(
                 f"the checkpoint in {self._setup.path.parent} does not fit ({type(error).__name__}: {error}): "
-                "begin anew with --no-resume"
+                "start over with --no-resume"
             ) from error
         self._clock.seconds.clear()
         self._clock.seconds.update(seconds)

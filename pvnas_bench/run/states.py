@@ -75,7 +75,7 @@ def decode(content: bytes, device: torch.device) -> Any:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         return _state(json.loads(header["__metadata__"][TREE]), tensors, device)
     except (SafetensorError, ValueError, TypeError, LookupError, RuntimeError, RecursionError) as error:
-        raise Damaged(f"no state: {type(error).__name__}: {error}") from None
+        raise Damaged(f"not a state: {type(error).__name__}: {error}") from None
 
 
 def _state(tree: Any, tensors: Mapping[str, Tensor], device: torch.device) -> Any:
@@ -91,7 +91,7 @@ def _state(tree: Any, tensors: Mapping[str, Tensor], device: torch.device) -> An
     if kind == "array":
         return tensors[value].clone().numpy()
     if kind != "tensor":
-        raise ValueError(f"nothing is called {kind!r}")
+        raise ValueError(f"unknown kind {kind!r}")
     name, order, where = value
     restored = tensors[name].clone().permute(np.argsort(order).tolist())
     return restored if where == "cpu" else restored.to(device)

@@ -43,7 +43,7 @@ def read_whole(path: Path, limit: int) -> bytes:
     with open(path, "rb", buffering=0, opener=_without_waiting) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise ValueError("no regular file")
+            raise ValueError("not a regular file")
         if status.st_size > limit:
             raise ValueError(f"larger than {limit / 2**20:g} MiB")
         return file.read()

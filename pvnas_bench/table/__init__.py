@@ -1,8 +1,8 @@
 """Tables: the trained accuracy of every architecture of a small space, so that a search need not train.
 
-`schema` says what a table holds, `journal` appends finished trainings so that no crash loses one, `store` keeps tables
-in a folder as Parquet, `_table` looks up, `lessons` and `regret` say what tables and searches on them teach. None of it
-needs torch; what trains is the `builder`.
+`schema` defines the content of a table, `journal` appends finished trainings so that no crash loses one, `store` stores
+tables in a folder as Parquet, `table` looks up. None of it needs torch; `grid.table_build` trains, and
+`boards.table_lessons` and `boards.table_regret` evaluate.
 """
 
 from pvnas_bench.table.schema import About, KnownTraining, Session

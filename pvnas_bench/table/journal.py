@@ -71,7 +71,7 @@ def _content(path: Path) -> bytes:
     try:
         return read_whole(path, LARGEST)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is no journal ({error}): move it away") from None
+        raise UsageError(f"{path} is not a journal ({error}): move it away") from None
 
 
 def _whole_lines(text: bytes) -> list[bytes]:
@@ -97,7 +97,7 @@ class Journal:
             self._file.append(line.encode() + b"\n")
         except OSError as error:
             raise UsageError(
-                f"cannot write {self._path} ({error.strerror}): make room, and give the same command again"
+                f"cannot write {self._path} ({error.strerror}): make room, and repeat the command"
             ) from None
 
 

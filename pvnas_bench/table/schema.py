@@ -42,7 +42,7 @@ class About(_Model):
     def _named(cls, value: SpaceIdentity | DataEntry) -> SpaceIdentity | DataEntry:
         """Check the names: files are named after both."""
         if not value.name.isprintable() or set(value.name) & set("/\\:") or value.name in ("", ".", ".."):
-            raise ValueError(f"{value.name!r} is no name")
+            raise ValueError(f"{value.name!r} is not a valid name")
         return value
 
     @property
