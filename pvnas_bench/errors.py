@@ -1,9 +1,9 @@
-"""Errors that a user can cause and mend."""
+"""Errors that a user can cause and fix."""
 
 
 class UsageError(Exception):
-    """Something the user asked for cannot be done; the message is one line: the cause, then the remedy.
+    """A request that cannot be met; the message is one line: the cause, then the remedy.
 
-    The command line prints the message without a traceback and exits with code 2. Raise it where the mistake
-    is found, before any training starts and before anything is written.
+    The command line prints the message without a traceback and exits with code 2. Raise it before any
+    training starts and before any file is written.
     """

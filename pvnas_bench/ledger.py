@@ -1,25 +1,25 @@
-"""The ledger: the only meter of search cost; and the share of its budget that is a search's own."""
+"""The ledger, the only meter of search cost, and the search's share of its budget."""
 
 import math
 import operator
 from dataclasses import dataclass
 
 BACKWARD = 2
-"""A backward pass costs twice its forward pass: once for the gradients of the inputs, once for those of the weights."""
+"""Cost of a backward pass in forward passes: one for the inputs' gradients, one for the weights'."""
 
 
 class BudgetExhausted(Exception):
-    """The work asked for does not fit into what is left of the budget; nothing of it was done."""
+    """The requested work exceeds the remaining budget; none of it was done."""
 
 
 class Ledger:
-    """Counts the MACs of every forward and backward pass, and refuses the work that would pass the budget.
+    """Counts the MACs of every forward and backward pass, and refuses work beyond the budget.
 
-    Its counts never fall: charges are whole numbers, and none is negative.
+    Its counts never fall: charges are non-negative whole numbers.
 
     Attributes:
         reference: MACs of one reference training, the unit of `budget` and `spent`.
-        budget: in reference trainings.
+        budget: budget in reference trainings.
     """
 
     def __init__(self, reference: int, budget: float = math.inf, *, macs: int = 0) -> None:
@@ -33,12 +33,12 @@ class Ledger:
 
     @property
     def samples(self) -> int:
-        """Clips that went through a forward pass."""
+        """Clips passed forward."""
         return self._samples
 
     @property
     def evaluations(self) -> int:
-        """Architectures whose accuracy was measured."""
+        """Number of architectures measured."""
         return self._evaluations
 
     @property
@@ -57,11 +57,11 @@ class Ledger:
         return max(self.spent - self.budget, 0.0)
 
     def fits(self, macs: int) -> bool:
-        """Whether work of this size fits."""
+        """Return True if work of this size fits."""
         return self._macs + macs <= self.budget * self.reference
 
     def require(self, macs: int) -> None:
-        """Make sure that work of this size fits.
+        """Check that work of this size fits.
 
         Raises:
             BudgetExhausted: it does not.
@@ -72,12 +72,12 @@ class Ledger:
             )
 
     def forward(self, macs: int, samples: int, backward: int) -> None:
-        """Charge a forward pass over a batch that is about to run.
+        """Charge a forward pass over a batch, before it runs.
 
         Args:
-            macs: of the whole batch.
-            backward: the cost, in forward passes, of the backward pass that will follow: `BACKWARD`, 1 where the
-                weights need no gradient, 0 for none. It is required to fit as well, and charged when it runs.
+            macs: MACs of the whole batch.
+            backward: cost, in forward passes, of the backward pass to follow: `BACKWARD`, 1 where the weights
+                need no gradient, 0 for none. It must fit too, and is charged when it runs.
 
         Raises:
             BudgetExhausted: the work does not fit; nothing is charged.
@@ -93,11 +93,11 @@ class Ledger:
         self.charge(macs)
 
     def charge(self, macs: int, *, samples: int = 0, evaluations: int = 0) -> None:
-        """Charge work that was done, whether it fits or not.
+        """Charge completed work, even beyond the budget.
 
         Raises:
             ValueError: a number is negative.
-            TypeError: a number is no whole number.
+            TypeError: a number is not a whole number.
         """
         macs, samples = _count("macs", macs), _count("samples", samples)
         self._evaluations += _count("evaluations", evaluations)
@@ -105,7 +105,7 @@ class Ledger:
         self._samples += samples
 
     def resume(self, macs: int, samples: int, evaluations: int) -> None:
-        """Go on from the counts of a checkpoint.
+        """Resume from the counts of a checkpoint.
 
         Raises:
             ValueError: the ledger would fall.
@@ -126,17 +126,17 @@ def _count(name: str, value: int) -> int:
 
 @dataclass
 class SearchShare:
-    """The part of a budget that is the search's own: all but what it has set aside to compare architectures.
+    """The search's share of a budget: all but the part reserved to compare architectures.
 
     Attributes:
-        set_aside: reference trainings for comparisons to come.
-        comparisons: how many of them there will be.
-        measurements: reference trainings set aside for the end of the search.
-        compared: reference trainings that comparisons have cost.
-        dearest: reference trainings of the dearest iteration so far.
-        over: whether another iteration did not fit.
-        latest: the largest progress so far; a cheap comparison gives back what it was set aside for, and progress
-            never falls.
+        set_aside: reference trainings reserved for future comparisons.
+        comparisons: number of future comparisons.
+        measurements: reference trainings reserved for the end of the search.
+        compared: reference trainings spent on comparisons.
+        dearest: reference trainings of the most expensive iteration so far.
+        over: True once another iteration did not fit.
+        latest: the largest progress so far: a cheap comparison releases budget, yet progress never
+            falls.
     """
 
     ledger: Ledger
@@ -150,16 +150,16 @@ class SearchShare:
 
     @property
     def spent(self) -> float:
-        """Reference trainings that the search has spent, comparisons aside."""
+        """Reference trainings spent by the search, without comparisons."""
         return self.ledger.spent - self.compared
 
     @property
     def budget(self) -> float:
-        """Reference trainings that the search may spend, comparisons aside."""
+        """Reference trainings available to the search, without comparisons."""
         return self.ledger.budget - self.compared - (self.set_aside + self.measurements)
 
     def progress(self, share: float = 1.0) -> float:
-        """The part of the first `share` of the search that is done, in [0, 1]."""
+        """Progress in [0, 1] within the first `share` of the search."""
         budget = share * self.budget
         now = min(self.spent / budget, 1.0) if budget > 0 and not self.over else 1.0
         if share < 1.0:
@@ -168,12 +168,12 @@ class SearchShare:
         return self.latest
 
     def reserve(self, comparisons: int, each: float, measurements: float, most: float) -> None:
-        """Set reference trainings aside; all together no more than a part of the budget.
+        """Reserve reference trainings, at most a part of the budget in total.
 
         Args:
-            comparisons: how many, of which `each` may cost so much.
-            measurements: for the end of the search.
-            most: the part of the budget.
+            comparisons: number of comparisons, each costing at most `each`.
+            measurements: reference trainings for the end of the search.
+            most: largest part of the budget to reserve.
         """
         self.comparisons += comparisons
         self.set_aside += comparisons * each
@@ -184,14 +184,14 @@ class SearchShare:
             self.measurements *= limit / total
 
     def release(self, cost: float) -> None:
-        """A comparison has cost so much: what was set aside for it is the search's again."""
+        """Record the cost of a comparison and return its reserve to the search."""
         if self.comparisons:
             self.set_aside -= self.set_aside / self.comparisons
             self.comparisons -= 1
         self.compared += cost
 
     def room(self) -> bool:
-        """Whether the share holds another iteration as dear as the dearest; always where nothing is set aside."""
+        """Return True if another iteration at the highest cost so far fits, or nothing is reserved."""
         aside = self.set_aside + self.measurements
         if aside > 0 and self.spent + self.dearest > self.budget:
             self.over = True

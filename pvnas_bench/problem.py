@@ -1,4 +1,4 @@
-"""The problem: all that a strategy may touch."""
+"""The problem: the whole interface of a strategy to the benchmark."""
 
 import math
 import operator
@@ -32,33 +32,33 @@ SearchSplit = Literal["train", "val"]
 S = TypeVar("S", bound=SearchSpace, default=SearchSpace)
 ONE_VIEW = Views(1, 1)
 TRIES = 10_000
-"""Draws after which a random architecture that fits is given up."""
+"""Most draws in search of a random architecture under the cap."""
 ITERATION = 9
-"""Forward passes that a step of the weights (3) and one of the architecture parameters along two paths (6) cost."""
+"""Cost in forward passes of a weight step (3) plus an architecture step along two paths (6)."""
 MOST_SET_ASIDE = 0.75
-"""Part of the budget that can be set aside at most."""
+"""Largest part of the budget that can be set aside."""
 
 
 def in_mixed_order(splits: Mapping[SearchSplit, npt.NDArray[np.int64]]) -> dict[SearchSplit, npt.NDArray[np.int64]]:
-    """The clips of each split in an order that is always the same one.
+    """The clips of each split in a fixed mixed order.
 
-    Batch-norm on the statistics of a batch sorted by class would remove what tells classes apart.
+    Batch-norm on the statistics of a batch sorted by class would remove the differences between classes.
     """
     mixed = seeding.generator(0, "order of search splits")
     return {split: mixed.permutation(indices) for split, indices in splits.items()}
 
 
 def evaluation_seed(seed: int, architecture: Architecture, epochs: int) -> int:
-    """The seed of everything random in the stand-alone training of an evaluation.
+    """Seed of the stand-alone training of an evaluation.
 
     Args:
-        seed: of the run, or of a table.
+        seed: seed of the run or of a table.
     """
     return seeding.derive(seed, "evaluate", str(architecture), epochs)
 
 
 def whole(name: str, value: int) -> int:
-    """A count, which is a whole number of at least 1.
+    """Return a count if it is a whole number of at least 1.
 
     Raises:
         ValueError: it is not.
@@ -75,8 +75,8 @@ class Evaluation:
     Attributes:
         top1: fraction of search-val clips.
         loss: mean cross-entropy on search-val.
-        epochs: the fidelity.
-        macs, parameters: of the architecture.
+        epochs: epochs of the training (the fidelity).
+        macs, parameters: cost of the architecture.
         curve: one row per epoch of the training.
     """
 
@@ -91,12 +91,12 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """The result of an evaluation that was trained in another process.
+    """Result of an evaluation trained in another process.
 
     Attributes:
-        macs, samples: what it charged.
-        failures: as of `Problem.failures`.
-        cpu_seconds, memory: what its process used for it, and its largest size in bytes.
+        macs, samples: its charges.
+        failures: as `Problem.failures`.
+        cpu_seconds, memory: CPU seconds, and largest size in bytes, of its process.
     """
 
     top1: float
@@ -110,20 +110,20 @@ class TrialResult:
 
 
 class Trials(Protocol):
-    """Trains architectures in other processes, as `Problem.evaluate` would in this one."""
+    """Trains architectures in other processes, with the results of `Problem.evaluate` in this one."""
 
     @property
     def room(self) -> bool:
-        """Whether one more should be submitted now."""
+        """True if another trial should be submitted now."""
 
     def __contains__(self, trial: tuple[Architecture, int]) -> bool:
-        """Whether an architecture at so many epochs was submitted, and its result not taken."""
+        """Return True if an (architecture, epochs) was submitted and its result not taken."""
 
     def submit(self, architecture: Architecture, epochs: int) -> None:
-        """Have it trained."""
+        """Submit an architecture for training."""
 
     def take(self, architecture: Architecture, epochs: int) -> TrialResult | None:
-        """Wait for the result of what was submitted; None: its process was lost, again and again."""
+        """Wait for a submitted trial's result; None: its process was lost repeatedly."""
 
 
 class Problem(Generic[S]):
@@ -132,11 +132,11 @@ class Problem(Generic[S]):
     Attributes:
         space: the search space.
         classes: number of classes.
-        cap: most MACs of one clip's forward pass that an architecture may have.
-        ledger: the budget and what is spent of it; the problem charges it.
-        seed: of this run.
-        metered: work of networks that are no supernet.
-        failures: trainings of `evaluate` that did not end, and updates left out, by the reason.
+        cap: largest MACs of an architecture's forward pass on one clip.
+        ledger: budget and spending; the problem charges it.
+        seed: seed of this run.
+        metered: metered passes of networks other than the supernet.
+        failures: numbers of failed trainings of `evaluate` and of skipped updates, by reason.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class Problem(Generic[S]):
     # --- chance -----------------------------------------------------------------------------------------------------
 
     def rng(self, name: str) -> np.random.Generator:
-        """The numpy generator of this name: one stream per name, the same in every run of the seed."""
+        """The numpy generator of this name: one stream per name, equal in every run of the seed."""
         if name not in self._rngs:
             self._rngs[name] = seeding.generator(self.seed, "strategy", name)
         return self._rngs[name]
@@ -185,7 +185,7 @@ class Problem(Generic[S]):
         """The cost model of a space of blocks, with its per-candidate tables.
 
         Raises:
-            UsageError: the space is of another family.
+            UsageError: the space has another family.
         """
         if not isinstance(self._costs, CostModel):
             raise UsageError(f"{self.space.name} has no cost tables by candidate (its family is {self.space.family})")
@@ -196,18 +196,18 @@ class Problem(Generic[S]):
         return self._costs(architecture)
 
     def expected_macs(self: "Problem[BlockSpace]") -> ExpectedMacs:
-        """E[MACs] as a differentiable function of the probabilities of all options."""
+        """E[MACs], differentiable in the probabilities of all options."""
         return ExpectedMacs(self.costs, self.device)
 
     def feasible(self, architecture: Architecture) -> bool:
-        """Whether an architecture is under the cap."""
+        """Return True if an architecture is under the cap."""
         return self._costs(architecture).macs <= self.cap
 
     def sample(self, rng: np.random.Generator | None = None) -> Architecture:
-        """A random architecture under the cap: `space.sample`, again until it fits.
+        """A random architecture under the cap: `space.sample`, repeated until it fits.
 
         Args:
-            rng: None: the stream "sample".
+            rng: random generator; None: the stream "sample".
         """
         rng = self.rng("sample") if rng is None else rng
         return self._found(self.draw(lambda: self.space.sample(rng)), "sample")
@@ -215,20 +215,20 @@ class Problem(Generic[S]):
     def mutate(
         self, parent: Architecture, rng: np.random.Generator | None = None, rate: float | None = None
     ) -> Architecture:
-        """An architecture under the cap that differs from its parent: `space.mutate`, again until it fits.
+        """An architecture under the cap other than its parent: `space.mutate`, repeated until it fits.
 
         Args:
-            rng: None: the stream "mutate".
-            rate: the probability with which each decision changes; None: exactly one decision changes.
+            rng: random generator; None: the stream "mutate".
+            rate: probability that a decision changes; None: exactly one decision changes.
         """
         rng = self.rng("mutate") if rng is None else rng
         return self._found(self.draw(lambda: self.space.mutate(parent, rng, rate)), f"mutation of {parent}")
 
     def draw(self, make: Callable[[], Architecture], known: Collection[Architecture] = ()) -> Architecture | None:
-        """The first architecture that is under the cap and not known, of those that `make` returns one after the other.
+        """The first new architecture under the cap in repeated calls of `make`.
 
         Returns:
-            None: there was none in `TRIES` calls.
+            The architecture; None if `TRIES` calls gave none.
         """
         for _ in range(TRIES):
             if (architecture := make()) not in known and self.feasible(architecture):
@@ -244,7 +244,7 @@ class Problem(Generic[S]):
 
     @property
     def device(self) -> torch.device:
-        """The device that networks are on."""
+        """Device of the networks."""
         return self._bench.device
 
     @property
@@ -253,11 +253,11 @@ class Problem(Generic[S]):
         return self._bench.protocol.batch_size
 
     def clips_in(self, split: SearchSplit) -> int:
-        """The number of clips of a search split."""
+        """Number of clips of a search split."""
         return len(self._splits[split])
 
     def labels_in(self, split: SearchSplit) -> npt.NDArray[np.int64]:
-        """The class of each clip of a search split, in the order of its clips."""
+        """Class of each clip of a search split, in the order of its clips."""
         labels: npt.NDArray[np.int64] = self._bench.store.labels[self._splits[split]].astype(np.int64)
         return labels
 
@@ -265,7 +265,7 @@ class Problem(Generic[S]):
         """One epoch of shuffled, augmented batches of a search split; each call is another epoch.
 
         Args:
-            classes: only clips of these classes; None: all.
+            classes: classes of the clips to use; None: all.
         """
         epoch = self._epochs[split] = self._epochs.get(split, 0) + 1
         indices = self._splits[split]
@@ -274,10 +274,10 @@ class Problem(Generic[S]):
         return self._bench.batches(indices, train=True, seed=seeding.derive(self.seed, "search", split, epoch))
 
     def search_pairs(self, *, classes: Sequence[int] | None = None) -> Iterator[tuple[ClipBatch, ClipBatch]]:
-        """One epoch of search-train, each batch with one of search-val, which starts anew when it is exhausted.
+        """One epoch of search-train, each batch with one of search-val, which repeats when exhausted.
 
-        Where something is set aside, it ends before the iteration that would not fit into the search's share of the
-        budget; `progress` is 1 then.
+        Where budget is set aside, the epoch ends before the first iteration that exceeds the search's share; `progress`
+        is 1 then.
 
         Args:
             classes: only clips of these classes; None: all.
@@ -309,7 +309,7 @@ class Problem(Generic[S]):
         """A new supernet of the space, initialised from the stream of this name.
 
         Raises:
-            UsageError: the space is of a family that has none.
+            UsageError: the space's family has no supernet.
         """
         if not isinstance(self.space, BlockSpace):
             raise UsageError(
@@ -320,17 +320,17 @@ class Problem(Generic[S]):
             return SearchSupernet(Supernet(self.space, self.classes).to(self.device), self.costs, self._bench)
 
     def backward(self, loss: Tensor) -> None:
-        """`loss.backward()`, with its time on the clock."""
+        """Run `loss.backward()`, timed by the clock."""
         with self._bench.clock("backward"):
             loss.backward()
 
     def update(self, *optimisers: torch.optim.Optimizer, clip: float | None = None) -> None:
-        """Step these optimisers, after clipping the norm of their gradients, and clear the gradients.
+        """Clip the norm of the gradients, step these optimisers, and clear the gradients.
 
-        An optimiser whose gradients are clipped and not finite is not stepped.
+        An optimiser whose clipped gradients are not finite is skipped.
 
         Raises:
-            TrainingDiverged: that happened more than `SKIPS` times in a row.
+            TrainingDiverged: more than `SKIPS` updates in a row were skipped.
         """
         with self._bench.clock("optimiser"):
             for optimiser in optimisers:
@@ -339,7 +339,7 @@ class Problem(Generic[S]):
                 optimiser.zero_grad(set_to_none=True)
 
     def _clipped(self, optimiser: torch.optim.Optimizer, norm: float) -> bool:
-        """Clip the norm of an optimiser's gradients; whether it is finite."""
+        """Clip the norm of an optimiser's gradients; return True if it is finite."""
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
         if math.isfinite(found := float(nn.utils.clip_grad_norm_(parameters, norm, foreach=True))):
             self._skips = 0
@@ -359,14 +359,14 @@ class Problem(Generic[S]):
 
     @property
     def proxy_epochs(self) -> int:
-        """Epochs of `evaluate` when none are named."""
+        """Default epochs of `evaluate`."""
         return self._bench.protocol.proxy_epochs
 
     def evaluation_cost(self, architecture: Architecture, epochs: int | None = None) -> float:
-        """What `evaluate` will charge, in reference trainings.
+        """Cost of `evaluate`, in reference trainings.
 
         Raises:
-            ValueError: epochs is no whole number of at least 1.
+            ValueError: epochs is not a whole number of at least 1.
         """
         return self._evaluation_macs(architecture, self._fidelity(epochs)) / self.ledger.reference
 
@@ -381,15 +381,15 @@ class Problem(Generic[S]):
     def evaluate(self, architecture: Architecture, epochs: int | None = None) -> Evaluation:
         """Train an architecture on search-train, stand-alone, and measure it on search-val.
 
-        The same architecture at the same number of epochs gives the same result within a run; it is charged again.
-        A training that diverges or does not fit into the memory has a top-1 of 0 and an infinite loss.
+        The same architecture and epochs give the same result within a run; each call is charged.
+        A training that diverges or runs out of memory has a top-1 of 0 and an infinite loss.
 
         Args:
-            epochs: the fidelity; None: the protocol's proxy.
+            epochs: epochs of the training (the fidelity); None: the protocol's proxy.
 
         Raises:
             BudgetExhausted: the whole evaluation does not fit; nothing was done.
-            ValueError: the architecture is above the cap, or epochs is no whole number of at least 1.
+            ValueError: the architecture is above the cap, or epochs is not a whole number of at least 1.
         """
         epochs = self._fidelity(epochs)
         if not self.feasible(architecture):
@@ -422,7 +422,7 @@ class Problem(Generic[S]):
         return Evaluation(architecture, scores.top1, scores.loss, epochs, cost.macs, cost.parameters, tuple(curve))
 
     def _taken(self, architecture: Architecture, epochs: int) -> Evaluation:
-        """`_evaluate`, in another process. A training that is lost for good failed, and is charged as a whole."""
+        """`_evaluate`, in another process. A training lost for good has failed and is charged in full."""
         assert self._trials is not None
         with self._bench.clock("trials"):
             trained = self._trials.take(architecture, epochs)
@@ -436,11 +436,11 @@ class Problem(Generic[S]):
         return Evaluation(architecture, trained.top1, trained.loss, epochs, cost.macs, cost.parameters, trained.curve)
 
     def evaluate_many(self, architectures: Sequence[Architecture], epochs: int | None = None) -> list[Evaluation]:
-        """`evaluate` each, in order.
+        """`evaluate` each architecture, in order.
 
         Raises:
-            BudgetExhausted: not all of them fit; nothing was done.
-            ValueError: epochs is no whole number of at least 1.
+            BudgetExhausted: the evaluations do not all fit; nothing was done.
+            ValueError: epochs is not a whole number of at least 1.
         """
         fidelity = self._fidelity(epochs)
         self.ledger.require(sum(self._evaluation_macs(a, fidelity) for a in architectures))
@@ -451,17 +451,17 @@ class Problem(Generic[S]):
         return found
 
     def prefetch(self, architectures: Iterable[Architecture], epochs: int | None = None) -> None:
-        """Say what `evaluate` will be asked next, in this order, so that other processes may train it side by side.
+        """Announce the next calls of `evaluate`, in order, so that other processes can train in parallel.
 
-        It changes no result and no charge, which `evaluate` makes; what the budget has nothing left for is not trained.
+        Results and charges stay the same: `evaluate` charges. Trainings beyond the budget are left out.
         Without an executor this does nothing.
 
         Args:
-            architectures: may be without end.
+            architectures: the next architectures; may be infinite.
             epochs: as in `evaluate`.
 
         Raises:
-            ValueError: epochs is no whole number of at least 1.
+            ValueError: epochs is not a whole number of at least 1.
         """
         epochs, macs = self._fidelity(epochs), 0
         if self._trials is None:
@@ -478,35 +478,35 @@ class Problem(Generic[S]):
 
     @property
     def progress(self) -> float:
-        """The part of the search that is done, in [0, 1], by what it has spent of its share of the budget.
+        """Progress of the search in [0, 1]: the spent fraction of its share of the budget.
 
-        What is `set_aside`, and what `compare` spends, is no part of the share.
+        The share excludes budget that is `set_aside` or spent by `compare`.
         """
         return self._share.progress()
 
     def progress_to(self, share: float) -> float:
-        """The part that is done, in [0, 1], of the first `share` of the search."""
+        """Progress in [0, 1] within the first `share` of the search."""
         return self._share.progress(share)
 
     def set_aside(
         self, *, trainings: int | None = None, epochs: int | None = None, validations: int | None = None, macs: int = 0
     ) -> None:
-        """Keep up to three quarters of the budget to compare architectures, or to measure the result at the end.
+        """Reserve up to three quarters of the budget to compare architectures, or to measure the result.
 
         Args:
-            trainings: that `compare` may make, each of an architecture at the cap.
-            epochs: of each; None: the protocol's proxy.
-            validations: of search-val through one network.
-            macs: of that network, for one clip; 0: the cap.
+            trainings: number of trainings by `compare`, each priced at the cap.
+            epochs: epochs of each training; None: the protocol's proxy.
+            validations: number of passes of search-val through one network.
+            macs: MACs of that network for one clip; 0: the cap.
 
         Raises:
-            ValueError: a count is no whole number of at least 1.
+            ValueError: a count is not a whole number of at least 1.
         """
         reference, count, each, measured = self.space.reference, 0, 0.0, 0.0
         if trainings is not None:
             count, fidelity = whole("trainings", trainings), self._fidelity(epochs)
             at_cap = max(self.cap / self._costs(reference).macs, 1.0)
-            slack = ITERATION * self.cap * self.batch_size / self.ledger.reference  # of an iteration that overshoots
+            slack = ITERATION * self.cap * self.batch_size / self.ledger.reference  # an iteration may overshoot
             each = self.evaluation_cost(reference, fidelity) * at_cap + slack
         if validations is not None:
             clips = whole("validations", validations) * self.clips_in("val")
@@ -514,11 +514,11 @@ class Problem(Generic[S]):
         self._share.reserve(count, each, measured, MOST_SET_ASIDE)
 
     def compare(self, architecture: Architecture, epochs: int | None = None) -> Evaluation:
-        """`evaluate`, from what was set aside; an architecture that was compared before costs nothing.
+        """`evaluate` from the reserved budget; repeated comparisons are free.
 
         Raises:
             BudgetExhausted: the whole evaluation does not fit; nothing was done.
-            ValueError: the architecture is above the cap, or epochs is no whole number of at least 1.
+            ValueError: the architecture is above the cap, or epochs is not a whole number of at least 1.
         """
         fidelity, before = self._fidelity(epochs), self.ledger.spent
         known = self._evaluations.get((architecture, fidelity))
@@ -529,7 +529,7 @@ class Problem(Generic[S]):
     # --- history ------------------------------------------------------------------------------------------------------
 
     def log(self, **metrics: float) -> None:
-        """Add numbers to the history; the mean of each over a step is kept on the trajectory.
+        """Log metrics; the trajectory gets the mean of each over a step.
 
         ``val_top1`` is the incumbent's accuracy on search-val.
         """
@@ -537,13 +537,13 @@ class Problem(Generic[S]):
             self._logged[name].append(float(value))
 
     def take_logged(self) -> dict[str, float]:
-        """The mean of what was logged under each name since the last call; the harness's."""
+        """Mean of each metric logged since the last call; for the harness only."""
         means = {name: sum(v) if len(v) == 1 else float(np.mean(v)) for name, v in self._logged.items()}
         self._logged.clear()
         return means
 
     def _state(self) -> dict[str, Any]:
-        """The state of chance, of the ledger and of its shares, and the evaluations made."""
+        """State of the random streams, the ledger, its shares and the evaluations."""
         share = self._share
         return {
             "rngs": {name: rng.bit_generator.state for name, rng in self._rngs.items()},
@@ -560,7 +560,7 @@ class Problem(Generic[S]):
         }
 
     def _load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `_state`."""
+        """Resume from a `_state`."""
         for name, rng_state in state["rngs"].items():
             self.rng(name).bit_generator.state = rng_state
         for name, rng_state in state["torch_rngs"].items():

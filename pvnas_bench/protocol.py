@@ -18,21 +18,21 @@ class Protocol:
     """Splits, clip sampling, training recipe, budget and test views.
 
     Attributes:
-        budget: of the search, in reference trainings.
-        epochs: of a full training (retraining, and the reference training).
-        proxy_epochs: of `problem.evaluate` where a strategy names no fidelity.
-        learning_rate: peak, of AdamW (Loshchilov & Hutter 2019); linear warm-up for `warmup` of the steps, then cosine.
+        budget: search budget in reference trainings.
+        epochs: epochs of a full training (retraining, and the reference training).
+        proxy_epochs: default epochs of `problem.evaluate`.
+        learning_rate: peak rate of AdamW (Loshchilov & Hutter 2019); linear warm-up (`warmup` of steps), then cosine.
         gradient_clip: largest norm of the gradient.
-        search_val_fraction: of the train split's clips that a search validates on.
+        search_val_fraction: part of the train split's clips for search-val.
         cache_size: side in pixels of the square frames kept in the cache.
-        cache_frames: most frames kept of a clip.
+        cache_frames: largest number of frames cached per clip.
         fit: ``squash`` keeps everything in view; ``crop`` keeps the aspect ratio.
         crop_scale: range of the side of a random training crop, as a fraction of the frame.
         sampling: ``uniform`` segments (TSN) or ``dense`` with `stride`.
-        retrainings: of the architecture found, with different seeds; all are reported.
-        views: averaged per test clip: a name of `video.VIEWS`, or temporal clips and spatial crops.
-        precision: of the passes through networks. With ``bfloat16`` matrix products and convolutions are computed in it
-            (autocast); weights, their updates and losses stay in float32.
+        retrainings: retrainings of the final architecture, with different seeds; all are reported.
+        views: views averaged per test clip: a name of `video.VIEWS`, or temporal clips and spatial crops.
+        precision: precision of passes. ``bfloat16`` covers matrix products and convolutions (autocast);
+            weights, their updates and losses stay in float32.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Protocol:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What it says, as JSON has it; without a precision that is the usual one, as published fingerprints are."""
+        """Settings as JSON values, without the default precision: published fingerprints lack it."""
         settings: dict[str, Any] = json.loads(json.dumps(vars(self)))
         if self.precision == "float32":
             del settings["precision"]
@@ -75,11 +75,11 @@ class Protocol:
 
     @property
     def test_views(self) -> Views:
-        """What `views` says."""
+        """The test views named by `views`."""
         return named_views(self.views)
 
     def with_budget(self, budget: float) -> "Protocol":
-        """The same protocol under another search budget: a board of its own."""
+        """The protocol with another search budget: a separate board."""
         if not 0 < budget <= MOST_BUDGET:
             raise UsageError(
                 f"a budget is a positive number of reference trainings, got {budget:g} (at most {MOST_BUDGET:g}): "
@@ -88,7 +88,7 @@ class Protocol:
         return replace(self, budget=budget)
 
     def with_precision(self, precision: str) -> "Protocol":
-        """The same protocol with passes of this precision: where it is not the usual one, by a name of its own.
+        """The protocol with another precision; a non-default one gets a separate name.
 
         Raises:
             UsageError: there is no such precision.
@@ -168,7 +168,7 @@ def get_protocol(name: str) -> Protocol:
     """The protocol of this name.
 
     Raises:
-        UsageError: there is none; the message lists them.
+        UsageError: there is none; the message lists the protocols.
     """
     if name not in PROTOCOLS:
         raise UsageError(f"unknown protocol {name!r}: choose one of {', '.join(PROTOCOLS)}")

@@ -1,11 +1,11 @@
-"""Finding strategies and spaces: those of the package, of installed plug-ins, and of a user's own file.
+"""Look-up of strategies and spaces: the package's, those of installed plug-ins, and those in a user's file.
 
-A plug-in is code and is loaded only when it is named: by its path, or by an entry point in the group
+A plug-in is code and is loaded only when named: by its path, or by an entry point in the group
 ``pvnas_bench.strategies`` or ``pvnas_bench.spaces``. A strategy's file defines subclasses of `Strategy`; a space's file
 defines `SPACE`.
 
-A strategy of the package is known by its name. A plug-in is known by its name and the hash of its source, and may not
-take the name of one of the package's.
+The name identifies a strategy of the package. Name and source hash identify a plug-in, whose name must differ from the
+package's.
 """
 
 import difflib
@@ -37,7 +37,7 @@ def _module_names(package: str) -> list[str]:
 
 
 def _import_file(path: Path) -> ModuleType:
-    """Import a user's file under a name of its own, which files of the same name in other folders do not share.
+    """Import a user's file under a module name unique to its path.
 
     Raises:
         UsageError: there is no such file, or it does not import.
@@ -60,7 +60,7 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def _named(kind: str, group: str, name: str) -> ModuleType:
-    """The module that a name or a path stands for."""
+    """The module of a name or a path."""
     known = _module_names(group)
     if name.endswith(".py") or "/" in name:
         path = Path(name)
@@ -80,7 +80,7 @@ def _named(kind: str, group: str, name: str) -> ModuleType:
 
 
 def _strategies_of(module: ModuleType) -> "list[type[AnyStrategy]]":
-    from pvnas_bench.strategy import Strategy  # it imports torch, which spaces do without
+    from pvnas_bench.strategy import Strategy  # imports torch, which spaces do not need
 
     return [
         value
@@ -93,11 +93,11 @@ def _strategies_of(module: ModuleType) -> "list[type[AnyStrategy]]":
 
 
 def get_strategy(name: str) -> "type[AnyStrategy]":
-    """The strategy of a name, or of a file of one's own.
+    """The strategy of a name or of a user's file.
 
     Raises:
-        UsageError: there is none, with the nearest name; or the file does not import, holds not exactly one, or gives
-            it the name of a strategy of the package.
+        UsageError: there is none (the message suggests a name), or the file does not import, does not hold exactly
+            one, or gives it the name of a strategy of the package.
     """
     found = _strategies_of(_named("strategy", STRATEGIES, name))
     if len(found) != 1:
@@ -114,15 +114,15 @@ def get_strategy(name: str) -> "type[AnyStrategy]":
 
 
 def is_builtin(kind: "type[AnyStrategy]") -> bool:
-    """Whether a strategy is one of the package's."""
+    """Return True if a strategy belongs to the package."""
     package, _, module = kind.__module__.rpartition(".")
     return package == STRATEGIES and module in _module_names(STRATEGIES)
 
 
 def source(kind: "type[AnyStrategy]") -> Source | None:
-    """What a record says of a strategy's source: the hash of its file and of those beside it that it imports.
+    """Source entry of a record: the hash of a strategy's file and of the neighbouring files it imports.
 
-    None: it has no file that can be read.
+    None if no file can be read.
     """
     file = getattr(sys.modules.get(kind.__module__), "__file__", None)
     if file is None:
@@ -136,10 +136,10 @@ def source(kind: "type[AnyStrategy]") -> Source | None:
 
 
 def get_space(name: str) -> SearchSpace:
-    """The space of a name, or of a file of one's own.
+    """The space of a name or of a user's file.
 
     Raises:
-        UsageError: there is none, with the nearest name; or the file does not import or has no `SPACE`.
+        UsageError: there is none (the message suggests a name), or the file does not import or has no `SPACE`.
     """
     space = getattr(_named("space", SPACES, name), "SPACE", None)
     if not isinstance(space, SearchSpace):

@@ -26,12 +26,12 @@ def torch_generator(seed: int, *names: str | int) -> torch.Generator:
 
 
 def torch_state() -> list[torch.Tensor]:
-    """The state of torch's own generators: of the CPU, then of each GPU."""
+    """State of torch's global generators: the CPU's, then each GPU's."""
     return [torch.get_rng_state(), *(torch.cuda.get_rng_state(i) for i in range(_gpus()))]
 
 
 def set_torch_state(state: Sequence[torch.Tensor]) -> None:
-    """Put torch's own generators into a `torch_state`; of GPUs as many as there are here."""
+    """Restore torch's global generators from a `torch_state`, for the GPUs present."""
     torch.set_rng_state(state[0])
     for i, of_gpu in enumerate(state[1 : 1 + _gpus()]):
         torch.cuda.set_rng_state(of_gpu, i)
@@ -39,9 +39,9 @@ def set_torch_state(state: Sequence[torch.Tensor]) -> None:
 
 @contextmanager
 def torch_seeded(seed: int, *names: str | int) -> Iterator[None]:
-    """Within the context torch's own generators are the stream of this name; they are put back afterwards.
+    """Seed torch's global generators with the stream of this name; restore them afterwards.
 
-    For code that knows no other, such as the initialisation of layers, and dropout.
+    For code that uses global generators, such as layer initialisation and dropout.
     """
     derived = derive(seed, *names)
     with torch.random.fork_rng(range(_gpus())):

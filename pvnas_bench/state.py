@@ -1,9 +1,9 @@
-"""Automatic state: which attributes of a strategy can be kept, and how they come back.
+"""Automatic state: saving and restoring the attributes of a strategy.
 
-Kept is every attribute that has a state of its own (modules, optimisers, distributions, generators), every attribute
-that is plain data, an `Architecture` or an `Evaluation`, and every list, tuple, set, deque or dict of these. An object
-with a state of its own is not made again: the one that `setup` has built takes the state; and so does a tensor that
-trains (a leaf that requires a gradient), as an optimiser knows it by its identity.
+The state covers every stateful attribute (modules, optimisers, distributions, generators), every attribute that is
+plain data, an `Architecture` or an `Evaluation`, and every list, tuple, set, deque or dict of these. A stateful object
+is not rebuilt: the one that `setup` built loads its state; so does a trainable tensor (a leaf that requires
+a gradient), since an optimiser identifies it by the object.
 """
 
 from collections import deque
@@ -18,11 +18,11 @@ from pvnas_bench.problem import Evaluation
 from pvnas_bench.space import Architecture
 
 Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
-"""Values that JSON has words for."""
+"""Values that JSON can represent."""
 State: TypeAlias = (
     bool | int | float | str | torch.Tensor | npt.NDArray[Any] | Sequence["State"] | Mapping[Any, "State"] | None
 )
-"""What a checkpoint holds: tensors, arrays, numbers, strings, None, and lists, tuples and dicts of these."""
+"""Content of a checkpoint: tensors, arrays, numbers, strings, None, and lists, tuples and dicts of these."""
 Parse: TypeAlias = Callable[[str], Architecture]
 
 PLAIN = (bool, int, float, str, type(None))
@@ -32,17 +32,17 @@ SEQUENCES = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
 
 
 class CannotBeKept(TypeError):
-    """A value that has no state of its own and is no data."""
+    """The value is neither stateful nor data."""
 
 
 def keep(value: object, where: str = "the value") -> State:
-    """A value as a state: itself where it is a number, a string, None, a tensor or an array, else a dict with one key.
+    """Convert a value to a state: a number, string, None, tensor or array as is, else a dict with one key.
 
     Args:
-        where: the value's name, for messages.
+        where: name of the value, for messages.
 
     Raises:
-        CannotBeKept: the value, or a part of it, has no state of its own and is no data.
+        CannotBeKept: the value, or a part of it, is neither stateful nor data.
     """
     if type(value) in PLAIN:
         return value  # type: ignore[return-value]
@@ -77,22 +77,22 @@ def keep(value: object, where: str = "the value") -> State:
 
 
 def has_state(value: object) -> bool:
-    """Whether an object has a state of its own: `state_dict` and `load_state_dict`."""
+    """Return True if an object is stateful: it has `state_dict` and `load_state_dict`."""
     return not isinstance(value, type) and all(
         callable(getattr(value, name, None)) for name in ("state_dict", "load_state_dict")
     )
 
 
 def restore(state: Any, built: object, parse: Parse, where: str = "the value") -> Any:
-    """The value of a state that `keep` returned.
+    """Restore a value from a state returned by `keep`.
 
     Args:
-        built: the value that `setup` has made; an object in it takes the state of its own.
-        parse: from an architecture's string to the architecture.
-        where: the value's name, for messages.
+        built: the value built by `setup`; its stateful objects load their states.
+        parse: converts an architecture's string to the architecture.
+        where: name of the value, for messages.
 
     Raises:
-        ValueError: `setup` has built no object that could take the state.
+        ValueError: `setup` built no object to load the state.
     """
     if not isinstance(state, Mapping):
         return state

@@ -1,8 +1,8 @@
-"""The strategy contract: what a search method is to the benchmark.
+"""The strategy contract: the interface of a search method.
 
-A strategy is a file with one class that derives from `Strategy`. The harness drives it: it calls `setup` once and
-`step` until the budget is spent, asks for the `incumbent` after every step, keeps its attributes so that the search can
-go on in another process, and does everything else itself.
+A strategy is a file with one subclass of `Strategy`. The harness drives it: it calls `setup` once and `step` until the
+budget is spent, asks for the `incumbent` after every step, saves its attributes so that the search can resume in
+another process, and does everything else itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,26 +19,26 @@ from pvnas_bench.training.search_supernet import SearchSupernet
 
 Role = Literal["search", "random_control", "expert_control"]
 GIVEN = ("problem", "config")
-"""Attributes that a strategy has from the start."""
+"""Attributes present before `setup`."""
 
 
 class SearchFinished(Exception):
-    """Raised by `Strategy.step` when there is nothing left to do, though the budget is not spent."""
+    """Raised by `Strategy.step` when the search is complete before the budget is spent."""
 
 
 @dataclass(frozen=True)
 class Info:
-    """What a strategy is.
+    """Description of a strategy.
 
     Attributes:
-        name: of the strategy on the command line and in records.
-        title, paper, year: of its publication; paper is a citation.
-        levels: the decisions it searches.
-        published: what follows the publication or its code.
-        reconstructed: what is a choice of this benchmark, as the publication does not tell.
+        name: name of the strategy on the command line and in records.
+        title, paper, year: its publication; paper is a citation.
+        levels: levels of the decisions it searches.
+        published: parts that follow the publication or its code.
+        reconstructed: choices of this benchmark where the publication is silent.
         role: a search method, or a control that is always on the board.
-        families: of spaces that it works on (`SearchSpace.family`); empty: all.
-        variants: by family, the class that searches spaces of it, where that is not the strategy's own class.
+        families: families of spaces it works on (`SearchSpace.family`); empty: all.
+        variants: classes by family, for families searched by another class.
     """
 
     name: str
@@ -63,13 +63,13 @@ C = TypeVar("C", bound=StrategyConfig, default=StrategyConfig)
 
 
 class Strategy(Generic[C, S]):
-    """A search method. Subclasses set `info`, name their hyper-parameters, and fill in `setup`, `step`, `incumbent`.
+    """A search method. Subclasses set `info`, name their config class, and define `setup`, `step`, `incumbent`.
 
-    `class Mine(Strategy[MineConfig])` has hyper-parameters of the class `MineConfig`; a strategy on spaces of blocks,
-    which have supernets and cost tables, says `Strategy[MineConfig, BlockSpace]`.
+    `class Mine(Strategy[MineConfig])` has the hyper-parameters `MineConfig`; a strategy on spaces of blocks, which have
+    supernets and cost tables, derives from `Strategy[MineConfig, BlockSpace]`.
 
     Attributes:
-        problem: all that the strategy may touch.
+        problem: the problem, its whole interface to the benchmark.
         config: its hyper-parameters.
     """
 
@@ -77,7 +77,7 @@ class Strategy(Generic[C, S]):
     Config: ClassVar[type[StrategyConfig]] = StrategyConfig
 
     def __init_subclass__(cls, **options: object) -> None:
-        """Take `Config` from the brackets of the base class: ``Strategy[MineConfig]``."""
+        """Read `Config` from the brackets of the base class: ``Strategy[MineConfig]``."""
         super().__init_subclass__(**options)
         arguments = [arg for base in vars(cls).get("__orig_bases__", ()) for arg in get_args(base)]
         named = [getattr(arg, "__bound__", None) or arg for arg in arguments]
@@ -95,15 +95,15 @@ class Strategy(Generic[C, S]):
         """Do one round: one epoch, one batch of trials, one generation. Spends budget.
 
         Raises:
-            BudgetExhausted: from the problem, when the budget is spent; let it pass.
-            SearchFinished: when nothing is left to do.
+            BudgetExhausted: the budget is spent; raised by the problem, do not catch it.
+            SearchFinished: the search is complete.
         """
         raise NotImplementedError
 
     def incumbent(self) -> Architecture:
-        """The architecture that the search would return now, under the cap.
+        """The current result of the search, an architecture under the cap.
 
-        Called after `setup` and after every step; it changes nothing.
+        Called after `setup` and after every step; it must not change the search.
         """
         raise NotImplementedError
 
@@ -112,10 +112,10 @@ class Strategy(Generic[C, S]):
         return ()
 
     def score(self, architecture: Architecture) -> float | None:
-        """The worth of an architecture in the eyes of the search, now that it is over: higher is better; None: unknown.
+        """Score of an architecture after the search: higher is better; None: unknown.
 
-        On a table the harness asks for every architecture and compares the ranking with the truth, at no cost. A
-        strategy that has a `supernet` scores by it.
+        On a table the harness scores every architecture and compares the ranking with the truth, free of charge. The
+        default uses the strategy's `supernet`, if any.
         """
         return self.supernet_score(architecture)
 
@@ -127,14 +127,14 @@ class Strategy(Generic[C, S]):
         return supernet.validate(architecture, self.problem.validation_batches())[0]
 
     def diagnostics(self) -> Mapping[str, Json]:
-        """Facts about the search that are no series (`problem.log` keeps these); kept in the record."""
+        """Facts about the search for the record; series go to `problem.log`."""
         return {}
 
     def state_dict(self) -> dict[str, State]:
-        """The state of every attribute that can be kept; see `pvnas_bench.state`.
+        """State of every attribute that can be saved; see `pvnas_bench.state`.
 
-        `setup` rebuilds the others. Override it, with `load_state_dict`, only where an object's class changes in
-        mid-search.
+        `setup` rebuilds the others. Override it, with `load_state_dict`, only where an object's class changes during
+        the search.
         """
         found: dict[str, State] = {}
         for name, value in vars(self).items():
@@ -146,10 +146,10 @@ class Strategy(Generic[C, S]):
         return found
 
     def load_state_dict(self, state: Mapping[str, State]) -> None:
-        """Go on from a `state_dict`; called after `setup`."""
+        """Resume from a `state_dict`; called after `setup`."""
         for name, value in state.items():
             setattr(self, name, restore(value, getattr(self, name, None), self.problem.space.parse, name))
 
 
 AnyStrategy: TypeAlias = Strategy[Any, Any]
-"""A strategy of any hyper-parameters and any space: what the harness drives."""
+"""A strategy of any hyper-parameters and any space, as the harness drives it."""

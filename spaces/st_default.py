@@ -1,7 +1,7 @@
 """`st_default`: inverted-bottleneck spatial-temporal networks for small clips, searched on a CPU in minutes.
 
-The light-weight family of X3D, MoViNet and ProxylessNAS at a scale of 16 to 40 pixels. Every modular decision chooses
-how a block sees space and time; the structural ones choose how much of the clip it sees.
+The light-weight family of X3D, MoViNet and ProxylessNAS at a scale of 16 to 40 pixels. Modular decisions choose
+how a block sees space and time; structural ones choose how much of the clip it sees.
 """
 
 from pvnas_bench.space import BlockSpace, Stage, uniform_options

@@ -1,8 +1,8 @@
 """`st_kinetics`: the decisions of `st_default` at the scale of Kinetics-400 and Something-Something.
 
 Six stages of inverted bottlenecks in the manner of ProxylessNAS (Cai et al. 2019), at two to three times the widths of
-X3D (Feichtenhofer 2020), 8 to 16 frames of 112 to 224 pixels. The caps are those of the networks it is compared with:
-TSM-R50 with 8 frames has 32.9 GMACs per clip, with 16 frames twice that.
+X3D (Feichtenhofer 2020), 8 to 16 frames of 112 to 224 pixels. The caps are the MACs of the networks in the comparison:
+TSM-R50 has 32.9 GMACs per clip with 8 frames, twice that with 16.
 """
 
 from pvnas_bench.space import BlockSpace, Stage, uniform_options

@@ -1,8 +1,8 @@
 """`st_micro`: the operators of `st_default` in a chain of three blocks, small enough to train every architecture.
 
-What NAS-Bench-201 (Dong & Yang 2020) is for images: an operator and an expansion for each block, all else fixed, so
-that the whole space is known and a search can be judged by the truth. Blocks are few, as one or two that see time are
-nearly enough here. A training takes seconds; the tables are built by `table build` under the protocol `micro`.
+It is the video counterpart of NAS-Bench-201 (Dong & Yang 2020): an operator and an expansion for each block, all else
+fixed, so the whole space is known and the truth judges a search. Blocks are few, as one or two that see time are nearly
+enough here. A training takes seconds; `table build` builds the tables under the protocol `micro`.
 """
 
 from pvnas_bench.space import BlockSpace, Stage, uniform_options

@@ -1,9 +1,9 @@
 """`st_temporal_cell`: temporal cells on the features of a frozen 2-D backbone, for clips of any length.
 
-NAS-TC's own setting (Ren et al. 2021). The backbone is a 2-D network of inverted bottlenecks on frames of 32 pixels; it
-runs once over every frame of every clip, so a clip of a minute and more costs a search no more than its time steps. The
-publication does not tell operators, sizes or hyper-parameters: all of them are this benchmark's, and no figure of it is
-reproduced here.
+The setting of NAS-TC (Ren et al. 2021): the backbone is a 2-D network of inverted bottlenecks on frames of 32 pixels.
+It runs once over every frame of every clip, so a clip of a minute and more costs a search only its time steps. The
+publication omits operators, sizes and hyper-parameters: all of them are choices of this benchmark, and none of its
+figures is reproduced here.
 """
 
 from pvnas_bench.space import CELL_OPERATORS, Backbone, Block, CellSpace, NetworkSpec, cell_options

@@ -1,9 +1,9 @@
-"""NAS-TC on spaces of blocks: what is temporal is stitched to a 2-D path of the supernet, block by block.
+"""NAS-TC on spaces of blocks: temporal operators are stitched to a 2-D path of the supernet, block by block.
 
-Stage 1 trains a 2-D network once: it does the heavy spatial features, and is frozen. Stage 2: from the first block to
-the last, each block tries the operators that mix time. Of each only what is new is trained (temporal kernels, their
-batch-norms, the classifier), from the same start and for the same number of steps; the most accurate on search-val
-stays, with its weights, and the next block is searched on top of the prefix chosen so far.
+Stage 1 trains a 2-D network once, for the heavy spatial features, and freezes it. Stage 2 goes from the first block to
+the last; each block tries the operators that mix time. Only an operator's new parts train (temporal kernels, their
+batch-norms, the classifier), from the same start and for the same number of steps. The most accurate on search-val
+stays, with its weights; the next block is searched on top of the prefix chosen so far.
 """
 
 import itertools
@@ -20,7 +20,7 @@ Snapshot = dict[str, Tensor]
 
 
 def mixes_time(operator: str) -> bool:
-    """Whether an operator sees other frames."""
+    """Return True if an operator sees other frames."""
     return operator == "tsm" or any(len(k) == 3 or k[-1] == 1 for k in KERNELS.get(operator, ()))
 
 
@@ -55,7 +55,7 @@ class BlockStitching(Strategy[NASTCConfig, BlockSpace]):
     """The search of `nas_tc` on a space of blocks."""
 
     def setup(self) -> None:
-        """Choose the backbone, and build the supernet that it is a path of."""
+        """Choose the backbone and build the supernet that contains it."""
         problem, space = self.problem, self.problem.space
         self.fallback = problem.sample(problem.rng("fallback"))
         flat = [a for a in flat_architectures(space) if problem.feasible(a)]
@@ -67,13 +67,13 @@ class BlockStitching(Strategy[NASTCConfig, BlockSpace]):
         self.queue = self._queue()
         self.trials: list[tuple[str, str, float]] = []
         self.start: Snapshot = {}
-        """The temporal weights that every candidate of the current block starts from."""
+        """Initial temporal weights of every candidate of the current block."""
         self.best: Snapshot = {}
         self.spent = {"backbone": 0.0, "temporal": 0.0}
         self.final: dict[str, float] = {}
 
     def _structure(self, architecture: Architecture) -> list[int]:
-        """Frames, size, depths, and the expansions."""
+        """Choices of frames, size, depths and expansions."""
         return [
             choice
             for decision, choice in zip(self.problem.space.decisions, architecture.choices, strict=True)
@@ -81,7 +81,7 @@ class BlockStitching(Strategy[NASTCConfig, BlockSpace]):
         ]
 
     def _queue(self) -> list[tuple[str, str]]:
-        """What is tried: (block, operator), blocks in order, the spatial operator first."""
+        """Trials (block, operator): blocks in order, the spatial operator first."""
         space, options = self.problem.space, self.problem.space.options(self.backbone)
         queue = []
         for slot in space.slots:
@@ -92,7 +92,7 @@ class BlockStitching(Strategy[NASTCConfig, BlockSpace]):
     # --- stage 1: the backbone ----------------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """One epoch of the backbone, or one operator tried in one block."""
+        """Train the backbone for one epoch, or try one operator in one block."""
         if self.problem.progress_to(self.config.backbone_share) < 1 and not self.trials:
             self._train_backbone()
         elif len(self.trials) < len(self.queue):
@@ -113,8 +113,8 @@ class BlockStitching(Strategy[NASTCConfig, BlockSpace]):
     # --- stage 2: time ------------------------------------------------------------------------------------------------
 
     def trainable(self, block: str) -> dict[str, nn.Parameter]:
-        """What stage 2 may train for a block, by name: temporal kernels, batch-norms of operators that mix time, γ and
-        β of its candidates (see `_keep_spatial`), and the classifier.
+        """Parameters that stage 2 trains for a block, by name: temporal kernels, batch-norms of operators that mix
+        time, γ and β of its candidates (see `_keep_spatial`), and the classifier.
         """
         index = [slot.name for slot in self.problem.space.slots].index(block)
         kinds = ("operators.temporal", "operators.full", "scale", "shift")
@@ -151,7 +151,7 @@ class BlockStitching(Strategy[NASTCConfig, BlockSpace]):
         return space.architecture(choices)
 
     def _try(self, block: str, operator: str) -> None:
-        """Train what is new of one operator in one block, measure it, and keep it if it is the best of its block."""
+        """Train the new parts of one operator in one block, measure it, and keep it if it is the best of its block."""
         before = self.problem.ledger.spent
         candidate = self.replaced(block, operator)
         earlier = [top1 for b, _, top1 in self.trials if b == block]
@@ -171,7 +171,7 @@ class BlockStitching(Strategy[NASTCConfig, BlockSpace]):
         self.problem.log(val_top1=max(top1 for b, _, top1 in self.trials if b == block))
 
     def _train_temporal(self, block: str, candidate: Architecture) -> None:
-        """Adam on the temporal weights along one path, for its share of what is left of the budget."""
+        """Train the temporal weights along one path with Adam, for its share of the remaining budget."""
         problem, config = self.problem, self.config
         clips, reference = problem.clips_in("val"), problem.ledger.reference
         validation = problem.cost(candidate).macs * clips / reference
@@ -201,26 +201,26 @@ class BlockStitching(Strategy[NASTCConfig, BlockSpace]):
             self._restore(self.best)
 
     def _measure_clip_lengths(self) -> None:
-        """Accuracy of the network found on clips of every number of frames, by the weights of the search."""
+        """Measure the final network's accuracy at every number of frames, with the weights of the search."""
         for f, frames in enumerate(self.problem.space.frames):
             top1, _ = self.supernet.validate(self._at(f), self.problem.validation_batches())
             self.final[f"top1_at_{frames}_frames"] = top1
 
     def _at(self, frames: int) -> Architecture:
-        """The network found so far with another option of frames."""
+        """The current network with another option of frames."""
         return self.problem.space.architecture([frames, *(max(c, 0) for c in self.chosen.choices[1:])])
 
     # --- the result ---------------------------------------------------------------------------------------------------
 
     def incumbent(self) -> Architecture:
-        """The network found so far."""
+        """The current network."""
         return self.chosen
 
     def score(self, architecture: Architecture) -> None:
-        """The weights of what was not chosen are not trained to the end: no score."""
+        """No score: the weights of rejected operators are not trained to the end."""
 
     def diagnostics(self) -> Mapping[str, Json]:
-        """What was tried, what it cost, and how many parameters see time."""
+        """Trials, their cost, and the number of temporal parameters."""
         temporal = self.problem.cost(self.chosen).parameters - self.problem.cost(self.backbone).parameters
         return {
             **self.final,

@@ -1,9 +1,9 @@
 """NAS-TC on spaces of temporal cells: cells are stitched to the frozen backbone's features, one after another.
 
-It begins with cells that do nothing: every edge is none or skip. Then, cell by cell and edge by edge, all operators of
-an edge are trained together, one of them in each step in a fair random order; the most accurate on search-val stays,
-with its weights. With a cell trains what is behind it (the classifier, batch-norms of idle cells), with the first one
-the input projection too; all before it is frozen. Batch-norm uses statistics of the batch: it serves many operators.
+The search begins with idle cells: every edge is none or skip. Then, cell by cell and edge by edge, all operators of an
+edge train together, one per step in a fair random order; the most accurate on search-val stays, with its weights. The
+layers behind a cell (the classifier, batch-norms of idle cells) train with it, the input projection with the first one;
+all before it is frozen. Batch-norm uses statistics of the batch, because it serves many operators.
 """
 
 import itertools
@@ -32,16 +32,16 @@ from pvnas_bench.methods import set_rate
 from pvnas_bench.strategies._nas_tc_blocks import NASTCConfig
 
 IDLE = ("none", "skip", "none")
-"""Operators of a cell that does nothing but its batch-norm, in the order of `EDGES`."""
+"""Operators of a cell that only applies its batch-norm, in the order of `EDGES`."""
 SPARE = 1.2
-"""Of what the last measurement costs, kept back from training: the network found may be dearer than the present."""
+"""Budget reserved for the last measurement, in its present cost: the final network may cost more."""
 
 Edge = tuple[int, tuple[int, int]]
 """A cell, counted from 1, and one of its `EDGES`."""
 
 
 def idle_architectures(space: CellSpace) -> Iterator[Architecture]:
-    """Networks without time: all cells idle."""
+    """Networks without temporal mixing: all cells idle."""
     for steps, cells, channels in itertools.product(space.steps, space.cells, space.channels):
         yield space.from_options(cell_options(steps=steps, cells=cells, channels=channels, operators=IDLE))
 
@@ -61,19 +61,19 @@ class CellStitching(Strategy[NASTCConfig, CellSpace]):
         cells = len(self.space.spec(self.chosen).cells)
         self.edges: list[Edge] = [(cell, edge) for cell in range(1, cells + 1) for edge in EDGES]
         self.position = 0
-        """Of the current edge in `edges`."""
+        """Index of the current edge in `edges`."""
         self.candidates: dict[str, TemporalNetwork] = {}
-        """Of the current edge, by operator; they share all modules but the edge's own."""
+        """Candidates of the current edge, by operator; they share all modules except that edge's."""
         self.order: list[str] = []
-        """Operators that have not had their turn."""
+        """Operators still to train in the current round."""
         self.started = self.share = 0.0
-        """Reference trainings spent when the current edge began, and what its training may spend."""
+        """Reference trainings spent when the current edge began, and the budget of its training."""
         self.trials: list[tuple[str, str, float]] = []
         self.spent: dict[str, float] = {}
         self.final: dict[str, float] = {}
 
     def step(self) -> None:
-        """An epoch of the current edge's operators, the choice of one of them, or the last measurement."""
+        """Train the current edge's operators for one epoch, choose one of them, or make the last measurement."""
         if self.position < len(self.edges):
             before, cell = self.problem.ledger.spent, f"cell.{self.edges[self.position][0]}"
             if not self.candidates:
@@ -89,19 +89,19 @@ class CellStitching(Strategy[NASTCConfig, CellSpace]):
     # --- one edge -----------------------------------------------------------------------------------------------------
 
     def replaced(self, place: Edge, operator: str) -> Architecture:
-        """The network chosen so far with another operator on an edge; an edge that this switches on is idle."""
+        """The current network with another operator on an edge; any edge this switches on is idle."""
         last = self.space.decision(place[0], EDGES[2])
         options = {last: IDLE[2]} | self.space.options(self.chosen) | {self.space.decision(*place): operator}
         return self.space.from_options(options)
 
     def _begin(self) -> None:
-        """Make the candidates of the current edge, and the optimiser of what trains with them."""
+        """Build the candidates of the current edge and the optimiser of their parameters."""
         problem, place = self.problem, self.edges[self.position]
         position = self.space.position(self.space.decision(*place))
         idle = IDLE[EDGES.index(place[1])]
-        tokens = sorted(self.space.decisions[position].options, key=lambda token: token != idle)  # it wins ties
+        tokens = sorted(self.space.decisions[position].options, key=lambda token: token != idle)  # idle wins ties
         if self.chosen.choices[position] == INACTIVE:
-            tokens = []  # there is no such edge without edge 01
+            tokens = []  # this edge does not exist without edge 01
         for token in tokens:
             architecture = self.replaced(place, token)
             if problem.feasible(architecture):
@@ -117,14 +117,14 @@ class CellStitching(Strategy[NASTCConfig, CellSpace]):
         self.optimiser = torch.optim.Adam(self._parameters(), lr=self.config.temporal_rate)
 
     def _parameters(self) -> list[nn.Parameter]:
-        """What trains with the current edge, each once."""
+        """Parameters that train with the current edge, without duplicates."""
         place = self.edges[self.position]
         networks = (self.network, *self.candidates.values())
         found = {id(p): p for network in networks for p in trainable(network, place[0]).values()}
         return list(found.values())
 
     def _train(self) -> bool:
-        """An epoch of the candidates, one in each step; whether there was budget for a step."""
+        """Train the candidates for one epoch, one per step; return True if the budget allowed a step."""
         problem, trained, place = self.problem, False, self.edges[self.position]
         batch_macs = 3 * min(problem.batch_size, problem.clips_in("train"))
         for batch in problem.search_batches("train") if self.candidates else ():
@@ -140,7 +140,7 @@ class CellStitching(Strategy[NASTCConfig, CellSpace]):
         return trained
 
     def _update(self, network: TemporalNetwork, batch: ClipBatch, progress: float) -> None:
-        """A step of Adam at this share of its peak rate."""
+        """Take a step of Adam; its rate falls with progress."""
         set_rate(self.optimiser, self.config.temporal_rate * progress)
         labels = batch.labels.to(self.problem.device)
         loss = F.cross_entropy(self._logits(network, batch), labels, label_smoothing=self.config.label_smoothing)
@@ -163,7 +163,7 @@ class CellStitching(Strategy[NASTCConfig, CellSpace]):
     # --- networks -----------------------------------------------------------------------------------------------------
 
     def _network(self, architecture: Architecture) -> TemporalNetwork:
-        """A charged network; batch-norm on batches, no dropout."""
+        """Return a charged network: batch-norm on batch statistics, no dropout."""
         network = self.problem.metered.network(architecture)
         assert isinstance(network, TemporalNetwork)
         network.train()
@@ -189,17 +189,17 @@ class CellStitching(Strategy[NASTCConfig, CellSpace]):
     # --- the last measurement -----------------------------------------------------------------------------------------
 
     def _all_steps(self) -> list[Architecture]:
-        """The network found so far with every number of time steps."""
+        """The current network at every number of time steps."""
         options = self.space.options(self.chosen)
         return [self.space.from_options(options | {"steps": str(steps)}) for steps in self.space.steps]
 
     def _measurement(self) -> float:
-        """What the last measurement costs, in reference trainings."""
+        """Cost of the last measurement, in reference trainings."""
         macs = sum(self.problem.cost(architecture).macs for architecture in self._all_steps())
         return macs * self.problem.clips_in("val") / self.problem.ledger.reference
 
     def _measure_steps(self) -> None:
-        """Accuracy of the network found with every number of time steps, by the weights of the search."""
+        """Measure the final network's accuracy at every number of time steps, with the weights of the search."""
         for steps, architecture in zip(self.space.steps, self._all_steps(), strict=True):
             network = self._network(architecture)
             network.load_state_dict(self.network.state_dict())
@@ -208,15 +208,15 @@ class CellStitching(Strategy[NASTCConfig, CellSpace]):
     # --- the result ---------------------------------------------------------------------------------------------------
 
     def incumbent(self) -> Architecture:
-        """The network found so far."""
+        """The current network."""
         return self.chosen
 
     def diagnostics(self) -> Mapping[str, Json]:
-        """What was tried, and what it cost."""
+        """Trials and their cost."""
         return {**self.final, "trials": self.trials, "cost": self.spent}
 
     def state_dict(self) -> dict[str, State]:
-        """As usual, but for the networks: their modules are shared, and their number changes."""
+        """State without the candidate list: networks share modules, and their number changes."""
         kept = super().state_dict()
         for name in ("network", "candidates", "optimiser"):
             kept.pop(name, None)
@@ -228,7 +228,7 @@ class CellStitching(Strategy[NASTCConfig, CellSpace]):
         }
 
     def load_state_dict(self, state: Mapping[str, State]) -> None:
-        """Build the networks of the current edge, and load them."""
+        """Build the networks of the current edge and load them."""
         attributes, network, candidates, optimiser = (
             state[name] for name in ("attributes", "network", "candidates", "optimiser")
         )
@@ -246,7 +246,7 @@ class CellStitching(Strategy[NASTCConfig, CellSpace]):
 
 
 def tie(network: TemporalNetwork, other: TemporalNetwork, cell: int, edge: tuple[int, int]) -> None:
-    """Give a network the modules of another, but for the operator of one edge."""
+    """Give a network the modules of another, except the operator of one edge."""
     network.projection, network.norm, network.classifier = other.projection, other.norm, other.classifier
     for number, (mine, theirs) in enumerate(zip(network.cells, other.cells, strict=True), 1):
         if number != cell:
@@ -259,7 +259,7 @@ def tie(network: TemporalNetwork, other: TemporalNetwork, cell: int, edge: tuple
 
 
 def trainable(network: TemporalNetwork, cell: int) -> dict[str, nn.Parameter]:
-    """What trains with a cell, by name: it and what is behind it, with the first also the projection before it."""
+    """Parameters that train with a cell, by name: the cell, all layers behind it, and for the first the projection."""
     behind = tuple(f"cells.{i}." for i in range(cell - 1, len(network.cells)))
     own = (*behind, "classifier.", *(("projection.", "norm.") if cell == 1 else ()))
     return {name: parameter for name, parameter in network.named_parameters() if name.startswith(own)}

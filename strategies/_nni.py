@@ -1,21 +1,17 @@
-"""What the `nni_*` strategies share: NNI's own one-shot search over the candidates of the space.
+"""NNI's one-shot search over the candidates of the space: the shared base of the `nni_*` strategies.
 
-Every slot is a `LayerChoice` of all its (operator, expansion, SE) candidates as stand-alone blocks with weights of
-their own, and of the identity where it may be skipped. NNI has no choice of the input: frames and size are the
-reference architecture's (a mixture sees smaller clips), every stage is as deep as it can be, and skips make it
-shallower (R). NNI's search knows no cap: what its probabilities say is turned into the most probable architecture under
-it (R). No cost is penalised either: the probabilities that NNI's penalty works on carry no gradient.
+Every slot is a `LayerChoice` of all its (operator, expansion, SE) candidates as stand-alone blocks with separate
+weights, and of the identity where it may be skipped. NNI has no choice of the input: frames and size are the
+reference architecture's (a mixture sees smaller clips), every stage has its largest depth, and skips make it
+shallower (R). NNI's search knows no cap: its probabilities yield the most probable architecture under the cap (R).
+Cost is not penalised: the probabilities that NNI's penalty works on carry no gradient.
 
 Every pass of every candidate is charged as NNI runs it. A mixture of some 25 candidates a slot costs as much as 25
-paths, so that a budget for sampled paths buys few steps of it.
+paths, so a budget for sampled paths buys few steps of it.
 """
 
-import logging
 import math
-import random
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -34,6 +30,7 @@ from pvnas_bench import (
     UsageError,
 )
 from pvnas_bench.methods import CandidateScores, WeightsConfig, best_under_cap
+from pvnas_bench.strategies._nni_apart import apart
 
 if TYPE_CHECKING:
     from pvnas_bench.strategies._nni_supernet import Candidates, Training
@@ -45,36 +42,11 @@ SPACE = (
 )
 
 
-LOGGERS = ("pytorch_lightning", "lightning", "lightning_fabric", "lightning.pytorch", "nni")
-NOISY = ("pytorch_lightning", "lightning_fabric", "lightning_utilities", "torchmetrics", "nni")
-
-
-@contextmanager
-def apart() -> Iterator[None]:
-    """Within the context NNI and Lightning say nothing that nobody can act on, and leave Python's `random` as it was.
-
-    NNI names its objects with `random`; no result depends on it.
-    """
-    levels = {name: logging.getLogger(name).level for name in LOGGERS}
-    for name in LOGGERS:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    state = random.getstate()
-    try:
-        with warnings.catch_warnings():
-            for library in NOISY:
-                warnings.filterwarnings("ignore", module=rf"{library}(\..*)?")
-            yield
-    finally:
-        random.setstate(state)
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
-
-
 def reference_input(problem: Problem[BlockSpace]) -> tuple[int, int]:
     """Frames and size of the reference architecture.
 
     Raises:
-        UsageError: nothing at that input is under the cap.
+        UsageError: no architecture at that input is under the cap.
     """
     space = problem.space
     options = space.options(space.reference)
@@ -94,7 +66,7 @@ def reference_input(problem: Problem[BlockSpace]) -> tuple[int, int]:
 def most_probable(
     problem: Problem[BlockSpace], frames: int, size: int, slots: Sequence[Mapping[Candidate, float]]
 ) -> Architecture:
-    """The architecture under the cap, at this input and full depth, of the largest product of probabilities."""
+    """The most probable architecture under the cap, at this input and full depth."""
     space = problem.space
 
     def only(chosen: int, options: tuple[int, ...]) -> Any:
@@ -110,7 +82,7 @@ def most_probable(
 
 
 class DifferentiableConfig(WeightsConfig):
-    """Hyper-parameters that NNI's differentiable strategies have in common."""
+    """Hyper-parameters shared by NNI's differentiable strategies."""
 
     epochs: int = Field(10, ge=1, le=1000, description="that the budget is divided into, as NNI's schedules count (R)")
     alpha_rate: float = Field(
@@ -127,7 +99,7 @@ NC = TypeVar("NC", bound=DifferentiableConfig, default=DifferentiableConfig)
 
 
 class NNIDifferentiable(Strategy[NC, BlockSpace]):
-    """A search by one of NNI's differentiable one-shot strategies."""
+    """Search by one of NNI's differentiable one-shot strategies."""
 
     kind: ClassVar[str]
     """The name of NNI's class."""
@@ -165,7 +137,7 @@ class NNIDifferentiable(Strategy[NC, BlockSpace]):
         self.done = 0
 
     def step(self) -> None:
-        """One of NNI's epochs: pairs of an alpha step and a weight step."""
+        """Run one of NNI's epochs: pairs of an alpha step and a weight step."""
         if self.done == self.epochs:
             raise SearchFinished
         loaders = self._pairs(self.problem, self.steps, *self.seen)
@@ -175,7 +147,7 @@ class NNIDifferentiable(Strategy[NC, BlockSpace]):
         self.problem.log(train_loss=loss, alpha_entropy=float(np.mean(shares)))
 
     def slots(self) -> list[dict[Candidate, float]]:
-        """By slot, the probability of each candidate."""
+        """Probability of each candidate, per slot."""
         probabilities = self.training.probabilities()
         return [{own[name]: p for name, p in probabilities[label].items()} for label, own in self.names]
 
@@ -184,7 +156,7 @@ class NNIDifferentiable(Strategy[NC, BlockSpace]):
         return most_probable(self.problem, *self.input, self.slots())
 
     def diagnostics(self) -> Mapping[str, Json]:
-        """Blocks that are skipped, and steps made."""
+        """Numbers of skipped blocks and of steps."""
         options = self.problem.space.options(self.incumbent())
         skips = sum(token == "skip" for name, token in options.items() if name.startswith("operator"))
         return {"skips": skips, "steps": self.done * self.steps}

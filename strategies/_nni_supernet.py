@@ -32,7 +32,7 @@ from pvnas_bench import (
     candidates,
 )
 from pvnas_bench.methods import WeightsConfig, make_weight_optimiser, set_rate
-from pvnas_bench.strategies._nni import apart
+from pvnas_bench.strategies._nni_apart import apart
 
 
 def label(slot: str) -> str:
@@ -41,7 +41,7 @@ def label(slot: str) -> str:
 
 
 def names(space: BlockSpace) -> dict[str, dict[str, Candidate]]:
-    """By label, the candidates of each slot by name; what the depth of a stage leaves out is not among them."""
+    """Candidates of each slot by label and name, without those of left-out blocks."""
     found: dict[str, dict[str, Candidate]] = {}
     for slot in space.slots:
         own = found[label(slot.name)] = {}
@@ -54,7 +54,7 @@ def names(space: BlockSpace) -> dict[str, dict[str, Candidate]]:
 
 
 class Metered(nn.Module):
-    """A module whose every pass is charged, whoever calls it."""
+    """A module that charges each of its passes, whoever calls it."""
 
     def __init__(self, module: nn.Module, macs: int, problem: Problem[BlockSpace], frames: int) -> None:
         super().__init__()
@@ -72,9 +72,9 @@ class Metered(nn.Module):
 
 
 class Candidates(ModelSpace):  # type: ignore[misc]
-    """Every candidate of every slot at one number of frames and one size, each with weights of its own.
+    """Every candidate of every slot at one number of frames and one size, each with separate weights.
 
-    Passes are charged here; that they fit has to be made sure of before.
+    Passes are charged here; the caller checks beforehand that they fit the budget.
     """
 
     def __init__(self, problem: Problem[BlockSpace], frames: int, size: int) -> None:
@@ -103,7 +103,7 @@ class Candidates(ModelSpace):  # type: ignore[misc]
         self.head.dropout = nn.Identity()  # type: ignore[assignment]
 
     def candidate(self, block: Block, macs: int) -> Metered:
-        """A candidate with weights of its own."""
+        """A candidate with separate weights."""
         return Metered(InvertedBottleneck(block), macs, self._problem, self.frames)
 
     def logits(self, clips: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ class Candidates(ModelSpace):  # type: ignore[misc]
         return logits
 
     def layer_choices(self) -> list[Any]:
-        """NNI's modules by slot, whose attributes have no types."""
+        """NNI's modules by slot; their attributes are untyped."""
         return list(self.choices)
 
     def forward(self, clips: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ class Candidates(ModelSpace):  # type: ignore[misc]
 
 
 class Batches:
-    """So many batches of a search split as NNI takes them, each iteration other ones."""
+    """A fixed number of batches of a search split in NNI's form; each iteration gets new ones."""
 
     def __init__(self, problem: Problem[BlockSpace], split: Any, count: int, frames: int, size: int) -> None:
         self._problem, self._split, self._count = problem, split, count
@@ -185,7 +185,7 @@ class Training:
     """One of NNI's one-shot strategies on a problem, trained an epoch at a time.
 
     Args:
-        strategy: NNI's, not used before.
+        strategy: NNI's, unused.
         step_macs: MACs of one clip in one step, forward and backward.
     """
 
@@ -197,21 +197,21 @@ class Training:
         recipe.set_model(strategy.mutate_model(model))
         self.module = strategy.configure_oneshot_module(recipe)
         self.module.to(problem.device)
-        # Where NNI leaves the weights' step to Lightning, so is the clipping; else NNI does both itself.
+        # Where NNI leaves the weights' step to Lightning, Lightning clips; else NNI does both.
         self._clip = config.gradient_clip if self.module.automatic_optimization else None
         optimisers = self.module.configure_optimizers()
         self.optimisers: list[torch.optim.Optimizer] = optimisers if isinstance(optimisers, list) else [optimisers]
-        for optimiser in self.optimisers[1:]:  # NNI's order is that of a set; ours makes the state the same everywhere
+        for optimiser in self.optimisers[1:]:  # NNI's order is a set's; a fixed order makes the state reproducible
             alphas = {id(alpha): i for i, alpha in enumerate(self.alphas())}
             optimiser.param_groups[0]["params"].sort(key=lambda alpha, order=alphas: order[id(alpha)])
         self.module.configure_optimizers = lambda: optimisers  # each fit would make new ones
 
     def alphas(self) -> list[Tensor]:
-        """NNI's architecture parameters, by slot; none where it has none."""
+        """NNI's architecture parameters, by slot; may be empty."""
         return [choice._arch_alpha for choice in self.model.layer_choices() if hasattr(choice, "_arch_alpha")]
 
     def epoch(self, number: int, epochs: int, loaders: Any) -> float:
-        """Train epoch `number` of `epochs`, and return the loss of its last batch.
+        """Train epoch `number` of `epochs`; return the loss of its last batch.
 
         Raises:
             BudgetExhausted: the next batch does not fit.
@@ -235,7 +235,7 @@ class Training:
             done.ready = done.started = done.processed = done.completed = number
             try:
                 trainer.fit(self.module, loaders)
-            except SystemExit as stopped:  # what Lightning makes of an interruption, which it ignores from then on
+            except SystemExit as stopped:  # Lightning turns an interruption into this, then ignores it
                 if not isinstance(stopped.__context__, KeyboardInterrupt):
                     raise
                 if main:
@@ -244,7 +244,7 @@ class Training:
             return float(trainer.callback_metrics["train_loss"])
 
     def probabilities(self) -> dict[str, dict[str, float]]:
-        """By label, the probability of each candidate: NNI's export, or where that is a random sample, its softmax."""
+        """Probability of each candidate by label: NNI's export, or its softmax where the export is a random sample."""
         found: dict[str, dict[str, float]] = {}
         for choice in self.model.layer_choices():
             if isinstance(choice._softmax, GumbelSoftmax):
@@ -266,10 +266,10 @@ class Training:
 def differentiable(
     problem: Problem[BlockSpace], model: Candidates, kind: str, config: WeightsConfig, settings: Mapping[str, Any]
 ) -> Training:
-    """NNI's ``DARTS``, ``GumbelDARTS`` or ``Proxyless``, with these settings of its own."""
+    """NNI's ``DARTS``, ``GumbelDARTS`` or ``Proxyless``, with its settings."""
     with apart():
         strategy = getattr(nni.nas.strategy, kind)(**settings)
-        # Proxyless runs one path, and in the backward pass all others forward, for weights as well as alphas.
+        # Proxyless runs one path; its backward pass runs all others forward, for weights as well as alphas.
         once = 3 * model.mixture if kind != "Proxyless" else 3 * model.largest + model.mixture
         return Training(problem, strategy, model, 2 * once, config)
 
@@ -279,7 +279,7 @@ def paths(
 ) -> Training:
     """NNI's ``RandomOneShot``: paths drawn uniformly among those that fit.
 
-    NNI draws each from a generator of the operating system's entropy; here its draws take seeds from `rng`.
+    NNI seeds each draw from the operating system's entropy; here `rng` seeds it.
     """
     with apart():
         model = Candidates(problem, frames, size)
@@ -296,7 +296,7 @@ def _seeded(draw: Any, rng: np.random.Generator) -> Any:
 
 
 def pairs(problem: Problem[BlockSpace], count: int, frames: int, size: int) -> CombinedLoader:
-    """So many batches of search-train, each with one of search-val."""
+    """`count` batches of search-train, each with one of search-val."""
     both = {split: Batches(problem, split, count, frames, size) for split in ("train", "val")}
     with apart():
         return CombinedLoader(both, "max_size_cycle")

@@ -1,14 +1,14 @@
-"""What the `optuna_*` strategies share: Optuna asks and is told, one study for each.
+"""Optuna's ask-and-tell search, one study per run: the shared base of the `optuna_*` strategies.
 
-Before every ask the sampler takes a seed from the problem: what Optuna suggests is a function of the trials and the
-seed alone, so that a search that was saved as plain data goes on as if it had not been.
+Before every ask the sampler takes a seed from the problem. Optuna's suggestion depends on the trials and the seed
+alone, so a search restored from plain data continues unchanged.
 
 The space is defined by run: a decision is suggested only where it exists. The MACs cap is a constraint. A suggestion
-above it is told as infeasible, untrained and free; as the samplers want a value of it, it gets the mean accuracy so
-far. After `TRIES` of them in a row a random architecture under the cap is enqueued (R).
+above it is told as infeasible, untrained and free; the samplers need a value, so it gets the mean accuracy so far.
+After `TRIES` of them in a row a random architecture under the cap is enqueued (R).
 
-Runs that name a storage share a study (`_optuna_shared`). Such a run depends on when the others did what, and goes on
-after a kill with all the trials that the storage has.
+Runs that name a storage share a study (`_optuna_shared`). Such a run depends on the timing of the others; after a
+kill it resumes with all trials in the storage.
 """
 
 import logging
@@ -33,14 +33,14 @@ from pvnas_bench.strategies._optuna_shared import RUN, OptunaConfig, shared_stud
 
 SILENT: list[logging.Handler] = [logging.NullHandler()]
 TRIES = 50
-"""Infeasible suggestions in a row that are told to Optuna before it gets a feasible one."""
+"""Consecutive infeasible suggestions after which Optuna gets a feasible one."""
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within the context Optuna keeps its progress to itself.
+    """Silence Optuna's progress messages.
 
-    Its logger gets another handler: a change of its level would cost as much as an ask.
+    Optuna's logger gets another handler: changing its level costs as much as an ask.
     """
     logger = logging.getLogger("optuna")
     before = logger.handlers, logger.propagate
@@ -53,7 +53,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def unwarned() -> Iterator[None]:
-    """Within the context Optuna does not say which options of its samplers are experimental, or age."""
+    """Silence Optuna's warnings about experimental and deprecated sampler options."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         warnings.filterwarnings("ignore", message=r".*constraints_func", category=FutureWarning)
@@ -61,9 +61,9 @@ def unwarned() -> Iterator[None]:
 
 
 def reseed(sampler: Any, seed: int) -> None:
-    """Put a sampler where a new one with this seed begins; what it remembers of the trials stays.
+    """Reset a sampler's random state to this seed; its memory of the trials stays.
 
-    Optuna has no way of its own: its `reseed_rng` takes no seed.
+    Optuna's `reseed_rng` takes no seed.
     """
     sampler._rng.rng.seed(seed)
     if hasattr(sampler, "_random_sampler"):
@@ -74,11 +74,11 @@ OC = TypeVar("OC", bound=OptunaConfig, default=OptunaConfig)
 
 
 class OptunaStrategy(AskTell[OC]):
-    """A black-box method by one of Optuna's samplers."""
+    """Black-box search by one of Optuna's samplers."""
 
     kept: ClassVar[bool] = True
-    """Whether one sampler serves the whole search; otherwise each ask has a new one. What a sampler that is kept
-    remembers of the trials must not depend on when it saw them."""
+    """True if one sampler serves the whole search, False if each ask has a new one. A lasting sampler's memory of the
+    trials must not depend on when it saw them."""
     directions: ClassVar[tuple[Literal["maximize", "minimize"], ...]] = ("maximize",)
 
     def sampler(self, seed: int) -> BaseSampler:
@@ -90,7 +90,7 @@ class OptunaStrategy(AskTell[OC]):
         return NopPruner()
 
     def setup(self) -> None:
-        """Begin a study, or join one."""
+        """Create or join a study."""
         super().setup()
         self.enqueued = 0
         self.run = secrets.token_hex(8)
@@ -104,12 +104,12 @@ class OptunaStrategy(AskTell[OC]):
             name, pruner, directions = self.info.name, self.pruner(), list(self.directions)
             if self.shared:
                 return shared_study(self.config.storage, name, self.problem, pruner=pruner, directions=directions)
-            # Hyperband assigns brackets by a hash of the name.
+            # Hyperband assigns brackets by a hash of the study's name.
             return optuna.create_study(study_name=name, pruner=pruner, directions=directions)
 
     @property
     def shared(self) -> bool:
-        """Whether the study is one of several runs."""
+        """True if several runs share the study."""
         return bool(self.config.storage)
 
     def _ask(self) -> optuna.Trial:
@@ -129,9 +129,9 @@ class OptunaStrategy(AskTell[OC]):
 
     @property
     def trials(self) -> list[FrozenTrial]:
-        """Every trial of this run that was told something, not to be changed.
+        """Every told trial of this run, read-only.
 
-        Not the one that the budget had nothing left for.
+        A trial that exceeded the remaining budget is left out.
         """
         found = self.study.get_trials(deepcopy=False)
         if self.shared:
@@ -165,7 +165,7 @@ class OptunaStrategy(AskTell[OC]):
     # --- asking and telling -------------------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """As usual, in silence."""
+        """Train the next architecture, with Optuna silenced."""
         with quiet():
             super().step()
 
@@ -180,7 +180,7 @@ class OptunaStrategy(AskTell[OC]):
                 fitting = self.problem.sample(self.problem.rng("enqueue"))
                 self.study.enqueue_trial(
                     self.problem.space.options(fitting)
-                )  # of a shared study another run may ask it
+                )  # in a shared study another run may ask it
             self._seed()
             self._trial = self._ask()
             architecture = self._suggested(self._trial)
@@ -203,7 +203,7 @@ class OptunaStrategy(AskTell[OC]):
         return space.architecture(choices)
 
     def tell(self, evaluation: Evaluation) -> None:
-        """Tell Optuna."""
+        """Report the evaluation to Optuna."""
         self.study.tell(self._trial, self.values(evaluation.architecture, evaluation.top1))
 
     def values(self, architecture: Architecture, top1: float) -> list[float]:
@@ -218,7 +218,7 @@ class OptunaStrategy(AskTell[OC]):
     # --- the rest -----------------------------------------------------------------------------------------------------
 
     def diagnostics(self) -> Mapping[str, Json]:
-        """Trials by what became of them."""
+        """Numbers of trials by outcome."""
         trials = len(self.trials)
         return {
             "trials": trials,
@@ -228,7 +228,7 @@ class OptunaStrategy(AskTell[OC]):
         }
 
     def _others(self) -> dict[str, int]:
-        """How many trials of a shared study are of other runs."""
+        """Number of other runs' trials in a shared study."""
         if not self.shared:
             return {}
         return {
@@ -236,12 +236,12 @@ class OptunaStrategy(AskTell[OC]):
         }
 
     def state_dict(self) -> dict[str, State]:
-        """As usual, and the trials; a shared study keeps them itself."""
+        """State and trials; a shared study stores its trials itself."""
         trials = [] if self.shared else [self._plain(trial) for trial in self.trials]
         return {"attributes": super().state_dict(), "trials": trials}
 
     def load_state_dict(self, state: Mapping[str, State]) -> None:
-        """Go on with a study of these trials, or in the shared one."""
+        """Restore a study of these trials, or rejoin the shared one."""
         attributes, trials = state["attributes"], state["trials"]
         assert isinstance(attributes, dict) and isinstance(trials, list)
         super().load_state_dict(attributes)

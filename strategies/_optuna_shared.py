@@ -1,7 +1,7 @@
 """Studies that several runs share, in Optuna's own storages: a search by many workers.
 
-Every run asks for trials of its own and pays for them; what it suggests learns from the trials of all. The runs spend
-their budgets together: such an entry, which says `storage=` on the leaderboard, compares with others at the sum.
+Every run asks and pays for its trials; its suggestions learn from the trials of all runs. An entry with `storage=` on
+the leaderboard compares with others at the sum of the runs' budgets.
 """
 
 import hashlib
@@ -17,11 +17,11 @@ from pydantic import Field
 from pvnas_bench import Problem, SearchSpace, StrategyConfig, UsageError
 
 RUN = "run"
-"""The attribute of a trial that tells whose it is."""
+"""Attribute of a trial: the run that asked for it."""
 
 
 class OptunaConfig(StrategyConfig):
-    """Hyper-parameters of every strategy by Optuna."""
+    """Hyper-parameters of every Optuna strategy."""
 
     storage: str = Field(
         "",
@@ -31,12 +31,12 @@ class OptunaConfig(StrategyConfig):
 
 
 def shared_study(where: str, name: str, problem: Problem[SearchSpace], **options: Any) -> optuna.Study:
-    """Join the study of this strategy, space, cap and data in a storage, or begin it.
+    """Join or create the study of this strategy, space, cap and data in a storage.
 
     Raises:
         UsageError: the storage cannot be opened.
     """
-    from sqlalchemy.exc import SQLAlchemyError  # a quarter of a second, for databases only
+    from sqlalchemy.exc import SQLAlchemyError  # takes a quarter of a second; only databases need it
 
     try:
         return optuna.create_study(
@@ -58,7 +58,7 @@ def _storage(where: str) -> BaseStorage:
 
 
 def _identity(problem: Problem[SearchSpace]) -> str:
-    """What trials must have in common to teach each other something."""
+    """Identity of the study: what its trials must have in common."""
     clips = hashlib.sha256()
     clips.update(problem.labels_in("train").tobytes() + b"/" + problem.labels_in("val").tobytes() + b"/")
     return f"{problem.space.fingerprint} cap {problem.cap} {problem.full_epochs} epochs {clips.hexdigest()[:12]}"

@@ -1,12 +1,12 @@
-"""BN-NAS: the scales of batch-norm tell which candidates are good.
+"""BN-NAS: the scales of batch-norm score the candidates.
 
 The supernet keeps its random weights; only batch-norm trains, along uniformly sampled paths. A candidate's score is the
 mean |γ| of its last batch-norm, an architecture's the sum over its layers (equations 5 and 6 of Chen et al. 2021), and
-the evolution of SPOS maximises it under the cap: a look-up in a table takes the place of a validation.
+the evolution of SPOS maximises it under the cap: a table look-up replaces a validation.
 
-Depth: a skip needs a batch-norm of its own to have a score, or else more layers always score more. Here each slot's
-skip gets one, which trains when a sampled path skips that slot; a slot that the depth of its stage leaves out computes
-the same as a skip and scores the same.
+Depth: a skip needs a batch-norm to have a score, or else more layers always score more. Here each slot's skip gets
+one, which trains when a sampled path skips that slot; a slot that its stage's depth leaves out computes the same as a
+skip and scores the same.
 """
 
 import time
@@ -33,7 +33,7 @@ from pvnas_bench import (
 from pvnas_bench.methods import CandidateScores, PathEvolution, PathEvolutionConfig
 
 TIMED = 1000
-"""Look-ups that the time of a score is averaged over (the authors' code)."""
+"""Number of look-ups averaged to time a score (the authors' code)."""
 
 
 def blocks_of(supernet: Supernet) -> list[SuperBlock]:
@@ -77,7 +77,7 @@ def gamma_scores(supernet: Supernet) -> CandidateScores:
 
 
 def score(space: BlockSpace, scores: CandidateScores, architecture: Architecture) -> float:
-    """The sum over layers."""
+    """Score of an architecture: the sum over its layers."""
     choices = architecture.choices
     total = sum(float(depth[choice]) for depth, choice in zip(scores.depths, choices[2:], strict=False))
     for slot, table in zip(space.slots, scores.slots, strict=True):
@@ -102,7 +102,7 @@ class BNNASConfig(PathEvolutionConfig):
 
 
 class BNNAS(PathEvolution[BNNASConfig]):
-    """BN-NAS."""
+    """Evolution on batch-norm scales of a supernet (BN-NAS)."""
 
     info = Info(
         name="bn_nas",
@@ -120,7 +120,7 @@ class BNNAS(PathEvolution[BNNASConfig]):
     logged = "score"
 
     def setup(self) -> None:
-        """As for any evolution on a supernet, and draw the probes."""
+        """Build the supernet and the evolution, and draw the probes."""
         super().setup()
         problem = self.problem
         self.probes = [problem.sample(problem.rng("probes")) for _ in range(self.config.probes)]
@@ -131,8 +131,7 @@ class BNNAS(PathEvolution[BNNASConfig]):
     def trained_parameters(self) -> list[nn.Parameter]:
         """The parameters of batch-norm; all others are frozen.
 
-        Skips get a batch-norm, and the classifier a gain that lets through gradients, as its usual one is near zero at
-        the start.
+        Skips get a batch-norm. The classifier gets a gain that passes gradients: its usual one starts near zero.
         """
         network = self.supernet.network
         for slot, block in zip(network.space.slots, blocks_of(network), strict=True):
@@ -150,7 +149,7 @@ class BNNAS(PathEvolution[BNNASConfig]):
         return trained
 
     def epoch_over(self) -> None:
-        """Score the probes; in the end measure the seconds of a validation and of a score."""
+        """Score the probes; after the last epoch, time a validation and a score."""
         scores = gamma_scores(self.supernet.network)
         self.probe_scores.append([score(self.problem.space, scores, probe) for probe in self.probes])
         if self.trained:
@@ -168,7 +167,7 @@ class BNNAS(PathEvolution[BNNASConfig]):
         return lambda architecture: score(self.problem.space, scores, architecture)
 
     def step(self) -> None:
-        """A step of the evolution; when it has none left, the stand-alone training of a probe."""
+        """Take a step of the evolution; after the last, train a probe stand-alone."""
         try:
             super().step()
         except SearchFinished:

@@ -4,8 +4,8 @@ Dai et al. observe that classes are learnt at different speeds, in the same orde
 begins on a few easy classes, where bad candidates show early, and drops them before it sees all classes: data grows in
 steps (`CLASSES` of the classes) while candidates shrink (a ratio of 0.4 of each layer's is pruned after each step).
 
-Easy and hard: the accuracy of each class in each epoch of a short baseline run is a matrix, whose rows are sorted by
-their variance. In a run that starts from chance it is the classes that are learnt fast whose accuracy varies most.
+Easy and hard: a short baseline run gives a matrix of the accuracy of each class in each epoch, whose rows are sorted
+by their variance. In a run that starts from chance, accuracy varies most for the classes that are learnt fast.
 The search itself is by gradients on two sampled candidates per block (ProxylessNAS, as in `pvnas`), with a MACs term.
 """
 
@@ -24,10 +24,10 @@ from pvnas_bench import Architecture, BlockSpace, ClipBatch, Info, Json, SearchF
 from pvnas_bench.methods import FactorisedDistribution, SharedWeights, WeightsConfig, two_path_loss
 
 CLASSES = (0.1, 0.3, 0.6, 1.0)
-"""Shares of the classes: of the warm-up, then of each step (DA-NAS: 100, 300, 600 and 1000 of ImageNet)."""
+"""Shares of the classes in the warm-up and in each step (DA-NAS: 100, 300, 600 and 1000 of ImageNet)."""
 
 EPOCHS = (10, 20, 20, 20)
-"""Epochs of the warm-up and of each step (DA-NAS); here their proportions, by the clips that they see."""
+"""Epochs of the warm-up and of each step (DA-NAS); used as proportions, weighted by clips."""
 
 Order = Literal["easy_first", "hard_first", "random"]
 
@@ -45,7 +45,7 @@ def class_order(accuracies: npt.NDArray[np.float64], order: Order, rng: np.rando
 
 
 def lowest(probabilities: list[float], ratio: float, kept: int) -> list[int]:
-    """The ⌊ratio · n⌋ options of the lowest probability among the n that are left (p > 0), but never `kept`."""
+    """The ⌊ratio · n⌋ least probable of the n options left (p > 0), never `kept`."""
     left = [o for o, p in enumerate(probabilities) if p > 0]
     count = math.floor(ratio * len(left) + 1e-9)
     return sorted((o for o in left if o != kept), key=lambda o: probabilities[o])[:count]
@@ -68,7 +68,7 @@ class DANASConfig(WeightsConfig):
 
 
 class DANAS(Strategy[DANASConfig, BlockSpace]):
-    """DA-NAS."""
+    """Data-adapted pruning of candidates on growing sets of classes (DA-NAS)."""
 
     info = Info(
         name="da_nas",
@@ -96,13 +96,13 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
         self.order: list[int] = []
         self.phase, self.alpha_steps = 0, 0
         self.started = 0.0
-        """The progress at which the baseline ended."""
+        """Progress at which the baseline ended."""
         self.pruned: list[list[str]] = []
         self.audit: dict[str, float] = {}
         self.fallback = problem.sample(problem.rng("fallback"))
 
     def step(self) -> None:
-        """One epoch of the baseline; then one of the classes of this step; in the end the audit."""
+        """Run one epoch of the baseline, then one on the classes of this step; finally the audit."""
         if not self.order:
             self._baseline_epoch()
         elif self.phase < len(EPOCHS):
@@ -113,7 +113,7 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
             raise SearchFinished
 
     def _baseline_epoch(self) -> None:
-        """The reference architecture on all classes: accuracy by class on the batches that it trains on."""
+        """Train the reference architecture on all classes; record accuracy by class on the training batches."""
         problem, config = self.problem, self.config
         hits, counts, before = np.zeros(problem.classes), np.zeros(problem.classes), problem.progress
         for batch in problem.search_batches("train"):
@@ -136,7 +136,7 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
 
     @property
     def progress(self) -> float:
-        """The part of the search that is done, baseline and audit aside."""
+        """Fraction of the search completed, without baseline and audit."""
         whole = 1 - self.config.audit_share - self.started
         return min((self.problem.progress - self.started) / whole, 1.0) if whole > 0 else 1.0
 
@@ -147,7 +147,7 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
         return float(costs[: self.phase + 1].sum() / costs.sum())
 
     def _epoch(self) -> None:
-        """Weights on search-train, alphas on search-val after the warm-up; the end of a step prunes."""
+        """Train weights on search-train and, after the warm-up, alphas on search-val; prune at the end of a step."""
         problem, config = self.problem, self.config
         present = self.present
         for batch, held_out in problem.search_pairs(classes=present):
@@ -163,7 +163,7 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
         problem.log(alpha_entropy=self.alphas.mean_entropy(), classes=len(present), candidates=left)
 
     def _alpha_step(self, batch: ClipBatch) -> None:
-        """Cross-entropy through two gated candidates per block, and the MACs term."""
+        """Take an alpha step: cross-entropy through two gated candidates per block, plus the MACs term."""
         problem, config, log_p, present = self.problem, self.config, self.alphas.log_table(), self.present
         loss_at = functools.partial(self.supernet.loss, batch, classes=present)
         loss = two_path_loss(problem.space, log_p, log_p, loss_at, problem.torch_rng("paths"))
@@ -174,7 +174,7 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
         self.alpha_steps += 1
 
     def _next_phase(self) -> None:
-        """The step is over: prune, unless it was the warm-up or the last one, after which nothing is trained."""
+        """End the step: prune, except after the warm-up and after the last step."""
         if 0 < self.phase < len(EPOCHS) - 1 and self.config.schedule != "data":
             self._prune()
         self.phase += 1
@@ -190,7 +190,7 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
         self.pruned.append(gone)
 
     def _audit(self) -> None:
-        """Supernet loss of the result with each pruned operator in place of its own, less the loss of the result."""
+        """Measure the rise of the result's supernet loss when a pruned operator replaces the chosen one."""
         space, chosen = self.problem.space, self.incumbent()
         batch = next(self.problem.validation_batches())
         with torch.no_grad():
@@ -204,11 +204,11 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
                     self.audit[name] = float(self.supernet.loss(batch, swapped)) - own
 
     def incumbent(self) -> Architecture:
-        """The most probable architecture under the cap; a random one before the alphas have learnt anything."""
+        """The most probable architecture under the cap; a random one before the first alpha step."""
         return self.alphas.best(self.problem.costs, self.problem.cap) if self.alpha_steps else self.fallback
 
     def diagnostics(self) -> Mapping[str, Json]:
-        """`audit`: loss that a pruned operator would add; below 0, the better one was pruned early."""
+        """`audit`: loss added by a pruned operator; below 0, the better one was pruned early."""
         audit = {name: value for name, value in self.audit.items() if name != "own"}
         return {
             "class_order": self.order,

@@ -4,7 +4,7 @@ Every choice is relaxed to a softmax over its options (eq. 2): a slot computes t
 stage the weighted sum of the outputs at all its depths. Weights and alphas are optimised in alternation (algorithm 1);
 the alphas' gradient goes either through the current weights (first order, ξ = 0) or through weights one step ahead
 (second order, eqs. 6-8: the mixed second derivative by a central difference with ε = 0.01/‖∇w' L_val‖).
-Of the relaxed network each decision's most probable option is kept, under the cap.
+The result has the most probable options under the cap.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,12 +37,12 @@ def unrolled_gradient(
 
     Args:
         train_loss, val_loss: compute a loss from the current values of weights and alphas.
-        rate: ξ.
+        rate: step size ξ.
         momentum: 0.9 times SGD's buffer of each weight; None: 0.
-        radius: of the central difference.
+        radius: radius of the central difference.
 
     Returns:
-        the gradient, and L_val(w', α); the weights are as before.
+        The gradient, and L_val(w', α); the weights are unchanged.
     """
     before = [weight.detach().clone() for weight in weights]
     direction = gradients(train_loss(), weights, backward)
@@ -80,7 +80,7 @@ def dominant_eigenvalue(
 
     Args:
         gradient: computes the gradient at the current values of the parameters.
-        radius: of the central difference.
+        radius: radius of the central difference.
     """
     before = [p.detach().clone() for p in parameters]
     v = [torch.randn(p.shape, generator=rng).to(p) for p in parameters]
@@ -128,7 +128,7 @@ class DARTSConfig(FixedInputConfig):
 
 
 class DARTS(MixtureSearch[DARTSConfig]):
-    """DARTS."""
+    """Differentiable search on a mixture of all candidates (DARTS)."""
 
     info = Info(
         name="darts",
@@ -146,13 +146,13 @@ class DARTS(MixtureSearch[DARTSConfig]):
     )
 
     def prepare(self) -> None:
-        """As before, and no eigenvalue yet."""
+        """Fix the input, and clear the eigenvalues."""
         super().prepare()
         self.eigenvalues: list[float] = []
         self.alpha_steps = 0
 
     def alpha_step(self, batch: ClipBatch, held_out: ClipBatch) -> float:
-        """First order, or through weights one step ahead."""
+        """Take an alpha step, first or second order."""
         self.alpha_steps += 1
         if self.config.hessian_every and self.alpha_steps % self.config.hessian_every == 0:
             self._measure_curvature(held_out)
@@ -191,5 +191,5 @@ class DARTS(MixtureSearch[DARTSConfig]):
             self.stopped = True
 
     def diagnostics(self) -> Mapping[str, Json]:
-        """As before, and the eigenvalues."""
+        """Final accuracies and the eigenvalues."""
         return {**super().diagnostics(), **({"hessian_eigenvalue": self.eigenvalues} if self.eigenvalues else {})}

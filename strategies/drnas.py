@@ -2,7 +2,7 @@
 
 The mixture weights of each decision are a sample of a Dirichlet distribution with concentration ELU(β) + 1 (section 3),
 and β descends the gradient through the sample (pathwise: implicit reparameterisation). Sampling explores; a penalty
-pulls the concentration towards 1, the uniform distribution over the simplex. The largest mean is kept.
+pulls the concentration towards 1, the uniform distribution over the simplex. The option of the largest mean is chosen.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class DrNASConfig(FixedInputConfig):
 
 
 class DrNAS(MixtureSearch[DrNASConfig]):
-    """DrNAS."""
+    """Differentiable search with Dirichlet mixture weights (DrNAS)."""
 
     info = Info(
         name="drnas",
@@ -55,7 +55,7 @@ class DrNAS(MixtureSearch[DrNASConfig]):
     )
 
     def prepare(self) -> None:
-        """`alphas` hold β; `means` has the probabilities of the Dirichlet means."""
+        """Initialise β in `alphas`; `means` holds the Dirichlet means."""
         rng = self.problem.torch_rng("beta")
         with torch.no_grad():
             for beta in self.alphas.logits:
@@ -72,7 +72,7 @@ class DrNAS(MixtureSearch[DrNASConfig]):
         return dict(zip(free, sampled, strict=True))
 
     def alpha_step(self, batch: ClipBatch, held_out: ClipBatch) -> float:
-        """A first-order step on the sampled mixture's loss and the penalty."""
+        """Take a first-order step on the sampled mixture's loss and the penalty."""
         loss = self.supernet.loss(held_out, self.plan(self.mixed()))
         value = float(loss.detach())
         if self.config.penalty:
@@ -90,7 +90,7 @@ class DrNAS(MixtureSearch[DrNASConfig]):
         return total
 
     def distribution(self) -> FactorisedDistribution:
-        """The means."""
+        """The Dirichlet means."""
         with torch.no_grad():
             for mean, beta in zip(self.means.logits, self.alphas.logits, strict=True):
                 if beta.requires_grad:

@@ -18,7 +18,7 @@ from pvnas_bench.methods import SharedWeights, WeightsConfig
 
 
 class Controller(nn.Module):
-    """P(A) = Π_i P(choice_i | choices before), over the decisions that exist; an LSTM cell carries what was chosen."""
+    """LSTM controller: P(A) = Π_i P(choice_i | choices before), over the decisions that exist."""
 
     def __init__(
         self, space: SearchSpace, hidden: int, temperature: float, tanh: float, generator: torch.Generator
@@ -34,7 +34,7 @@ class Controller(nn.Module):
                 parameter.uniform_(-0.1, 0.1, generator=generator)
 
     def walk(self, pick: Callable[[int, Tensor], int]) -> tuple[Architecture, Tensor, Tensor]:
-        """Decide by `pick(decision, log-probabilities)`; returns the architecture, log P(A) and Σ of the entropies."""
+        """Decide by `pick(decision, log-probabilities)`; return the architecture, log P(A) and Σ of the entropies."""
         choices: list[int] = []
         x, state = self.start[None], None
         log_p, entropy = self.start.new_zeros(()), self.start.new_zeros(())
@@ -63,7 +63,7 @@ class Controller(nn.Module):
 
 
 def policy_loss(log_p: Tensor, reward: float, baseline: float, entropy: Tensor, bonus: float) -> Tensor:
-    """Its expected gradient over samples is that of −E[R] − bonus·E[Σ of the entropies met]."""
+    """REINFORCE loss; its expected gradient is that of −E[R] − bonus·E[Σ of the entropies met]."""
     loss: Tensor = -(reward + bonus * float(entropy.detach()) - baseline) * log_p - bonus * entropy
     return loss
 
@@ -84,7 +84,7 @@ class ENASConfig(WeightsConfig):
 
 
 class ENAS(Strategy[ENASConfig, BlockSpace]):
-    """ENAS."""
+    """Shared weights and an LSTM controller in alternation (ENAS)."""
 
     info = Info(
         name="enas",
@@ -101,7 +101,7 @@ class ENAS(Strategy[ENASConfig, BlockSpace]):
     )
 
     def setup(self) -> None:
-        """Build the supernet, the controller and their optimisers; set aside the comparison at the end."""
+        """Build the supernet, the controller and their optimisers; reserve budget for the final comparison."""
         problem, config = self.problem, self.config
         self.supernet = problem.supernet()
         self.weights = SharedWeights(problem, config, self.supernet)
@@ -115,7 +115,7 @@ class ENAS(Strategy[ENASConfig, BlockSpace]):
         problem.set_aside(validations=config.candidates)
 
     def step(self) -> None:
-        """One epoch of the weights, then of the controller; or the comparison at the end."""
+        """Train the weights, then the controller, for one epoch; finally compare samples."""
         problem, config = self.problem, self.config
         if self.compared:
             raise SearchFinished
@@ -175,10 +175,10 @@ class ENAS(Strategy[ENASConfig, BlockSpace]):
         self.problem.log(val_top1=max(self.compared.values()))
 
     def incumbent(self) -> Architecture:
-        """The best of those compared; before that the greedy path, or the likeliest of some samples under the cap."""
+        """The best compared sample; before that the greedy path, or the likeliest of some samples under the cap."""
         if self.compared:
             return max(self.compared, key=lambda architecture: self.compared[architecture])
-        rng = torch.Generator().manual_seed(0)  # of its own: asking must not change the search
+        rng = torch.Generator().manual_seed(0)  # a separate generator: asking must not change the search
         with torch.no_grad():
             greedy = self.controller.walk(lambda _, options: int(options.argmax()))
             drawn = [greedy] if self.problem.feasible(greedy[0]) else [self.controller.sample(rng) for _ in range(64)]
@@ -186,5 +186,5 @@ class ENAS(Strategy[ENASConfig, BlockSpace]):
         return max(allowed, key=lambda pair: pair[0])[1] if allowed else self.fallback
 
     def diagnostics(self) -> Mapping[str, Json]:
-        """The samples compared at the end."""
+        """The compared samples and their accuracies."""
         return {"compared": [[str(architecture), top1] for architecture, top1 in self.compared.items()]}

@@ -1,4 +1,4 @@
-"""Hand-designed networks expressed in the space: the control that a search has to justify itself against.
+"""Hand-designed networks expressed in the space: the control that a search must beat.
 
 C2D, TSM (Lin et al. 2019), R(2+1)D (Tran et al. 2018), I3D (Carreira & Zisserman 2017) and X3D (Feichtenhofer 2020) are
 characterised by how a block sees time; each becomes the network with that operator throughout.
@@ -10,7 +10,7 @@ from pvnas_bench import Architecture, Info, SearchFinished, Strategy, StrategyCo
 
 
 class ExpertConfig(StrategyConfig):
-    """Which network."""
+    """Choice of the network."""
 
     network: str = Field("r2plus1d", description="a hand-designed network of the space")
 
@@ -30,10 +30,10 @@ class Expert(Strategy[ExpertConfig]):
     )
 
     def setup(self) -> None:
-        """Look the network up.
+        """Look up the network.
 
         Raises:
-            UsageError: the space has none of that name.
+            UsageError: the space has no network of that name.
         """
         space, network = self.problem.space, self.config.network
         if not space.experts:
@@ -44,7 +44,7 @@ class Expert(Strategy[ExpertConfig]):
         self.architecture = space.experts[network]
 
     def step(self) -> None:
-        """Nothing is searched."""
+        """End the search: there is nothing to search."""
         raise SearchFinished
 
     def incumbent(self) -> Architecture:

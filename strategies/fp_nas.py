@@ -35,7 +35,7 @@ def importance_weights(log_likelihoods: Tensor, temperature: float) -> Tensor:
 
 
 def excess(macs: float, target: float) -> float:
-    """C(A): what an architecture's MACs exceed the target by, as a fraction of it."""
+    """C(A): the MACs above the target, as a fraction of it."""
     return max(0.0, macs / target - 1)
 
 
@@ -43,7 +43,7 @@ def alpha_loss(log_p: Tensor, weights: Tensor, costs: Tensor, beta: float, basel
     """-Σ_k m_k log P(A_k|α), whose gradient is that of -log P(y|X,ω,α) + β log C(α), C(α) ≈ 1/K Σ_k C(A_k).
 
     Args:
-        log_p: (K,) differentiable.
+        log_p: (K,) log P(A_k|α), differentiable.
         weights: (K,) importance weights.
         costs: (K,) C(A_k).
         baseline: subtract the mean of m, as E[∇ log P] = 0.
@@ -79,7 +79,7 @@ class FPNASConfig(WeightsConfig):
 
 
 class FPNAS(Strategy[FPNASConfig, BlockSpace]):
-    """FP-NAS."""
+    """Probabilistic search with importance-weighted samples, coarse to fine (FP-NAS)."""
 
     info = Info(
         name="fp_nas",
@@ -112,23 +112,23 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
 
     @property
     def alphas(self) -> FactorisedDistribution | JointDistribution:
-        """The distribution that is learnt now."""
+        """The distribution being learnt."""
         return self.fine if self.joint else self.coarse
 
     def _refine(self) -> None:
-        """From the factorised to the joint distribution: P(A), and so H and K, stay as they are."""
+        """Replace the factorised by the joint distribution; P(A), H and K stay the same."""
         self.fine.take(self.coarse)
         self.joint = True
 
     def sample_count(self) -> int:
-        """K."""
+        """Number of samples K."""
         if self.config.sampling == "fixed":
             return self.config.initial_samples
         adaptive = round(self.rate_of_samples * float(self.alphas.entropy().detach()))
         return max(adaptive, self.config.least_samples)
 
     def step(self) -> None:
-        """One epoch of search-train."""
+        """Run one epoch of search-train."""
         problem, config = self.problem, self.config
         for batch, held_out in problem.search_pairs():
             if config.distribution == "coarse_to_fine" and not self.joint and problem.progress >= config.switch:
@@ -141,7 +141,7 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
         problem.log(alpha_entropy=self.alphas.mean_entropy(), entropy=entropy, joint=self.joint)
 
     def _weigh(self, batch: ClipBatch, samples: int) -> tuple[list[Architecture], Tensor]:
-        """K samples and their importance weights on a batch; forward passes only, one path in memory at a time."""
+        """Draw K samples and weigh them on a batch; forward passes only, one path in memory at a time."""
         rng = self.problem.torch_rng("architectures")
         architectures = [self.alphas.sample(rng) for _ in range(samples)]
         self.samples += samples
@@ -155,7 +155,7 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
         return architectures, importance_weights(torch.stack(log_likelihoods), self.config.temperature)
 
     def _weight_step(self, batch: ClipBatch, samples: int, rate: float) -> None:
-        """One step along Σ_k w_k ∇_ω log P(y|X,ω,A_k), or along paths drawn from w."""
+        """Take a step along Σ_k w_k ∇_ω log P(y|X,ω,A_k), or along paths drawn from w."""
         architectures, weights = self._weigh(batch, samples)
         shares = weights.tolist()
         if drawn := self.config.resampled:
@@ -171,7 +171,7 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
         self.problem.log(train_loss=total)
 
     def _alpha_step(self, batch: ClipBatch) -> None:
-        """One step of the distribution; it logs K and the effective sample size 1/Σ w²."""
+        """Take a step of the distribution; log K and the effective sample size 1/Σ w²."""
         architectures, weights = self._weigh(batch, self.sample_count())
         target = self.config.target * self.problem.cap
         costs = weights.new_tensor([excess(self.problem.cost(a).macs, target) for a in architectures])
@@ -182,9 +182,9 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
         self.problem.log(samples=len(architectures), effective_samples=float(1 / (weights**2).sum()))
 
     def incumbent(self) -> Architecture:
-        """The most probable architecture under the cap; a random one before the distribution has learnt anything."""
+        """The most probable architecture under the cap; a random one before the first alpha step."""
         return self.alphas.best(self.problem.costs, self.problem.cap) if self.alpha_steps else self.fallback
 
     def diagnostics(self) -> Mapping[str, Json]:
-        """Samples drawn and steps made."""
+        """Numbers of samples and of alpha steps."""
         return {"total_samples": self.samples, "alpha_steps": self.alpha_steps}

@@ -1,8 +1,8 @@
 """GDAS: searching for a robust architecture with differentiable sampling.
 
 Each decision is a hard Gumbel-softmax (eqs. 3-6): forward h = one-hot(argmax_i(log p_i + g_i)), backward the gradient
-of softmax((log p + g)/τ), with τ falling linearly from 10 to 0.1. Only the sampled candidate of a slot is computed, so
-that a step costs one path.
+of softmax((log p + g)/τ), with τ falling linearly from 10 to 0.1. Only the sampled candidate of a slot is computed: a
+step costs one path.
 """
 
 import torch
@@ -17,8 +17,8 @@ def gumbel_one_hot(log_p: Tensor, temperature: float, generator: torch.Generator
     """A one-hot sample of softmax(log_p) with the gradient of its Gumbel-softmax relaxation (GDAS, eqs. 5 and 6).
 
     Args:
-        log_p: (options,) differentiable.
-        temperature: τ.
+        log_p: (options,) log-probabilities, differentiable.
+        temperature: temperature τ.
     """
     uniform = torch.rand(log_p.shape, generator=generator).clamp(1e-9, 1 - 1e-7)
     perturbed = log_p - uniform.log().neg().log().to(log_p)
@@ -32,11 +32,11 @@ def one_path_plan(space: BlockSpace, gates: dict[str, Tensor], frames: int, size
     """The sampled candidate of each slot, times its gates, and the sampled depth of each stage.
 
     A candidate's branch is multiplied, its residual is not: ``skip`` is the zero that others are measured against.
-    The outputs at all depths lie on the deepest path: they are all computed, so that the depths' gradient is exact.
+    The outputs at all depths lie on the deepest path and are all computed: the depths' gradient is exact.
 
     Args:
-        gates: by decision, one-hot values that carry a gradient.
-        frames, size: of the clips.
+        gates: one-hot values by decision; they carry a gradient.
+        frames, size: frames and size of the clips.
     """
     slots: list[Gated] = []
     for slot in space.slots:
@@ -62,7 +62,7 @@ class GDASConfig(FixedInputConfig):
 
 
 class GDAS(FixedInputSearch[GDASConfig]):
-    """GDAS."""
+    """Differentiable sampling of one path per step (GDAS)."""
 
     info = Info(
         name="gdas",
@@ -85,7 +85,7 @@ class GDAS(FixedInputSearch[GDASConfig]):
 
     @property
     def temperature(self) -> float:
-        """τ."""
+        """Temperature τ."""
         c = self.config
         return c.temperature_start + (c.temperature_end - c.temperature_start) * self.problem.progress
 
@@ -94,11 +94,11 @@ class GDAS(FixedInputSearch[GDASConfig]):
         return self.as_searched(self.alphas.sample(self.problem.torch_rng("paths")))
 
     def as_searched(self, architecture: Architecture) -> Architecture:
-        """The architecture itself where the input is learnt."""
+        """The architecture, unchanged where the input is learnt."""
         return architecture if self.config.learn_input else super().as_searched(architecture)
 
     def alpha_step(self, batch: ClipBatch, held_out: ClipBatch) -> float:
-        """One step through one sampled path."""
+        """Take an alpha step through one sampled path."""
         rng, space = self.problem.torch_rng("gumbel"), self.problem.space
         log_p = self.alphas.log_probabilities()
         gates = {name: gumbel_one_hot(value, self.temperature, rng) for name, value in log_p.items()}

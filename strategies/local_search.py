@@ -1,7 +1,7 @@
-"""Local search: from a random architecture to the first better neighbour, until there is none; then from another one.
+"""Local search: move from a random architecture to the first better neighbour; restart where there is none.
 
-A neighbour differs in one decision. Taking the first better one instead of the best of all ("query until lower") spares
-most of the some 70 trainings that the whole neighbourhood would take.
+A neighbour differs in one decision. Taking the first better one instead of the best of all ("query until lower") saves
+most of the roughly 70 trainings of the whole neighbourhood.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ class LocalSearchConfig(StrategyConfig):
 
 
 class LocalSearch(AskTell[LocalSearchConfig]):
-    """Local search."""
+    """Hill climbing over single changes, with restarts."""
 
     info = Info(
         name="local_search",
@@ -34,18 +34,18 @@ class LocalSearch(AskTell[LocalSearchConfig]):
     )
 
     def setup(self) -> None:
-        """Begin without a place."""
+        """Start without a current architecture."""
         super().setup()
         self.here: Evaluation | None = None
         self.queue: list[Architecture] = []
-        """Neighbours of `here` that were not asked for yet, in random order."""
+        """Neighbours of `here` still to ask for, in random order."""
         self.optima = 0
 
     def ask(self) -> Architecture:
         """The next neighbour, or a random start.
 
         Raises:
-            SearchFinished: at a local optimum without `restart`.
+            SearchFinished: the search is at a local optimum, without `restart`.
         """
         if self.here is not None and not self.queue:  # no neighbour is better
             self.optima += 1
@@ -64,5 +64,5 @@ class LocalSearch(AskTell[LocalSearchConfig]):
             self.queue = [near[i] for i in self.problem.rng("order").permutation(len(near))]
 
     def diagnostics(self) -> Mapping[str, Json]:
-        """Local optima met."""
+        """Number of local optima."""
         return {"local_optima": self.optima}

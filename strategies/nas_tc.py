@@ -1,8 +1,8 @@
-"""NAS-TC: a frozen 2-D backbone, then a search for what connects time, block by block.
+"""NAS-TC: a frozen 2-D backbone, then a search for temporal connections, block by block.
 
-Stage 1 has a 2-D network that does the heavy spatial features and is frozen. Stage 2 stitches time in: from the first
-block to the last, each tries the operators that mix time, on top of the prefix chosen so far, which is frozen too; the
-most accurate on search-val stays, with its weights. On a space of blocks the strategy trains the backbone itself, as a
+Stage 1 has a frozen 2-D network for the heavy spatial features. Stage 2 stitches time in: from the first block to the
+last, each tries the operators that mix time, on top of the prefix chosen so far, which is frozen too; the most
+accurate on search-val stays, with its weights. On a space of blocks the strategy trains the backbone itself, as a
 path of the supernet (`_nas_tc_blocks`); on a space of temporal cells the backbone is the space's, and a block is a cell
 (`_nas_tc_cells`).
 """
@@ -13,7 +13,7 @@ from pvnas_bench.strategies._nas_tc_cells import CellStitching
 
 
 class NASTC(Strategy[NASTCConfig]):
-    """NAS-TC."""
+    """Temporal search on a frozen backbone (NAS-TC)."""
 
     info = Info(
         name="nas_tc",

@@ -1,6 +1,6 @@
 """NASWOT: how differently an untrained network's ReLUs respond to different clips.
 
-Each clip has a binary code, which ReLUs are on. With the kernel K_ij = (number of ReLUs) − (Hamming distance of the
+Each clip has a binary code: the ReLUs that are on. With the kernel K_ij = (number of ReLUs) − (Hamming distance of the
 codes of clips i and j) the score is log|det K| (Mellor et al. 2021, eqs. 2 and 3).
 """
 
@@ -16,7 +16,7 @@ from pvnas_bench.methods import ZeroCost, ZeroCostConfig
 
 
 def code_kernel(codes: Tensor) -> Tensor:
-    """Agreements between binary codes (N, units): (N, N)."""
+    """Numbers of agreeing bits (N, N) between binary codes (N, units)."""
     on = codes.to(torch.float64)
     return on @ on.T + (1 - on) @ (1 - on).T
 
@@ -28,7 +28,7 @@ class NASWOTConfig(ZeroCostConfig):
 
 
 class NASWOT(ZeroCost[NASWOTConfig, BlockSpace]):
-    """NASWOT."""
+    """Zero-cost search by ReLU codes (NASWOT)."""
 
     info = Info(
         name="naswot",
@@ -43,7 +43,7 @@ class NASWOT(ZeroCost[NASWOTConfig, BlockSpace]):
     )
 
     def setup(self) -> None:
-        """Begin without scores, with one batch of search-train."""
+        """Start without scores; load one batch of search-train."""
         super().setup()
         self.batch = next(self.problem.search_batches("train"))
 
@@ -58,7 +58,7 @@ class NASWOT(ZeroCost[NASWOTConfig, BlockSpace]):
             kernel += code_kernel(codes).cpu()
 
         for name, module in network.named_modules():
-            if isinstance(module, nn.BatchNorm2d) and not name.endswith("project_norm"):  # no ReLU follows that one
+            if isinstance(module, nn.BatchNorm2d) and not name.endswith("project_norm"):  # no ReLU follows project_norm
                 module.register_forward_hook(add)
         network.train()
         with torch.no_grad():

@@ -5,7 +5,7 @@ from pvnas_bench.strategies._nni import PAPER, SPACE, NNIDifferentiable
 
 
 class NNIDarts(NNIDifferentiable):
-    """NNIDarts."""
+    """First-order DARTS by NNI."""
 
     info = Info(
         name="nni_darts",

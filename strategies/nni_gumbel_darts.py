@@ -16,7 +16,7 @@ class NNIGumbelDartsConfig(DifferentiableConfig):
 
 
 class NNIGumbelDarts(NNIDifferentiable[NNIGumbelDartsConfig]):
-    """NNIGumbelDarts."""
+    """GumbelDARTS by NNI."""
 
     info = Info(
         name="nni_gumbel_darts",

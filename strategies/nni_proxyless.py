@@ -8,7 +8,7 @@ from pvnas_bench.strategies._nni import PAPER, SPACE, NNIDifferentiable
 
 
 class NNIProxyless(NNIDifferentiable):
-    """NNIProxyless."""
+    """ProxylessNAS by NNI."""
 
     info = Info(
         name="nni_proxyless",

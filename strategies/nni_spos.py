@@ -1,7 +1,7 @@
-"""Single-path one-shot as NNI implements it: uniform paths train a supernet, then paths are compared by its accuracy.
+"""Single-path one-shot as NNI implements it: uniform paths train a supernet, which then ranks paths.
 
-NNI's `RandomOneShot` trains and leaves the search to its user. Here (R) paths are ranked by accuracy on search-val,
-with batch-norm on the statistics of the batch: first random ones, then mutations of the best.
+NNI's `RandomOneShot` trains and leaves the search to its user. Here (R) accuracy on search-val ranks paths, with
+batch-norm on the statistics of the batch: first random ones, then mutations of the best.
 """
 
 import math
@@ -13,7 +13,8 @@ from pydantic import Field
 
 from pvnas_bench import Architecture, BlockSpace, Info, Json, Strategy
 from pvnas_bench.methods import WeightsConfig
-from pvnas_bench.strategies._nni import PAPER, SPACE, apart, reference_input
+from pvnas_bench.strategies._nni import PAPER, SPACE, reference_input
+from pvnas_bench.strategies._nni_apart import apart
 
 if TYPE_CHECKING:
     from pvnas_bench.strategies._nni_supernet import Training
@@ -83,7 +84,7 @@ class NNISpos(Strategy[NNISposConfig, BlockSpace]):
         return space.from_options(options)
 
     def step(self) -> None:
-        """One of NNI's epochs, and once its part of the budget is spent, the score of one more path."""
+        """Run one of NNI's epochs; once its part of the budget is spent, score one more path."""
         if self.done < self.epochs and self.problem.progress_to(self.config.training) < 1:
             batches = self._batches(self.problem, "train", self.steps, *self.input)
             loss = self.training.epoch(self.done, self.epochs, batches)
@@ -103,7 +104,7 @@ class NNISpos(Strategy[NNISposConfig, BlockSpace]):
         )
 
     def _mutated(self) -> Path:
-        """One slot of one of the best paths drawn anew, until the result is under the cap and not scored yet."""
+        """One of the best paths with one slot redrawn: a new path under the cap."""
         rng, ranked = self.problem.rng("search"), sorted(self.scores, key=lambda a: -self.scores[a])
 
         def make() -> Path:
@@ -115,7 +116,7 @@ class NNISpos(Strategy[NNISposConfig, BlockSpace]):
         return self._under_cap(make, self.scores) if ranked else self._random()
 
     def _under_cap(self, make: Callable[[], Path], known: Collection[Architecture] = ()) -> Path:
-        """The first path whose architecture is under the cap and not known."""
+        """The first new path whose architecture is under the cap."""
         paths: dict[Architecture, Path] = {}
 
         def drawn() -> Architecture:
@@ -147,9 +148,9 @@ class NNISpos(Strategy[NNISposConfig, BlockSpace]):
         return hits / clips
 
     def incumbent(self) -> Architecture:
-        """The best path scored; before the first a random one."""
+        """The best scored path; before the first, a random one."""
         return max(self.scores, key=lambda a: self.scores[a]) if self.scores else self.first
 
     def diagnostics(self) -> Mapping[str, Json]:
-        """Steps of the supernet, and paths scored."""
+        """Numbers of supernet steps and of scored paths."""
         return {"supernet_steps": self.done * self.steps, "paths_scored": len(self.scores)}

@@ -1,7 +1,7 @@
 """Optuna's Gaussian-process sampler, the MACs cap as a constraint.
 
-The process covers the decisions that every trial has (input, depths, the first blocks); what exists only in some
-trials is drawn at random, as Optuna's sampler does without conditions.
+The process covers the decisions that every trial has (input, depths, the first blocks); Optuna draws all other
+decisions at random.
 """
 
 from optuna.samplers import BaseSampler, GPSampler
@@ -19,7 +19,7 @@ class OptunaGPConfig(OptunaConfig):
 
 
 class OptunaGP(OptunaStrategy[OptunaGPConfig]):
-    """OptunaGP."""
+    """Bayesian optimisation by Optuna's Gaussian process."""
 
     info = Info(
         name="optuna_gp",
@@ -32,7 +32,7 @@ class OptunaGP(OptunaStrategy[OptunaGPConfig]):
         reconstructed="the space by run; what is told of suggestions above the cap",
     )
 
-    kept = False  # it begins a fit where the last one ended
+    kept = False  # each fit starts from the previous one
 
     def sampler(self, seed: int) -> BaseSampler:
         """Optuna's sampler."""

@@ -1,7 +1,7 @@
-"""Optuna's Hyperband: TPE suggests, and successive halving prunes what is behind after a short training.
+"""Optuna's Hyperband: TPE suggests; successive halving prunes weak trials after a short training.
 
-A trial is trained for as many epochs as its rung says and reported; where Optuna's pruner lets it pass, it is trained
-anew for the next rung, and in the end in full. Every training is charged.
+A trial trains for the epochs of its rung and is reported; where Optuna's pruner lets it pass, it trains anew for the
+next rung, and finally in full. Every training is charged.
 """
 
 import math
@@ -34,7 +34,7 @@ class OptunaHyperbandConfig(OptunaConfig):
 
 
 class OptunaHyperband(OptunaStrategy[OptunaHyperbandConfig]):
-    """OptunaHyperband."""
+    """Hyperband by Optuna."""
 
     info = Info(
         name="optuna_hyperband",
@@ -48,7 +48,7 @@ class OptunaHyperband(OptunaStrategy[OptunaHyperbandConfig]):
     )
 
     def setup(self) -> None:
-        """Plan the rungs, and begin a study."""
+        """Plan the rungs and create a study."""
         most = self.problem.full_epochs
         self.rungs = rungs(min(self.config.least, most), most, self.config.factor)
         super().setup()
@@ -79,7 +79,7 @@ class OptunaHyperband(OptunaStrategy[OptunaHyperbandConfig]):
         return Trial(self.problem.space.from_options(running.params), self.rungs[len(running.intermediate_values)])
 
     def tell(self, evaluation: Evaluation) -> None:
-        """Report to Optuna, which prunes or lets pass."""
+        """Report the evaluation to Optuna, which may prune the trial."""
         self._trial.report(evaluation.top1, evaluation.epochs)
         if evaluation.epochs == self.rungs[-1]:
             self.study.tell(self._trial, evaluation.top1)
@@ -87,15 +87,15 @@ class OptunaHyperband(OptunaStrategy[OptunaHyperbandConfig]):
             self.study.tell(self._trial, state=TrialState.PRUNED)
 
     def load_state_dict(self, state: Mapping[str, State]) -> None:
-        """Go on, with the trial that is running."""
+        """Restore the state and the running trial."""
         super().load_state_dict(state)
         if self.trials and self.trials[-1].state == TrialState.RUNNING:
             with quiet(), unwarned():
-                self._sampler = self.study.sampler = self.sampler(0)  # nothing is suggested before it gets a seed
+                self._sampler = self.study.sampler = self.sampler(0)  # it gets a seed before the next suggestion
                 self._trial = optuna.Trial(self.study, self.trials[-1].number)
 
     def diagnostics(self) -> Mapping[str, Json]:
-        """Trials, and how many were pruned."""
+        """Numbers of trials and of pruned ones."""
         states = [trial.state for trial in self.trials]
         pruned = states.count(TrialState.PRUNED)
         return {"trials": len(states), "pruned": pruned, "enqueued": self.enqueued, **self._others()}

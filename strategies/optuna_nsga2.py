@@ -15,10 +15,9 @@ from pvnas_bench.strategies._optuna_shared import OptunaConfig
 
 
 class Sampler(NSGAIISampler):
-    """Optuna's, which returns the parents of a generation always in the order in which they were selected.
+    """Optuna's NSGA-II sampler with a fixed order of a generation's parents: the order of selection.
 
-    Optuna keeps them in its study, from which they come back in another order: what a seed draws would depend on how
-    often they were asked for.
+    Optuna's study returns stored parents in another order: a seed's draws would depend on the number of requests.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -38,7 +37,7 @@ class OptunaNSGA2Config(OptunaConfig):
 
 
 class OptunaNSGA2(OptunaStrategy[OptunaNSGA2Config]):
-    """OptunaNSGA2."""
+    """Two-objective search by Optuna's NSGA-II."""
 
     info = Info(
         name="optuna_nsga2",
@@ -54,7 +53,7 @@ class OptunaNSGA2(OptunaStrategy[OptunaNSGA2Config]):
     directions = ("maximize", "minimize")
 
     def setup(self) -> None:
-        """Begin a study, without a front."""
+        """Create a study with an empty front."""
         super().setup()
         self.pareto: list[Evaluation] = []
 
@@ -67,11 +66,11 @@ class OptunaNSGA2(OptunaStrategy[OptunaNSGA2Config]):
         return [top1, float(self.problem.cost(architecture).macs)]
 
     def tell(self, evaluation: Evaluation) -> None:
-        """Tell Optuna, and keep the front."""
+        """Report the evaluation to Optuna and update the front."""
         super().tell(evaluation)
         others = [other for other in self.pareto if other.architecture != evaluation.architecture]
         self.pareto = pareto_front([*others, evaluation])
 
     def front(self) -> Sequence[Architecture]:
-        """The trials under the cap that no other one beats in accuracy and MACs."""
+        """The non-dominated architectures under the cap, in accuracy and MACs."""
         return tuple(evaluation.architecture for evaluation in self.pareto)

@@ -1,4 +1,4 @@
-"""Optuna's random sampler: what the define-by-run space and the adapter give without any learning."""
+"""Optuna's random sampler: the control for the define-by-run space and the adapter, without learning."""
 
 from optuna.samplers import BaseSampler, RandomSampler
 
@@ -7,7 +7,7 @@ from pvnas_bench.strategies._optuna import OptunaStrategy
 
 
 class OptunaRandom(OptunaStrategy):
-    """OptunaRandom."""
+    """Random search by Optuna."""
 
     info = Info(
         name="optuna_random",

@@ -1,7 +1,7 @@
 """Optuna's tree-structured Parzen estimator, multivariate and grouped.
 
-Trials are divided into good and bad ones; the next suggestion maximises the ratio of their densities. Grouped: of
-decisions that exist only under others, those that occur together share one joint density.
+Trials are divided into good and bad ones; the next suggestion maximises the ratio of their densities. Grouped:
+conditional decisions that occur together share one joint density.
 """
 
 from optuna.samplers import BaseSampler, TPESampler
@@ -20,7 +20,7 @@ class OptunaTPEConfig(OptunaConfig):
 
 
 class OptunaTPE(OptunaStrategy[OptunaTPEConfig]):
-    """OptunaTPE."""
+    """Tree-structured Parzen estimator by Optuna."""
 
     info = Info(
         name="optuna_tpe",

@@ -1,8 +1,8 @@
 """PARSEC: probabilistic neural architecture search.
 
-Casale, Gordon & Fusi learn a distribution over architectures by importance-weighted samples, always the same number of
-them, and a joint distribution over what a block does. FP-NAS starts from it: its equations, and the code, are in
-`fp_nas`, which with a fixed K and a joint distribution is this method.
+Casale, Gordon & Fusi learn a distribution over architectures by a fixed number of importance-weighted samples, with a
+joint distribution over each block's decisions. FP-NAS extends it: PARSEC is `fp_nas` with a fixed K and a joint
+distribution; the equations and the code are there.
 """
 
 from typing import Literal
@@ -24,7 +24,7 @@ class PARSECConfig(FPNASConfig):
 
 
 class PARSEC(FPNAS):
-    """PARSEC."""
+    """FP-NAS with a fixed K and a joint distribution (PARSEC)."""
 
     Config = PARSECConfig
     info = Info(

@@ -18,7 +18,7 @@ class PCDARTSConfig(FixedInputConfig):
 
 
 class PCDARTS(MixtureSearch[PCDARTSConfig]):
-    """PCDARTS."""
+    """DARTS on a part of the channels (PC-DARTS)."""
 
     info = Info(
         name="pc_darts",
@@ -36,6 +36,6 @@ class PCDARTS(MixtureSearch[PCDARTSConfig]):
     )
 
     def prepare(self) -> None:
-        """Mix a part of the channels."""
+        """Fix the input, and mix 1/K of the channels."""
         super().prepare()
         self.part = self.config.part

@@ -2,8 +2,8 @@
 
 A supernet holds all candidates. Its weights train on search-train along paths sampled from a distribution over
 architectures; the distribution trains on search-val through binary gates on two sampled candidates per block
-(ProxylessNAS), so that only paths are ever computed, not the mixture. A learning-rate scheduler with warm restarts
-drives the search from basin to basin; the architecture at the end of each cycle is kept, and the best of them returned.
+(ProxylessNAS), so only paths are computed, never the mixture. A learning-rate scheduler with warm restarts drives the
+search from basin to basin; each cycle derives an architecture, and the search returns the best of them.
 """
 
 import math
@@ -29,9 +29,9 @@ def schedule(kind: Schedule, progress: float, cycles: int, decay: float, growth:
     SGDR, Loshchilov & Hutter 2017); ``cosine``: one such cycle; ``step``: a tenth at one half and at three quarters.
 
     Args:
-        progress: of the search, in [0, 1].
-        decay: γ of the peak per cycle.
-        growth: m of the length per cycle.
+        progress: progress of the search, in [0, 1].
+        decay: factor γ of the peak per cycle.
+        growth: factor m of the length per cycle.
         floor: lowest rate as a fraction of the peak.
     """
     if kind == "constant":
@@ -47,18 +47,18 @@ def schedule(kind: Schedule, progress: float, cycles: int, decay: float, growth:
 
 @lru_cache
 def cycle_bounds(cycles: int, growth: float) -> tuple[float, ...]:
-    """The progress at which each cycle begins, and 1, at which the last one ends."""
+    """Progress at the start of each cycle, then 1, the end of the last."""
     lengths = np.array([growth**c for c in range(cycles)])
     return (0.0, *(np.cumsum(lengths) / lengths.sum()).tolist())
 
 
 def cycles_ended(progress: float, cycles: int, growth: float) -> int:
-    """The number of cycles that have ended at a progress in [0, 1]."""
+    """Number of cycles completed at a progress in [0, 1]."""
     return sum(progress >= bound for bound in cycle_bounds(cycles, growth)[1:])
 
 
 def cycle_at(progress: float, cycles: int, growth: float) -> tuple[int, float]:
-    """Which cycle a progress in [0, 1] lies in, and the fraction of that cycle that has passed."""
+    """The cycle at a progress in [0, 1], and the completed fraction of it."""
     bounds = cycle_bounds(cycles, growth)
     cycle = min(bisect_right(bounds, progress) - 1, cycles - 1)
     return cycle, min((progress - bounds[cycle]) / (bounds[cycle + 1] - bounds[cycle]), 1.0)
@@ -88,7 +88,7 @@ class PVNASConfig(OptimiserConfig):
 
 
 class PVNAS(Strategy[PVNASConfig, BlockSpace]):
-    """PV-NAS."""
+    """Supernet search with a diversity scheduler (PV-NAS)."""
 
     info = Info(
         name="pvnas",
@@ -104,7 +104,7 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
     )
 
     def setup(self) -> None:
-        """Build the supernet, the distribution and their optimisers; set aside what compares the cycles' results."""
+        """Build the supernet, the distribution and their optimisers; reserve budget to compare the cycles' results."""
         problem, config = self.problem, self.config
         self.supernet = problem.supernet()
         self.weights = SharedWeights(problem, config, self.supernet)
@@ -117,7 +117,7 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
         problem.set_aside(trainings=config.cycles, epochs=self.epochs)
 
     def step(self) -> None:
-        """One epoch of search-train, or as much of it as is left of the cycle; the end of a cycle derives."""
+        """Run one epoch of search-train, or the rest of the cycle; derive an architecture at its end."""
         problem, config = self.problem, self.config
         if len(self.derived) == config.cycles:
             raise SearchFinished
@@ -149,7 +149,7 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
         return c.weight_rate * weights, c.alpha_rate * alphas
 
     def _alpha_step(self, batch: ClipBatch, rate: float) -> None:
-        """Cross-entropy through two gated candidates per block, leave-one-out for the input, and the MACs term."""
+        """Take an alpha step: cross-entropy through two gated candidates per block, leave-one-out for the input."""
         problem, log_p = self.problem, self.alphas.log_table()
         loss = two_path_loss(
             problem.space,
@@ -164,7 +164,7 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
         problem.update(self.alpha_optimiser)
 
     def _derive(self) -> None:
-        """The end of a cycle: derive an architecture and measure it by a short stand-alone training."""
+        """End a cycle: derive an architecture and measure it by a short stand-alone training."""
         best = self.alphas.best(self.problem.costs, self.problem.cap)
         self.derived.append(self.problem.compare(best, self.epochs))
         self.problem.log(val_top1=max(evaluation.top1 for evaluation in self.derived))

@@ -1,10 +1,10 @@
-"""A randomly sampled architecture, without any search: the control that shows what the space alone gives."""
+"""A randomly sampled architecture without search: the control for the quality of the space."""
 
 from pvnas_bench import Architecture, Info, SearchFinished, Strategy
 
 
 class RandomSampling(Strategy):
-    """Random sampling."""
+    """One random architecture, without search."""
 
     info = Info(
         name="random_sampling",
@@ -21,9 +21,9 @@ class RandomSampling(Strategy):
         self.architecture = self.problem.sample()
 
     def step(self) -> None:
-        """Nothing is searched."""
+        """End the search: there is nothing to search."""
         raise SearchFinished
 
     def incumbent(self) -> Architecture:
-        """The architecture that was drawn."""
+        """The drawn architecture."""
         return self.architecture

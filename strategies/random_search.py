@@ -1,6 +1,6 @@
 """Random search: train random architectures for a short time each, return the best.
 
-The baseline that any search has to beat (Li & Talwalkar 2020; Yu et al. 2020).
+This is the baseline that any search must beat (Li & Talwalkar 2020; Yu et al. 2020).
 """
 
 from pvnas_bench import Architecture, Info
@@ -11,7 +11,7 @@ BATCH = 64
 
 
 class RandomSearch(AskTell):
-    """Random search."""
+    """The best of many random architectures."""
 
     info = Info(
         name="random_search",

@@ -1,4 +1,4 @@
-"""Regularized evolution: a population in which the oldest dies, whatever its fitness.
+"""Regularized evolution: a population whose oldest member dies, whatever its fitness.
 
 Each round draws a tournament from the population, mutates its winner, trains the child and adds it; the oldest member
 leaves. Ageing keeps an architecture from surviving on one lucky training.
@@ -18,7 +18,7 @@ class RegularizedEvolutionConfig(StrategyConfig):
 
 
 class RegularizedEvolution(AskTell[RegularizedEvolutionConfig]):
-    """Regularized evolution."""
+    """Tournament evolution with ageing."""
 
     info = Info(
         name="regularized_evolution",
@@ -32,7 +32,7 @@ class RegularizedEvolution(AskTell[RegularizedEvolutionConfig]):
     )
 
     def setup(self) -> None:
-        """Begin without a population.
+        """Start with an empty population.
 
         Raises:
             UsageError: the tournament is larger than the population.
@@ -46,7 +46,7 @@ class RegularizedEvolution(AskTell[RegularizedEvolutionConfig]):
 
     @property
     def alive(self) -> list[Evaluation]:
-        """The population, oldest first: the last to be born."""
+        """The population, oldest first."""
         return self.history[-self.config.population :]
 
     def ask(self) -> Architecture | list[Architecture]:

@@ -1,10 +1,10 @@
 """SM-NAS: structural-to-modular search for the front of accuracy and cost.
 
-Stage 1 searches the combination: what the network sees (frames, size), how deep and wide it is, where temporal mixing
-starts. Stage 2 starts from the front of stage 1 and mutates the modules of its members. Parents are drawn from the
-whole front by crowding distance. Partial order pruning (both stages) skips an architecture x when a larger one y of
-the same modules, evaluated before, is no better than what the front has at the cost of x: acc(x) ≤ acc(y) is assumed
-over depth, frames and size only. Some skipped ones are evaluated all the same, to audit that assumption.
+Stage 1 searches the combination: input (frames, size), depth, width, and the start of temporal mixing. Stage 2 starts
+from the front of stage 1 and mutates the modules of its members. Parents are drawn from the whole front by crowding
+distance. Partial order pruning (both stages) skips an architecture x when a larger one y of the same modules, evaluated
+before, is no better than the front at the cost of x. It assumes acc(x) ≤ acc(y) over depth, frames and size only; some
+skipped architectures are evaluated to audit that assumption.
 """
 
 import itertools
@@ -29,7 +29,7 @@ from pvnas_bench.methods import crowding_distance, dominates, hypervolume, objec
 
 
 def smaller(space: BlockSpace, x: Architecture, y: Architecture) -> bool:
-    """x ≼ y: nowhere more frames, pixels or depth, and the same modules in every block that x has."""
+    """Return True if x ≼ y: no more frames, pixels or depth, and the same modules in every block of x."""
     for decision, a, b in zip(space.decisions, x.choices, y.choices, strict=True):
         if decision.level == "structural" and int(decision.options[a]) > int(decision.options[b]):
             return False
@@ -54,7 +54,7 @@ class SMNASConfig(StrategyConfig):
 
 
 class SMNAS(Strategy[SMNASConfig, BlockSpace]):
-    """SM-NAS."""
+    """Structural, then modular search for a front (SM-NAS)."""
 
     info = Info(
         name="sm_nas",
@@ -71,16 +71,16 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
     )
 
     def setup(self) -> None:
-        """Begin without evaluations."""
+        """Start without evaluations."""
         problem = self.problem
         self.rng = problem.rng("sm_nas")
         self.evaluated: list[Evaluation] = []
         self.combinations: dict[Architecture, list[int]] = {}
         self.combined = False
-        """Whether stage 1 found no new combination that may reach the front."""
+        """True once stage 1 has no new combination that may reach the front."""
         self.skipped: set[Architecture] = set()
         self.audited: list[bool] = []
-        """Of the skipped that were evaluated, whether each belongs to the front."""
+        """True for each audited skipped architecture that belongs to the front."""
         self.fallback = problem.sample(problem.rng("fallback"))
         space = problem.space
         self.axes = [len(space.frames), len(space.sizes), *(len(stage.depths) for stage in space.stages)]
@@ -88,7 +88,7 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
 
     @property
     def stage(self) -> str:
-        """The stage that the search is in."""
+        """The current stage of the search."""
         if self.config.stages != "both":
             return self.config.stages
         within = self.problem.progress_to(self.config.structural_share) < 1
@@ -114,7 +114,7 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
         return space.from_options(options)
 
     def _candidate(self) -> Architecture:
-        """A new architecture of the current stage, not looked at before."""
+        """A new architecture of the current stage."""
         propose = {"structural": self._structural, "modular": self._modular}.get(
             self.stage, lambda: self.problem.sample(self.rng)
         )
@@ -165,7 +165,7 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
         return space.architecture(choices)
 
     def _parent(self) -> Architecture:
-        """Of two members of the front drawn at random the one in the emptier region."""
+        """The less crowded of two random members of the front."""
         if not self.evaluated:
             return self.fallback
         front = pareto_front(self.evaluated)
@@ -174,14 +174,14 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
         return front[one if distance[one] >= distance[other] else other].architecture
 
     def hopeless(self, x: Architecture) -> bool:
-        """Some evaluated y ≽ x is no better than the front at the cost of x (partial order pruning)."""
+        """Return True if an evaluated y ≽ x is no better than the front at the cost of x (partial order pruning)."""
         cost = self.problem.cost(x).macs
         at_cost = max((e.top1 for e in self.evaluated if e.macs <= cost), default=-1.0)
         space = self.problem.space
         return any(e.top1 <= at_cost and smaller(space, x, e.architecture) for e in self.evaluated)
 
     def step(self) -> None:
-        """One generation, in whichever stage the budget has reached."""
+        """Run one generation of the current stage."""
         for _ in range(self.config.population):
             child = self._candidate()
             evaluation = self.problem.evaluate(child, self.config.fidelity or None)
@@ -195,23 +195,23 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
         )
 
     def incumbent(self) -> Architecture:
-        """The most accurate architecture; of equals the smallest."""
+        """The most accurate architecture; ties go to the smallest."""
         if not self.evaluated:
             return self.fallback
         return max(self.evaluated, key=lambda e: (e.top1, -e.macs)).architecture
 
     def front(self) -> Sequence[Architecture]:
-        """The architectures that none dominates in accuracy and MACs."""
+        """The non-dominated architectures in accuracy and MACs."""
         return [e.architecture for e in pareto_front(self.evaluated)]
 
     def violations(self) -> tuple[int, int]:
-        """Of all evaluated pairs x ≼ y: those with acc(x) > acc(y), and how many there are."""
+        """Number of evaluated pairs x ≼ y with acc(x) > acc(y), and of all pairs x ≼ y."""
         space, pairs = self.problem.space, itertools.permutations(self.evaluated, 2)
         ordered = [x.top1 > y.top1 for x, y in pairs if smaller(space, x.architecture, y.architecture)]
         return sum(ordered), len(ordered)
 
     def diagnostics(self) -> Mapping[str, Json]:
-        """The front, and how often the partial order was broken."""
+        """The front and the violations of the partial order."""
         broken, pairs = self.violations()
         return {
             "front": [[e.macs, e.top1] for e in pareto_front(self.evaluated)],

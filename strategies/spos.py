@@ -1,9 +1,9 @@
 """SPOS: single path one-shot search with uniform sampling.
 
-Guo et al. train a supernet along one uniformly sampled path per batch (their equations 5 and 6), so that no path is
-favoured, and search it by evolution afterwards. An architecture's fitness is its accuracy on search-val with the
+Guo et al. train a supernet along one uniformly sampled path per batch (their equations 5 and 6), which favours no
+path, then search it by evolution. An architecture's fitness is its accuracy on search-val with the
 supernet's weights, its batch-norm statistics first recalibrated on clips of search-train (their section 3.4). Paths are
-sampled under the cap, their uniform constraint sampling.
+sampled under the cap (uniform constraint sampling).
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from pvnas_bench import Architecture, Info
 from pvnas_bench.methods import PathEvolution
 
 PRICED = 200
-"""Random architectures whose mean cost is the price of a validation when the evolution is planned."""
+"""Random architectures whose mean cost prices a validation in the evolution's plan."""
 
 
 class SPOS(PathEvolution):
-    """Single path one-shot."""
+    """Evolution on a supernet trained along uniform paths (SPOS)."""
 
     info = Info(
         name="spos",
@@ -36,7 +36,7 @@ class SPOS(PathEvolution):
     logged = "val_top1"
 
     def epoch_over(self) -> None:
-        """Shrink the evolution to what is left for it, at the price of validating random paths."""
+        """Shrink the evolution to the remaining budget, at the price of validating random paths."""
         if not self.trained:
             return
         problem, config, rng = self.problem, self.config, self.problem.rng("plan")

@@ -2,8 +2,8 @@
 
 A network is an information system; the entropy of its output features grows with the logarithms of the fan-ins of its
 layers. A convolution over time and space has its fan-in c·k_t·k_h·k_w multiplied by a refinement factor
-α = −log(1 − cos(S, K)) of its feature map's size S = (T, H, W) and its kernel K = (k_t, k_h, k_w): kernels that have
-the shape of the map count more. No pass and no datum is needed; the score is evolved under the cap.
+α = −log(1 − cos(S, K)) of its feature map's size S = (T, H, W) and its kernel K = (k_t, k_h, k_w): kernels
+shaped like the map count more. The score needs no pass and no data; evolution maximises it under the cap.
 """
 
 import math
@@ -14,7 +14,7 @@ from pvnas_bench import KERNELS, Architecture, BlockSpace, Info, NetworkSpec
 from pvnas_bench.methods import ZeroCost, ZeroCostConfig
 
 CLOSEST = 0.01
-"""Least 1 − cos: small cubic maps and cubic kernels have one shape, where the logarithm would diverge (R)."""
+"""Least 1 − cos: for small cubic maps and cubic kernels the logarithm would diverge (R)."""
 
 
 def refinement(size: tuple[int, int, int], kernel: tuple[int, int, int]) -> float:
@@ -33,14 +33,14 @@ def kernel_shape(taps: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def stage_entropy(spec: NetworkSpec) -> list[tuple[float, float]]:
-    """Per stage its entropy Σ over all layers up to its end of ½ log(fan-in · α), and its log channels."""
+    """Entropy of each stage, Σ ½ log(fan-in · α) over all layers up to its end, and its log channels."""
     size = math.ceil(spec.size / 2)
     total = 0.5 * math.log(27 * refinement((spec.frames, spec.size, spec.size), (1, 3, 3)))
     stages: dict[str, tuple[float, float]] = {"stem": (total, math.log(spec.stem))}
     for block in spec.blocks:
         channels = block.cin * block.expansion
         total += 0.5 * math.log(block.cin)
-        for taps in KERNELS[block.operator]:  # depth-wise: a fan-in of its taps
+        for taps in KERNELS[block.operator]:  # depth-wise: the fan-in is the number of taps
             shape = kernel_shape(taps)
             total += 0.5 * math.log(math.prod(shape) * refinement((spec.frames, size, size), shape))
         size = math.ceil(size / block.stride)
@@ -59,7 +59,7 @@ class STEntrConfig(ZeroCostConfig):
 
 
 class STEntr(ZeroCost[STEntrConfig, BlockSpace]):
-    """STEntr."""
+    """Zero-cost search by feature entropy (STEntr)."""
 
     info = Info(
         name="stentr",

@@ -1,7 +1,7 @@
 """Successive halving: train many architectures a little, the best of them longer, until one is trained in full.
 
 A rung trains n·η^-k architectures for R·η^-(s-k) epochs, so that every rung costs about the same. A bracket is as wide
-as the budget allows; what it leaves is spent on another one.
+as the budget allows; another one spends the rest.
 """
 
 from bisect import bisect_left
@@ -27,10 +27,10 @@ def rung_sizes(width: int, rungs: int, factor: int) -> list[int]:
 
 
 def widest(budget: float, costs: Sequence[float], factor: int) -> int:
-    """The largest n whose bracket costs no more than the budget; 0 where none does.
+    """The largest n whose bracket fits the budget; 0 where none does.
 
     Args:
-        costs: of one training at each rung.
+        costs: cost of one training at each rung.
     """
 
     def too_wide(width: int) -> bool:
@@ -50,7 +50,7 @@ class SuccessiveHalvingConfig(StrategyConfig):
 
 
 class SuccessiveHalving(AskTell[SuccessiveHalvingConfig]):
-    """Successive halving."""
+    """Successive halving in brackets of growing epochs."""
 
     info = Info(
         name="successive_halving",
@@ -74,18 +74,18 @@ class SuccessiveHalving(AskTell[SuccessiveHalvingConfig]):
         self.costs = [share * problem.evaluation_cost(reference, epochs) for epochs in self.epochs]
         self.rung = 0
         self.told: list[Evaluation] = []
-        """The answers of this rung."""
+        """Evaluations of this rung."""
         self.brackets: list[int] = []
 
     def ask(self) -> list[Trial]:
         """The next rung: the best of the last one, or the first of a new bracket.
 
         Raises:
-            SearchFinished: no other bracket fits.
+            SearchFinished: no further bracket fits the budget.
         """
         if self.told and self.rung + 1 < len(self.epochs):
             kept = max(len(self.told) // self.config.factor, 1)
-            ranked = sorted(self.told, key=lambda evaluation: -evaluation.top1)  # stable: the first of equals
+            ranked = sorted(self.told, key=lambda evaluation: -evaluation.top1)  # stable: ties go to the earlier
             rung = [evaluation.architecture for evaluation in ranked[:kept]]
             self.rung += 1
         else:
@@ -102,7 +102,7 @@ class SuccessiveHalving(AskTell[SuccessiveHalvingConfig]):
         return [self.problem.sample() for _ in range(self.brackets[-1])]
 
     def tell(self, evaluation: Evaluation) -> None:
-        """Remember the answers of this rung."""
+        """Add the evaluation to this rung."""
         self.told.append(evaluation)
 
     def diagnostics(self) -> Mapping[str, Json]:

@@ -1,4 +1,4 @@
-"""SynFlow: the synaptic flow of an untrained network as its score, without data.
+"""SynFlow: the synaptic flow of an untrained network as a data-free score.
 
 With all weights replaced by their magnitudes and an input of ones, R = Σ logits; the score is Σ_θ θ · ∂R/∂θ (Tanaka et
 al. 2020, eq. 5, summed over the network: Abdelfattah et al. 2021).
@@ -16,7 +16,7 @@ from pvnas_bench.methods import ZeroCost
 def synaptic_flow(network: nn.Module, ones: Tensor) -> float:
     """Σ |θ · ∂R/∂θ| over weights (parameters of two and more dimensions); the network's parameters become positive.
 
-    Batch-norm in evaluation mode with its first statistics is the identity, which the score needs.
+    Batch-norm in evaluation mode with its initial statistics is the identity, as the score requires.
     """
     network.eval()
     with torch.no_grad():
@@ -28,7 +28,7 @@ def synaptic_flow(network: nn.Module, ones: Tensor) -> float:
 
 
 class SynFlow(ZeroCost):
-    """SynFlow."""
+    """Zero-cost search by synaptic flow (SynFlow)."""
 
     info = Info(
         name="synflow",

@@ -226,7 +226,7 @@ def _rounded(value: Any) -> Any:
 
 def to_csv(boards: Sequence[Board]) -> str:
     """One line for each row of each board; an unknown value is empty, and no text is a formula of a spreadsheet."""
-    lines = []
+    lines: list[str] = []
     for row in [dict.fromkeys(_TABLE_COLUMNS), *table(boards)]:
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\r\n")  # so that a cell with either is quoted

@@ -45,7 +45,7 @@ def verify(
     workers: Workers = None,
     json: Json = False,
 ) -> int:
-    """Decode every clip; name those missing, corrupt, short, duplicate or leaking across splits: exit code 1 if any."""
+    """Decode every clip and name the missing, corrupt, too short, duplicate and leaking ones: exit code 1 if any."""
     from pvnas_bench.cli import _data
 
     return _data.verify(dataset, min_frames=min_frames, workers=workers, as_json=json)

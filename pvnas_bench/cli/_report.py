@@ -1,6 +1,7 @@
 """The command `report`."""
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,18 +20,24 @@ def report(results: Path, output: Path, datasets: Sequence[str], *, reference: b
         UsageError: no record in the folder, an unknown data set, or a page that cannot be written.
     """
     records, unreadable = _results.load(results, reference=reference, or_published=True)
-    clips = _clips(datasets) if datasets else None
+    clips = _clips(datasets, {record.data.fingerprint for record in records}) if datasets else None
     with _results.writing(output):
         write(output, records, unreadable, thumbnails=clips)
     print(output)
     return OK
 
 
-def _clips(datasets: Iterable[str]) -> Clips:
-    """Gives a run the test clips of its own data set."""
+def _clips(datasets: Iterable[str], known: Collection[str]) -> Clips:
+    """Gives a run the test clips of its own data set.
+
+    Args:
+        known: fingerprints of the runs' data sets; a data set that is not among them is named on standard error.
+    """
     shown: dict[str, list[Thumbnail]] = {}
     for name in datasets:
         store = _data.decoded(name, "quick")
+        if store.dataset.fingerprint not in known:
+            print(f"no run here is on the clips of {name}: they are not shown", file=sys.stderr)
         test = store.indices("test")
         _, first = np.unique(store.labels[test], return_index=True)
         shown[store.dataset.fingerprint] = [

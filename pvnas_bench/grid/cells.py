@@ -1,4 +1,4 @@
-"""The cells of a grid: a run each, and how it stands by its record."""
+"""The cells of a grid: one run each, with its status by its record."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,11 +18,11 @@ State = Literal["waiting", "running", "ok", "failed", "timeout", "interrupted", 
 
 @dataclass(frozen=True)
 class GridCell:
-    """A run of the grid and how it stands; `top1` and `seconds` once it is done.
+    """A run of the grid and its status; `top1` and `seconds` once it is done.
 
     Attributes:
-        path: of its record, where it has a file of its own.
-        batched: it is searched together with the other seeds of its request, and its record is in their file.
+        path: path of its record, where it has a separate file.
+        batched: True if all seeds of its request are searched together and share one file of records.
     """
 
     request: Request
@@ -38,13 +38,13 @@ class GridCell:
 def open_cells(
     requests: Sequence[Request], observer: Observer | None = None, *, elsewhere: bool = False
 ) -> list[GridCell]:
-    """Resolve every request and see which are done. The clips are made ready, so that workers only open them.
+    """Resolve every request and check which are done. Clips are prepared here; workers only open them.
 
     Args:
-        elsewhere: they will run on other machines: a GPU that this one has not is no error.
+        elsewhere: the runs are on other machines: a GPU missing here is not an error.
 
     Raises:
-        UsageError: a request that cannot work; nothing was run.
+        UsageError: a request cannot work; nothing was run.
     """
     observer, setups, known = observer or Observer(), dict[object, Setup](), dict[Path, dict[str, Ended]]()
     cells = []
@@ -65,12 +65,12 @@ def open_cells(
 
 
 def but_seed(request: Request) -> tuple[object, ...]:
-    """What the requests of a grid that differ in nothing but their seeds have in common."""
+    """Key shared by the requests of a grid that differ only in their seeds."""
     return request.strategy, request.space, request.dataset, *request.settings.items()
 
 
 def _on_lines(path: Path) -> dict[str, Ended]:
-    """How the runs of a file of many records ended, by id; what cannot be read is made anew."""
+    """Results of the runs in a file of many records, by id; unreadable ones run again."""
     if not path.exists():
         return {}
     found = records.read(path)
@@ -78,7 +78,7 @@ def _on_lines(path: Path) -> dict[str, Ended]:
 
 
 def recorded(cell: GridCell) -> GridCell:
-    """The cell as its record tells; a record that cannot be read is made anew."""
+    """The cell with the status of its record; an unreadable record is replaced."""
     try:
         return as_ended(cell, Ended.of(records.load(cell.path)))
     except (ValueError, OSError) as error:

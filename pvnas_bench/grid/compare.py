@@ -1,7 +1,7 @@
 """A grid of runs: strategies x spaces x data sets x seeds, side by side, resumable.
 
-Each cell is one `runner.Run` in a fresh process of an executor. A cell whose record exists is not run again: a grid
-that was interrupted goes on where it stopped, and the record, not a list kept on the side, says what is done.
+Each cell is one `runner.Run` in a fresh process of an executor. A cell with a record is not run again: an interrupted
+grid resumes, and the records alone tell which cells are done.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -25,16 +25,16 @@ from pvnas_bench.system.signals import GRACE
 DONE: frozenset[State] = frozenset({"ok"})
 RETRIED: frozenset[State] = frozenset({"failed", "timeout"})
 BATCH = 25
-"""Seeds that a process searches a table with at a time."""
+"""Seeds of table searches per batch."""
 PATIENCE = 2 * GRACE
-"""Seconds beyond a cell's time limit after which its process is killed: Python code can catch what should end it."""
+"""Seconds beyond a cell's time limit until its process is killed: Python code can catch the interruption."""
 
 
 def work(request: Request, patience: float = 0.0) -> None:
     """Run one cell; its record is the result.
 
     Args:
-        patience: seconds to wait for a claim on it.
+        patience: seconds to wait for a claim on the cell.
     """
     from pvnas_bench.system.quiet import quiet
 
@@ -45,14 +45,14 @@ def work(request: Request, patience: float = 0.0) -> None:
 def compare(
     cells: Sequence[GridCell], *, workers: int = 1, retry_failed: bool = False, executor: Executor | None = None
 ) -> Generator[GridCell, None, None]:
-    """Run every cell that is not done, each in a process of its own; those that only look up share processes.
+    """Run every unfinished cell in a separate process; cells that only look up share processes.
 
     Args:
-        workers: cells side by side, in processes of this machine.
-        executor: what runs them instead.
+        workers: number of parallel cells, in processes of this machine.
+        executor: executor to use instead.
 
     Yields:
-        each cell when it starts and when it ends, in the order in which that happens.
+        Each cell when it starts and when it ends, in order of time.
 
     Raises:
         UsageError: the executor cannot work here.
@@ -71,7 +71,7 @@ def compare(
 
 
 def _run(cells: Sequence[GridCell], executor: Executor) -> Iterator[GridCell]:
-    """Run cells as there is room for them."""
+    """Run cells as the executor has room."""
     waiting = list(reversed(cells))
     while waiting or executor.busy:
         while waiting and executor.room(needs := _needs(waiting[-1].request)) > 0:
@@ -87,14 +87,14 @@ def _run(cells: Sequence[GridCell], executor: Executor) -> Iterator[GridCell]:
 
 
 def _needs(request: Request) -> Needs:
-    """What the process of a run needs."""
+    """Resources that a run's process needs."""
     gpu = request.device.startswith("cuda") or (request.device == "auto" and torch.cuda.is_available())
     limit = None if request.timeout is None else request.timeout + PATIENCE
     return Needs(request.threads or machine.usable_cores(), gpu, limit)
 
 
 def _elsewhere(cell: GridCell) -> GridCell | None:
-    """The cell as another process has ended it since, or works on it now; None: it is to be run."""
+    """The cell if another process has finished it or works on it; None: it must run."""
     if cell.path.exists() and (found := recorded(cell)).state in DONE:
         return found
     holder = held(cell.path)
@@ -102,10 +102,10 @@ def _elsewhere(cell: GridCell) -> GridCell | None:
 
 
 def _look_up(cells: Sequence[GridCell], executor: Executor) -> Iterator[GridCell]:
-    """Search on tables, the seeds of a request in batches.
+    """Search on tables, in batches of a request's seeds.
 
     Yields:
-        each cell when it has ended; a search that trains on clips has not, and is to be run alone.
+        Each finished cell; a search that trains on clips is unfinished and must run alone.
     """
     alike: dict[tuple[object, ...], list[GridCell]] = {}
     for cell in cells:
@@ -136,7 +136,7 @@ def look_up(request: Request, seeds: Sequence[int]) -> list[Ended]:
 
 
 def _ended(cell: GridCell, ending: Ending) -> GridCell:
-    """How a cell ended: by its record, or why there is none."""
+    """The cell with the status of its record, or the reason for its absence."""
     if ending.error is not None:
         return replace(cell, state="refused", note=_why(ending))
     if ending.lost is None:

@@ -1,4 +1,4 @@
-"""What a grid's TOML file says, and the requests it stands for."""
+"""A grid's TOML file and its requests."""
 
 import tomllib
 from collections.abc import Mapping
@@ -12,15 +12,15 @@ from pvnas_bench.run.request import Request, options, parse_entry
 from pvnas_bench.system.files import read_whole
 
 LARGEST_GRID = 2**20
-"""Bytes of a grid's file."""
+"""Largest size of a grid's file in bytes."""
 
 
 class Axes(BaseModel):
-    """The keys of a grid whose values are combined, each with each.
+    """Keys of a grid whose values form its cells, as a Cartesian product.
 
     Attributes:
         strategies: names or paths, with hyper-parameters in brackets: ``expert[network=tsm]``.
-        seeds: their number: 0, 1, … seeds - 1.
+        seeds: number of seeds: 0, 1, … seeds - 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,7 +35,7 @@ class Axes(BaseModel):
         """Read a TOML file; paths in it are relative to the working directory.
 
         Raises:
-            UsageError: it cannot be read, or has a key or a value that a grid cannot have.
+            UsageError: the file cannot be read, or has an invalid key or value.
         """
         try:
             values = tomllib.loads(read_whole(path, LARGEST_GRID).decode())
@@ -50,7 +50,7 @@ class Axes(BaseModel):
         """Check values.
 
         Raises:
-            UsageError: the first that is wrong.
+            UsageError: a value is wrong; the message names the first.
         """
         try:
             return cls.model_validate(values)
@@ -64,7 +64,7 @@ class Axes(BaseModel):
         """One request for each cell, all strategies of a seed before the next seed.
 
         Args:
-            shared: further fields of every `Request`, which the grid's file cannot say, such as ``threads``.
+            shared: further fields of every `Request` outside the grid's file, such as ``threads``.
         """
         alone = {asked.name: option.side_by_side for asked, option in options() if option.side_by_side is not None}
         given = self.model_dump(exclude_unset=True, exclude={"strategies", "spaces", "datasets", "seeds"})

@@ -1,6 +1,6 @@
-"""Executors: where pieces of work are done, in processes of this machine or on Ray.
+"""Executors: they do pieces of work in processes of this machine or on Ray.
 
-An executor knows nothing of cells and records: it is given functions with their arguments, and says how each ended.
+An executor knows nothing of cells and records: it takes functions with arguments, and reports how each ended.
 """
 
 from abc import ABC, abstractmethod
@@ -14,13 +14,13 @@ Name = Literal["processes", "ray"]
 
 @dataclass(frozen=True)
 class Needs:
-    """What a piece of work needs.
+    """Resources of a piece of work.
 
     Attributes:
         threads: CPU threads.
-        gpu: a GPU of its own, where the executor places work by it.
-        limit: seconds after which its process is killed; None: never.
-        alone: in a new process, that does nothing else before or after.
+        gpu: True if it needs a GPU, where the executor places work by GPU.
+        limit: seconds until its process is killed; None: no limit.
+        alone: True if it needs a new process to itself.
     """
 
     threads: int = 1
@@ -31,13 +31,13 @@ class Needs:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a piece of work ended: one of these is set, or it returned None.
+    """End of a piece of work: one of these is set, or it returned None.
 
     Attributes:
-        value: what it returned.
-        error: what it raised.
-        lost: how its process ended before the work did.
-        late: it was killed at its limit.
+        value: its return value.
+        error: its exception.
+        lost: how its process ended prematurely.
+        late: True if it was killed at its limit.
     """
 
     value: Any = None
@@ -47,21 +47,21 @@ class Ending:
 
 
 class Executor(ABC):
-    """Does pieces of work side by side. A context: work that still runs at its end is told to end, and waited for."""
+    """Does pieces of work in parallel. A context manager: at exit, running work is told to end and awaited."""
 
     patience: float = 0.0
-    """Seconds for which work should wait for a claim whose holder may have been lost with its machine."""
+    """Seconds that work should wait for a claim whose holder's machine may be lost."""
 
     @abstractmethod
     def room(self, needs: Needs) -> int:
-        """How many pieces of work with these needs can begin now."""
+        """Number of pieces of work with these needs that can start now."""
 
     @abstractmethod
     def start(self, key: Hashable, needs: Needs, work: Callable[..., Any], *args: Any) -> None:
-        """Have `work(*args)` done: a function of a module, and what can be pickled. Without room it waits its turn.
+        """Start `work(*args)`, a module's function with picklable arguments. Without room it queues.
 
         Args:
-            key: what `ended` calls it.
+            key: name of the work in `ended`.
 
         Raises:
             UsageError: its needs can never be met.
@@ -69,24 +69,24 @@ class Executor(ABC):
 
     @abstractmethod
     def ended(self) -> Iterator[tuple[Any, Ending]]:
-        """Wait until something ends; the keys and endings of what did. May yield nothing before it does."""
+        """Wait for work to end; yield keys and endings. May yield nothing before any work ends."""
 
     @property
     @abstractmethod
     def busy(self) -> bool:
-        """Whether there is work that has not ended."""
+        """True while work is unfinished."""
 
     @abstractmethod
     def open(self) -> None:
-        """Make ready.
+        """Prepare the executor.
 
         Raises:
-            UsageError: it cannot work here.
+            UsageError: the executor cannot work here.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Tell what still runs to end, wait for it, and leave no process behind."""
+        """End running work, wait for it, and leave no process behind."""
 
     def __enter__(self) -> Self:
         self.open()

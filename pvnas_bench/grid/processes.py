@@ -22,22 +22,22 @@ class _Worker:
     pool: ProcessPoolExecutor
     process: multiprocessing.process.BaseProcess
     killed_at: float
-    """On the monotonic clock; by then it should have ended by itself."""
+    """Monotonic time by which it should have ended by itself."""
     killed: bool = False
 
 
 class Processes(Executor):
-    """Work that is to be alone has a process of its own; the rest shares as many as there are workers."""
+    """Executor of local processes: isolated work gets a process each, other work shares the workers."""
 
     def __init__(self, workers: int) -> None:
-        """Make the executor; processes start with their work."""
+        """Set up the executor; processes start with their work."""
         self.workers = workers
         self._alone: dict[Future[Any], _Worker] = {}
         self._shared: dict[Future[Any], Hashable] = {}
         self._pool: ProcessPoolExecutor | None = None
 
     def open(self) -> None:
-        """Nothing to do."""
+        """Do nothing: processes start with their work."""
 
     def room(self, needs: Needs) -> int:
         return self.workers - len(self._alone) - len(self._shared)
@@ -71,7 +71,7 @@ class Processes(Executor):
                 yield worker.key, _ending(future, worker)
 
     def _kill_late(self) -> float | None:
-        """Kill workers that do not even heed their time limit; the seconds until the next may have to be."""
+        """Kill workers that ignore their time limit; return the seconds until the next kill is due."""
         waits = []
         for worker in self._alone.values():
             left = worker.killed_at - time.monotonic()

@@ -1,7 +1,7 @@
-"""Ray: a local one that ends with the work, or a cluster that has been started, by its address.
+"""Ray: a local instance that ends with the work, or a running cluster at an address.
 
-Ray starts workers, places work by CPUs and GPUs, does work again whose worker or machine was lost, and carries what is
-returned. Nothing of that is done here. https://docs.ray.io
+Ray starts workers, places work by CPUs and GPUs, repeats work after the loss of a worker or machine, and transfers
+results. This module implements none of that. https://docs.ray.io
 """
 
 import logging
@@ -24,13 +24,13 @@ from pvnas_bench.system.leases import BEAT, SILENCE
 from pvnas_bench.system.signals import GRACE
 
 RETRIES = 3
-"""Times that work is done again whose worker was lost (Ray's own default)."""
+"""Most repetitions of work after the loss of its worker (Ray's default)."""
 LEAVING = 5.0
-"""Seconds beyond the grace period in which work that was told to end may write what it has."""
+"""Seconds beyond the grace period for ending work to write its results."""
 ANSWER = 10.0
-"""Seconds within which a cluster has to answer."""
+"""Seconds to wait for a cluster's answer."""
 OBJECTS = 2**27
-"""Bytes of a local Ray's object store: what goes through it here is small."""
+"""Bytes of a local Ray's object store: its objects are small here."""
 CACHE = "PVNAS_BENCH_CACHE"
 
 
@@ -41,8 +41,8 @@ def load() -> Any:
         UsageError: it is not installed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # today's default, of which it warns
-    os.environ.setdefault("RAY_worker_niceness", "0")  # not 15: a record says how long things take
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # today's default, which warns if unset
+    os.environ.setdefault("RAY_worker_niceness", "0")  # not 15: records hold timings
     try:
         return import_module("ray")
     except ImportError:
@@ -51,17 +51,17 @@ def load() -> Any:
 
 @dataclass(frozen=True)
 class Place:
-    """What workers, which may be on other machines, need to have in common with this process."""
+    """Settings that workers, possibly on other machines, must share with this process."""
 
     folder: str = field(default_factory=os.getcwd)
     cache: str | None = field(default_factory=lambda: os.environ.get(CACHE))
     version: str = pvnas_bench.__version__
 
     def enter(self) -> None:
-        """Be in the same folder and use the same cache; call it in a worker.
+        """Enter the same folder and use the same cache; call it in a worker.
 
         Raises:
-            UsageError: the folder is not on this machine, or its version of the package is another one.
+            UsageError: this machine lacks the folder, or has another version of the package.
         """
         here = os.uname().nodename
         if self.version != pvnas_bench.__version__:
@@ -81,11 +81,11 @@ class Connection:
         """Load Ray; nothing starts yet.
 
         Args:
-            address: of a cluster, ``host:port``; None: what RAY_ADDRESS names, else a Ray of this process's own. If
-                this process is connected already, it stays so.
+            address: address of a cluster, ``host:port``; None: RAY_ADDRESS, else a local Ray. An existing connection of
+                this process stays.
 
         Raises:
-            UsageError: Ray is not installed, or the address is of a kind that does not work here.
+            UsageError: Ray is not installed, or this kind of address does not work here.
         """
         self.ray = load()
         self.address = address or os.environ.get("RAY_ADDRESS") or "local"
@@ -98,7 +98,7 @@ class Connection:
         """Connect.
 
         Args:
-            cpus: of a local Ray; those of a cluster are what they are.
+            cpus: CPUs of a local Ray; ignored for a cluster.
 
         Raises:
             UsageError: there is no cluster at the address, or Ray cannot be started.
@@ -123,18 +123,18 @@ class Connection:
             ) from None
         finally:
             if main:
-                signal.signal(signal.SIGTERM, handler)  # Ray's own would end this process at once
+                signal.signal(signal.SIGTERM, handler)  # Ray's handler would end this process at once
         self._own = True
 
     def _reach(self) -> None:
-        """Make sure that something answers at the address: Ray would try for minutes.
+        """Check that a server answers at the address: Ray would try for minutes.
 
         Raises:
-            UsageError: nothing does.
+            UsageError: none does.
         """
         host, _, port = self.address.rpartition(":")
         if not host or not port.isdigit():
-            return  # a word of Ray's own, such as auto
+            return  # a keyword of Ray's, such as auto
         try:
             socket.create_connection((host, int(port)), timeout=ANSWER).close()
         except OSError as error:
@@ -143,13 +143,13 @@ class Connection:
             ) from None
 
     def close(self) -> None:
-        """Disconnect, if it was this object that connected; a local Ray ends."""
+        """Disconnect if this object connected; a local Ray ends."""
         if self._own:
             self._own = False
             self.ray.shutdown()
 
     def places(self, needs: Needs) -> int:
-        """Pieces of work with these needs for which Ray has machines, busy or not."""
+        """Number of pieces of work with these needs that Ray's machines can hold, busy or not."""
         found = 0
         for node in self.ray.nodes():
             if node["Alive"]:
@@ -161,28 +161,28 @@ class Connection:
 
 @dataclass
 class _Task:
-    """A piece of work that Ray has."""
+    """A piece of work submitted to Ray."""
 
     key: Hashable
     needs: Needs
     begun: bool = False
     killed_at: float | None = None
-    """On the monotonic clock; by then it should have ended by itself."""
+    """Monotonic time by which it should have ended by itself."""
     killed: bool = False
 
 
 class Ray(Executor):
-    """Work as Ray tasks. Work whose worker is lost begins again, elsewhere if need be."""
+    """Executor of Ray tasks. Work restarts after the loss of its worker, elsewhere if necessary."""
 
     patience = (SILENCE + 5) * BEAT
 
     def __init__(self, workers: int | None = None, address: str | None = None, threads: int = 1) -> None:
-        """Make the executor; Ray starts when it is opened.
+        """Set up the executor; Ray starts when it is opened.
 
         Args:
-            workers: pieces of work side by side; None: as many as there are places for.
+            workers: number of parallel pieces of work; None: as many as Ray has places for.
             address: see `Connection`.
-            threads: of a piece of work, by which a local Ray is sized.
+            threads: threads of a piece of work; they size a local Ray.
 
         Raises:
             UsageError: see `Connection`.
@@ -222,12 +222,12 @@ class Ray(Executor):
                 yield task.key, ending
 
     def _ready(self, timeout: float | None) -> list[Any]:
-        """Tasks that have begun or ended since."""
+        """Tasks that have newly started or ended."""
         ready, _ = self._ray.wait(list(self._tasks), num_returns=1, timeout=timeout)
         return list(ready)
 
     def _next(self, generator: Any, task: _Task) -> Ending | None:
-        """How a task that is ready ended; None: it began."""
+        """Ending of a ready task; None: it has started."""
         errors = self._ray.exceptions
         try:
             value = self._ray.get(next(generator))
@@ -245,7 +245,7 @@ class Ray(Executor):
         return None
 
     def _kill_late(self) -> float | None:
-        """Kill tasks that do not even heed their time limit; the seconds until the next may have to be."""
+        """Kill tasks that ignore their time limit; return the seconds until the next kill is due."""
         waits = []
         for generator, task in self._tasks.items():
             if task.killed_at is None or task.killed:
@@ -261,7 +261,7 @@ class Ray(Executor):
     def close(self) -> None:
         try:
             for generator in self._tasks:
-                self._ray.cancel(generator)  # in the worker a SIGINT, which a run heeds at its next boundary
+                self._ray.cancel(generator)  # a SIGINT in the worker, which a run obeys at its next boundary
             until = time.monotonic() + GRACE + LEAVING
             while self._tasks and (left := until - time.monotonic()) > 0:
                 for generator in self._ready(left):
@@ -276,7 +276,7 @@ class Ray(Executor):
 
 @cache
 def _remote(threads: int, gpu: bool, alone: bool) -> Any:
-    """`_task`, for Ray."""
+    """`_task` as a Ray remote function."""
     ray = load()
     return ray.remote(
         num_cpus=threads,
@@ -288,7 +288,7 @@ def _remote(threads: int, gpu: bool, alone: bool) -> Any:
 
 
 def _task(place: Place, work: Callable[..., Any], *args: Any) -> Iterator[Any]:
-    """Do work in a worker. First says that it begins: from then on its time counts, not while it waits for room."""
+    """Do work in a worker. It first reports its start: time in the queue does not count."""
     yield None
     place.enter()
     yield work(*args)

@@ -1,4 +1,4 @@
-"""The trials of one search, side by side in Ray workers. What they reach and charge is what the run itself would."""
+"""The trials of one search, in parallel Ray workers. Results and charges equal those of the run itself."""
 
 import time
 from concurrent.futures import Future
@@ -20,21 +20,21 @@ from pvnas_bench.system import machine
 from pvnas_bench.training import process
 
 AHEAD = 2
-"""Trials submitted for each that can run at a time: a worker that is done has the next at hand."""
+"""Trials submitted per place, so that a free worker has the next at hand."""
 
 
 class RayTrials:
-    """Trains architectures in Ray workers; a trial whose worker is lost is trained again. A context."""
+    """Trains architectures in Ray workers; a lost trial is trained again. A context manager."""
 
     def __init__(self, setup: Setup, workers: int | None = None, address: str | None = None) -> None:
-        """Make it; Ray starts when the context is entered.
+        """Set up the trials; Ray starts when the context is entered.
 
         Args:
-            workers: trials side by side; None: as many as there are places for.
+            workers: number of parallel trials; None: as many as Ray has places for.
             address: see `Connection`.
 
         Raises:
-            UsageError: Ray is not installed, or a search of this setup has nothing to train.
+            UsageError: Ray is not installed, or this setup's search trains nothing.
         """
         if setup.table is not None:
             raise UsageError("a search on a table looks trainings up: leave --executor ray out, or --tabular")
@@ -89,7 +89,7 @@ class RayTrials:
         _, future = self._running[architecture, epochs]
         errors = self._connection.ray.exceptions
         try:
-            # Not `ray.get`: a time limit that ends in there is lost, as it hears only Ctrl-C.
+            # Not `ray.get`: it handles only Ctrl-C, and would lose a time limit.
             trained = future.result()
         except errors.RayTaskError as error:
             raise error.cause or error from None
@@ -102,18 +102,18 @@ class RayTrials:
         return trained
 
     def drop(self) -> None:
-        """End what nobody will ask for."""
+        """End trials whose results are not needed."""
         for reference, _ in self._running.values():
             self._connection.ray.cancel(reference, force=True)
         self._running.clear()
 
 
 _opened: dict[str, Setup] = {}
-"""The setup of the search that this worker trains for: it opens the clips once."""
+"""Setup of this worker's search, cached: the clips are opened once."""
 
 
 def _train(place: Place, request: Request, architecture: str, epochs: int) -> TrialResult:
-    """Train an architecture in a worker, with a ledger of its own."""
+    """Train an architecture in a worker, with a separate ledger."""
     key = repr((place, request))
     if key not in _opened:
         place.enter()
@@ -125,7 +125,7 @@ def _train(place: Place, request: Request, architecture: str, epochs: int) -> Tr
     with setup.configured():
         search = Search(setup, Observer())
         problem, ledger = search.problem, search.ledger
-        ledger.budget = float("inf")  # the run has seen that it fits
+        ledger.budget = float("inf")  # the run has checked that it fits
         found = problem.evaluate(setup.space.parse(architecture), epochs)
     return TrialResult(
         found.top1,

@@ -1,7 +1,7 @@
-"""Building a table: every architecture of a space trained from scratch, in worker processes of one thread each.
+"""Build of a table: every architecture of a space trained from scratch, in worker processes of one thread each.
 
-Architectures are trained in a random order that is always the same, so that a table that is not complete is a uniform
-sample of its space. Only this process writes; what a worker finished is on the disk before anything else happens.
+Architectures train in a fixed random order, so that an incomplete table is a uniform sample of its space. Only this
+process writes; a finished training is on the disk before the build continues.
 """
 
 import math
@@ -46,11 +46,11 @@ from pvnas_bench.video import FrameOrder
 
 @dataclass(frozen=True)
 class TableRecipe:
-    """What is trained, in the words of the command line.
+    """Recipe of a table, as on the command line.
 
     Attributes:
         dataset: a name, a folder or a manifest.
-        cache: of decoded clips; None: the user's.
+        cache: folder of decoded clips; None: the user's.
     """
 
     space: str
@@ -63,10 +63,10 @@ class Trainer:
     """Trains architectures by a recipe, on this process's CPU and one thread."""
 
     def __init__(self, recipe: TableRecipe, observer: Observer | None = None) -> None:
-        """Open the clips, and decode them first where that has not been done.
+        """Open the clips, after decoding them if necessary.
 
         Raises:
-            UsageError: the recipe names something that does not exist, or a space whose networks do not see clips.
+            UsageError: a name of the recipe does not exist, or the space's networks do not see clips.
         """
         space = registry.get_space(recipe.space)
         if not isinstance(space, BlockSpace):
@@ -81,7 +81,7 @@ class Trainer:
 
     @property
     def about(self) -> About:
-        """What all trainings of this recipe have in common."""
+        """Description shared by all trainings of this recipe."""
         space = self.space
         identity = SpaceIdentity(
             name=space.name, version=space.version, fingerprint=space.fingerprint, architectures=space.size
@@ -96,10 +96,10 @@ class Trainer:
     def __call__(self, string: str, seed: int) -> KnownTraining:
         """Train an architecture, validate it after each epoch, test it, and time it.
 
-        It is tested on the val and test splits together: nothing is chosen on either, and clips of more subjects tell
-        architectures apart with less noise.
+        The test covers the val and test splits: nothing is chosen on either, and clips of more subjects separate
+        architectures with less noise.
 
-        The same training, to the last bit on the same machine, as `problem.evaluate` makes in a run of this seed.
+        The training equals that of `problem.evaluate` in a run of this seed, bit for bit on the same machine.
         """
         with process.configured(1, deterministic=True):
             return self._train(self.space.parse(string), seed)
@@ -157,13 +157,13 @@ class Trainer:
 
 
 def random_order(space: BlockSpace) -> list[str]:
-    """Every architecture once, in a random order that is the same on every machine."""
+    """Every architecture once, in a random order equal on every machine."""
     every = [str(architecture) for architecture in space.enumerate()]
     return [every[i] for i in seeding.generator(0, "order of a table", space.fingerprint).permutation(len(every))]
 
 
 def session() -> Session:
-    """This process, as the maker of trainings."""
+    """Versions and machine of this process."""
     return Session(
         created=datetime.now(UTC),
         pvnas_bench=pvnas_bench.__version__,
@@ -176,14 +176,14 @@ def session() -> Session:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a build is.
+    """Progress of a build.
 
     Attributes:
-        path: of the table's file, which is there when the build is done.
-        done: trainings that this build has finished.
-        asked: trainings that this build has to make.
-        known: trainings that had been finished before.
-        last: the training that was finished just now; None at the start.
+        path: path of the table's file, which exists once the build is done.
+        done: trainings finished by this build.
+        asked: trainings required of this build.
+        known: trainings finished before.
+        last: the latest finished training; None at the start.
     """
 
     path: Path
@@ -202,20 +202,20 @@ def build(
     workers: int = 1,
     observer: Observer | None = None,
 ) -> Iterator[Progress]:
-    """Train what the table in a folder lacks, all architectures of a seed before the next seed.
+    """Train the missing architectures of a folder's table, seed by seed.
 
-    A build that is interrupted or killed goes on where it was when it is started again.
+    An interrupted or killed build resumes when started again.
 
     Args:
-        sample: only so many architectures, the first of the random order; None: all.
+        sample: number of architectures, the first of the random order; None: all.
 
     Yields:
-        how far the build is, at the start and after each training.
+        Progress at the start and after each training.
 
     Raises:
-        UsageError: the recipe names something that does not exist; the folder holds a table of another recipe; another
-            process builds it.
-        UsageError: a worker process died, or has not enough memory for an architecture.
+        UsageError: a name of the recipe does not exist; the folder holds a table of another recipe; another process
+            builds it.
+        UsageError: a worker process died, or lacks memory for an architecture.
     """
     trainer = Trainer(recipe, observer)
     about = trainer.about
@@ -241,7 +241,7 @@ def build(
 
 
 def _trained(recipe: TableRecipe, asked: Sequence[tuple[str, int]], workers: int) -> Iterator[KnownTraining]:
-    """Each training as it is finished."""
+    """Yield each training as it finishes."""
     spawn = multiprocessing.get_context("spawn")  # a fork of a process that has used torch may hang
     pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=begin)
     waiting: set[Future[KnownTraining]] = set()
@@ -264,5 +264,5 @@ def _work(recipe: TableRecipe, string: str, seed: int) -> KnownTraining:
 
 @lru_cache(maxsize=1)
 def _opened(recipe: TableRecipe) -> Trainer:
-    """A worker opens the clips once."""
+    """Trainer of a worker, cached: the clips are opened once."""
     return Trainer(recipe)

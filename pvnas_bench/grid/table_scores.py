@@ -1,4 +1,4 @@
-"""Scores of untrained networks for every architecture of a table, by the strategies that search with such a score."""
+"""Scores of untrained networks for every architecture of a table, by the zero-cost strategies."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ from pvnas_bench.table.table import Table
 from pvnas_bench.training import process
 
 BUDGET = 1e6
-"""Reference trainings, so that the scores of a whole space fit in."""
+"""Budget in reference trainings, large enough to score a whole space."""
 
 
 def score_all(table: Table, space: str, dataset: str, tables: Path | None) -> dict[str, list[float]]:
-    """Of each zero-cost strategy the scores of a table's architectures, in their order.
+    """Scores of a table's architectures, in their order, by each zero-cost strategy.
 
     Raises:
-        UsageError: a score needs clips that are not where the data set is said to be.
+        UsageError: a score needs clips, and the data set does not provide them.
     """
     found: dict[str, list[float]] = {}
     for kind in registry.all_strategies():

@@ -1,8 +1,8 @@
-"""Searches on tables, many in a process: one takes less time than a process takes to start, or a file to write.
+"""Searches on tables, many per process: one takes less time than starting a process or writing a file.
 
-The seeds of a request are searched in batches; the records of a batch are appended to the one file of the request, a
-line each, and are on the disk before the batch counts. A process that is killed loses the batch it is at, and may leave
-half a line, which the next one that appends cuts off.
+The seeds of a request are searched in batches; the records of a batch are appended to the request's file, a line each,
+and are on the disk before the batch counts. A killed process loses its current batch, and may leave half a line, which
+the next append cuts off.
 """
 
 from collections.abc import Sequence
@@ -20,19 +20,19 @@ from pvnas_bench.system.leases import claimed
 from pvnas_bench.system.masking import masked
 
 PATIENCE = 600.0
-"""Seconds to wait for other processes that append; each takes a few milliseconds."""
+"""Seconds to wait for other appending processes; each takes a few milliseconds."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended: as its record tells, or refused, which has none."""
+    """Result of a run: that of its record, or a refusal without record."""
 
     status: records.Status | Literal["refused"]
     note: str
     top1: float | None = None
-    """Of the test, the mean over retrainings."""
+    """Mean test top-1 over retrainings."""
     seconds: float | None = None
-    """Of the search."""
+    """Seconds of the search."""
 
     @classmethod
     def of(cls, record: records.Record) -> "Ended":
@@ -45,11 +45,11 @@ def search_all(request: Request, seeds: Sequence[int]) -> list[Ended]:
     """Search on a table with each seed and append the records to the request's file.
 
     Returns:
-        how each search ended.
+        The result of each search.
 
     Raises:
-        UsageError: the request cannot work, whatever its seed.
-        TrainsOnClips: the strategy asked for clips: each of its searches needs a process of its own.
+        UsageError: the request cannot work with any seed.
+        TrainsOnClips: the strategy asked for clips: each of its searches needs a separate process.
         OSError: the file cannot be written; the seeds have no record.
     """
     setup = Setup(request, Observer(), clips=False)
@@ -59,7 +59,7 @@ def search_all(request: Request, seeds: Sequence[int]) -> list[Ended]:
             record = Run(setup.at(seed)).record()
         except TrainsOnClips:
             raise
-        except Exception as error:  # the other seeds can run all the same
+        except Exception as error:  # the other seeds can still run
             ended.append(Ended("refused", masked(f"{type(error).__name__}: {error}")))
         else:
             lines.append(record.model_dump_json().encode() + b"\n")
@@ -69,7 +69,7 @@ def search_all(request: Request, seeds: Sequence[int]) -> list[Ended]:
 
 
 def append(path: Path, lines: Sequence[bytes]) -> None:
-    """Append whole lines to a file; they are on the disk when this returns. Processes that append take turns."""
+    """Append whole lines to a file; they are on the disk when this returns. Appending processes take turns."""
     if not lines:
         return
     with claimed(path, patience=PATIENCE):

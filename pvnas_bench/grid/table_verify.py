@@ -1,4 +1,4 @@
-"""Verifying a table: some of its trainings made again, here."""
+"""Verification of a table: repetition of some of its trainings."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -15,24 +15,24 @@ from pvnas_bench.table.schema import KnownTraining
 from pvnas_bench.table.table import Table
 
 ERROR = 0.001
-"""Probability that a table which is right fails."""
+"""Probability that a correct table fails."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A training as the table tells it, and made again."""
+    """A training in the table and its repetition."""
 
     told: KnownTraining
     again: KnownTraining
 
     @property
     def difference(self) -> float:
-        """In test top-1."""
+        """Difference in test top-1."""
         return self.again.test_top1 - self.told.test_top1
 
     @property
     def equal(self) -> bool:
-        """Whether every measurement of accuracy and loss is the same to the last bit."""
+        """True if all accuracies and losses are equal to the last bit."""
         measured = ("train_loss", "val_top1", "val_loss", "test_top1", "test_loss")
         return all(
             np.array_equal(np.float32(getattr(self.told, name)), np.float32(getattr(self.again, name)))
@@ -43,14 +43,14 @@ class Pair:
 def pairs(
     table: Table, space: str, dataset: str, sample: int, seed: int, observer: Observer | None = None
 ) -> Iterator[Pair]:
-    """Train random architectures of a table again, each with a seed that the table has of it.
+    """Repeat the training of random architectures of a table, each with one of its seeds in the table.
 
     Args:
-        space, dataset: as they were named to build the table.
-        seed: of the choice.
+        space, dataset: names given when the table was built.
+        seed: seed of the random choice.
 
     Raises:
-        UsageError: the table is of another recipe than the space, data set and protocol are now.
+        UsageError: space, data set or protocol differ from the table's recipe.
     """
     trainer = Trainer(TableRecipe(space, dataset, table.about.protocol.name), observer)
     if trainer.about.recipe != table.about.recipe:
@@ -64,20 +64,20 @@ def pairs(
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether repeated trainings agree with a table, in words too."""
+    """Agreement of repeated trainings with a table, with an explanation."""
 
     agrees: bool
     words: str
 
 
 def judge(table: Table, found: Sequence[Pair]) -> Verdict:
-    """Compare the mean square difference with what two different seeds would give: 2σ² (chi-square, one-sided).
+    """Compare the mean square difference with that of two different seeds: 2σ² (chi-square, one-sided).
 
-    On the machine that built the table the same seed gives the same result; on another one rounding differs, and a
-    training drifts apart as if it had another seed.
+    On the machine that built the table the same seed gives the same result; on another one rounding differs, and
+    trainings diverge as with different seeds.
 
     Raises:
-        UsageError: fewer than three architectures have two seeds, so that σ is not known.
+        UsageError: σ is unknown, as fewer than three architectures have two seeds.
     """
     from scipy.stats import chi2
 

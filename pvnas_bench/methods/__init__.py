@@ -1,9 +1,9 @@
-"""What strategies share, all of it public: one module for each idea.
+"""Building blocks of strategies, all public: one module for each idea.
 
 `ask_tell`: black-box search. `bilevel`: alternating gradient search on a supernet (DARTS and its relatives).
 `shared_weights`: optimising a supernet's weights. `distribution`: distributions over architectures. `gates`: gradients
 from two sampled paths. `knapsack`: the best architecture of additive scores under a cap. `evolution` and
-`path_evolution`: evolution by a cheap fitness, as of a supernet. `pareto`: fronts of accuracy and MACs. `zero_cost`:
+`path_evolution`: evolution by a cheap fitness, as a supernet's. `pareto`: fronts of accuracy and MACs. `zero_cost`:
 search by a score of untrained networks.
 """
 

@@ -1,7 +1,7 @@
-"""Black-box methods: they name architectures to train, and hear how good each is.
+"""Black-box methods: they ask for trainings of architectures and are told the accuracies.
 
-A method fills in `ask`, and `tell` where it learns from more than `history`. This class trains what was asked for,
-remembers every answer, and never pays twice for the same one.
+A method fills in `ask`, and `tell` where it learns from more than `history`. This class trains the architectures,
+remembers every evaluation, and never pays twice for the same one.
 """
 
 from collections import deque
@@ -13,7 +13,7 @@ from pvnas_bench.space import Architecture, SearchSpace
 from pvnas_bench.strategy import C, SearchFinished, Strategy
 
 REPEATS = 100
-"""Architectures asked for in a row, all known already, after which a method has nothing left to ask."""
+"""Consecutive known architectures after which the search ends."""
 
 
 @dataclass(frozen=True)
@@ -28,19 +28,19 @@ Asked = Architecture | Trial | Sequence[Architecture | Trial]
 
 
 class AskTell(Strategy[C, SearchSpace]):
-    """A strategy that sees nothing of an architecture but its accuracy after a short training.
+    """A strategy that sees only the accuracy of an architecture after a short training.
 
     Attributes:
-        history: every answer, in order.
+        history: every evaluation, in order.
     """
 
     history: list[Evaluation]
 
     def setup(self) -> None:
-        """Begin without answers; a subclass that extends it calls it first."""
+        """Start with an empty history; a subclass that extends this calls it first."""
         self.history = []
         self.waiting: deque[tuple[Architecture, int]] = deque()
-        """Asked for and not told yet."""
+        """Trials asked for and not told yet: (architecture, epochs)."""
         self.known: dict[tuple[Architecture, int], Evaluation] = {}
         self.best: Evaluation | None = None
         self.fallback = self.problem.sample()
@@ -48,13 +48,13 @@ class AskTell(Strategy[C, SearchSpace]):
     def ask(self) -> Asked:
         """The next architecture to train, under the cap, or several of them, which may be trained side by side.
 
-        A `Trial` names a fidelity other than the protocol's proxy; an empty list ends the search. Called when all that
-        it named before was told.
+        A `Trial` names a fidelity other than the protocol's proxy; an empty list ends the search. The next
+        call follows once all results are told.
         """
         raise NotImplementedError
 
     def tell(self, evaluation: Evaluation) -> None:
-        """Hear an answer, in the order of `ask`; `history` has it already."""
+        """Receive an evaluation, in the order of `ask`; `history` already has it."""
 
     def step(self) -> None:
         """Train the next architecture that is not known yet.
@@ -86,7 +86,7 @@ class AskTell(Strategy[C, SearchSpace]):
         return [(t.architecture, self.problem.proxy_epochs if t.epochs is None else t.epochs) for t in trials]
 
     def _remember(self, evaluation: Evaluation) -> Evaluation:
-        """Add to the history; the most accurate of those trained longest, the first of equals."""
+        """Add to the history; update the best: longest trained, then most accurate, then earliest."""
         self.history.append(evaluation)
         self.known[evaluation.architecture, evaluation.epochs] = evaluation
         if self.best is None or (evaluation.epochs, evaluation.top1) > (self.best.epochs, self.best.top1):
@@ -94,5 +94,5 @@ class AskTell(Strategy[C, SearchSpace]):
         return self.best
 
     def incumbent(self) -> Architecture:
-        """The most accurate architecture of those trained longest; a random one before the first answer."""
+        """The most accurate of the longest trained architectures; a random one before the first evaluation."""
         return self.best.architecture if self.best else self.fallback

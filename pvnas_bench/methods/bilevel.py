@@ -1,4 +1,4 @@
-"""Bilevel search on a supernet: what DARTS-like strategies share.
+"""Bilevel search on a supernet: the shared base of DARTS-like strategies.
 
 Weights train on search-train and architecture parameters (alphas) on search-val, in alternation. Frames and size of
 the input cannot be mixed, as one forward pass sees one clip: they stay at the reference architecture's, unless a
@@ -26,20 +26,20 @@ from pvnas_bench.video import ClipBatch
 
 INPUT = ("frames", "size")
 IMPOSSIBLE = -1e3
-"""A logit beside 0 whose probability is 0 in single precision; finite, as log-probabilities are summed."""
+"""A logit that, next to 0, has probability 0 in single precision; finite, as log-probabilities are summed."""
 
 Weights = Mapping[str, Tensor]
-"""By decision name, the weight of each option."""
+"""Weight of each option, by decision name."""
 
 
 def mixture_plan(space: BlockSpace, weights: Weights, frames: int, size: int, part: int = 1) -> Plan:
-    """Every candidate of every slot and every depth of every stage, each times its weight (DARTS, eq. 2).
+    """Mixture of every candidate of every slot and every depth of every stage, weighted (DARTS, eq. 2).
 
     A stage's output is Σ_d w_d · (output of block d). A slot with a residual is x + Σ_o w_o · branch_o, the branch of
     ``skip`` being 0: with weights that sum to one this is Σ_o w_o · candidate_o(x).
 
     Args:
-        frames, size: of the clips.
+        frames, size: frames and size of the clips.
         part: operators see 1/part of their channels, the others pass by (PC-DARTS).
     """
     slots = tuple(
@@ -54,7 +54,7 @@ def mixture_plan(space: BlockSpace, weights: Weights, frames: int, size: int, pa
 
 
 def fix_input(distribution: FactorisedDistribution, architecture: Architecture) -> None:
-    """Make an architecture's frames and size certain, and take them out of the learning."""
+    """Fix an architecture's frames and size, and exclude them from learning."""
     for decision, logit, choice in zip(
         distribution.space.decisions, distribution.logits, architecture.choices, strict=True
     ):
@@ -64,7 +64,7 @@ def fix_input(distribution: FactorisedDistribution, architecture: Architecture) 
 
 
 def learnt_entropy(distribution: FactorisedDistribution) -> float:
-    """The mean entropy of the decisions that are learnt, as a fraction of the uniform one's."""
+    """Mean entropy of the learnt decisions, as a fraction of the uniform entropy."""
     free = [logit for logit in distribution.logits if logit.requires_grad and len(logit) > 1]
     with torch.no_grad():
         shares = [float(torch.special.entr(logit.softmax(0)).sum()) / math.log(len(logit)) for logit in free]
@@ -72,13 +72,13 @@ def learnt_entropy(distribution: FactorisedDistribution) -> float:
 
 
 def skips(space: BlockSpace, architecture: Architecture) -> int:
-    """The number of blocks of an architecture that are skipped: many are a sign of DARTS' collapse."""
+    """Number of skipped blocks of an architecture: many indicate DARTS' collapse."""
     options = space.options(architecture)
     return sum(options.get(f"operator.{slot.name}") == "skip" for slot in space.slots)
 
 
 def gradients(loss: Tensor, tensors: Sequence[Tensor], backward: Callable[[Tensor], None]) -> list[Tensor]:
-    """The gradients of a loss with respect to leaf tensors, whose ``grad`` is left empty; zero where it is not used."""
+    """Gradients of a loss with respect to leaf tensors, zero for unused ones; their ``grad`` stays empty."""
     for tensor in tensors:
         tensor.grad = None
     backward(loss)
@@ -89,7 +89,7 @@ def gradients(loss: Tensor, tensors: Sequence[Tensor], backward: Callable[[Tenso
 
 
 class BilevelConfig(WeightsConfig):
-    """Hyper-parameters of bilevel search; a strategy overrides those that its paper sets otherwise."""
+    """Hyper-parameters of bilevel search; a strategy overrides defaults that differ in its paper."""
 
     alpha_rate: float = Field(
         0.03, gt=0, description="rate of Adam, β=(0.5, 0.999) (R: DARTS' 3e-4 times the ratio of alpha steps, 100)"
@@ -102,15 +102,15 @@ BC = TypeVar("BC", bound=BilevelConfig, default=BilevelConfig)
 
 
 class Bilevel(Strategy[BC, BlockSpace]):
-    """Alternating optimisation; a strategy says which plans it computes, and how alphas become an architecture.
+    """Alternating optimisation; a strategy defines the plans to compute and the alphas' architecture.
 
     Attributes:
         supernet, weights: the supernet, and the optimiser of its weights.
-        alphas: the distribution over architectures that is learnt.
+        alphas: the learnt distribution over architectures.
     """
 
     def setup(self) -> None:
-        """Build the supernet, the alphas and their optimisers, and set aside what `finish` needs."""
+        """Build the supernet, the alphas and their optimisers, and reserve budget for `finish`."""
         problem, config = self.problem, self.config
         self.supernet = problem.supernet()
         self.alphas = FactorisedDistribution(problem.space, problem.device)
@@ -124,7 +124,7 @@ class Bilevel(Strategy[BC, BlockSpace]):
         )
         self.final: dict[str, float] = {}
         self.stopped = False
-        """Whether the strategy wants no more than to `finish`."""
+        """True once the strategy only wants to `finish`."""
         problem.set_aside(validations=1)
 
     # --- what a strategy fills in -------------------------------------------------------------------------------------
@@ -133,24 +133,24 @@ class Bilevel(Strategy[BC, BlockSpace]):
         """Change the alphas before the optimisers see them."""
 
     def weight_plan(self) -> Plan | Architecture:
-        """What one weight step computes, without gradients to the alphas."""
+        """Plan of one weight step, without gradients to the alphas."""
         raise NotImplementedError
 
     def alpha_step(self, batch: ClipBatch, held_out: ClipBatch) -> float:
-        """One step of the alphas; returns the loss on the held-out batch.
+        """Take a step of the alphas; return the loss on the held-out batch.
 
         Args:
-            batch: of search-train, which the weights' next step sees as well.
-            held_out: of search-val.
+            batch: batch of search-train, shared with the weights' next step.
+            held_out: batch of search-val.
         """
         raise NotImplementedError
 
     def distribution(self) -> FactorisedDistribution:
-        """The distribution over architectures that the alphas stand for."""
+        """The distribution over architectures given by the alphas."""
         return self.alphas
 
     def finish(self) -> None:
-        """The end of the search: measure the path found, with the supernet's weights."""
+        """End the search: measure the final path with the supernet's weights."""
         top1, loss = self.supernet.validate(self.as_searched(self.incumbent()), self.problem.validation_batches())
         self.final = {"path_top1": top1, "path_loss": loss}
         self.problem.log(val_top1=top1)
@@ -158,7 +158,7 @@ class Bilevel(Strategy[BC, BlockSpace]):
     # --- the search ---------------------------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """One epoch of search-train, or as much of it as the budget allows."""
+        """Run one epoch of search-train, or as much of it as the budget allows."""
         problem, config = self.problem, self.config
         if self.final:
             raise SearchFinished
@@ -174,13 +174,13 @@ class Bilevel(Strategy[BC, BlockSpace]):
         problem.log(alpha_entropy=learnt_entropy(self.distribution()), skips=skipped)
 
     def descend(self, loss: Tensor) -> None:
-        """One first-order step of the alphas; the weights' gradients of this loss are dropped."""
+        """Take a first-order step of the alphas; drop the weights' gradients of this loss."""
         self.problem.backward(loss)
         self.supernet.zero_grad(set_to_none=True)
         self.problem.update(self.alpha_optimiser)
 
     def as_searched(self, architecture: Architecture) -> Architecture:
-        """An architecture as the search has seen it: on its input, where that is fixed."""
+        """An architecture with the input of the search, where that is fixed."""
         return architecture
 
     # --- what the harness asks for ------------------------------------------------------------------------------------
@@ -190,11 +190,11 @@ class Bilevel(Strategy[BC, BlockSpace]):
         return self.distribution().best(self.problem.costs, self.problem.cap)
 
     def score(self, architecture: Architecture) -> float | None:
-        """Top-1 on search-val with the supernet's weights, on the input that the search has seen."""
+        """Top-1 on search-val with the supernet's weights, on the input of the search."""
         return self.supernet_score(self.as_searched(architecture))
 
     def diagnostics(self) -> Mapping[str, Json]:
-        """Accuracies at the end of the search."""
+        """Final accuracies of the search."""
         return self.final
 
 
@@ -212,7 +212,7 @@ FC = TypeVar("FC", bound=FixedInputConfig, default=FixedInputConfig)
 
 
 class FixedInputSearch(Bilevel[FC]):
-    """The search sees clips of the reference's frames and of one size; the architecture found has the reference's."""
+    """Search on the reference's frames and one size; the result has the reference's frames and size."""
 
     def prepare(self) -> None:
         """Fix frames and size."""
@@ -223,14 +223,14 @@ class FixedInputSearch(Bilevel[FC]):
         self.input = int(options["frames"]), size
 
     def as_searched(self, architecture: Architecture) -> Architecture:
-        """The architecture with the input that the search sees."""
+        """The architecture with the input of the search."""
         space, (frames, size) = self.problem.space, self.input
         rest = [max(choice, 0) for choice in architecture.choices[2:]]
         return space.architecture([space.frames.index(frames), space.sizes.index(size), *rest])
 
 
 class MixtureSearch(FixedInputSearch[FC]):
-    """Every step computes the whole mixture; alphas take first-order steps.
+    """Search on the whole mixture in every step; alphas take first-order steps.
 
     Attributes:
         part: see `mixture_plan`.
@@ -239,7 +239,7 @@ class MixtureSearch(FixedInputSearch[FC]):
     part = 1
 
     def setup(self) -> None:
-        """As before, and set aside what the mixture's validation needs."""
+        """Set up the search, and reserve budget for the mixture's validation."""
         super().setup()
         macs = plan_macs(self.problem.costs, self.plan(self.alphas.probabilities()))
         self.problem.set_aside(validations=1, macs=macs)
@@ -253,19 +253,19 @@ class MixtureSearch(FixedInputSearch[FC]):
         return mixture_plan(self.problem.space, weights, *self.input, self.part)
 
     def weight_plan(self) -> Plan:
-        """The mixture, as a constant of the alphas."""
+        """The mixture, with the alphas as constants."""
         with torch.no_grad():
             return self.plan(self.mixed())
 
     def alpha_step(self, batch: ClipBatch, held_out: ClipBatch) -> float:
-        """A first-order step on the mixture's loss."""
+        """Take a first-order step on the mixture's loss."""
         loss = self.supernet.loss(held_out, self.plan(self.mixed()))
         self.descend(loss)
         return float(loss.detach())
 
     @torch.no_grad()
     def finish(self) -> None:
-        """Measure what discretisation costs: the mixture's accuracy less the path's, on the supernet's weights."""
+        """Measure the discretisation gap: the mixture's accuracy less the path's, on the supernet's weights."""
         plan, hits = self.plan(self.distribution().probabilities()), 0
         for batch in self.problem.validation_batches():
             hits += int((self.supernet(batch, plan).argmax(1) == self.supernet.labels(batch)).sum())

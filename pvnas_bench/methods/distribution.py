@@ -12,7 +12,7 @@ from pvnas_bench.space import INACTIVE, Architecture, BlockSpace, SearchSpace
 
 
 def mean_entropy(probabilities: Mapping[str, Tensor]) -> float:
-    """Mean over decisions of the entropy as a fraction of the uniform one's."""
+    """Mean over decisions of the entropy, as a fraction of the uniform entropy."""
     shares = [
         float(torch.special.entr(p.detach()).sum()) / float(np.log(len(p)))
         for p in probabilities.values()
@@ -22,7 +22,7 @@ def mean_entropy(probabilities: Mapping[str, Tensor]) -> float:
 
 
 class FactorisedDistribution(nn.Module):
-    """P(A) = product over the decisions that exist of softmax(logits); uniform per decision at the start."""
+    """P(A) = product of softmax(logits) over the decisions that exist; initially uniform per decision."""
 
     def __init__(self, space: SearchSpace, device: torch.device | str = "cpu") -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class FactorisedDistribution(nn.Module):
         self.logits = nn.ParameterList(
             nn.Parameter(torch.zeros(len(decision.options), device=device)) for decision in space.decisions
         )
-        self._rows: tuple[Tensor, ...] = tuple(self.logits)  # a ParameterList is slow to go through
+        self._rows: tuple[Tensor, ...] = tuple(self.logits)  # a ParameterList is slow to iterate over
         counts = np.array([len(row) for row in self._rows])
         columns = np.arange(counts.max())
         self._exists_at = columns < counts[:, None]
@@ -43,11 +43,11 @@ class FactorisedDistribution(nn.Module):
         return self._rows[self.space.position(decision)]
 
     def log_probabilities(self) -> dict[str, Tensor]:
-        """By decision, the log-probability of each option given that the decision exists."""
+        """Log-probability of each option given that its decision exists, by decision."""
         return {d.name: row.log_softmax(0) for d, row in zip(self.space.decisions, self._rows, strict=True)}
 
     def probabilities(self) -> dict[str, Tensor]:
-        """By decision, the probability of each option given that the decision exists."""
+        """Probability of each option given that its decision exists, by decision."""
         return {name: value.exp() for name, value in self.log_probabilities().items()}
 
     def log_table(self) -> Tensor:
@@ -62,7 +62,7 @@ class FactorisedDistribution(nn.Module):
         """A random architecture.
 
         Args:
-            added: (decisions, most options) to the logits.
+            added: (decisions, most options), added to the logits.
         """
         table = self._table().double().cpu()
         logits = (table if added is None else table + added).numpy()
@@ -98,14 +98,14 @@ class FactorisedDistribution(nn.Module):
 
     @torch.no_grad()
     def mean_entropy(self) -> float:
-        """Mean over decisions of the entropy as a fraction of the uniform one's: 1 at the start, 0 at the end."""
+        """Mean over decisions of the entropy, as a fraction of the uniform entropy: 1 at the start, 0 at the end."""
         return mean_entropy(self.probabilities())
 
     @torch.no_grad()
     def best(self, costs: CostModel, cap: int) -> Architecture:
-        """Each decision's most probable option; if that is above the cap, what is under it and gives up least.
+        """The most probable options; above the cap, the architecture under it with the least loss of log-probability.
 
-        What a choice gives up is log p(most probable option) - log p(its option), summed over its decisions.
+        The loss is log p(most probable option) - log p(chosen option), summed over the decisions.
         """
         mode = self.space.architecture([int(logit.argmax()) for logit in self.logits])
         if costs(mode).macs <= cap:
@@ -115,10 +115,10 @@ class FactorisedDistribution(nn.Module):
 
     @torch.no_grad()
     def prune(self, decision: int, options: Sequence[int], optimiser: torch.optim.Optimizer) -> None:
-        """Give options the probability 0, which renormalises the others, and clear what an optimiser remembers of them.
+        """Set options' probability to 0, which renormalises the others, and clear their state in an optimiser.
 
         Args:
-            decision: its position in the space.
+            decision: position of the decision in the space.
         """
         logit = self._rows[decision]
         logit[list(options)] = -torch.inf
@@ -127,16 +127,16 @@ class FactorisedDistribution(nn.Module):
                 moment[list(options)] = 0.0
 
     def options_left(self) -> int:
-        """The number of options, over all decisions, that were not pruned."""
+        """Number of unpruned options, over all decisions."""
         return sum(int(row.isfinite().sum()) for row in self._rows)
 
 
 class JointDistribution(nn.Module):
-    """P(A) = product over the input's decisions, and over the slots that exist, of softmax(logits).
+    """P(A) = product of softmax(logits) over the input's decisions and the slots that exist.
 
-    A slot has one probability for each of its candidates (operator, expansion, SE), so that these may depend on each
-    other (PARSEC; the fine phase of FP-NAS). Frames, size and depths stay independent. Uniform per decision at the
-    start, which is not uniform over candidates: skip is one candidate, any other operator several.
+    A slot has one probability for each of its candidates (operator, expansion, SE), so these may depend on each other
+    (PARSEC; the fine phase of FP-NAS). Frames, size and depths stay independent. Initially
+    uniform per decision, which is not uniform over candidates: skip is one candidate, any other operator several.
     """
 
     def __init__(self, space: BlockSpace, device: torch.device | str = "cpu") -> None:
@@ -156,7 +156,7 @@ class JointDistribution(nn.Module):
 
     @torch.no_grad()
     def take(self, factorised: FactorisedDistribution) -> None:
-        """Become the same distribution: the outer product over each slot's decisions (FP-NAS, coarse to fine)."""
+        """Copy a factorised distribution: the outer product over each slot's decisions (FP-NAS, coarse to fine)."""
         log_p = factorised.log_probabilities()
         for i, logit in zip(self.input, self.input_logits, strict=True):
             logit.copy_(log_p[self.space.decisions[i].name])
@@ -204,7 +204,7 @@ class JointDistribution(nn.Module):
 
     @torch.no_grad()
     def probabilities(self) -> dict[str, Tensor]:
-        """By decision, the marginal probability of each option given that the decision exists."""
+        """Marginal probability of each option given that its decision exists, by decision."""
         found = {self.space.decisions[i].name: p for i, p in zip(self.input, self._softmax(), strict=True)}
         for slot, options, logit in zip(self.space.slots, self.candidates, self.slot_logits, strict=True):
             p = logit.softmax(0)
@@ -217,15 +217,15 @@ class JointDistribution(nn.Module):
         return found
 
     def mean_entropy(self) -> float:
-        """Mean over decisions of the marginal's entropy as a fraction of the uniform one's."""
+        """Mean over decisions of the marginal's entropy, as a fraction of the uniform entropy."""
         return mean_entropy(self.probabilities())
 
     @torch.no_grad()
     def best(self, costs: CostModel, cap: int) -> Architecture:
         """The most probable architecture under the cap, as in `FactorisedDistribution.best`.
 
-        Of a slot the operator is compared first, by its marginal, then what it is used with: else the one candidate
-        that skip is would win over operators that share theirs among several.
+        A slot's operators are compared first, by their marginals, then expansion and SE: else skip, one candidate,
+        would win over operators whose probability is spread over several.
         """
         inputs = {
             self.space.decisions[i].name: (logit - logit.max()).double().cpu().numpy()

@@ -1,4 +1,4 @@
-"""Evolution over architectures by a fitness that is cheap, as of a supernet: what population-based strategies share."""
+"""Evolution over architectures by a cheap fitness, such as a supernet's, for population-based strategies."""
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from pvnas_bench.problem import Problem
 from pvnas_bench.space import Architecture, SearchSpace
 
 TRIES = 10
-"""Attempts per child that is asked for (Guo et al. 2020, their code)."""
+"""Attempts per requested child (Guo et al. 2020, their code)."""
 
 Feasible = Callable[[Architecture], bool]
 Scored = tuple[Architecture, float]
@@ -22,7 +22,7 @@ class EvolutionRecipe:
     """One generation: `mutations` and `crossovers` of the `top` best so far, random ones up to `population`.
 
     Attributes:
-        rate: the probability with which a mutation changes each decision.
+        rate: probability that a mutation changes a decision.
     """
 
     population: int
@@ -41,7 +41,7 @@ class EvolutionRecipe:
 def distinct(
     make: Callable[[], Architecture], count: int, seen: Collection[Architecture], feasible: Feasible
 ) -> list[Architecture]:
-    """Up to `count` different architectures under the cap that were not seen before; fewer after too many tries."""
+    """Up to `count` distinct new architectures under the cap; fewer after too many tries."""
     found: dict[Architecture, None] = {}
     for _ in range(TRIES * count):
         if len(found) == count:
@@ -53,7 +53,7 @@ def distinct(
 
 
 def best(scored: Iterable[Scored], count: int) -> list[Architecture]:
-    """Those of the highest scores, best first; of equal ones the earlier."""
+    """The architectures of the highest scores, best first; ties go to the earlier."""
     return [architecture for architecture, _ in sorted(scored, key=lambda pair: -pair[1])[:count]]
 
 
@@ -65,7 +65,7 @@ def next_generation(
     feasible: Feasible,
     rng: np.random.Generator,
 ) -> list[Architecture]:
-    """Mutations, crossovers and random architectures, all new and under the cap; without parents all are random."""
+    """Mutations, crossovers and random architectures, new and under the cap; without parents all random."""
 
     def parent() -> Architecture:
         return parents[int(rng.integers(len(parents)))]
@@ -81,12 +81,12 @@ def next_generation(
 
 
 class Evolution:
-    """Evolution that keeps every fitness (Guo et al. 2020): parents are the best so far, all children are new.
+    """Evolution with a record of every fitness (Guo et al. 2020): parents are the best so far, children are new.
 
     Attributes:
-        recipe: of a generation.
-        generations: to make; `generation` is the number made.
-        fitness: of every architecture so far.
+        recipe: recipe of a generation.
+        generations: total number of generations; `generation` is the number completed.
+        fitness: fitness of every architecture so far.
     """
 
     def __init__(self, problem: Problem[Any], recipe: EvolutionRecipe, generations: int) -> None:
@@ -96,17 +96,17 @@ class Evolution:
 
     @property
     def over(self) -> bool:
-        """Whether all generations are made."""
+        """True once all generations are complete."""
         return self.generation >= self.generations
 
     def plan(self, affordable: float) -> None:
-        """Shrink population and generations alike to so many fitness values at most."""
+        """Shrink population and generations alike to at most `affordable` fitness values."""
         factor = min(math.sqrt(affordable / (self.recipe.population * self.generations)), 1.0)
         self.recipe = self.recipe.scaled(factor)
         self.generations = max(round(self.generations * factor), 1)
 
     def step(self, fitness: Callable[[Architecture], float]) -> float:
-        """One generation: children of the best so far, and their fitness; returns the best fitness so far."""
+        """Run one generation: children of the best so far and their fitness; return the best fitness so far."""
         problem = self._problem
         parents = best(self.fitness.items(), self.recipe.top)
         children = next_generation(
@@ -122,7 +122,7 @@ class Evolution:
         return best(self.fitness.items(), count)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a new object needs to go on."""
+        """State for a new object to resume from."""
         recipe = self.recipe
         return {
             "recipe": [recipe.population, recipe.top, recipe.mutations, recipe.crossovers, recipe.rate],
@@ -131,7 +131,7 @@ class Evolution:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state_dict`."""
+        """Resume from a `state_dict`."""
         self.recipe = EvolutionRecipe(*state["recipe"])
         self.generation, self.generations = state["generations"]
         self.fitness = {self._problem.space.parse(string): value for string, value in state["fitness"]}

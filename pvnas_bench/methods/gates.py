@@ -1,7 +1,7 @@
 """Binary gates on sampled candidates: gradients for architecture parameters at the cost of two paths.
 
-ProxylessNAS (Cai, Zhu & Han 2019, section 3.2.1): of two sampled candidates one runs as the block's output; the
-gradient with respect to their gates gives that of their probabilities, renormalised over the two.
+ProxylessNAS (Cai, Zhu & Han 2019, section 3.2.1): one of two sampled candidates runs as the block's output; the
+gradient of their gates gives that of their probabilities, renormalised over the two.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,10 +16,10 @@ from pvnas_bench.space import BlockSpace
 
 
 def straight_through(log_weights: Tensor, generator: torch.Generator) -> Tensor:
-    """A random one-hot vector of probabilities softmax(log_weights), with the gradient of those probabilities.
+    """A random one-hot vector drawn by softmax(log_weights), with the gradient of those probabilities.
 
     Args:
-        log_weights: (k,) differentiable.
+        log_weights: (k,) log-weights, differentiable.
     """
     probabilities = log_weights.softmax(0)
     picked = int(torch.multinomial(probabilities.detach().cpu(), 1, generator=generator))
@@ -29,10 +29,10 @@ def straight_through(log_weights: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def thrifty(space: BlockSpace, thrift: float) -> Tensor:
-    """What to add to log-probabilities, (decisions, most options), so that inputs are drawn by their cost.
+    """Cost correction (decisions, most options) to add to log-probabilities before an input is drawn.
 
-    Of ``frames`` and ``size`` it makes Q(f, s) ∝ P(f) P(s) / (f s²)^thrift. The MACs of a path grow with f s²: at a
-    thrift of 1 and a uniform P every input takes the same share of a budget.
+    The result for ``frames`` and ``size`` is Q(f, s) ∝ P(f) P(s) / (f s²)^thrift. The MACs of a path grow with f s²:
+    at a thrift of 1 and a uniform P every input takes the same share of a budget.
     """
     added = torch.zeros(len(space.decisions), max(len(decision.options) for decision in space.decisions))
     for name, options, power in (("frames", space.frames, 1), ("size", space.sizes, 2)):
@@ -44,7 +44,7 @@ def input_log_probabilities(space: BlockSpace, log_p: Tensor) -> Tensor:
     """log Q of ``frames`` and of ``size``, (2, most options), renormalised, differentiable.
 
     Args:
-        log_p: (decisions, most options), `FactorisedDistribution.log_table`, with `thrifty` added or not.
+        log_p: (decisions, most options), `FactorisedDistribution.log_table`, optionally with `thrifty` added.
     """
     return log_p[[space.position("frames"), space.position("size")]].log_softmax(1)
 
@@ -65,12 +65,12 @@ def input_loss(
     loss_at: Callable[[int, int], Tensor],
     generator: torch.Generator,
 ) -> Tensor:
-    """A term whose gradient is REINFORCE's for (frames, size); another sample is the baseline (leave-one-out).
+    """A loss term with REINFORCE's gradient for (frames, size); another sample is the baseline (leave-one-out).
 
     Args:
-        log_p: from which the first was sampled, see `input_log_probabilities`.
-        first: option indices of the input that had this loss.
-        loss_at: the loss at other numbers of frames and sizes.
+        log_p: log-probabilities that `first` was sampled from, see `input_log_probabilities`.
+        first: option indices of the input with this loss.
+        loss_at: returns the loss at other frames and size.
     """
     second = sample_input(space, log_p, generator)
     if second == first:
@@ -84,7 +84,7 @@ def input_loss(
 
 
 def two_path_plan(space: BlockSpace, log_p: Tensor, frames: int, size: int, generator: torch.Generator) -> Plan:
-    """Two sampled candidates in every slot, and two sampled depths in every stage, one of them switched on.
+    """Plan of two sampled candidates per slot and two sampled depths per stage, one of each switched on.
 
     Args:
         log_p: (decisions, most options), `FactorisedDistribution.log_table`; the gates carry its gradient.
@@ -115,12 +115,12 @@ def two_path_plan(space: BlockSpace, log_p: Tensor, frames: int, size: int, gene
 def two_path_loss(
     space: BlockSpace, log_p: Tensor, log_q: Tensor, loss_at: Callable[[Plan], Tensor], generator: torch.Generator
 ) -> Tensor:
-    """The loss of a random two-path plan, with gradients for all logits: gates for the blocks, REINFORCE for the input.
+    """Loss of a random two-path plan, with gradients for all logits: gates for blocks, REINFORCE for the input.
 
     Args:
         log_p: (decisions, most options), `FactorisedDistribution.log_table`.
-        log_q: from which the input is drawn: log_p, with `thrifty` added or not.
-        loss_at: the loss of a plan.
+        log_q: log-probabilities to draw the input from: log_p, optionally with `thrifty` added.
+        loss_at: returns the loss of a plan.
     """
     drawn = sample_input(space, log_q, generator)
     plan = two_path_plan(space, log_p, *drawn, generator)
@@ -129,7 +129,7 @@ def two_path_loss(
 
 
 def _two(p: npt.NDArray[np.float32], generator: torch.Generator) -> list[int]:
-    """Two different indices drawn by their probabilities without replacement; fewer where there are fewer.
+    """Two different indices drawn by probability without replacement; fewer where there are fewer.
 
     An exponential race: the first arrivals at rates p (Efraimidis & Spirakis 2006).
     """
@@ -141,10 +141,10 @@ def _two(p: npt.NDArray[np.float32], generator: torch.Generator) -> list[int]:
 def _two_candidates(
     p: Sequence[npt.NDArray[np.float32]], operators: tuple[str, ...], generator: torch.Generator
 ) -> list[Candidate]:
-    """Two different candidates of a slot, drawn by their probabilities without replacement."""
+    """Two different candidates of a slot, drawn by probability without replacement."""
     joint = p[0][:, None, None] * p[1][:, None] * p[2]
     for o, operator in enumerate(operators):
-        if operator == "skip":  # one candidate whatever its expansion and SE would be
+        if operator == "skip":  # one candidate: expansion and SE do not matter
             joint[o] = 0.0
             joint[o, 0, 0] = p[0][o]
     pair = []
@@ -155,10 +155,10 @@ def _two_candidates(
 
 
 def _log_weights(space: BlockSpace, log_p: Tensor, pairs: Sequence[list[Candidate] | None]) -> Tensor:
-    """log P of both candidates of each slot that has a pair, (slots, 2), differentiable.
+    """log P (slots, 2) of both candidates of each slot with a pair, differentiable.
 
     Args:
-        log_p: (decisions, most options).
+        log_p: (decisions, most options) log-probabilities.
     """
     width, nothing = log_p.shape[1], log_p.numel()
     places = []
@@ -171,7 +171,7 @@ def _log_weights(space: BlockSpace, log_p: Tensor, pairs: Sequence[list[Candidat
 
 
 def _gates(log_weights: Tensor, races: Tensor) -> list[tuple[Tensor, ...]]:
-    """`straight_through` of each row, the one whose race is won being switched on.
+    """`straight_through` of each row; the winner of its race is switched on.
 
     Args:
         races: (slots, 2) exponential random times.

@@ -18,9 +18,9 @@ class CandidateScores:
     """Additive scores of a block space's architectures.
 
     Attributes:
-        frames, size: per option.
-        depths: per stage, per option.
-        slots: per slot, by candidate; a slot that the depth of its stage leaves out adds nothing.
+        frames, size: scores per option.
+        depths: scores per stage and option.
+        slots: scores per slot, by candidate; a slot beyond the depth of its stage adds nothing.
     """
 
     frames: Floats
@@ -30,7 +30,7 @@ class CandidateScores:
 
 
 def decision_scores(costs: CostModel, by_decision: Mapping[str, Floats]) -> CandidateScores:
-    """CandidateScores of options that add up over the decisions that exist."""
+    """Candidate scores from option scores, summed over the decisions that exist."""
     space = costs.space
     slots = []
     for slot in space.slots:
@@ -48,14 +48,14 @@ def decision_scores(costs: CostModel, by_decision: Mapping[str, Floats]) -> Cand
 
 @dataclass(frozen=True)
 class _Front:
-    """Partial architectures, none with both more MACs and no higher score than another; choices (n, decisions)."""
+    """Non-dominated partial architectures in MACs and score; choices (n, decisions)."""
 
     macs: Ints
     score: Floats
     choices: npt.NDArray[np.int8]
 
     def best(self, cap: int, quantum: int) -> "_Front":
-        """Those under the cap that nothing dominates; of each quantum of MACs only the best."""
+        """Non-dominated partial architectures under the cap; the best of each quantum of MACs."""
         order = np.lexsort((-self.score, self.macs))
         order = order[self.macs[order] <= cap]
         before = np.maximum.accumulate(np.concatenate([[-np.inf], self.score[order]]))[:-1]
@@ -70,9 +70,8 @@ def best_under_cap(costs: CostModel, cap: int, scores: CandidateScores, resoluti
     """The architecture of the highest score with at most `cap` MACs.
 
     Args:
-        resolution: the number of MACs intervals up to the cap of which one partial architecture each is kept, which
-            bounds the work; what is returned is under the cap, and may miss the optimum by what an interval per slot
-            buys. None: exact.
+        resolution: number of MACs intervals up to the cap, with one partial architecture each; it bounds the work. The
+            result is under the cap, and may miss the optimum by the score that one interval per slot buys. None: exact.
 
     Raises:
         ValueError: no architecture is under the cap.
@@ -111,7 +110,7 @@ def _fronts(costs: CostModel, cap: int, scores: CandidateScores, f: int, s: int,
 def _extended(
     front: _Front, members: Sequence[int], costs: Mapping[Candidate, Cost], scores: Mapping[Candidate, float]
 ) -> _Front:
-    """Every partial architecture with every candidate of the next slot."""
+    """Extend every partial architecture by every candidate of the next slot."""
     options = np.array(list(scores), dtype=np.int8)
     own = _Front(
         np.array([costs[choice].macs for choice in scores], dtype=np.int64), np.array(list(scores.values())), options

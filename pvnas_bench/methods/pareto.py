@@ -17,7 +17,7 @@ def objectives(evaluations: Sequence[Evaluation], cap: int) -> Floats:
 
 
 def pareto_front(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    """The evaluations that no other dominates, by MACs; equal points all stay."""
+    """The non-dominated evaluations, sorted by MACs; equal points all stay."""
     if not evaluations:
         return []
     kept = moocore.is_nondominated(np.array([[-e.top1, e.macs] for e in evaluations]), keep_weakly=True)
@@ -25,7 +25,7 @@ def pareto_front(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
 
 
 def dominates(front: Sequence[Evaluation], evaluation: Evaluation) -> bool:
-    """Whether a member of a front is at least as good in both objectives."""
+    """Return True if a member of a front is at least as good in both objectives."""
     return any(e.top1 >= evaluation.top1 and e.macs <= evaluation.macs for e in front)
 
 
@@ -35,7 +35,7 @@ def hypervolume(evaluations: Sequence[Evaluation], cap: int) -> float:
 
 
 def crowding_distance(points: Floats) -> Floats:
-    """NSGA-II's: the sum over objectives of the gap between both neighbours, of the range; infinite at the ends."""
+    """NSGA-II's crowding distance: the gap between both neighbours, summed over objectives; infinite at the ends."""
     distance = np.zeros(len(points))
     for values in points.T:
         order = np.argsort(values, kind="stable")

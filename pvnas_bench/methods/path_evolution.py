@@ -1,4 +1,4 @@
-"""A supernet trained on uniform paths, then an evolution by a fitness: what SPOS and BN-NAS share."""
+"""A supernet trained on uniform paths, then an evolution by a fitness: the base of SPOS and BN-NAS."""
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +17,7 @@ from pvnas_bench.strategy import SearchFinished, Strategy
 
 
 class PathEvolutionConfig(WeightsConfig):
-    """Hyper-parameters of a supernet that is trained on uniform paths and searched by evolution."""
+    """Hyper-parameters of a supernet trained on uniform paths and searched by evolution."""
 
     supernet_share: float = Field(0.6, gt=0, lt=1, description="part of the budget that trains the supernet (R)")
     population: int = Field(50, ge=2, description="architectures per generation (SPOS)")
@@ -34,13 +34,13 @@ EC = TypeVar("EC", bound=PathEvolutionConfig, default=PathEvolutionConfig)
 
 
 class PathEvolution(Strategy[EC, BlockSpace]):
-    """A strategy says what the fitness of an architecture is, and may say which weights train.
+    """Evolution on a supernet; a strategy defines the fitness, and may choose the weights to train.
 
     Attributes:
         supernet, weights: the supernet, and the optimiser of its weights.
-        evolution: begins when the supernet is trained.
+        evolution: the evolution, started once the supernet is trained.
         verified: the best of the evolution, trained stand-alone.
-        logged: the name under which the best fitness of a generation is logged.
+        logged: name of the logged best fitness of a generation.
     """
 
     logged: ClassVar[str] = "best_fitness"
@@ -63,7 +63,7 @@ class PathEvolution(Strategy[EC, BlockSpace]):
         return None
 
     def fitness(self) -> Callable[[Architecture], float]:
-        """The fitness of an architecture by the supernet as it is now; higher is better."""
+        """The fitness of an architecture on the current supernet; higher is better."""
         raise NotImplementedError
 
     def validated(self, architecture: Architecture) -> float:
@@ -72,10 +72,10 @@ class PathEvolution(Strategy[EC, BlockSpace]):
         return self.supernet.validate(architecture, self.problem.validation_batches(), recalibration)[0]
 
     def epoch_over(self) -> None:
-        """Called after each epoch of the supernet; `trained` says whether it was the last."""
+        """Hook after each epoch of the supernet; `trained` is True after the last."""
 
     def step(self) -> None:
-        """One epoch of the supernet, then one generation, then one stand-alone training."""
+        """Run one epoch of the supernet, then one generation, then one stand-alone training."""
         problem, config = self.problem, self.config
         if not self.trained:
             self.trained = self.weights.uniform_epoch(config.supernet_share, config.rate)
@@ -92,7 +92,7 @@ class PathEvolution(Strategy[EC, BlockSpace]):
         return [evaluation.architecture for evaluation in self.verified]
 
     def incumbent(self) -> Architecture:
-        """The best that stand-alone training compared, else of the evolution, else a random architecture."""
+        """The best by stand-alone training, else by the evolution, else a random architecture."""
         if self.verified:
             return max(self.verified, key=lambda evaluation: evaluation.top1).architecture
         return next(iter(self.evolution.best(1)), self.fallback)
@@ -102,7 +102,7 @@ class PathEvolution(Strategy[EC, BlockSpace]):
         return self.fitness()(architecture)
 
     def diagnostics(self) -> Mapping[str, Json]:
-        """The size of the evolution, and fitness beside stand-alone accuracy where that was measured."""
+        """Size of the evolution, and pairs of fitness and stand-alone accuracy."""
         fitness = self.evolution.fitness
         return {
             "population": self.evolution.recipe.population,

@@ -1,4 +1,4 @@
-"""The weights of a supernet: how strategies optimise them."""
+"""Optimisation of a supernet's weights."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +17,7 @@ from pvnas_bench.video import ClipBatch
 
 
 class OptimiserConfig(StrategyConfig):
-    """Hyper-parameters of what optimises a supernet's weights."""
+    """Hyper-parameters of the optimiser of a supernet's weights."""
 
     optimiser: Literal["adamw", "sgd"] = Field(
         "adamw", description="adamw: the protocol's (R); sgd with momentum 0.9: DARTS"
@@ -31,7 +31,7 @@ class OptimiserConfig(StrategyConfig):
 
 
 class WeightsConfig(OptimiserConfig):
-    """The same with a schedule of one rise and one cosine."""
+    """Optimiser hyper-parameters with a schedule of one rise and one cosine."""
 
     weight_floor: float = Field(0.0, ge=0, description="last rate of the weights' cosine (R; DARTS: 0.001)")
     rising: float = Field(0.1, ge=0, lt=1, description="part of the search in which the weights' rate rises (R)")
@@ -42,11 +42,11 @@ class WeightsConfig(OptimiserConfig):
 
 
 def rate_at(progress: float, peak: float, floor: float, rising: float = 0.0) -> float:
-    """A linear rise to the peak, then half a cosine to the floor (SGDR, Loshchilov & Hutter 2017, no restarts).
+    """Linear rise to the peak, then half a cosine to the floor (SGDR, Loshchilov & Hutter 2017, no restarts).
 
     Args:
-        progress: of the search, in [0, 1].
-        rising: the part of it that the rise takes.
+        progress: progress of the search, in [0, 1].
+        rising: part of the search that the rise takes.
     """
     if progress < rising:
         return floor + (peak - floor) * progress / rising
@@ -73,8 +73,8 @@ class SharedWeights:
     """A supernet's weights and their optimiser; it logs `train_loss`.
 
     Attributes:
-        supernet: whose weights these are.
-        optimiser: of the weights.
+        supernet: the supernet.
+        optimiser: optimiser of its weights.
     """
 
     def __init__(
@@ -87,17 +87,17 @@ class SharedWeights:
         """Make the optimiser.
 
         Args:
-            parameters: that are trained; None: all of the supernet.
+            parameters: parameters to train; None: all of the supernet.
         """
         self._problem, self._config, self.supernet = problem, config, supernet
         self.optimiser = make_weight_optimiser(supernet.parameters() if parameters is None else parameters, config)
 
     def step(self, batch: ClipBatch, path: Architecture | Plan, rate: float) -> float:
-        """One step along a path or a plan at this learning rate; returns the loss."""
+        """Take a step along a path or a plan at this learning rate; return the loss."""
         return self.descend(self.supernet.loss(batch, path, self._config.label_smoothing), rate)
 
     def descend(self, loss: Tensor, rate: float) -> float:
-        """One step down a loss at this learning rate; returns the loss."""
+        """Take a step down a loss at this learning rate; return the loss."""
         self._problem.backward(loss)
         value = float(loss.detach())
         self.update(rate)
@@ -105,19 +105,19 @@ class SharedWeights:
         return value
 
     def update(self, rate: float) -> None:
-        """One step by the gradients that backward passes have left."""
+        """Take a step with the accumulated gradients."""
         set_rate(self.optimiser, rate)
         self._problem.update(self.optimiser, clip=self._config.gradient_clip)
 
     def uniform_epoch(self, share: float, rate: Callable[[float], float]) -> bool:
-        """One epoch of search-train along one uniformly sampled path per batch, as far as a share of the budget goes.
+        """Train one epoch along one uniformly sampled path per batch, as far as a share of the budget goes.
 
         Args:
-            share: of the search, that trains the weights.
-            rate: the learning rate by the progress of that share.
+            share: part of the search that trains the weights.
+            rate: learning rate by the progress of that share.
 
         Returns:
-            whether the share is spent.
+            True once the share is spent.
         """
         rng = self._problem.rng("paths")
         for batch in self._problem.search_batches("train"):
@@ -127,9 +127,9 @@ class SharedWeights:
         return False
 
     def state_dict(self) -> dict[str, Any]:
-        """The optimiser's state; the supernet has its own."""
+        """State of the optimiser; the supernet's is separate."""
         return {"optimiser": self.optimiser.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state_dict`."""
+        """Resume from a `state_dict`."""
         self.optimiser.load_state_dict(state["optimiser"])

@@ -1,7 +1,7 @@
-"""Search by a score of untrained networks: what zero-cost strategies share.
+"""Search by a score of untrained networks: the base of zero-cost strategies.
 
-Random architectures are scored, then mutations of the best; the highest score is returned. It spends next to nothing of
-the budget. With `finalists` the best of them are trained for a short time, and the most accurate is returned.
+Random architectures are scored, then mutations of the best; the search returns the highest score. It spends almost
+none of the budget. With `finalists` the best of them train for a short time, and the search returns the most accurate.
 """
 
 import math
@@ -17,7 +17,7 @@ from pvnas_bench.strategy import SearchFinished, Strategy, StrategyConfig
 
 
 class ZeroCostConfig(StrategyConfig):
-    """Hyper-parameters of the search; a strategy overrides what its paper sets otherwise."""
+    """Hyper-parameters of the search; a strategy overrides defaults that differ in its paper."""
 
     samples: int = Field(200, ge=1, description="random architectures scored (R)")
     evolved: int = Field(0, ge=0, description="mutations of the best scored after them (R)")
@@ -30,20 +30,20 @@ ZC = TypeVar("ZC", bound=ZeroCostConfig, default=ZeroCostConfig)
 
 
 class ZeroCost(Strategy[ZC, S]):
-    """A strategy says what the score of an architecture is."""
+    """Zero-cost search; a strategy defines the score."""
 
     def setup(self) -> None:
-        """Begin without scores."""
+        """Start without scores."""
         self.scores: dict[Architecture, float] = {}
         self.trained: list[Evaluation] = []
         self.fallback = self.problem.sample(self.problem.rng("fallback"))
 
     def score(self, architecture: Architecture) -> float:
-        """The score; higher is better. Its passes go through the problem, which charges them."""
+        """Score of an architecture; higher is better. Passes go through the problem, which charges them."""
         raise NotImplementedError
 
     def step(self) -> None:
-        """One generation of scores, or the training of one finalist.
+        """Score one generation, or train one finalist.
 
         Raises:
             ValueError: a score is not a number.
@@ -89,5 +89,5 @@ class ZeroCost(Strategy[ZC, S]):
         return self._ranking()[0] if self.scores else self.fallback
 
     def diagnostics(self) -> Mapping[str, Json]:
-        """How many architectures were scored, and the finalists."""
+        """Number of scored architectures, and the finalists."""
         return {"scored": len(self.scores), "finalists": [[str(e.architecture), e.top1] for e in self.trained]}

@@ -11,7 +11,7 @@ from pvnas_bench.space import Backbone
 class FrozenBackbone(nn.Module):
     """The stem and blocks of a trained network, without gradients and in evaluation mode for good.
 
-    Its last feature map, (C, H, W), is averaged over grid x grid fields, so that features tell where something is.
+    Its last feature map, (C, H, W), is averaged over grid x grid fields, so that features carry positions.
     """
 
     def __init__(self, network: Network, grid: int) -> None:
@@ -37,14 +37,14 @@ class FrozenBackbone(nn.Module):
 
 
 def frame_cost(backbone: Backbone) -> Cost:
-    """MACs of one frame, and parameters, of the frozen network: without the head that it was trained with."""
+    """MACs per frame and parameters of the frozen network, without its training head."""
     layers = list(network_layers(backbone.network, classes=1))[:-1]
     frames = backbone.network.frames
     return Cost(sum(layer.macs for layer in layers) // frames, sum(layer.parameters for layer in layers))
 
 
 def backbone_layer(backbone: Backbone, frames: int) -> Layer:
-    """The frozen network on so many frames as one row of a network's table."""
+    """The frozen network on `frames` frames, as one row of a network's table."""
     cost, size = frame_cost(backbone), backbone.network.size
     shapes = (frames, size, size, RGB), (frames, backbone.grid, backbone.grid, backbone.features // backbone.grid**2)
     return Layer("backbone", "2-D network, frozen", *shapes, frames * cost.macs, cost.parameters)

@@ -18,7 +18,7 @@ def pointwise(cin: int, cout: int) -> nn.Conv2d:
 
 
 class _SpatialMean(torch.autograd.Function):
-    """(NT, c, H, W) → (NT, c). Its gradient is a view, where autograd's own is a tensor of the input's size."""
+    """(NT, c, H, W) → (NT, c). Its gradient is a view; autograd's is a tensor of the input's size."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:

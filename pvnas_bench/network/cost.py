@@ -13,7 +13,7 @@ from pvnas_bench.space import INACTIVE, KERNELS, Architecture, Block, BlockSpace
 
 RGB, STEM_TAPS = 3, 9
 LATEST = 4096
-"""Costs that a model remembers: a search asks several times for that of the same architecture."""
+"""Cached costs per model: a search asks repeatedly for the same architecture."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def network_layers(spec: NetworkSpec, classes: int) -> Iterator[Layer]:
 
 
 def network_cost(spec: NetworkSpec, classes: int) -> Cost:
-    """The sum over a network's layers."""
+    """Cost of a network: the sum over its layers."""
     layers = list(network_layers(spec, classes))
     return Cost(sum(layer.macs for layer in layers), sum(layer.parameters for layer in layers))
 
@@ -92,7 +92,7 @@ Candidate = tuple[int, int, int]
 
 
 def candidates(space: BlockSpace, slot: Slot) -> Iterator[tuple[Candidate, Block | None]]:
-    """Every choice of a slot with the block that it puts there; None: no block (skipped, or the stage is shallower)."""
+    """Every choice of a slot with its block; None: no block (skipped, or the stage is shallower)."""
     yield (INACTIVE, INACTIVE, INACTIVE), None
     for o, operator in enumerate(slot.operators):
         if operator == "skip":
@@ -105,7 +105,7 @@ def candidates(space: BlockSpace, slot: Slot) -> Iterator[tuple[Candidate, Block
 
 @dataclass(frozen=True)
 class InputTable:
-    """Costs at one (frames, size): stem and head together, and each slot's candidates."""
+    """Costs at one (frames, size): stem plus head, and each slot's candidates."""
 
     fixed: Cost
     slots: tuple[dict[Candidate, Cost], ...]
@@ -156,7 +156,7 @@ class CostModel:
         return Cost(macs, parameters)
 
     def cheapest(self) -> Cost:
-        """The least MACs that an architecture of the space can have (and the parameters that go with them)."""
+        """Cost of the architecture of the least MACs in the space."""
         return min((self._cheapest(table) for row in self.tables for table in row), key=lambda cost: cost.macs)
 
     def _cheapest(self, table: InputTable) -> Cost:

@@ -1,6 +1,6 @@
-"""The families of spaces: how the networks of a space are built, what they cost, of which layers they are made.
+"""The families of spaces: construction, cost and layers of a space's networks.
 
-A family is a space's `family`; this table is the one place that tells them apart.
+A family is a space's `family`; only this table distinguishes them.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,18 +26,18 @@ class Costs(Protocol):
         """MACs of one clip's forward pass, and trainable parameters."""
 
     def cheapest(self) -> Cost:
-        """The least MACs that an architecture of the space can have."""
+        """Cost of the architecture of the least MACs in the space."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """How a kind of networks is built.
+    """Constructors of a kind of networks.
 
     Attributes:
-        network: a stand-alone network, from a space's `spec` and the number of classes.
-        layers: its table of layers, from the same.
-        costs: the cost model of a space, from the space and the number of classes.
-        workloads: what a record times, from the space and a device.
+        network: builds a stand-alone network from a space's `spec` and the number of classes.
+        layers: builds its table of layers from the same.
+        costs: builds the cost model from a space and the number of classes.
+        workloads: builds the timed passes of a record from a space and a device.
     """
 
     network: Callable[[Any, int], Classifier]
@@ -50,18 +50,18 @@ FAMILIES: dict[str, Family] = {
     "mbconv": Family(Network, network_layers, CostModel, block_passes),
     "temporal_cell": Family(TemporalNetwork, temporal_layers, TemporalCostModel, cell_passes),
 }
-"""By the name that a space has as its `family`."""
+"""Families by name, the `family` of a space."""
 
 
 def build(space: SearchSpace, architecture: Architecture, classes: int) -> Classifier:
-    """The stand-alone network of an architecture, on the CPU, initialised by torch's own generator."""
+    """The stand-alone network of an architecture, on the CPU, initialised by torch's global generator."""
     return FAMILIES[space.family].network(space.spec(architecture), classes)
 
 
 def layers(space: SearchSpace, architecture: Architecture, classes: int) -> Iterator[Layer]:
     """The network of an architecture, layer by layer, from input to logits.
 
-    A frozen backbone comes first, though it is no part of the architecture's cost: with the MACs of the frames seen.
+    A frozen backbone comes first, with the MACs of its frames; the architecture's cost excludes it.
     """
     own = list(FAMILIES[space.family].layers(space.spec(architecture), classes))
     if space.backbone is not None:
@@ -75,5 +75,5 @@ def cost_model(space: SearchSpace, classes: int) -> Costs:
 
 
 def workloads(space: SearchSpace, device: torch.device) -> dict[str, Pass]:
-    """Passes of the space's operators whose speed a record states, by name."""
+    """Timed passes of the space's operators for a record, by name."""
     return FAMILIES[space.family].workloads(space, device)

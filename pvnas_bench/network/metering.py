@@ -1,4 +1,4 @@
-"""MACs of what a supernet computes, and the expected MACs of a distribution over architectures."""
+"""MACs of a supernet's passes, and expected MACs of a distribution over architectures."""
 
 import math
 from typing import cast
@@ -12,7 +12,7 @@ from pvnas_bench.space import INACTIVE, KERNELS, Slot
 
 
 def plan_macs(costs: CostModel, plan: Plan) -> int:
-    """MACs of one clip's forward pass through a plan, every candidate that it computes included."""
+    """MACs of one clip's forward pass through a plan, with every computed candidate."""
     space = costs.space
     table = costs.tables[space.frames.index(plan.frames)][space.sizes.index(plan.size)]
     macs = table.fixed.macs
@@ -31,9 +31,9 @@ def plan_macs(costs: CostModel, plan: Plan) -> int:
 
 
 def _mixture_macs(costs: CostModel, slot: Slot, frames: int, size: int, part: int) -> int:
-    """All operators at the largest expansion, the expansion of unshifted inputs computed once for all of them.
+    """MACs of all operators at the largest expansion; they share one expansion of unshifted inputs.
 
-    Channels that pass by the operators save their taps, and the shifted input's expansion.
+    Channels that bypass the operators save the taps and the shifted input's expansion.
     """
     space = costs.space
     expansion, se = f"e{max(space.expansions)}", "se" if "se" in space.se else "no"
@@ -50,7 +50,7 @@ def _mixture_macs(costs: CostModel, slot: Slot, frames: int, size: int, part: in
 
 
 class ExpectedMacs:
-    """The expectation of MACs when every decision is drawn independently; differentiable in the probabilities."""
+    """Expected MACs for independent decisions; differentiable in the probabilities."""
 
     def __init__(self, costs: CostModel, device: torch.device | str = "cpu") -> None:
         space = self._space = costs.space
@@ -81,8 +81,8 @@ class ExpectedMacs:
         """E[MACs] of one clip.
 
         Args:
-            probabilities: of each option given that its decision exists, (decisions, most options), zero where a
-                decision has fewer.
+            probabilities: (decisions, most options), probability of each option given that its decision exists, zero
+                where a decision has fewer.
         """
         operators, expansions, se = self._slots.shape[-3:]
         p = probabilities.double()

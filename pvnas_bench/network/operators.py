@@ -64,9 +64,9 @@ def _traced_sum(before: Tensor, now: Tensor, after: Tensor, frames: int) -> Tens
 
 
 class _TemporalSum(torch.autograd.Function):
-    """What the first says of the frame before, the second of the frame itself, the third of the frame after.
+    """Sum of the first at the frame before, the second at the frame itself, the third at the frame after.
 
-    The sum is made in the second's memory. Autograd's own in-place sums would copy the whole gradient for each.
+    The sum reuses the second's memory. Autograd's in-place sums would copy the whole gradient for each.
     """
 
     @staticmethod
@@ -135,10 +135,10 @@ def _traced_shift(x: Tensor, frames: int) -> Tensor:
 def operate(token: str, x: Tensor, weights: Sequence[Tensor], frames: int, stride: int) -> Tensor:
     """The depth-wise operator of a token: (N·T, C, H, W) → (N·T, C, H/stride, W/stride).
 
-    ``tsm`` is a spatial convolution here: its shift comes before the expansion, where it moves fewer channels.
+    ``tsm`` is a spatial convolution here: its shift precedes the expansion, where there are fewer channels.
 
     Args:
-        weights: as `KERNELS` lists them, each (C, 1, *kernel).
+        weights: kernels in the order of `KERNELS`, each (C, 1, *kernel).
     """
     if token == "st3":
         return full_convolution(x, weights[0], frames, stride)
@@ -166,12 +166,12 @@ class Operator(nn.Module):
 
 
 class ElasticOperators(nn.Module):
-    """All operators of a slot from shared kernels, as a supernet needs them.
+    """All operators of a slot from shared kernels, for a supernet.
 
     Elastic kernels (Cai et al. 2020), in space and time: ``s3`` and ``tsm`` are the centre of the 5x5 kernel of ``s5``;
     ``f3`` is that centre, then the centre of the 5-tap temporal kernel of ``t5``; ``st3`` is the outer product of the
-    two plus a part of its own. At the start the temporal kernel is near the identity and that part is zero, so that all
-    operators compute nearly the same and training tells them apart.
+    two plus a separate part. Initially the temporal kernel is near the identity and that part is zero, so that all
+    operators compute nearly the same and training separates them.
     """
 
     def __init__(self, channels: int, stride: int) -> None:
@@ -187,7 +187,7 @@ class ElasticOperators(nn.Module):
             self.temporal[:, :, 2] += 1
 
     def kernels(self, token: str, channels: int) -> list[Tensor]:
-        """The kernels of an operator on the first `channels` channels, as `KERNELS` lists them."""
+        """Kernels of an operator on the first `channels` channels, in the order of `KERNELS`."""
         spatial, temporal = self.spatial[:channels], self.temporal[:channels]
         centre, taps = spatial[..., 1:4, 1:4], temporal[:, :, 1:4]
         if token == "st3":

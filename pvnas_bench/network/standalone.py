@@ -51,14 +51,14 @@ class Head(nn.Module):
 
 
 class Classifier(nn.Module):
-    """A stand-alone network of any family of spaces: what training and testing need of it, beside being a module."""
+    """A stand-alone network of any family of spaces: a module with the methods for training and testing."""
 
     def inputs(self, batch: "ClipBatch") -> Tensor:
-        """What it takes of a batch of clips, (N V, ...), on the CPU."""
+        """Its inputs (N V, ...) from a batch of clips, on the CPU."""
         raise NotImplementedError
 
     def blank(self, device: torch.device | str = "cpu") -> Tensor:
-        """One clip of zeros as it takes it, (1, ...)."""
+        """One all-zero input, (1, ...)."""
         raise NotImplementedError
 
 

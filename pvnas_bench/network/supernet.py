@@ -1,8 +1,9 @@
 """The supernet of a block space: every candidate of every slot with shared weights.
 
 Sharing: the candidates of a slot share its point-wise weights, its squeeze-excitation and its depth-wise kernels (see
-`ElasticOperators`); a smaller expansion is the first channels of a larger one (Cai et al. 2020). Each operator has its
-own batch-norm after its kernel, and each candidate (operator, expansion, SE) its own affine parameters in the last one.
+`ElasticOperators`); a smaller expansion is the first channels of a larger one (Cai et al. 2020). Each operator has a
+separate batch-norm after its kernel, and each candidate (operator, expansion, SE) separate affine parameters in the
+last one.
 
 Batch-norm uses the statistics of the batch, in training and evaluation, as weights serve many paths (DARTS,
 ProxylessNAS); `recalibrate` estimates running statistics for one path (SPOS), which `extract` carries into the
@@ -26,15 +27,15 @@ Candidate = tuple[int, int, int]
 """Option indices of a slot's operator, expansion and squeeze-excitation."""
 
 Gated = Sequence[tuple[Candidate, Tensor | None]]
-"""Candidates of a slot that run, each with the scalar that multiplies its output (None: 1)."""
+"""Candidates of a slot that run, each with the factor of its output (None: 1)."""
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Weights of a slot's operators, expansions and SE options: the slot computes all of them.
+    """Weights of a slot's operators, expansions and SE options; the slot computes all of them.
 
     Attributes:
-        part: operators see the first 1/part of the expanded channels, the others pass by (Xu et al. 2020, PC-DARTS).
+        part: operators see the first 1/part of the expanded channels, others bypass them (Xu et al. 2020, PC-DARTS).
     """
 
     operator: Tensor
@@ -59,7 +60,7 @@ def _copy_norm(target: nn.BatchNorm2d, source: nn.Module) -> None:
 
 
 class ElasticNorm(nn.Module):
-    """Batch-norm over the first c channels, on batch statistics; running ones once `recalibrate` has set them."""
+    """Batch-norm over the first c channels, on batch statistics; on running ones after `recalibrate`."""
 
     EPSILON = 1e-5
     running_mean: Tensor
@@ -109,7 +110,7 @@ class SuperBlock(nn.Module):
         """γ of the last batch-norm of each candidate (operator, expansion, SE); unused where operator is skip."""
         self.shift = nn.Parameter(torch.zeros(shape))
         self.skip_norm: ElasticNorm | None = None
-        """An affine batch-norm after a skip, for strategies that read its γ (BN-NAS); none in a stand-alone network."""
+        """Affine batch-norm after a skip, for strategies that read its γ (BN-NAS); absent from stand-alone networks."""
 
     def candidate(self, x: Tensor, frames: int, choice: Candidate) -> Tensor | None:
         """One candidate's branch, (N·T, cout, H', W'); None for skip."""
@@ -130,9 +131,9 @@ class SuperBlock(nn.Module):
     def mixture(self, x: Tensor, frames: int, weights: Mixture) -> Tensor:
         """The weighted sum of all candidates: operators in parallel, expansions by channel masks (Wan et al. 2020).
 
-        A one-hot mixture equals that candidate. The expansion is one matrix product for all operators but the one
-        that shifts. What follows is done one by one: stacked on channels, with one batch-norm and one grouped
-        projection, six operators took 2.0 to 2.2 times as long (CPU, forward and backward).
+        A one-hot mixture equals that candidate. All operators but the shift share one matrix product for the
+        expansion. The rest runs per operator: stacked on channels, with one batch-norm and one grouped projection, six
+        operators took 2.0 to 2.2 times as long (CPU, forward and backward).
         """
         channels = self.slot.cin * max(self.expansions)
         mask = x.new_zeros(channels)
@@ -167,7 +168,7 @@ class SuperBlock(nn.Module):
         return total
 
     def _pooled(self, x: Tensor) -> Tensor:
-        """Channels that pass by an operator, at its output's size."""
+        """Channels that bypass an operator, at its output's size."""
         stride = self.slot.stride
         return F.avg_pool2d(x, stride, ceil_mode=True) if stride > 1 else x
 
@@ -208,13 +209,13 @@ class SuperBlock(nn.Module):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a supernet forward computes.
+    """Plan of a supernet's forward pass.
 
     Attributes:
-        frames, size: of the clips.
-        slots: per slot its candidate, gated candidates or mixture; None where no path reaches the slot.
-        depths: per stage the (depth, weight) of the block outputs that are summed to the stage's output; a weight of
-            None is 1.
+        frames, size: frames and size of the clips.
+        slots: candidate, gated candidates or mixture per slot; None where no path reaches the slot.
+        depths: per stage, the (depth, weight) of the block outputs summed to the stage's output; a weight of None is
+            1.
     """
 
     frames: int
@@ -223,7 +224,7 @@ class Plan:
     depths: tuple[tuple[tuple[int, Tensor | None], ...], ...]
 
     def at(self, frames: int, size: int) -> "Plan":
-        """The same plan for clips of other frames and size."""
+        """The plan for clips of other frames and size."""
         return replace(self, frames=frames, size=size)
 
 
@@ -279,7 +280,7 @@ class Supernet(nn.Module):
 
     @contextmanager
     def recalibrated(self, architecture: Architecture, batches: Iterable[Tensor]) -> Iterator[None]:
-        """Within the context batch-norm uses running statistics of one path, estimated on these clips (SPOS)."""
+        """A context where batch-norm uses running statistics of one path, estimated on these clips (SPOS)."""
         plan = path_plan(self.space, architecture)
         norms = list(self.norms())
         for norm in norms:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pvnas_bench.video import ClipBatch
 
 POOL = 3
-"""Time steps that a pooling operator sees."""
+"""Time steps of a pooling window."""
 
 
 class TemporalConvolution(nn.Module):
@@ -133,13 +133,13 @@ class TemporalNetwork(Classifier):
 
 
 def projection_cost(features: int, channels: int, steps: int) -> Cost:
-    """The input projection and its batch-norm."""
+    """Cost of the input projection and its batch-norm."""
     weights = features * channels
     return Cost(weights * steps, weights + 2 * channels)
 
 
 def operator_cost(token: str, channels: int, steps: int) -> Cost:
-    """An edge's operator; pooling has the parameters of its batch-norm only, skip and none have nothing."""
+    """Cost of an edge's operator: pooling has only its batch-norm's parameters, skip and none cost nothing."""
     if token in ("skip", "none"):
         return Cost(0, 0)
     if token not in TEMPORAL_KERNELS:
@@ -149,7 +149,7 @@ def operator_cost(token: str, channels: int, steps: int) -> Cost:
 
 
 def classifier_cost(channels: int, classes: int) -> Cost:
-    """The classifier with its bias."""
+    """Cost of the classifier with its bias."""
     return Cost(channels * classes, channels * classes + classes)
 
 
@@ -170,7 +170,7 @@ def temporal_layers(spec: CellSpec, classes: int) -> Iterator[Layer]:
 class TemporalCostModel:
     """Costs of a cell space's architectures, by look-up: a query is one sum over its edges.
 
-    The backbone is no part of them: its features are computed once per clip, for all architectures.
+    They exclude the backbone: its features are computed once per clip, for all architectures.
     """
 
     def __init__(self, space: CellSpace, classes: int) -> None:
@@ -179,7 +179,7 @@ class TemporalCostModel:
         self._inputs = tuple(space.position(name) for name in ("steps", "cells", "channels"))
 
     def _table(self, steps: int, channels: int) -> tuple[Cost, Mapping[str, Cost]]:
-        """What every network has, and the operators, by token."""
+        """Cost of the layers common to all networks, and of the operators by token."""
         fixed = projection_cost(self.space.backbone.features, channels, steps)
         tokens = {token for decision in self.space.decisions[3:] for token in decision.options}
         operators = {token: operator_cost(token, channels, steps) for token in tokens}
@@ -199,7 +199,7 @@ class TemporalCostModel:
         return Cost(macs, parameters)
 
     def cheapest(self) -> Cost:
-        """The least MACs that an architecture of the space can have (and the parameters that go with them)."""
+        """Cost of the architecture of the least MACs in the space."""
         costs = []
         for row in self._tables:
             for (fixed, operators), channels in zip(row, self.space.channels, strict=True):

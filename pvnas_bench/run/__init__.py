@@ -1,1 +1,1 @@
-"""One run: a request, what it stands for, its search, its final training, its record."""
+"""One run: its request, setup, search, final training and record."""

@@ -1,7 +1,7 @@
-"""Checkpoints: what a run needs to go on after its process was killed, beside where its record will be.
+"""Checkpoints: the state to resume a killed run from, next to the future record.
 
-A checkpoint is one safetensors file whose name holds its number and the hash of its content. The newest two are kept: a
-file that was torn, or damaged later, does not fit its name, and the one before serves.
+A checkpoint is one safetensors file whose name holds its number and the hash of its content. The newest two stay: a
+torn or damaged file does not match its name, and the previous one serves.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from pvnas_bench.system.signals import Stop
 NAME = re.compile(r"checkpoint-(?P<number>\d{6})-(?P<hash>[0-9a-f]{32})\.safetensors")
 KEPT = 2
 RATIO = 200
-"""At least so many times as long as a checkpoint took passes until the next one: 0.5 % of a run's time, at most."""
+"""Least interval between checkpoints, in durations of the last one: at most 0.5 % of a run's time."""
 
 State = Mapping[str, Any]
 
@@ -34,7 +34,7 @@ class Checkpoints:
     """The checkpoints of one run."""
 
     def __init__(self, setup: Setup, claim: Claim | None, stop: Stop, observer: Observer) -> None:
-        """Of several processes the first reads and writes; all go on from what it has read.
+        """Prepare the checkpoints; of several processes only the first reads and writes files, for all.
 
         Args:
             claim: None in the other processes.
@@ -45,13 +45,13 @@ class Checkpoints:
         self._every = None if setup.table is not None else setup.request.checkpoint_seconds
         self._last, self._took = time.perf_counter(), 0.0
         self.failures: list[str] = []
-        """Why checkpoints could not be written."""
+        """Reasons of failed checkpoint writes."""
 
     def boundary(self, state: Callable[[], State]) -> None:
-        """Write a checkpoint if it is time to; call it where the run could go on from.
+        """Write a checkpoint if one is due; call it at points where the run can resume.
 
         Raises:
-            KeyboardInterrupt: somebody asked to stop, this process or another; the checkpoint is written.
+            KeyboardInterrupt: a stop was requested, in this process or another; the checkpoint is written.
             RankLost: a process has ended.
         """
         asked = self._world.any(self._stop.asked)
@@ -61,7 +61,7 @@ class Checkpoints:
             self._stop.leave()
 
     def settle(self) -> None:
-        """An interruption was heard."""
+        """Acknowledge an interruption."""
         self._stop.settle()
 
     def _due(self, every: float) -> bool:
@@ -75,7 +75,7 @@ class Checkpoints:
         begun = time.perf_counter()
         try:
             content = states.encode({"identity": self._identity, **state()})
-        except Exception as error:  # a strategy's own code; its search can end well all the same
+        except Exception as error:  # strategy code; its search can still succeed
             self._every = None
             reason = "the strategy has no state_dict" if isinstance(error, NotImplementedError) else str(error)
             self._observer.warned(f"this run cannot go on if it is killed: {reason}")
@@ -94,13 +94,13 @@ class Checkpoints:
         self._took = self._last - begun
 
     def load(self) -> State | None:
-        """The newest checkpoint that is whole, of this code and this request; None: there is none."""
+        """The newest intact checkpoint of this code and this request; None if there is none."""
         content, state = self._newest() if self._world.first else (None, None)
         content = self._world.from_first(content)
         return state if self._world.first or content is None else states.decode(content, self._device)
 
     def _newest(self) -> tuple[bytes | None, State | None]:
-        """Its content, as it is in the file, and what that says."""
+        """File content and state of the newest checkpoint."""
         for _, path in reversed(self._files()):
             content = files.read_whole(path, sys.maxsize)
             if NAME.fullmatch(path.name)["hash"] != _hash(content):  # type: ignore[index]
@@ -117,12 +117,12 @@ class Checkpoints:
         return None, None
 
     def thin(self) -> None:
-        """Leave only the newest: room for a record on a disk that is full."""
+        """Delete all but the newest, to make room for a record on a full disk."""
         for _, path in self._files()[:-1]:
             path.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Remove all of them, and what a process that was killed left."""
+        """Delete all checkpoints and a killed process's leftovers."""
         for _, path in self._files():
             path.unlink(missing_ok=True)
         for leftover in self._folder.glob(".checkpoint-*"):
@@ -133,13 +133,13 @@ class Checkpoints:
 
 
 def found(folder: Path) -> list[tuple[int, Path]]:
-    """The checkpoints of a run by the folder of its record: their numbers, ascending, and files."""
+    """Checkpoints in the folder of a run's record: numbers, ascending, and files."""
     matches = [(match, path) for path in folder.iterdir() if (match := NAME.fullmatch(path.name))]
     return sorted((int(match["number"]), path) for match, path in matches)
 
 
 def identity(setup: Setup) -> dict[str, str]:
-    """What a checkpoint goes on only with: the request, and the code that its state is of."""
+    """What must match to resume: the request and the code."""
     module = sys.modules[setup.kind.__module__].__file__
     return {
         "run": setup.id,

@@ -1,4 +1,4 @@
-"""The clips of a run: opened for a protocol, and what a search sees of them."""
+"""The clips of a run: opened for a protocol, and restricted to a search's view."""
 
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from pvnas_bench.video import CacheSpec, ClipStore, open_dataset, prepare, split
 def open_clips(
     dataset: str, protocol: Protocol, cache: Path | None, observer: Observer, *, cached: bool = True
 ) -> ClipStore:
-    """The clips of a data set as a protocol needs them, decoded before or now, or known to be readable.
+    """The clips of a data set as a protocol needs them: decoded before or now, or checked as readable.
 
     Raises:
-        UsageError: there is no such data set, or it is unfit.
+        UsageError: the data set does not exist or is unsuitable.
     """
     opened = open_dataset(dataset, cache_dir=cache, progress=observer.making)
     spec = CacheSpec(protocol.cache_size, protocol.cache_frames, protocol.fit)
@@ -27,7 +27,7 @@ def open_clips(
 
 
 def data_entry(store: ClipStore) -> records.DataEntry:
-    """What a record or a table says of its data."""
+    """Data entry of a record or a table."""
     dataset = store.dataset
     return records.DataEntry(
         name=dataset.name,
@@ -69,7 +69,7 @@ def _indivisible(store: ClipStore, label: int) -> str:
 
 
 def search_view(store: ClipStore, protocol: Protocol) -> tuple[ClipStore, dict[SearchSplit, Any]]:
-    """The clips that a search sees, and the search splits as positions among them."""
+    """The clips visible to a search, and the search splits as positions among them."""
     splits = search_splits(store, protocol)
     visible = np.concatenate([splits["train"], splits["val"]])
     cut = len(splits["train"])

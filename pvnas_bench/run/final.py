@@ -1,4 +1,4 @@
-"""The final phase of a run: the architecture found is retrained, tested once, and measured."""
+"""The final phase of a run: retrain, test once and measure the final architecture."""
 
 import math
 import time
@@ -29,21 +29,21 @@ LATENCY_PASSES, LATENCY_WARMUP = 20, 5
 
 
 class Final:
-    """Retraining on the whole train split and the one look at the test split."""
+    """Retraining on the whole train split, and the single test."""
 
     def __init__(self, setup: Setup, observer: Observer, checkpoints: Checkpoints) -> None:
         self._setup, self._observer, self._checkpoints = setup, observer, checkpoints
         self.controls: dict[str, Any] = {}
-        """What the record says of the first network trained, beside its test."""
+        """Control measurements of the first trained network, for the record."""
 
     def __call__(self, search: Search, *, retrain: bool, state: State | None = None) -> records.Outcome:
-        """Train and test what a search found; without retraining, only describe it.
+        """Train and test the result of a search; without retraining, only describe it.
 
         Args:
-            state: what a checkpoint kept of this phase, to go on from.
+            state: state of this phase in a checkpoint, to resume from.
 
         Raises:
-            TrainingFailed: a final training diverged, or does not fit into the memory.
+            TrainingFailed: a final training diverged or ran out of memory.
         """
         setup = self._setup
         architecture = search.incumbent
@@ -100,7 +100,7 @@ class Final:
         state: State | None,
         boundary: Callable[[Callable[[], State]], None],
     ) -> records.Trained:
-        """Train on the whole train split with a seed of its own, and touch the test split, once."""
+        """Train on the whole train split with a separate seed, and test once."""
         setup = self._setup
         cost = setup.costs(architecture)
         seed = seeding.derive(setup.request.seed, "retraining", retraining)
@@ -145,7 +145,7 @@ class Final:
 
 
 def parameter_shares(backbone: Backbone, temporal: Cost) -> dict[str, Any]:
-    """How the parameters divide between a frozen backbone and what is trained on its features."""
+    """Shares of the parameters in the frozen backbone and in the temporal network."""
     frozen = frame_cost(backbone).parameters
     share = temporal.parameters / (frozen + temporal.parameters)
     return {"parameters": {"backbone": frozen, "temporal": temporal.parameters, "temporal_share": share}}

@@ -1,4 +1,4 @@
-"""What a phase of a run (search, final training) consumes."""
+"""Resource use of a phase of a run (search, final training)."""
 
 import os
 import time
@@ -15,7 +15,7 @@ from pvnas_bench.training.workbench import Clock
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """What other processes used for a phase: CPU seconds, and the bytes of the largest of them."""
+    """Resource use of other processes: CPU seconds, and memory of the largest in bytes."""
 
     cpu_seconds: float = 0.0
     memory: int = 0
@@ -26,7 +26,7 @@ NOTHING = Elsewhere()
 
 @dataclass(frozen=True)
 class Phase:
-    """A phase that began at these clocks, in seconds, and before had used so much memory, in bytes."""
+    """A phase: clocks at its start in seconds, and memory used before it in bytes."""
 
     wall: float
     cpu: float
@@ -34,29 +34,29 @@ class Phase:
 
     @classmethod
     def begin(cls) -> "Phase":
-        """A phase that begins now."""
+        """Start a phase now."""
         return cls(time.perf_counter(), _cpu_seconds())
 
     @property
     def elapsed(self) -> float:
-        """Wall seconds since it began."""
+        """Wall seconds since the start."""
         return time.perf_counter() - self.wall
 
     def state(self, device: torch.device, elsewhere: Elsewhere = NOTHING) -> list[float]:
-        """What it consumed so far."""
+        """Resource use so far."""
         memory = max(self.memory, elsewhere.memory, process.peak_memory(device))
         return [self.elapsed, _cpu_seconds() - self.cpu + elsewhere.cpu_seconds, memory]
 
     @classmethod
     def resumed(cls, state: Sequence[float]) -> "Phase":
-        """A phase that goes on now, from its `state` in another process."""
+        """Resume a phase now from its `state` in another process."""
         wall, cpu, memory = state
         return cls(time.perf_counter() - wall, _cpu_seconds() - cpu, int(memory))
 
     def cost(
         self, ledger: Ledger, clock: Clock, device: torch.device, elsewhere: Elsewhere = NOTHING
     ) -> records.PhaseCost:
-        """What was consumed since it began."""
+        """Resource use since the start."""
         wall = self.elapsed
         other = wall - sum(clock.seconds.values())
         table = {"table": clock.simulated} if clock.simulated else {}

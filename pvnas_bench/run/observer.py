@@ -1,4 +1,4 @@
-"""The observer of a run: hears how far it is."""
+"""The observer of a run: receives its progress."""
 
 from typing import TYPE_CHECKING
 
@@ -9,34 +9,34 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """Hears what a run does. This one ignores it; subclasses override what they need."""
+    """Receives a run's events. The base class ignores them; subclasses override methods."""
 
     def making(self, done: int, total: int) -> None:
-        """Clips made so far, of a data set that the package makes."""
+        """Report the number of clips generated, of a synthetic data set."""
 
     def preparing(self, done: int, total: int) -> None:
-        """Clips decoded so far."""
+        """Report the number of clips decoded."""
 
     def training_backbone(self, epoch: int, epochs: int) -> None:
-        """The space's backbone finished an epoch of its one training."""
+        """Report an epoch of the backbone's training."""
 
     def extracting(self, done: int, total: int) -> None:
-        """Clips whose features are computed so far."""
+        """Report the number of clips with computed features."""
 
     def timed(self, clock: "Clock") -> None:
-        """A phase begins, the search or the final training; this clock counts the seconds of its activities."""
+        """Report the start of a phase (search or final training), with its clock."""
 
     def searching(self, budget: float) -> None:
-        """The search begins."""
+        """Report the start of the search."""
 
     def stepped(self, step: records.Step, budget: float) -> None:
-        """The strategy finished a step."""
+        """Report a completed step."""
 
     def training(self, architecture: str, retraining: int, retrainings: int, epoch: int, epochs: int) -> None:
-        """Retraining i of n begins (epoch 0) or finished an epoch."""
+        """Report the start (epoch 0) or an epoch of retraining i of n."""
 
     def resuming(self, step: int) -> None:
-        """The run resumes from a checkpoint, after so many steps of its search."""
+        """Report that the run resumes from a checkpoint after this step."""
 
     def warned(self, message: str) -> None:
-        """Something a user may want to fix, though the run goes on."""
+        """Report a problem that does not stop the run."""

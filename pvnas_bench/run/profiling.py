@@ -1,8 +1,8 @@
-"""Where a run's time goes: a sampling profiler that knows the harness's clock.
+"""A sampling profiler that knows the harness's clock: where a run's time goes.
 
-Every millisecond it looks at what the run's thread does: the activity that the clock is on, and the innermost function
-of this package. Where the clock is on none, it is the strategy's own arithmetic, or the harness's. Unlike a tracing
-profiler it slows nothing down, so that shares stay true.
+Every millisecond it samples the run's thread: the clock's current activity, and the innermost function of this package.
+Time without an activity belongs to the strategy or to the harness. Unlike a tracing profiler it does not slow the run,
+so shares stay true.
 """
 
 import sys
@@ -32,9 +32,9 @@ DOORS = frozenset(
         "run.tabular_final",
     )
 )
-"""Modules in which a strategy's call is the harness's work. What both use, such as gates, is of the caller."""
+"""Modules where a strategy's call is the harness's work. Shared code, such as gates, counts for its caller."""
 AFTER = f"{pvnas_bench.__name__}.run.yardstick"
-"""What a run does when its phases have ended."""
+"""Module that runs after the phases."""
 
 
 class Samples:
@@ -45,23 +45,23 @@ class Samples:
         self._clock: Clock | None = None
 
     def begin(self, clock: Clock) -> None:
-        """A phase begins, with this clock; before the first one nothing is counted."""
+        """Start a phase with this clock; samples before the first phase do not count."""
         self._clock = clock
         self.phases.append(Counter())
 
     @property
     def counts(self) -> Counter[tuple[str, str]]:
-        """Of all phases, until now: they may go on being counted, in another thread."""
+        """Counts over all phases so far; another thread may still be counting."""
         return sum((phase.copy() for phase in self.phases), Counter[tuple[str, str]]())
 
     def top(self, activity: str, count: int) -> list[tuple[str, float]]:
-        """The functions in which an activity spent most, each with its share of all samples."""
+        """The functions that took most of an activity, each with its share of all samples."""
         counts = self.counts
         own = Counter({function: n for (what, function), n in counts.items() if what == activity})
         return [(function, n / counts.total()) for function, n in own.most_common(count)]
 
     def strategys(self, phase: int) -> float:
-        """Of the time of a phase that the clock is on no activity, the share in which the strategy itself works."""
+        """The strategy's share of a phase's time without an activity."""
         by = Counter[str]()
         for (activity, _), n in self.phases[phase].items():
             by[activity] += n
@@ -75,7 +75,7 @@ class Samples:
 
 
 def _modules(frame: FrameType | None) -> Iterator[str]:
-    """Of a stack, from the inside."""
+    """Modules of a stack, innermost first."""
     while frame is not None:
         yield frame.f_globals.get("__name__", "")
         frame = frame.f_back
@@ -86,7 +86,7 @@ def _within(frame: FrameType | None, module: str) -> bool:
 
 
 def _worker(frame: FrameType | None) -> str:
-    """Whose work it is that the clock is on no activity for."""
+    """Who works, strategy or harness, while the clock has no activity."""
     for module in _modules(frame):
         if module in DOORS:
             return HARNESS
@@ -106,7 +106,7 @@ def _innermost(frame: FrameType | None) -> str:
 
 @contextmanager
 def sampled() -> Iterator[Samples]:
-    """Within the context the thread that entered it is sampled, from another thread."""
+    """Sample the calling thread from another thread, until the context ends."""
     samples, seen, ended = Samples(), threading.get_ident(), threading.Event()
 
     def look() -> None:

@@ -1,4 +1,4 @@
-"""How well the scores of a search rank the whole space: on a table the truth is known."""
+"""Rank correlation of a search's scores with the truth of a table, over the whole space."""
 
 import math
 from typing import Any
@@ -10,14 +10,14 @@ from pvnas_bench.table import Table
 
 
 def ranking(search: Search, table: Table) -> dict[str, Any]:
-    """Ask a search that is over what each architecture of a table is worth, as far as it is under the cap.
+    """Score each architecture of a table under the cap with a finished search.
 
-    Its budget does not matter any more: passes that scores take are counted apart from the search.
+    The search's budget no longer applies: the scores' passes are counted separately.
 
     Returns:
-        for `diagnostics`: `rank_pairs`, of [score, mean test top-1]; `rank_tau`, Kendall's τ-b between them, None where
-        either does not vary; `rank_cost`, in reference trainings. Empty where the strategy has no scores; what became
-        of them where they ended before the last one: the search counts all the same.
+        Entries of `diagnostics`: `rank_pairs`, of [score, mean test top-1]; `rank_tau`, Kendall's τ-b between them,
+        None where either is constant; `rank_cost`, in reference trainings. Empty where the strategy has no scores;
+        `rank_error` where scoring failed: the search still counts.
     """
     try:
         return _ranked(search, table)

@@ -1,8 +1,8 @@
-"""What to run, in the words of the command line.
+"""Requests: the options of a run, as on the command line.
 
-Each option of a run is declared once, as a field of `Request`, with its help text. From it come the flags of ``run``,
+Each option of a run is declared once, as a field of `Request`, with its help text. It defines the flags of ``run``,
 ``compare`` and ``profile``, the keys of a grid's file, the command in a record, and the table in ``docs/options.md``.
-This module imports nothing but the standard library, so that ``--help`` is instant.
+This module imports only the standard library, so ``--help`` is instant.
 """
 
 import re
@@ -21,20 +21,20 @@ ENTRY = re.compile(r"(?P<name>[^\[\]]+|.*\.py)(\[(?P<settings>[^\[\]]*)\])?")
 
 @dataclass(frozen=True)
 class Option:
-    """How a field of a `Request` is given on the command line and in a grid's file.
+    """Form of a `Request` field on the command line and in a grid's file.
 
     Attributes:
-        help: what it is, one sentence or two.
-        flag: of the command line, where it is not the field's name; of a switch both forms, ``--cache/--no-cache``.
-        metavar: the placeholder of its value in the help text.
-        default: what the default ``None`` means.
+        help: description in one or two sentences.
+        flag: command-line flag, where it is not the field's name; a switch has both forms, ``--cache/--no-cache``.
+        metavar: placeholder of the value in the help text.
+        default: meaning of the default ``None``.
         least: the smallest value allowed.
-        commands: those that have the flag.
-        axis: the key of a grid's file that lists several values of it.
-        axis_help: what that key is, where it is not a list of values.
-        in_grid: whether a grid's file may give it, one value for all its runs.
-        side_by_side: its default where several runs share a machine.
-        repeated: whether the command that repeats a run names it always, where it is not the default, or never.
+        commands: commands that have the flag.
+        axis: key of a grid's file that lists several values.
+        axis_help: description of that key, where it is not a list of values.
+        in_grid: True if a grid's file may give one value for all its runs.
+        side_by_side: default where several runs share a machine.
+        repeated: when the command that repeats a run names it: always, where it is not the default, or never.
     """
 
     help: str
@@ -57,10 +57,10 @@ def _said(help: str, **more: Any) -> dict[str, Option]:
 
 @dataclass(frozen=True)
 class Request:
-    """What to run, in the words of the command line: `options` says what each field means.
+    """A requested run, as on the command line; `options` documents each field.
 
     Attributes:
-        strategy: a name or a path, without hyper-parameters; `parse_entry` takes these apart.
+        strategy: a name or a path, without hyper-parameters; `parse_entry` separates them.
         settings: hyper-parameters that differ from their defaults.
         cache: folder of decoded clips; None: the user's cache.
     """
@@ -232,7 +232,7 @@ class Request:
     cache: Path | None = None
 
     def words(self) -> Iterator[str]:
-        """The words after ``pvnas-bench run`` that repeat it."""
+        """The words after ``pvnas-bench run`` that repeat this run."""
         for asked, option in options("run"):
             value = getattr(self, asked.name)
             if option.repeated == "never" or value is None:
@@ -242,7 +242,7 @@ class Request:
 
 
 def _words(flag: str, value: Any) -> Iterator[str]:
-    """A flag with its value; of a switch the form that sets the value."""
+    """A flag with its value; for a switch, the form that sets it."""
     if isinstance(value, Mapping):
         for key, one in value.items():
             yield from (flag, f"{key}={one}")
@@ -254,7 +254,7 @@ def _words(flag: str, value: Any) -> Iterator[str]:
 
 
 def options(command: Command | None = None) -> Iterator[tuple[Field[Any], Option]]:
-    """The fields of a `Request` that have a flag, of one command or of any, in the order of the help text."""
+    """Fields of a `Request` with a flag, of one command or of any, in the order of the help text."""
     for asked in fields(Request):
         option: Option | None = asked.metadata.get("option")
         if option is not None and (command is None or command in option.commands):
@@ -262,13 +262,13 @@ def options(command: Command | None = None) -> Iterator[tuple[Field[Any], Option
 
 
 def option_of(name: str) -> Option:
-    """What is declared for a field of a `Request`."""
+    """The declared `Option` of a field of a `Request`."""
     (found,) = (option for asked, option in options() if asked.name == name)
     return found
 
 
 def flag_of(asked: Field[Any]) -> str:
-    """The flag of the command line, ``--seed`` or ``--cache/--no-cache``."""
+    """Command-line flag of a field, ``--seed`` or ``--cache/--no-cache``."""
     flag: str | None = asked.metadata["option"].flag
     return flag or "--" + asked.name.replace("_", "-")
 
@@ -279,10 +279,10 @@ def default_of(asked: Field[Any]) -> Any:
 
 
 def parse_entry(entry: str) -> tuple[str, dict[str, str]]:
-    """A strategy's name or path and its hyper-parameters from ``name[key=value, …]``.
+    """Parse ``name[key=value, …]`` into a strategy's name or path and its hyper-parameters.
 
     Raises:
-        UsageError: it is not of that form, or a key comes twice.
+        UsageError: the form is wrong, or a key occurs twice.
     """
     match = ENTRY.fullmatch(entry.strip())
     if match is None:
@@ -299,13 +299,13 @@ def parse_entry(entry: str) -> tuple[str, dict[str, str]]:
 
 
 def parse_settings(words: Iterable[str], known: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Hyper-parameters from ``key=value`` words.
+    """Parse ``key=value`` words into hyper-parameters.
 
     Args:
-        known: those that the strategy was named with.
+        known: hyper-parameters given with the strategy's name.
 
     Raises:
-        UsageError: a word without a key or a value, or a key that comes twice.
+        UsageError: a word has no key or no value, or a key occurs twice.
     """
     parsed = dict(known or {})
     for word in words:

@@ -31,7 +31,7 @@ __all__ = ["Observer", "Request", "Run", "run"]
 
 
 class Run:
-    """One run, from request to record. Everything that a user can get wrong is found out by the constructor."""
+    """One run, from request to record. The constructor detects all user errors."""
 
     def __init__(
         self, request: Request | Setup, observer: Observer | None = None, world: distributed.World = distributed.ALONE
@@ -39,11 +39,11 @@ class Run:
         """Resolve every name, prepare the clips, and check that a search is possible.
 
         Args:
-            request: or what it stands for, where that is known.
-            world: the processes that make the run together, each with the same request.
+            request: the request, or its setup if known.
+            world: the processes of the run, each with the same request.
 
         Raises:
-            UsageError: something asked for does not exist or cannot work; nothing was written to the results.
+            UsageError: the request cannot work; nothing was written to the results.
             RankLost: a process has ended.
         """
         self.observer = observer or Observer()
@@ -51,18 +51,18 @@ class Run:
             self.setup = request if isinstance(request, Setup) else Setup(request, self.observer, world)
 
     def __call__(self, *, trials: OtherProcesses | None = None, patience: float = 0.0) -> tuple[records.Record, Path]:
-        """Search, train and test what was found, and write the record.
+        """Search, train and test the result, and write the record.
 
-        A strategy that raises, an incumbent that is invalid, the end of the time and an interruption end in a record
-        that says so. After the last two its checkpoint stays, and the same request goes on from it. Of several
-        processes the first writes, and watches the time; one that is lost interrupts the others.
+        A strategy's error, an invalid incumbent, a time-out and an interruption end in a record that says so. After
+        the last two the checkpoint stays, and the same request resumes from it. Of several processes the first writes
+        files and watches the time; a lost process interrupts the others.
 
         Args:
-            trials: other processes that train what a search asks for side by side; the results are the same.
-            patience: seconds to wait for another process that makes the same run.
+            trials: other processes that train a search's architectures in parallel; results are the same.
+            patience: seconds to wait for another process with the same run.
 
         Raises:
-            UsageError: the budget is too small for one step of the strategy; another process makes the same run; the
+            UsageError: the budget is too small for one step of the strategy; another process has the same run; the
                 record cannot be written.
             RankLost: a process has ended before the search began.
         """
@@ -82,15 +82,15 @@ class Run:
         return record, setup.path
 
     def record(self) -> records.Record:
-        """As a call, of a search on a table; nothing is written, and nothing to go on from."""
+        """Run a search on a table without files: no record, no checkpoint."""
         with self.setup.configured():
             return self._run(None)
 
     def lost(self, status: records.Status, error: str) -> None:
-        """Write the record of a run whose process is gone, as far as its last checkpoint tells; that one stays.
+        """Write the record of a run whose process is gone, from its last checkpoint, which stays.
 
         Raises:
-            UsageError: another process makes the run by now; the record cannot be written.
+            UsageError: another process has the run by now; the record cannot be written.
         """
         with claimed(self.setup.path) as claim:
             checkpoints = Checkpoints(self.setup, claim, Stop(None), self.observer)
@@ -99,7 +99,7 @@ class Run:
             self._save(self._record(search, status, error, None, None, self.setup.preparation), checkpoints)
 
     def _run(self, checkpoints: Checkpoints | None, trials: OtherProcesses | None = None) -> records.Record:
-        """Search and final training, from the last checkpoint on."""
+        """Search and train, from the last checkpoint on."""
         setup = self.setup
         final: Final | TabularFinal = TabularFinal(setup)
         if setup.table is None:
@@ -139,10 +139,10 @@ class Run:
         return self._record(search, status, error, outcome, pace, measured)
 
     def _save(self, record: records.Record, checkpoints: Checkpoints) -> None:
-        """Write the record, on a full disk in the place of the checkpoint before the last.
+        """Write the record, on a full disk in place of the checkpoint before the last.
 
         Raises:
-            UsageError: it cannot be written; the checkpoint stays.
+            UsageError: the record cannot be written; the checkpoint stays.
         """
         path = self.setup.path
         try:
@@ -172,7 +172,7 @@ class Run:
         pace: records.Speed | None,
         measured: Mapping[str, Any],
     ) -> records.Record:
-        """The record; `measured` is what the harness says in `diagnostics` beside the strategy."""
+        """Build the record; `measured` holds the harness's entries of `diagnostics`."""
         setup = self.setup
         info = setup.kind.info
         processes = {"processes": setup.world.size} if setup.world.size > 1 else {}
@@ -221,6 +221,6 @@ class Run:
 
 
 def run(request: Request, observer: Observer | None = None) -> tuple[records.Record, Path]:
-    """Run a request, together with the other processes where `torchrun` started this one; see `Run`."""
+    """Run a request, with the other processes of `torchrun` if any; see `Run`."""
     with distributed.joined() as world:
         return Run(request, observer, world)()

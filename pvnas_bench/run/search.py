@@ -22,11 +22,11 @@ from pvnas_bench.training.distributed import RankLost
 from pvnas_bench.training.workbench import Clock, Workbench
 
 IDLE_STEPS = 10_000
-"""Steps in a row that spend nothing, after which a search is given up."""
+"""Consecutive steps without spending after which a search fails."""
 RUNAWAY = 2
-"""Times its budget that a search may spend before that is an error of the harness."""
+"""Multiple of the budget beyond which spending is an error of the harness."""
 LARGEST_DIAGNOSTICS = 8 * 2**20
-"""Characters: a record that is larger than records may be could not be read back."""
+"""Largest diagnostics in characters: an oversized record could not be read back."""
 
 
 class OtherProcesses(Trials, Protocol):
@@ -34,14 +34,14 @@ class OtherProcesses(Trials, Protocol):
 
     @property
     def used(self) -> Elsewhere:
-        """What they used so far."""
+        """Resource use of the trials so far."""
 
     def drop(self) -> None:
-        """Nobody will ask for what is still trained: end it."""
+        """End the running trials; their results are not needed."""
 
 
 class Search:
-    """The search phase: drives the strategy through its steps and keeps the trajectory."""
+    """The search phase: drives the strategy through its steps and records the trajectory."""
 
     def __init__(
         self,
@@ -73,10 +73,10 @@ class Search:
         """Search until the budget is spent.
 
         Args:
-            state: what a checkpoint kept of this search, to go on from.
+            state: state of this search in a checkpoint, to resume from.
 
         Raises:
-            UsageError: not one step fits into the budget, or the state is not of this search.
+            UsageError: the budget is too small for one step, or the state is of another search.
         """
         if self._setup.table is None:
             process.load_compiler()
@@ -152,7 +152,7 @@ class Search:
     # --- going on -----------------------------------------------------------------------------------------------------
 
     def _state(self) -> dict[str, Any]:
-        """What `run` goes on from between two steps."""
+        """State for `run` to resume from between two steps."""
         return {
             "search": {
                 "strategy": self.strategy.state_dict(),
@@ -164,7 +164,7 @@ class Search:
         }
 
     def ended(self) -> dict[str, Any]:
-        """What `run` goes on from once the search is over, JSON values."""
+        """State for `run` to resume from after the search, JSON values."""
         return {"cost": self.cost.model_dump(mode="json"), **self._findings()}
 
     def _findings(self) -> dict[str, Any]:
@@ -182,7 +182,7 @@ class Search:
         self.diagnostics = state["diagnostics"]
 
     def recall(self, state: State | None) -> None:
-        """What a checkpoint tells of a search that does not go on here."""
+        """Load a checkpoint's results of a search without resuming it."""
         phase = Phase.begin()
         if state is not None:
             self._restore(state)
@@ -196,7 +196,7 @@ class Search:
         self.cost = phase.cost(self.ledger, self._clock, self._setup.device)
 
     def _load(self, state: State) -> int:
-        """Put strategy, problem and meters where a checkpoint says; the number of steps made."""
+        """Restore strategy, problem and meters from a checkpoint; return the number of steps."""
         try:
             self.strategy.load_state_dict(state["strategy"])
             self.problem._load_state(state["problem"])
@@ -214,7 +214,7 @@ class Search:
         return self.trajectory[-1].step
 
     def _note(self, step: int) -> None:
-        """Ask for the incumbent, check it, and put the step on the trajectory."""
+        """Ask for the incumbent, check it, and add the step to the trajectory."""
         setup = self._setup
         incumbent = self.strategy.incumbent()
         if incumbent is None or incumbent is not self.incumbent:
@@ -256,10 +256,10 @@ def _innermost(failure: BaseException) -> str:
 
 
 def valid(space: SearchSpace, architecture: Architecture) -> None:
-    """Check that an architecture is one of the space's.
+    """Check that an architecture belongs to the space.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it does not.
     """
     if not isinstance(architecture, Architecture) or space.architecture(architecture.choices) != architecture:
         raise ValueError(f"{architecture!r} is no architecture of {space.name}")

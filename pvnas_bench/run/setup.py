@@ -1,4 +1,4 @@
-"""A request with everything looked up."""
+"""The setup of a run: a request with all names resolved."""
 
 import copy
 import hashlib
@@ -35,21 +35,21 @@ from pvnas_bench.video._lazy import LazyStore
 
 
 class TrainsOnClips(UsageError):
-    """A search on a table asked for clips, in a process where it may only look trainings up."""
+    """A search on a table asked for clips in a process limited to look-ups."""
 
 
 class Setup:
-    """What a request stands for. Everything that a user can get wrong is found out by the constructor."""
+    """A request with all names resolved. The constructor detects all user errors."""
 
     def __init__(self, request: Request, observer: Observer, world: World = ALONE, *, clips: bool = True) -> None:
         """Resolve every name, prepare the clips, and check that a search is possible.
 
         Args:
-            world: the processes that make the run together.
-            clips: whether a search on a table may open the clips; otherwise asking for them raises TrainsOnClips.
+            world: the processes of the run.
+            clips: True if a search on a table may open the clips; otherwise asking for them raises TrainsOnClips.
 
         Raises:
-            UsageError: something asked for does not exist or cannot work; nothing was written to the results.
+            UsageError: the request cannot work; nothing was written to the results.
         """
         if not 0 <= request.seed < 2**64:
             raise UsageError(f"a seed is a whole number from 0 to 2**64 - 1, got {request.seed}: change --seed")
@@ -89,18 +89,18 @@ class Setup:
             self.protocol,
         )
         self.preparation: dict[str, Any] = {}
-        """What the record says of work that was done before any search, for all of them."""
+        """Record entries of preparatory work shared by all searches."""
         if self.space.backbone is not None:
             self._prepare_features(self.space.backbone, observer)
 
     def at(self, seed: int) -> "Setup":
-        """What the same request with another seed stands for; all that is looked up is shared."""
+        """The setup of the same request with another seed; resolved names are shared."""
         other = copy.copy(self)
         other.request = replace(self.request, seed=seed)
         return other
 
     def _prepare_features(self, backbone: Backbone, observer: Observer) -> None:
-        """Put features beside the clips."""
+        """Compute or open the features of the clips."""
         features = prepare_features(
             backbone,
             self.store,
@@ -119,7 +119,7 @@ class Setup:
         self.preparation = {"backbone": {**features.about, **in_rt}}
 
     def _find_table(self) -> Table:
-        """The table of the space and the data set, complete unless the request says otherwise."""
+        """The table of the space and the data set, complete unless the request allows a partial one."""
         request, space = self.request, self.space
         found = find_table(space.name, request.dataset, request.tables)
         if found.about.space.fingerprint != space.fingerprint:
@@ -161,7 +161,7 @@ class Setup:
         return cast(ClipStore, LazyStore(checked))
 
     def search_view(self) -> tuple[ClipStore, dict[SearchSplit, Any]]:
-        """The clips that a search sees, and the search splits as positions among them."""
+        """The clips visible to a search, and the search splits as positions among them."""
         if self.table is None:
             return search_view(self.store, self.protocol)
         train, val = self.table.about.clips["train"], self.table.about.clips["val"]
@@ -169,7 +169,7 @@ class Setup:
         return cast(ClipStore, view), {"train": np.arange(train), "val": np.arange(train, train + val)}
 
     def configured(self) -> AbstractContextManager[None]:
-        """Within the context this process is as the request wants it."""
+        """A context that configures this process as requested."""
         mixed = self.device.type if self.protocol.precision == "bfloat16" else None
         return process.configured(self.threads, self.request.deterministic, mixed)
 
@@ -192,12 +192,12 @@ class Setup:
 
     @cached_property
     def source(self) -> records.Source | None:
-        """The hash of the strategy's source. It is part of a plug-in's identity: an edited file is another entry."""
+        """Hash of the strategy's source, part of a plug-in's identity: an edited file is another entry."""
         return registry.source(self.kind)
 
     @cached_property
     def entry(self) -> str:
-        """The leaderboard row: the strategy's name and the hyper-parameters that are not its defaults."""
+        """Leaderboard row: the strategy's name and its non-default hyper-parameters."""
         changed = {
             key: value
             for key, value in self.config.model_dump(mode="json").items()
@@ -212,23 +212,23 @@ class Setup:
 
     @cached_property
     def protocol_fingerprint(self) -> str:
-        """Runs on a table are on a board of their own, for each state of the table."""
+        """Fingerprint of the protocol; each state of a table has a separate board."""
         fingerprint = self.protocol.fingerprint
         return fingerprint if self.table is None else f"{fingerprint}:{self.table.fingerprint}"
 
     @property
     def id(self) -> str:
-        """The same for the same request: a run that is repeated replaces its record."""
+        """Identifier, equal for equal requests: a repeated run replaces its record."""
         return self._digest(self.request.seed)
 
     @property
     def path(self) -> Path:
-        """Where the record goes."""
+        """Path of the record."""
         return self._folder(f"s{self.request.seed}", self.id) / records.FILE_NAME
 
     @property
     def lines(self) -> Path:
-        """Where the records of this request with every seed go, when they are made together."""
+        """Path of the joint records of this request with every seed, when searched together."""
         return self._folder("seeds", self._digest("seeds")) / records.LINES_NAME
 
     def _digest(self, *more: str | int) -> str:
@@ -256,7 +256,7 @@ def _clips_of(table: Table) -> str:
 
 
 def protocol_entry(protocol: Protocol) -> records.ProtocolEntry:
-    """What a record or a table says of its protocol."""
+    """Protocol entry of a record or a table."""
     return records.ProtocolEntry(
         name=protocol.name,
         version=protocol.version,

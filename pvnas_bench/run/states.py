@@ -1,7 +1,7 @@
-"""States as bytes: tensors in safetensors, everything else as JSON in its metadata. Reading one executes nothing.
+"""States as bytes: tensors in safetensors, everything else as JSON in its metadata. Reading executes no code.
 
-A state is made of dicts, lists, tuples, tensors, numpy arrays, numbers, strings and None, nested as one likes; it comes
-back equal, tensors with their dtype and their order in memory (a fused optimiser relies on it).
+A state consists of dicts, lists, tuples, tensors, numpy arrays, numbers, strings and None, arbitrarily nested; reading
+returns it equal, tensors with dtype and memory order (a fused optimiser relies on it).
 """
 
 import json
@@ -15,18 +15,18 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 TREE = "tree"
-"""Of the JSON in the metadata. A JSON object stands for what JSON has no word for, by the one key that it has."""
+"""Metadata key of the JSON. Non-JSON values are single-key objects."""
 
 
 class Damaged(ValueError):
-    """Bytes that are no state."""
+    """The bytes are not a state."""
 
 
 def encode(state: Any) -> bytes:
     """A state as a safetensors file.
 
     Raises:
-        TypeError: it holds something else than a state may.
+        TypeError: the state holds a value of another type.
     """
     tensors: dict[str, Tensor] = {}
     tree = _tree(state, tensors, "state")
@@ -65,10 +65,10 @@ def decode(content: bytes, device: torch.device) -> Any:
     """The state of a safetensors file.
 
     Args:
-        device: where tensors go that were not on the CPU.
+        device: device of tensors that were not on the CPU.
 
     Raises:
-        Damaged: it is none, or was cut short.
+        Damaged: the file is not a state, or is truncated.
     """
     try:
         tensors = load(content)

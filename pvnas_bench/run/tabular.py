@@ -1,4 +1,4 @@
-"""Searching on a table: evaluations are looked up and charged, and a simulated clock runs instead of time."""
+"""Search on a table: evaluations are looked up and charged; a simulated clock replaces time."""
 
 from functools import lru_cache
 from typing import Any
@@ -11,24 +11,24 @@ from pvnas_bench.training.train import clips_per_epoch
 
 
 class TabularProblem(Problem):
-    """A problem whose `evaluate` looks up what a training of the table reached; everything else is as without a table.
+    """A problem whose `evaluate` looks up a training in the table; everything else is as without a table.
 
-    A run's answer for an architecture is that of one of its seeds, drawn once by the run's seed. At fewer epochs than
-    the table's it is the accuracy after so many epochs of that training, whose learning rate has not come down yet.
+    A run sees one of an architecture's seeds, drawn once by the run's seed. At fewer epochs than the table's it gets
+    the accuracy after those epochs of that training, before the learning rate has decayed.
     """
 
     def __init__(self, table: Table, partial: bool, *args: Any) -> None:
-        """Make the problem.
+        """Set up the problem.
 
         Args:
-            partial: an architecture that the table lacks is treated as if it were above the cap.
-            args: those of `Problem`.
+            partial: treat architectures missing from the table as above the cap.
+            args: arguments of `Problem`.
         """
         super().__init__(*args)
         self._table, self._partial = table, partial
 
     def feasible(self, architecture: Architecture) -> bool:
-        """Whether an architecture is under the cap, and in the table where the search is restricted to it."""
+        """Return True if an architecture is under the cap, and in the table if the search is partial."""
         return super().feasible(architecture) and (not self._partial or str(architecture) in self._table)
 
     def _evaluate(self, architecture: Architecture, epochs: int) -> Evaluation:
@@ -45,7 +45,7 @@ class TabularProblem(Problem):
         return Evaluation(architecture, top1, loss, epochs, training.macs, training.parameters, curve)
 
     def _drawn(self, architecture: Architecture) -> KnownTraining:
-        """The training of the table that this run sees of an architecture."""
+        """The training of an architecture that this run sees."""
         trainings = self._table.trainings(str(architecture))
         if len(trainings) == 1:
             return trainings[0]
@@ -54,5 +54,5 @@ class TabularProblem(Problem):
 
 @lru_cache(maxsize=8192)
 def _curve(losses: tuple[float, ...]) -> tuple[dict[str, float], ...]:
-    """The curve of an evaluation; many runs in a process look at the same trainings."""
+    """Curve of an evaluation, cached: many runs in a process look up the same trainings."""
     return tuple({"epoch": float(e), "train_loss": loss} for e, loss in enumerate(losses, 1))

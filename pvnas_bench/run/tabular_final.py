@@ -13,14 +13,14 @@ from pvnas_bench.training.workbench import Clock
 
 
 class TabularFinal:
-    """The final phase on a table: every training of the architecture found, as the table has it."""
+    """The final phase on a table: every training of the final architecture in the table."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self.controls: dict[str, Any] = {}
 
     def __call__(self, search: Search, *, retrain: bool, state: object = None) -> records.Outcome:
-        """What the table says of what a search found; without retraining, only describe it."""
+        """Look up the result of a search; without retraining, only describe it."""
         setup, found, start = self._setup, search.incumbent, Phase.begin()
         assert setup.table is not None and found is not None
         trainings = setup.table.trainings(str(found))

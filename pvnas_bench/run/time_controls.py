@@ -1,6 +1,6 @@
-"""What a network on features owes to time: its accuracy on shorter clips and on clips whose frames are shuffled.
+"""How much a network on features relies on temporal order: accuracy on shorter and on shuffled clips.
 
-Measured by the harness after the one test, on the same clips; it selects nothing.
+The harness measures it after the single test, on the same clips; it selects nothing.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ from pvnas_bench.video import FeatureStore
 SEED = 0
 SHORTEST = 1
 STEP = 4
-"""Each window has so many times the frames of the one before."""
+"""Ratio of the frames of successive windows."""
 
 
 def window_lengths(longest: int) -> list[int]:
-    """1, 4, 16 … frames, and all of the longest clip's."""
+    """Window lengths: 1, 4, 16 … frames, and the longest clip's."""
     lengths = [SHORTEST]
     while lengths[-1] * STEP < longest:
         lengths.append(lengths[-1] * STEP)
@@ -32,14 +32,14 @@ def window_lengths(longest: int) -> list[int]:
 def time_controls(
     network: Classifier, macs: int, bench: Workbench, indices: npt.NDArray[np.int64]
 ) -> Mapping[str, Any]:
-    """Top-1 of a trained network by the number of frames that it sees features of, and with frames shuffled.
+    """Top-1 of a trained network by number of frames, and with shuffled frames.
 
     Args:
-        macs: of one clip's forward pass, for the ledger.
-        bench: with a `FeatureStore`.
+        macs: MACs of one clip's forward pass, for the ledger.
+        bench: workbench with a `FeatureStore`.
 
     Returns:
-        JSON values: ``clip_length``, a list of [frames, top1] (of each clip the central frames, at most so many), and
+        JSON values: ``clip_length``, a list of [frames, top1] (at most that many central frames of each clip), and
         ``frame_shuffle`` with ``top1`` and ``top1_shuffled``.
     """
     store = bench.store

@@ -1,4 +1,4 @@
-"""The words of a request, looked up and checked."""
+"""Look-up and checks of a request's words."""
 
 import os
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ def check_family(kind: type[AnyStrategy], space: SearchSpace) -> None:
     """Check that a strategy works on spaces of this family.
 
     Raises:
-        UsageError: it does not; the message names spaces that it works on.
+        UsageError: it does not; the message names suitable spaces.
     """
     families = kind.info.families
     if families and space.family not in families:
@@ -31,10 +31,10 @@ def check_family(kind: type[AnyStrategy], space: SearchSpace) -> None:
 
 
 def parse_config(kind: type[AnyStrategy], settings: Mapping[str, str]) -> StrategyConfig:
-    """The strategy's hyper-parameters from ``key=value`` settings.
+    """Parse ``key=value`` settings into the strategy's hyper-parameters.
 
     Raises:
-        UsageError: an unknown key or a value that is out of range; the message says what is valid.
+        UsageError: a key is unknown or a value out of range; the message says what is valid.
     """
     for key in settings:
         if key not in kind.Config.model_fields:
@@ -49,10 +49,10 @@ def parse_config(kind: type[AnyStrategy], settings: Mapping[str, str]) -> Strate
 
 
 def parse_cap(space: SearchSpace, cap: str | None) -> tuple[str, int]:
-    """A cap's name and MACs from a name of the space or a number, such as ``L``, ``2.5e7``.
+    """Parse a cap, a name of the space or a number such as ``L``, ``2.5e7``, into its name and MACs.
 
     Raises:
-        UsageError: neither.
+        UsageError: the cap is neither.
     """
     if cap is None:
         return next(iter(space.caps.items()))
@@ -69,7 +69,7 @@ def parse_cap(space: SearchSpace, cap: str | None) -> tuple[str, int]:
 
 
 def check_writable(folder: Path) -> None:
-    """Make sure that records can be written to a folder, without leaving anything there.
+    """Check that records can be written to a folder, without leaving a file there.
 
     Raises:
         UsageError: they cannot.

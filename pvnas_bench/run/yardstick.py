@@ -1,4 +1,4 @@
-"""Speed beside a yardstick: seconds of the code and of a reference workload, taken in turns in one process."""
+"""Speed relative to a yardstick: seconds of the code and of a reference workload, alternating in one process."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -15,15 +15,14 @@ def measure(
     repetitions: int = REPETITIONS,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Speed:
-    """Time pieces of work and the reference in turns, and keep the least of each.
+    """Time pieces of work and the reference in turns; return the minimum of each.
 
-    Taking turns exposes all to the same neighbours; the least of several is the repetition that they disturbed
-    least. One untimed round comes first.
+    Alternation exposes all to the same load of the machine; the minimum is the least disturbed repetition. One untimed
+    round comes first.
 
     Args:
-        pieces: of each name, one pass of the work, synchronised if it runs on an accelerator.
-        reference: work that no change of this project can speed up or slow down; the same for every run that is to be
-            compared.
+        pieces: one pass of the work by name, synchronised if it runs on an accelerator.
+        reference: work whose speed no change of this project affects; the same for all runs to be compared.
     """
     work: dict[str, Callable[[], object]] = {"": reference, **pieces}
     if len(work) != len(pieces) + 1:

@@ -19,7 +19,7 @@ OPERATORS: dict[str, str] = {
     "tsm": "temporal shift, then spatial 1x3x3",
     "skip": "identity",
 }
-"""Operator tokens and what they mean. Every convolution among them is depth-wise."""
+"""Operator tokens and their meanings. All convolutions are depth-wise."""
 
 KERNELS: dict[str, tuple[tuple[int, ...], ...]] = {
     "s3": ((3, 3),),
@@ -29,8 +29,8 @@ KERNELS: dict[str, tuple[tuple[int, ...], ...]] = {
     "t5": ((5, 1),),
     "tsm": ((3, 3),),
 }
-"""Kernel shapes of each operator in the order in which they are applied: (height, width), (time, height, width),
-or (time, 1) for a temporal one on the view that flattens space."""
+"""Kernel shapes of each operator in order of application: (height, width), (time, height, width), or (time, 1) for
+a temporal one on the view that flattens space."""
 
 SE = {"se": True, "no": False}
 """Squeeze-excitation tokens."""
@@ -52,7 +52,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Slot:
-    """The place of one block: stage and index count from 1; `operators` are those offered there."""
+    """The place of one block: stage and index count from 1; `operators` are its options."""
 
     stage: int
     index: int
@@ -66,7 +66,7 @@ class Slot:
         return f"{self.stage}.{self.index}"
 
     def block(self, operator: str, expansion: str, se: str) -> Block:
-        """The block that these options (tokens) put here; the operator is not ``skip``."""
+        """The block of these options (tokens); the operator is not ``skip``."""
         return Block(self.name, self.cin, self.cout, self.stride, operator, int(expansion.removeprefix("e")), SE[se])
 
 
@@ -148,10 +148,9 @@ class BlockSpace(SearchSpace):
         return NetworkSpec(int(options["frames"]), int(options["size"]), self.stem, tuple(blocks), self.head)
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """The shallowest architecture of the same network, its skips behind the other blocks of their stage.
+        """The shallowest architecture of the same network, with skips after the other blocks of their stage.
 
-        Blocks of one shape do the same wherever they stand among skips, and a skip at the end of a stage does the same
-        as one block less.
+        Skips between blocks of one shape do not matter, and a skip at the end of a stage equals one block less.
         """
         options = self.options(architecture)
         for s, stage in enumerate(self.stages, 1):

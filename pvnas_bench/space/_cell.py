@@ -1,7 +1,7 @@
 """Spaces of temporal cells on the features of a frozen 2-D backbone.
 
 The setting of NAS-TC (Ren et al. 2021, arXiv 2104.01110): a 2-D network turns every frame into a feature vector once;
-what is searched is the small directed graphs, stitched one after another, that connect time.
+the search is over small directed graphs, stitched one after another, that connect time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ CELL_OPERATORS: dict[str, str] = {
     "skip": "identity",
     "none": "no edge",
 }
-"""Operator tokens of an edge and what they mean."""
+"""Operator tokens of an edge and their meanings."""
 
 TEMPORAL_KERNELS: dict[str, tuple[int, int]] = {
     "t3": (3, 1),
@@ -30,18 +30,18 @@ TEMPORAL_KERNELS: dict[str, tuple[int, int]] = {
     "t3d2": (3, 2),
     "t3d3": (3, 3),
 }
-"""Taps and dilation of the operators that are convolutions."""
+"""Taps and dilation of the convolutional operators."""
 
 EDGES: tuple[tuple[int, int], ...] = ((0, 1), (0, 2), (1, 2))
 """Edges of a cell, (from, to), in the order of its decisions: node 0 is the cell's input, 1 and 2 are summed.
 
-Edge (0, 2) always exists, so that no cell is empty; without edge (0, 1) there is no edge (1, 2).
+Edge (0, 2) always exists: no cell is empty; without edge (0, 1) there is no edge (1, 2).
 """
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: the operator on each of `EDGES`; ``none`` where there is no edge."""
+    """One cell: the operator on each of `EDGES`; ``none`` for an absent edge."""
 
     name: str
     operators: tuple[str, ...]
@@ -49,14 +49,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class CellSpec:
-    """A temporal network: all that is needed to build it but the number of classes."""
+    """Specification of a temporal network: everything but the number of classes."""
 
     steps: int
-    """Time steps that it sees of a clip's features."""
+    """Time steps of a clip's features."""
     features: int
     """Values per time step."""
     channels: int
-    """After the input projection, and of every cell."""
+    """Channels after the input projection and of every cell."""
     cells: tuple[Cell, ...]
 
 
@@ -94,10 +94,10 @@ class CellSpace(SearchSpace):
 
         Args:
             steps, cells, channels: the options of the structural decisions, ascending.
-            operators: tokens of `CELL_OPERATORS` offered on every edge; ``none`` not on edge (0, 2).
+            operators: tokens of `CELL_OPERATORS` for every edge; ``none`` is excluded from edge (0, 2).
 
         Raises:
-            ValueError: an unknown operator.
+            ValueError: an operator is unknown.
         """
         if unknown := set(operators) - set(CELL_OPERATORS):
             raise ValueError(f"space {name}: unknown operator {sorted(unknown)[0]}: use {', '.join(CELL_OPERATORS)}")

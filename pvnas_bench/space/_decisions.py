@@ -19,7 +19,7 @@ Level = Literal["structural", "modular"]
 INACTIVE = -1
 INACTIVE_TOKEN = "_"
 LATEST = 4096
-"""Architectures that a space remembers by their choices: searches of small spaces make the same ones over and over."""
+"""Cached architectures per space: searches of small spaces build the same ones repeatedly."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Decision:
     Attributes:
         name: unique in the space, for example ``operator.2.1``.
         options: the tokens to choose from, unique within the decision, without ``-``, ``/`` or ``_``.
-        level: ``structural`` (frames, resolution, depth) or ``modular`` (what one block does).
+        level: ``structural`` (frames, resolution, depth) or ``modular`` (within one block).
         group: decisions of one group belong to one block; the canonical string writes them together.
-        when: the earlier decision, and its options, under which this one exists; None: always.
+        when: earlier decision, and its options, that switch this one on; None: always on.
     """
 
     name: str
@@ -70,11 +70,11 @@ class Architecture:
 class SearchSpace:
     """Named decisions in a fixed order; an earlier decision may switch later ones on and off.
 
-    Each decision depends on at most one earlier decision, so that conditions form a forest: counting and
-    uniform sampling are exact.
+    Each decision depends on at most one earlier decision: conditions form a forest, so counting and uniform sampling
+    are exact.
 
     Attributes:
-        family: what kind of networks the space holds; it decides how they are built and what they cost.
+        family: kind of the space's networks; it determines their construction and cost.
         backbone: the frozen network whose features the architectures take; None: they take clips.
     """
 
@@ -128,12 +128,12 @@ class SearchSpace:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of everything that decides which networks the space holds."""
+        """A hash of everything that determines the space's networks."""
         content = json.dumps(self.describe(), sort_keys=True)
         return f"{self.name}@{self.version}:{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
     def describe(self) -> dict[str, object]:
-        """The space as JSON values; subclasses add how a network is built."""
+        """The space as JSON values; subclasses add the construction of a network."""
         return {
             "name": self.name,
             "version": self.version,
@@ -145,12 +145,12 @@ class SearchSpace:
 
     @cached_property
     def size(self) -> int:
-        """The number of distinct architectures."""
+        """Number of distinct architectures."""
         return math.prod(self._counts[i][INACTIVE] for i in range(len(self.decisions)) if self._parent[i] == INACTIVE)
 
     @cached_property
     def _counts(self) -> list[dict[int, int]]:
-        """Per decision: distinct sub-assignments of its subtree under each option, and in all (key INACTIVE)."""
+        """Per decision: number of distinct sub-assignments of its subtree, per option and in total (key INACTIVE)."""
         children: list[list[int]] = [[] for _ in self.decisions]
         for i, parent in enumerate(self._parent):
             if parent != INACTIVE:
@@ -164,19 +164,19 @@ class SearchSpace:
         return counts
 
     def position(self, decision: str) -> int:
-        """The index of a decision, by its name."""
+        """Index of a decision, by name."""
         return self._index[decision]
 
     def condition(self, i: int) -> tuple[int, frozenset[int]]:
-        """The earlier decision, and its options, under which the i-th exists; (INACTIVE, nothing): always."""
+        """The earlier decision, and its options, that switch the i-th on; (INACTIVE, empty): always on."""
         return self._parent[i], self._enabled_by[i]
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """The architecture that stands for all that build the same network; subclasses say which ones do."""
+        """Representative of all architectures of the same network; subclasses define which these are."""
         return architecture
 
     def spec(self, architecture: Architecture) -> Any:
-        """The network of an architecture, as its family is built from; subclasses say how."""
+        """Specification of an architecture's network for its family; subclasses define it."""
         raise NotImplementedError
 
     # --- making architectures ---------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ class SearchSpace:
         """The architecture with these option indices; entries of decisions that do not exist are ignored.
 
         Raises:
-            ValueError: a wrong number of entries, or an index outside its decision's options.
+            ValueError: the number of entries is wrong, or an index is outside its decision's options.
         """
         return self._made(tuple(choices))
 
@@ -210,7 +210,7 @@ class SearchSpace:
         """The architecture with these options by decision name; decisions that do not exist may be left out.
 
         Raises:
-            UsageError: an unknown decision, an unknown option, or a decision that exists and has no option.
+            UsageError: a decision or an option is unknown, or an existing decision has no option.
         """
         if unknown := set(options) - set(self._index):
             raise UsageError(
@@ -230,7 +230,7 @@ class SearchSpace:
         """The architecture of a canonical string.
 
         Raises:
-            UsageError: it is not one; the message lists the options that are valid there.
+            UsageError: the string is invalid; the message lists the valid options.
         """
         groups = list(self._groups.items())
         parts = string.strip().split("/")
@@ -295,7 +295,7 @@ class SearchSpace:
         return None if choice == INACTIVE else self.decisions[i].options[choice]
 
     def options(self, architecture: Architecture) -> dict[str, str]:
-        """The options chosen, by decision name, of the decisions that exist."""
+        """Chosen options of the existing decisions, by decision name."""
         return {
             decision.name: decision.options[choice]
             for decision, choice in zip(self.decisions, architecture.choices, strict=True)
@@ -303,7 +303,7 @@ class SearchSpace:
         }
 
     def encode(self, architecture: Architecture) -> npt.NDArray[np.float32]:
-        """One-hot encoding, (sum of the numbers of options,); a decision that does not exist is all zeros."""
+        """One-hot encoding, (total number of options,); an absent decision is all zeros."""
         code = np.zeros(int(self._sizes.sum()), dtype=np.float32)
         start = 0
         for decision, choice in zip(self.decisions, architecture.choices, strict=True):
@@ -313,7 +313,7 @@ class SearchSpace:
         return code
 
     def hamming(self, one: Architecture, other: Architecture) -> int:
-        """The number of decisions in which two architectures differ."""
+        """Number of decisions in which two architectures differ."""
         return sum(a != b for a, b in zip(one.choices, other.choices, strict=True))
 
     # --- sampling and moving ------------------------------------------------------------------------------------------
@@ -323,12 +323,12 @@ class SearchSpace:
         return self.architecture(self._draw(rng))
 
     def _draw(self, rng: np.random.Generator) -> list[int]:
-        """An option index for every decision, drawn uniformly, whether the decision will exist or not."""
+        """A uniformly drawn option index for every decision, existing or not."""
         drawn: list[int] = rng.integers(self._sizes).tolist()
         return drawn
 
     def sample_uniform(self, rng: np.random.Generator) -> Architecture:
-        """A random architecture, each of the space with equal probability (deeper ones are more numerous)."""
+        """A random architecture, uniform over the space (deeper ones are more numerous)."""
         choices: list[int] = []
         for i, decision in enumerate(self.decisions):
             if not self._is_active(i, choices):
@@ -342,8 +342,8 @@ class SearchSpace:
         """A different architecture near this one.
 
         Args:
-            rate: the probability with which each decision that exists is drawn anew among its other options;
-                None: exactly one decision changes. Decisions that a change switches on are drawn uniformly.
+            rate: probability that an existing decision is redrawn among its other options; None: exactly one decision
+                changes. Newly switched-on decisions are drawn uniformly.
         """
         movable = [
             i for i, c in enumerate(architecture.choices) if c != INACTIVE and len(self.decisions[i].options) > 1

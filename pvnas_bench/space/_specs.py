@@ -1,4 +1,4 @@
-"""Specifications of networks: all that is needed to build one."""
+"""Specifications of networks for their construction."""
 
 import math
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Block:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """A stand-alone network: all that is needed to build it but the number of classes."""
+    """Specification of a stand-alone network: everything but the number of classes."""
 
     frames: int
     size: int
@@ -36,14 +36,14 @@ class NetworkSpec:
 
 @dataclass(frozen=True)
 class Backbone:
-    """A 2-D network that is trained once and frozen.
+    """A 2-D network, trained once and frozen.
 
     Attributes:
-        network: it is trained as a clip classifier with `network.frames` frames; its blocks see single frames.
-        grid: its last feature map is averaged over grid x grid fields of equal size.
+        network: trained as a clip classifier with `network.frames` frames; its blocks see single frames.
+        grid: the last feature map is averaged over grid x grid fields of equal size.
 
     Raises:
-        ValueError: there are no such fields.
+        ValueError: the grid does not divide the feature map.
     """
 
     network: NetworkSpec

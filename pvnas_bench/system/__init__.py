@@ -1,1 +1,1 @@
-"""The operating system: files, leases, signals, workers, facts about the machine. Nothing of NAS, and no torch."""
+"""The operating system: files, leases, signals, workers, facts about the machine. No NAS, no torch."""

@@ -1,4 +1,4 @@
-"""Files that survive a crash: replaced as a whole or appended to, and on the disk when the call returns."""
+"""Crash-safe files: replaced as a whole or appended to, and on the disk when the call returns."""
 
 import errno
 import glob
@@ -8,14 +8,14 @@ import stat
 from pathlib import Path
 
 TAIL = 1 << 16
-"""Bytes that are read at a time to find the end of the last whole line."""
+"""Bytes per read in the search for the end of the last whole line."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file's content; after a crash at any instant the file holds its old or its new content.
 
     Raises:
-        OSError: it was not written; the file holds its old content.
+        OSError: writing failed; the file holds its old content.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{_leftover(path.name)}{secrets.token_hex(4)}")
@@ -34,11 +34,11 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def read_whole(path: Path, limit: int) -> bytes:
-    """A file's content.
+    """Read a file's content.
 
     Raises:
-        ValueError: it is no regular file (a pipe or a device could be read for ever), or has more bytes than the limit.
-        OSError: it cannot be read.
+        ValueError: the file is not regular (a pipe or a device may never end), or has more bytes than the limit.
+        OSError: the file cannot be read.
     """
     with open(path, "rb", buffering=0, opener=_without_waiting) as file:
         status = os.fstat(file.fileno())
@@ -54,7 +54,7 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what processes that were killed while they wrote a file have left beside it."""
+    """Remove the temporary files that killed writers of a file left next to it."""
     for leftover in path.parent.glob(f"{glob.escape(_leftover(path.name))}*"):
         leftover.unlink(missing_ok=True)
 
@@ -64,21 +64,21 @@ def _leftover(name: str) -> str:
 
 
 def write_all(handle: int, content: bytes | bytearray) -> None:
-    """`os.write` until everything is written."""
+    """Repeat `os.write` until everything is written."""
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(handle, rest) :]
 
 
 def sync_folder(folder: Path) -> None:
-    """Put the names of a folder's files on the disk, where the system can."""
+    """Flush the names of a folder's files to the disk, where the system can."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that cannot, as some network ones
+        if error.errno != errno.EINVAL:  # unsupported by some network file systems
             raise
     finally:
         os.close(handle)
@@ -88,10 +88,10 @@ class Appended:
     """A file that only grows, by whole entries."""
 
     def __init__(self, path: Path) -> None:
-        """Open it, and make it where it is missing.
+        """Open the file, or create it.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         self._end = os.fstat(self._handle).st_size
@@ -100,7 +100,7 @@ class Appended:
         """Add an entry; it is on the disk when this returns.
 
         Raises:
-            OSError: it is not; the file is as before, at the latest when the next entry is added.
+            OSError: writing failed; the file is restored, at the latest with the next entry.
         """
         os.ftruncate(self._handle, self._end)
         os.lseek(self._handle, self._end, os.SEEK_SET)
@@ -113,7 +113,7 @@ class Appended:
         self._end += len(content)
 
     def cut_half_line(self) -> None:
-        """Leave only whole lines: a process that was killed while it wrote may have left half of one."""
+        """Cut off an incomplete last line, left by a killed writer."""
         while self._end:
             start = max(self._end - TAIL, 0)
             os.lseek(self._handle, start, os.SEEK_SET)

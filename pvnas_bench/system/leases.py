@@ -1,10 +1,9 @@
-"""Claims: one process at a time works on a thing, whether the others are on this machine or share its file system.
+"""Claims: one process at a time works on a path, among all processes that share its file system.
 
-A claim is a file with the holder's machine and process, made by `link`, which succeeds for one process only, also on
-network file systems where locks are not to be relied on. The holder touches it all the while. A claim is void when its
-process is gone from this machine, or when a process of another machine has not touched it for long, by the clock of the
-file server alone. Claims are numbered: who takes over a void claim makes the next number, so that of several who find
-it void only one gets it.
+A claim is a file with the holder's machine and process, created by `link`, which succeeds for one process only, even on
+network file systems with unreliable locks. The holder touches it regularly. A claim is void when its process on this
+machine has ended, or when a process of another machine has not touched it for long, by the file server's clock. Claims
+are numbered: a process takes over a void claim by creating the next number, so only one of several succeeds.
 """
 
 import errno
@@ -24,27 +23,27 @@ from pathlib import Path
 from pvnas_bench.errors import UsageError
 
 BEAT = 15.0
-"""Seconds from touch to touch."""
+"""Seconds between touches."""
 SILENCE = 10
-"""Beats without a touch after which a claim of another machine may be void; it is watched for two more."""
+"""Beats without a touch until another machine's claim may be void; it is watched for two more."""
 LOOK = 0.01
-"""Seconds between two looks at a claim that is waited for."""
+"""Seconds between two looks at an awaited claim."""
 LARGEST = 4096
-"""Bytes of a claim."""
+"""Largest size of a claim in bytes."""
 
 
 class InUse(UsageError):
-    """Another process works on it."""
+    """Another process works on the path."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a claim.
+    """The holder of a claim.
 
     Attributes:
-        machine: what its process number is valid in: one start of one system, one container.
-        started: when the process began, in the system's own words: process numbers are used again.
-        token: of this claim alone.
+        machine: scope of its process number: one boot of one system, one container.
+        started: start time of the process in the system's format: process numbers are reused.
+        token: unique to this claim.
     """
 
     host: str
@@ -58,7 +57,7 @@ class Holder:
 
     @property
     def gone(self) -> bool | None:
-        """Whether its process has ended; None: it is of another machine, and cannot be seen."""
+        """True if its process has ended; None: unknown, on another machine."""
         if self.machine != _machine():
             return None
         try:
@@ -66,16 +65,16 @@ class Holder:
         except ProcessLookupError:
             return True
         except OSError:
-            return False  # of another user
+            return False  # another user's process
         return _started(self.pid) != self.started
 
 
 UNKNOWN = Holder("another machine", "", 0, "", "")
-"""The holder of a claim that cannot be read."""
+"""Holder of an unreadable claim."""
 
 
 class Claim:
-    """A claim that this process holds."""
+    """A claim held by this process."""
 
     def __init__(self, path: Path, holder: Holder, beat: float) -> None:
         self._path, self._holder = path, holder
@@ -83,10 +82,10 @@ class Claim:
         threading.Thread(target=self._touch, args=(beat,), daemon=True).start()
 
     def check(self) -> None:
-        """Make sure that it is still held; call it before anything is written.
+        """Check that the claim is still held; call it before any write.
 
         Raises:
-            UsageError: another process took over, as it had not been touched for long.
+            UsageError: another process took over after a long silence.
         """
         if _read(self._path) != self._holder:
             raise UsageError(
@@ -111,7 +110,7 @@ class Claim:
 
 @contextmanager
 def claimed(path: Path, beat: float = BEAT, patience: float = 0.0) -> Iterator[Claim]:
-    """Within the context this process alone works on what goes to a path. Folders made for it go when they stay empty.
+    """Claim a path for this process until the context ends. New folders are removed if they stay empty.
 
     Args:
         patience: seconds to wait for another process to end.
@@ -138,14 +137,14 @@ def claimed(path: Path, beat: float = BEAT, patience: float = 0.0) -> Iterator[C
 
 
 def held(path: Path) -> Holder | None:
-    """Who works on what goes to a path, as far as can be seen from here; None: nobody."""
+    """The holder of a path, as far as visible from here; None: nobody."""
     numbers = _numbers(path)
     holder = _read(_numbered(path, numbers[-1])) if numbers else None
     return None if holder is None or holder.gone else holder
 
 
 def _wait(path: Path, holder: Holder, beat: float, patience: float) -> Path:
-    """`_take`, again and again while another process has it."""
+    """Repeat `_take` while another process holds the path."""
     until = time.monotonic() + patience
     while True:
         try:
@@ -157,7 +156,7 @@ def _wait(path: Path, holder: Holder, beat: float, patience: float) -> Path:
 
 
 def _take(path: Path, holder: Holder, beat: float) -> Path:
-    """Make the next claim; its file."""
+    """Create the next claim; return its file."""
     own = path.with_name(f".{path.name}.claimant-{holder.token}")
     try:
         while True:
@@ -165,21 +164,21 @@ def _take(path: Path, holder: Holder, beat: float) -> Path:
             try:
                 own.write_text(json.dumps(asdict(holder)))
             except FileNotFoundError:
-                continue  # the folder was empty and went
+                continue  # the folder was empty and was removed
             before = _numbers(path)
             found = None
             if before:
                 last = _numbered(path, before[-1])
                 found = _read(last)
                 if found is None:
-                    continue  # it was given up just now
+                    continue  # it was just released
                 if not _void(last, found, own, beat):
                     raise InUse(f"{path} is in use by {found}: wait until that ends")
             mine = _numbered(path, before[-1] + 1 if before else 0)
             if not _made(own, mine):
                 continue
             if _numbers(path)[-1:] != [_number(mine)] or (before and _read(last) != found):
-                mine.unlink()  # somebody was quicker, between two looks
+                mine.unlink()  # another process was faster
                 continue
             for number in before:
                 _numbered(path, number).unlink(missing_ok=True)
@@ -193,7 +192,7 @@ def _take(path: Path, holder: Holder, beat: float) -> Path:
 
 
 def _made(own: Path, target: Path) -> bool:
-    """Whether a claim could be made of this process's file: nobody else had made it."""
+    """Return True if this process's file became the claim: no other had."""
     try:
         os.link(own, target)
     except FileExistsError:
@@ -201,7 +200,7 @@ def _made(own: Path, target: Path) -> bool:
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
             raise
-        try:  # no links on this file system
+        try:  # this file system has no links
             with open(target, "x") as file:
                 file.write(own.read_text())
         except FileExistsError:
@@ -210,7 +209,7 @@ def _made(own: Path, target: Path) -> bool:
 
 
 def _void(path: Path, holder: Holder, own: Path, beat: float) -> bool:
-    """Whether a claim's holder is gone. May watch it for a while."""
+    """Return True if a claim's holder is gone. May watch it for a while."""
     if holder.gone is not None:
         return holder.gone
     try:
@@ -218,7 +217,7 @@ def _void(path: Path, holder: Holder, own: Path, beat: float) -> bool:
         touched = path.stat().st_mtime_ns
         if own.stat().st_mtime_ns - touched < SILENCE * beat * 1e9:
             return False
-        time.sleep(2 * beat)  # a clock that jumped is not silence
+        time.sleep(2 * beat)  # a clock jump is not silence
         return path.stat().st_mtime_ns == touched
     except FileNotFoundError:
         return True
@@ -233,13 +232,13 @@ def _number(claim: Path) -> int:
 
 
 def _numbers(path: Path) -> list[int]:
-    """Numbers of the claims on a path, in order."""
+    """Numbers of the claims on a path, ascending."""
     found = path.parent.glob(f".{glob.escape(path.name)}.claim-*")
     return sorted(_number(claim) for claim in found if claim.name.rpartition("-")[2].isdigit())
 
 
 def _read(claim: Path) -> Holder | None:
-    """Who made a claim; None: there is none."""
+    """The holder of a claim; None: there is no claim."""
     try:
         with claim.open("rb") as file:
             text = file.read(LARGEST)
@@ -255,7 +254,7 @@ def _read(claim: Path) -> Holder | None:
 
 @cache
 def _machine() -> str:
-    """What process numbers are valid in."""
+    """Identifier of the scope of process numbers."""
     boot, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
     words = [socket.gethostname()]
     if boot.exists() and namespace.exists():
@@ -264,7 +263,7 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process began, in ticks of the system; empty where it does not tell, or the process has ended."""
+    """Start time of a process in system ticks; empty if unavailable or the process has ended."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""The process that a run happens in: threads, memory allocation, determinism, and what to say about the machine."""
+"""The process of a run: cores, memory allocation, libraries, and facts about the machine."""
 
 import ctypes
 import os
@@ -13,14 +13,14 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on."""
+    """Number of cores available to this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep freed activations instead of giving them back: each would be page-faulted in again next step.
+    """Let glibc retain freed activations: returned memory would be page-faulted in again in the next step.
 
-    Training steps here take 1.3 to 1.6 times as long without it. Other C libraries are left as they are.
+    Training steps take 1.3 to 1.6 times as long without it. Other C libraries are unaffected.
     """
     if platform.libc_ver()[0] != "glibc":
         return
@@ -31,7 +31,7 @@ def keep_freed_memory() -> None:
 
 
 def libraries() -> dict[str, str]:
-    """Installed versions of the libraries that results may depend on."""
+    """Installed versions of the libraries that may affect results."""
     return dict(_libraries())
 
 
@@ -59,7 +59,7 @@ def processor() -> str:
 
 @cache
 def commit() -> str | None:
-    """The commit of the checkout that this package runs from; None for an installed package."""
+    """The commit of this package's checkout; None for an installed package."""
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""Secrets are not for records, folders and messages: passwords, tokens and keys are masked wherever text is kept."""
+"""Masking of secrets: passwords, tokens and keys stay out of records, folder names and messages."""
 
 import re
 from typing import Any
@@ -15,14 +15,14 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"[-+]?[\d._]+(e[-+]?\d+)?|true|false|none|null", re.IGNORECASE)
-"""What a hyper-parameter such as ``tokens=8`` holds, and no token."""
+"""Values of hyper-parameters such as ``tokens=8``, which are not secrets."""
 _SECRET_KEY = re.compile(_WORD, re.IGNORECASE)
 _MAYBE_KEY = re.compile(_MAYBE, re.IGNORECASE)
 _KNOWN = re.compile(
     r"\b(?:gh[pousr]_\w{16,}|github_pat_\w{16,}|hf_\w{16,}|sk-[\w-]{16,}|xox[abprs]-[\w-]{10,}|AKIA[A-Z0-9]{16}"
     r"|eyJ[\w-]{8,}\.eyJ[\w-]+\.[\w-]+)"
 )
-"""Tokens whose issuer gives them a beginning to be known by."""
+"""Tokens with a known prefix of their issuer."""
 
 
 SHORTEST = 5
@@ -47,7 +47,7 @@ def remember(value: Any, key: str = "") -> None:
 
 
 def masked(text: str) -> str:
-    """The text with passwords, tokens and keys replaced by ``***``: of URLs, of ``key=value`` and of known forms."""
+    """The text with passwords, tokens and keys as ``***``, in URLs, ``key=value`` and known forms."""
     for secret in _remembered:
         text = text.replace(secret, MASK)
     if ":" not in text and "=" not in text and "%3" not in text and not _KNOWN.search(text):
@@ -67,7 +67,7 @@ def _masked_value(found: "re.Match[str]") -> str:
 
 
 def masked_values(value: Any, key: str = "") -> Any:
-    """JSON values with every secret masked: by the text of a string, or by the key that it stands under."""
+    """JSON values with every secret masked, by the text of a string or by its key."""
     if isinstance(value, dict):
         return {name: masked_values(inner, str(name)) for name, inner in value.items()}
     if isinstance(value, list | tuple):

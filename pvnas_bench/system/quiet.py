@@ -1,4 +1,4 @@
-"""What other libraries say that no user of this program can act on."""
+"""Suppression of library messages that users cannot act on."""
 
 import logging
 import os
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within the context, known noise stays off the screen; everything else is shown."""
+    """Suppress known noise within the context; show everything else."""
     os.environ.setdefault("PYTORCH_LIGHTNING_DISABLE_TIPS", "1")
     for name in ("pytorch_lightning", "lightning.pytorch", "nni"):
         logging.getLogger(name).setLevel(logging.ERROR)

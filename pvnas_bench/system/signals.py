@@ -1,6 +1,6 @@
-"""Being asked to stop: Ctrl-C and SIGTERM are heeded at the next boundary, and at the latest after a grace period.
+"""Requests to stop: Ctrl-C and SIGTERM take effect at the next boundary, at the latest after a grace period.
 
-So is a run's own time limit, at once.
+A run's time limit takes effect at once.
 """
 
 import signal
@@ -11,18 +11,18 @@ from types import FrameType
 from typing import NoReturn
 
 GRACE = 20.0
-"""Seconds from the first request to the end, boundary or not: schedulers kill after about half a minute."""
+"""Seconds from the first request to the interruption: schedulers kill after about half a minute."""
 AGAIN = 5.0
-"""Seconds from one interruption to the next."""
+"""Seconds between interruptions."""
 ASKING = ("SIGINT", "SIGTERM")
 
 
 class TimedOut(BaseException):
-    """The time limit is over. No `Exception`: what a strategy catches is not meant."""
+    """The time limit has passed. Not an `Exception`, so that strategies do not catch it."""
 
 
 class Stop:
-    """Whether somebody asked to stop."""
+    """State of a request to stop."""
 
     def __init__(self, limit: float | None) -> None:
         self.asked = False
@@ -37,7 +37,7 @@ class Stop:
         self.interrupt_after(GRACE)
 
     def interrupt_after(self, seconds: float) -> None:
-        """Interrupt after so many seconds, and again and again until `settle`: a callback may swallow an exception."""
+        """Interrupt after `seconds`, then repeatedly until `settle`: a callback may swallow an exception."""
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
 
@@ -51,22 +51,22 @@ class Stop:
         raise KeyboardInterrupt
 
     def settle(self) -> None:
-        """The interruption is heard: there is as much time as it takes to say so in a record."""
+        """Acknowledge the interruption and end its timer, to leave time for the record."""
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @contextmanager
 def heeded(limit: float | None = None) -> Iterator[Stop]:
-    """Within the context the first request to stop is noted; a second one, or the end of the grace, interrupts.
+    """Note the first request to stop within the context; a second one, or the end of the grace, interrupts.
 
-    Only the main thread hears signals; in any other this does nothing. A Ctrl-C that the process ignores stays ignored.
+    Only the main thread receives signals; elsewhere this does nothing. An ignored Ctrl-C stays ignored.
 
     Args:
-        limit: seconds after which the context is interrupted.
+        limit: seconds until the context is interrupted.
 
     Raises:
-        KeyboardInterrupt, TimedOut: inside the context.
+        KeyboardInterrupt, TimedOut: raised inside the context.
     """
     stop = Stop(limit)
     if threading.current_thread() is not threading.main_thread():
@@ -91,10 +91,10 @@ def heeded(limit: float | None = None) -> Iterator[Stop]:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Within the context SIGTERM does what Ctrl-C does.
+    """Treat SIGTERM like Ctrl-C within the context.
 
     Raises:
-        KeyboardInterrupt: inside the context.
+        KeyboardInterrupt: raised inside the context.
     """
 
     def interrupt(number: int, frame: FrameType | None) -> None:

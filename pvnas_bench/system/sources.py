@@ -1,4 +1,4 @@
-"""The source of a plug-in as one hash: its file, and the modules beside it that it imports."""
+"""The source of a plug-in as one hash: its file and the neighbouring modules it imports."""
 
 import ast
 import hashlib
@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def digest(path: Path, package: str = "") -> str:
-    """SHA-256 over a Python file and what it imports from its own folder, directly or not; line ends do not count.
+    """SHA-256 of a Python file and its imports from the same folder, direct or not; line ends do not count.
 
-    The file's own name does not count either: a copy is the same source.
+    The file's name does not count either: a copy is the same source.
 
     Args:
-        package: the dotted name of the folder, where it is a package.
+        package: dotted name of the folder, where it is a package.
 
     Raises:
         OSError: the file cannot be read.
@@ -26,7 +26,7 @@ def digest(path: Path, package: str = "") -> str:
 
 
 def files(path: Path, package: str = "") -> list[Path]:
-    """A file, and in the order of their names the files beside it that it imports, directly or not."""
+    """A file, then its imports from the same folder, direct or not, sorted by name."""
     known, waiting = {path}, [path]
     while waiting:
         for found in _imported(waiting.pop(), path.parent, package):
@@ -37,10 +37,10 @@ def files(path: Path, package: str = "") -> list[Path]:
 
 
 def _imported(file: Path, folder: Path, package: str) -> Iterator[Path]:
-    """The files of a folder that one of its files imports, wherever in its text."""
+    """The files of a folder imported anywhere in one of its files."""
     try:
         tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError, RecursionError, OSError):  # who imports it will say so
+    except (SyntaxError, ValueError, RecursionError, OSError):  # importing it reports the error
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -60,12 +60,12 @@ def _imported(file: Path, folder: Path, package: str) -> Iterator[Path]:
 
 
 def _local(name: str, package: str) -> str:
-    """A module's name within the folder."""
+    """Name of a module within the folder."""
     return name.removeprefix(f"{package}.") if package and name.startswith(f"{package}.") else name
 
 
 def _modules(folder: Path, name: str) -> Iterator[Path]:
-    """The files that importing a dotted name from a folder executes."""
+    """The files executed by importing a dotted name from a folder."""
     at = folder
     for part in filter(None, name.split(".")):
         for file in (at / f"{part}.py", at / part / "__init__.py"):

@@ -1,7 +1,7 @@
-"""Standard streams that cannot fail a command: closed, full, read by nobody, or of an encoding that lacks a letter.
+"""Standard streams that cannot fail a command: closed, full, unread, or with an encoding that lacks a letter.
 
-What a command does is worth more than what it says of it: within `lasting` writing never raises. A stream that fails
-once is silent from then on, and `failed` says why.
+A command's work matters more than its output: within `lasting`, writing never raises. A stream is silent after its
+first failure, and `failed` says why.
 """
 
 import io
@@ -32,7 +32,7 @@ class Lasting(io.TextIOBase):
                 self._stream.write(text.encode(self.encoding, "replace").decode(self.encoding))
             except OSError as error:
                 self._fail(error)
-            except ValueError:  # it was closed
+            except ValueError:  # the stream is closed
                 self._fail(OSError("closed"))
         return len(text)
 
@@ -46,10 +46,10 @@ class Lasting(io.TextIOBase):
                 self._fail(OSError("closed"))
 
     def close(self) -> None:
-        """Whoever opened the stream closes it."""
+        """Do nothing: the opener of the stream closes it."""
 
     def _fail(self, error: OSError) -> None:
-        """Go silent; what is still buffered must not fail when the interpreter ends."""
+        """Go silent; buffered output must not fail when the interpreter ends."""
         self.failed = error
         try:
             number = self._stream.fileno()
@@ -86,7 +86,7 @@ def _to_nowhere(number: int) -> None:
 
 
 def occupy() -> None:
-    """Open the standard descriptors that are closed on nothing, before a file gets their number and output with it."""
+    """Open closed standard descriptors on the null device, before a file gets their number and the output."""
     for number in STANDARD:
         try:
             os.fstat(number)
@@ -96,7 +96,7 @@ def occupy() -> None:
 
 @contextmanager
 def lasting() -> Iterator[tuple[Lasting, Lasting]]:
-    """Within the context standard output and standard error are `Lasting`; they are flushed at its end."""
+    """Make standard output and standard error `Lasting` within the context; flush them at its end."""
     before = sys.stdout, sys.stderr
     occupy()
     out, err = (Lasting(stream if stream is not None else _nothing()) for stream in before)
@@ -110,5 +110,5 @@ def lasting() -> Iterator[tuple[Lasting, Lasting]]:
 
 
 def _nothing() -> TextIO:
-    """Where a process that was started without a stream writes."""
+    """Null stream for a process started without one."""
     return open(os.devnull, "w", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What every worker process of this package begins with."""
+"""Initialisation of every worker process of this package."""
 
 import multiprocessing
 import os
@@ -7,10 +7,10 @@ import threading
 
 
 def begin(*, told: bool = False) -> None:
-    """A worker leaves Ctrl-C to its parent, and ends with it.
+    """Leave Ctrl-C to the parent, and end with it.
 
     Args:
-        told: it is told to end, by SIGTERM, and may finish what it is at; else it is gone at once.
+        told: True if SIGTERM tells it to end and it may finish its current task; else it ends at once.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

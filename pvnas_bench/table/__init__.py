@@ -1,4 +1,4 @@
-"""Tables: what every architecture of a small space reaches when it is trained, so that a search need not train.
+"""Tables: the trained accuracy of every architecture of a small space, so that a search need not train.
 
 `schema` says what a table holds, `journal` appends finished trainings so that no crash loses one, `store` keeps tables
 in a folder as Parquet, `_table` looks up, `lessons` and `regret` say what tables and searches on them teach. None of it

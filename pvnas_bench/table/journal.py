@@ -1,7 +1,7 @@
 """The journal of a build: a JSON line for each finished training, on the disk before the next one counts.
 
-A process that is killed in the middle of a line leaves that line without its end; whoever opens the journal next cuts
-it off. Only one process at a time, of all machines that share the folder, has it open.
+A process killed while writing leaves an incomplete line; the next process that opens the journal cuts it off. Only one
+process at a time, of all machines that share the folder, has it open.
 """
 
 import json
@@ -20,19 +20,19 @@ from pvnas_bench.table.schema import About, KnownTraining, Session
 
 TRAINING = TypeAdapter(KnownTraining)
 LARGEST = 2**31
-"""Bytes of a journal."""
+"""Largest size of a journal in bytes."""
 
 
 @dataclass
 class Content:
-    """What a journal, or a table file, holds."""
+    """Content of a journal or a table file."""
 
     about: About | None = None
     sessions: list[Session] = field(default_factory=list)
     trainings: list[KnownTraining] = field(default_factory=list)
 
     def add(self, later: "Content") -> None:
-        """Append what a later file of the same recipe holds; of two trainings with one key the earlier stays."""
+        """Append a later file of the same recipe; for equal keys the earlier training stays."""
         known, shift = {training.key for training in self.trainings}, len(self.sessions)
         self.about = self.about or later.about
         self.sessions += later.sessions
@@ -43,10 +43,10 @@ class Content:
 
 
 def read(path: Path) -> Content:
-    """What a journal holds; a last line without its end is left out. An absent file is an empty journal.
+    """Read a journal, without an incomplete last line. An absent file is an empty journal.
 
     Raises:
-        UsageError: the file is no journal, or a line that is whole cannot be read.
+        UsageError: the file is not a journal, or a complete line cannot be read.
     """
     content = Content()
     if not path.exists():
@@ -88,7 +88,7 @@ class Journal:
         """Write one entry; it is on the disk when this returns.
 
         Raises:
-            UsageError: it cannot be written; the journal is as before.
+            UsageError: the entry cannot be written; the journal is unchanged.
         """
         kind = {About: "about", Session: "session", KnownTraining: "training"}[type(entry)]
         values = entry._asdict() if isinstance(entry, KnownTraining) else json.loads(entry.model_dump_json())
@@ -103,7 +103,7 @@ class Journal:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Journal]:
-    """A journal for appending, for this process alone, without the half line that a killed one may have left.
+    """Open a journal for appending, exclusively, and cut off an incomplete last line.
 
     Raises:
         UsageError: another process has it open, or it cannot be written.

@@ -1,4 +1,4 @@
-"""What a table holds: one training for each architecture and seed, and how they were made."""
+"""Content of a table: one training for each architecture and seed, and their provenance."""
 
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
@@ -9,7 +9,7 @@ from pvnas_bench.records import DataEntry, ProtocolEntry
 
 SCHEMA_VERSION: Final = 2
 SEARCH_ONLY = {"name", "version", "description", "budget", "proxy_epochs", "retrainings"}
-"""Settings of a protocol that no single training depends on."""
+"""Settings of a protocol that do not affect single trainings."""
 
 
 class _Model(BaseModel):
@@ -17,53 +17,53 @@ class _Model(BaseModel):
 
 
 class SpaceIdentity(_Model):
-    """Which space a table enumerates."""
+    """Identity of a table's space."""
 
     name: str
     version: int
     fingerprint: str
     architectures: int
-    """Of the whole space, in the table or not."""
+    """Number of architectures of the whole space, in the table or not."""
 
 
 class About(_Model):
-    """What all trainings of a table have in common; two tables of one recipe are equal here."""
+    """Description shared by all trainings of a table; equal for tables of one recipe."""
 
     schema_version: Literal[2] = SCHEMA_VERSION
     space: SpaceIdentity
     data: DataEntry
     clips: dict[str, int]
-    """Clips that a training trains on (train) and is validated on (val), both of the data set's train split, and those
-    that it is tested on (test), of its val and test splits, neither of which a search sees."""
+    """Numbers of clips for training (train) and validation (val), from the data set's train split, and for the test
+    (test), from its val and test splits, hidden from searches."""
     protocol: ProtocolEntry
 
     @field_validator("space", "data")
     @classmethod
     def _named(cls, value: SpaceIdentity | DataEntry) -> SpaceIdentity | DataEntry:
-        """Files are named after both."""
+        """Check the names: files are named after both."""
         if not value.name.isprintable() or set(value.name) & set("/\\:") or value.name in ("", ".", ".."):
             raise ValueError(f"{value.name!r} is no name")
         return value
 
     @property
     def stem(self) -> str:
-        """The name of its files, without a suffix."""
+        """Name of the table's files, without a suffix."""
         return f"{self.space.name}-{self.data.name}"
 
     @property
     def recipe(self) -> tuple[Any, ...]:
-        """What decides the results of a training: equal for tables that may be put together."""
+        """Determinants of a training's results: equal for tables that can be merged."""
         settings = {key: value for key, value in self.protocol.settings.items() if key not in SEARCH_ONLY}
         return self.space.fingerprint, self.data.fingerprint, self.clips, settings
 
     @property
     def epochs(self) -> int:
-        """Of every training."""
+        """Epochs of every training."""
         return int(self.protocol.settings["epochs"])
 
 
 class Session(_Model):
-    """Which versions on which machine made some of the trainings."""
+    """Versions and machine of a part of the trainings."""
 
     created: datetime
     pvnas_bench: str
@@ -76,39 +76,39 @@ class Session(_Model):
 class KnownTraining(NamedTuple):
     """One architecture trained from scratch on search-train, once, and tested.
 
-    Accuracies are fractions, losses mean cross-entropies; all of them have the precision of float32. A training that
-    diverged has accuracies of 0 and infinite losses.
+    Accuracies are fractions, losses mean cross-entropies, all in float32 precision. A diverged training has accuracies
+    of 0 and infinite losses.
     """
 
     architecture: str
     seed: int
     session: int
-    """Position in the list of sessions of the file that it is in."""
+    """Index in the file's list of sessions."""
     macs: int
-    """Of one clip's forward pass."""
+    """MACs of one clip's forward pass."""
     parameters: int
     training_macs: int
-    """What the ledger is charged for the full training and one validation."""
+    """MACs charged for the full training and one validation."""
     seconds: float
-    """CPU seconds, on one thread, of the same."""
+    """CPU seconds, on one thread, of the full training and one validation."""
     latency_ms: float
-    """Median of one clip's forward pass on one thread of that machine, busy with other trainings."""
+    """Median latency of one clip's forward pass on one thread, with other trainings running."""
     train_loss: tuple[float, ...]
-    """Mean over each epoch, with label smoothing."""
+    """Mean loss of each epoch, with label smoothing."""
     val_top1: tuple[float, ...]
-    """On search-val after each epoch."""
+    """Top-1 on search-val after each epoch."""
     val_loss: tuple[float, ...]
     test_top1: float
-    """Of the network after the last epoch, on the clips of the val and test splits."""
+    """Top-1 after the last epoch, on the clips of the val and test splits."""
     test_top5: float
     test_mean_class: float
     test_loss: float
     test_top1_reversed: float | None = None
-    """Of the same network on the same clips with the frames of each view reversed; None: not measured."""
+    """Test top-1 with the frames of each view reversed; None: not measured."""
     test_top1_shuffled: float | None = None
-    """With the frames of each view shuffled; None: not measured."""
+    """Test top-1 with the frames of each view shuffled; None: not measured."""
 
     @property
     def key(self) -> tuple[str, int]:
-        """A table holds one training of each."""
+        """Key of the training, unique in a table."""
         return self.architecture, self.seed

@@ -1,4 +1,4 @@
-"""Tables in a folder: a Parquet file for each space and data set, and beside it the journal of a build under way."""
+"""Tables in a folder: a Parquet file for each space and data set, next to the journal of a running build."""
 
 import json
 import math
@@ -20,16 +20,16 @@ from pvnas_bench.table.schema import About, KnownTraining, Session
 from pvnas_bench.table.table import Table
 
 KEY = b"pvnas_bench"
-"""Of the description in a Parquet file's metadata."""
+"""Key of the description in a Parquet file's metadata."""
 PUBLISHED = "pvnas_bench.reference"
 CURVES = ("train_loss", "val_top1", "val_loss")
 REALS = ("seconds", "latency_ms", "test_top1", "test_top5", "test_mean_class", "test_loss")
 ORDERS = ("test_top1_reversed", "test_top1_shuffled")
-"""Columns that files of earlier versions lack."""
+"""Columns absent from files of earlier versions."""
 
 
 def default_folder() -> Path:
-    """Where tables are built unless a folder is named."""
+    """Default folder of built tables."""
     return Path("results/tables")
 
 
@@ -52,7 +52,7 @@ class Files:
         """All finished trainings, of the Parquet file and of the journal.
 
         Raises:
-            UsageError: a file that cannot be read, or two recipes.
+            UsageError: a file cannot be read, or the recipes differ.
         """
         content = read_parquet(self.parquet) if self.parquet.exists() else Content()
         later = journal.read(self.journal)
@@ -62,7 +62,7 @@ class Files:
         return content
 
     def compact(self) -> None:
-        """Make one Parquet file of both; a crash in between leaves every training in at least one of them."""
+        """Merge both into one Parquet file; after a crash every training is in at least one of them."""
         content = self.read()
         if content.about is not None:
             write_atomically(self.parquet, to_parquet(content))
@@ -70,7 +70,7 @@ class Files:
 
 
 def to_parquet(content: Content) -> bytes:
-    """A table's Parquet file: a row for each training, in the order of architecture and seed."""
+    """Encode a table as a Parquet file: a row for each training, sorted by architecture and seed."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -100,10 +100,10 @@ def to_parquet(content: Content) -> bytes:
 
 
 def read_parquet(path: Path) -> Content:
-    """What a table's Parquet file holds.
+    """Read a table's Parquet file.
 
     Raises:
-        UsageError: it is no table, or of another schema version.
+        UsageError: the file is not a table, or has another schema version.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -144,13 +144,13 @@ def load(files: Files) -> Table:
 
 
 def find(space: str, dataset: str, folder: Path | None = None) -> Table:
-    """The table of a space and a data set: that of a folder; without one, one's own, else the one that is published.
+    """The table of a space and a data set: from a folder if given, else the user's, else the published one.
 
     Args:
-        dataset: a name, or the path of a folder or manifest, whose last part without a suffix is the name.
+        dataset: a name, or the path of a folder or manifest; the name is its last part without suffix.
 
     Raises:
-        UsageError: there is none; the message names those that exist.
+        UsageError: there is none; the message names existing ones.
     """
     path = Path(dataset)
     name = path.stem if path.name not in ("", "..") else path.resolve().name
@@ -176,7 +176,7 @@ def _published() -> Path:
 
 
 def _times(files: Files) -> tuple[int, ...]:
-    """When each file was written, 0 where it does not exist; nothing where neither does."""
+    """Modification time of each file, 0 for an absent one; empty if both are absent."""
     paths: Sequence[Path] = (files.parquet, files.journal)
     times = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
     return times if any(times) else ()
@@ -184,5 +184,5 @@ def _times(files: Files) -> tuple[int, ...]:
 
 @lru_cache(maxsize=8)
 def _cached(files: Files, times: tuple[int, ...]) -> Table:
-    """A table is read once, and again when a file changes."""
+    """Table, cached until a file changes."""
     return load(files)

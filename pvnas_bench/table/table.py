@@ -1,4 +1,4 @@
-"""A table in memory: look-ups, and the truth that searches are judged by."""
+"""A table in memory: look-ups, and the truth to judge searches by."""
 
 import hashlib
 import struct
@@ -17,7 +17,7 @@ class Table:
     """The trainings of a space's architectures under one recipe; look-ups are by an architecture's string.
 
     Attributes:
-        seeds: that some architecture was trained with, ascending.
+        seeds: seeds of any training, ascending.
     """
 
     def __init__(self, about: About, sessions: Sequence[Session], trainings: Iterable[KnownTraining]) -> None:
@@ -31,23 +31,23 @@ class Table:
         return architecture in self._rows
 
     def __len__(self) -> int:
-        """The number of architectures."""
+        """Number of architectures."""
         return len(self._rows)
 
     @property
     def architectures(self) -> tuple[str, ...]:
-        """Those that were trained, in the order of their strings."""
+        """Trained architectures, sorted by string."""
         return tuple(self._rows)
 
     def trainings(self, architecture: str) -> tuple[KnownTraining, ...]:
-        """The trainings of an architecture, one a seed, in the order of seeds; none where it was not trained."""
+        """Trainings of an architecture, one per seed, in the order of seeds; empty if untrained."""
         return self._rows.get(architecture, ())
 
     def top1(self, architecture: str) -> float:
-        """The truth: an architecture's test top-1, the mean over its seeds.
+        """True accuracy of an architecture: mean test top-1 over its seeds.
 
         Raises:
-            KeyError: it was not trained.
+            KeyError: the architecture was not trained.
         """
         return self._truth[architecture]
 
@@ -56,10 +56,10 @@ class Table:
         return {architecture: fmean(t.test_top1 for t in rows) for architecture, rows in self._rows.items()}
 
     def regret(self, architecture: str, macs: float = float("inf")) -> float:
-        """How far an architecture's test top-1 is below that of the best with no more MACs than the cap.
+        """Regret in test top-1, relative to the best architecture under a MACs cap.
 
         Raises:
-            KeyError: it was not trained.
+            KeyError: the architecture was not trained.
         """
         if macs not in self._best:
             under = (self._truth[name] for name, rows in self._rows.items() if rows[0].macs <= macs)
@@ -67,12 +67,12 @@ class Table:
         return self._best[macs] - self._truth[architecture]
 
     def val_regret(self, architecture: str) -> float:
-        """How far an architecture's search-val top-1, the mean over its seeds, is below the best one's.
+        """Regret in mean search-val top-1 over seeds, relative to the best architecture.
 
-        What a search that only sees search-val could have done better; the rest of its regret is noise.
+        A search that only sees search-val could avoid this part; the rest of its regret is noise.
 
         Raises:
-            KeyError: it was not trained.
+            KeyError: the architecture was not trained.
         """
         return max(self._validated.values()) - self._validated[architecture]
 
@@ -85,13 +85,13 @@ class Table:
         return {}
 
     def missing(self, space: SearchSpace) -> list[str]:
-        """The architectures of a space that were not trained with any seed."""
+        """Architectures of a space not trained with any seed."""
         return [str(architecture) for architecture in space.enumerate() if str(architecture) not in self._rows]
 
     def matrix(self, column: str) -> npt.NDArray[np.float64]:
         """A column over (architectures, seeds), in the orders of `architectures` and `seeds`; nan where not trained.
 
-        The last epoch of a curve.
+        For a curve, the value of the last epoch.
         """
         values = np.full((len(self._rows), len(self.seeds)), np.nan)
         for row, trainings in enumerate(self._rows.values()):
@@ -102,7 +102,7 @@ class Table:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of what look-ups answer: it changes with every training that is added."""
+        """A hash of all look-ups: it changes with every added training."""
         about = self.about.model_dump_json(exclude={"data": {"skipped"}})
         digest = hashlib.sha256(about.encode(errors="surrogatepass"))
         for rows in self._rows.values():

@@ -1,8 +1,7 @@
-"""Clips as the features of a space's frozen backbone: trained once, then run once over every frame of every clip.
+"""Clips as features of a space's frozen backbone, trained once and run once over every frame of every clip.
 
-The backbone sees search-train and nothing else: not the clips that a search validates on, and not test. Its seed is no
-run's seed, and it is kept, so all strategies and seeds work on the same features. What it cost is no part of any
-search's budget; a record says it beside them.
+The backbone sees only search-train: neither search-val nor test. Its seed is fixed and its weights are stored, so all
+strategies and seeds use the same features. Its cost is outside every search budget; records state it separately.
 """
 
 import hashlib
@@ -41,10 +40,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Features:
-    """Clips with their features, and what those cost.
+    """Clips with their features and the features' cost.
 
     Attributes:
-        about: JSON values for the record.
+        about: description for the record, JSON values.
     """
 
     store: FeatureStore
@@ -62,17 +61,17 @@ def prepare_features(
     training: Progress | None = None,
     extracting: Progress | None = None,
 ) -> Features:
-    """Train the backbone and compute the features of all clips, or open what an earlier call made.
+    """Train the backbone and compute the features of all clips, or open stored ones.
 
-    On one thread, so that the features do not depend on how many a run is given.
+    This runs on one thread, so that the features do not depend on a run's threads.
 
     Args:
-        indices: of the clips to train on.
-        training: called with (epochs done, epochs in all).
-        extracting: called with (clips done, clips in all).
+        indices: indices of the clips to train on.
+        training: callback with (epochs done, epochs in all).
+        extracting: callback with (clips done, clips in all).
 
     Raises:
-        UsageError: the cache folder cannot be written, or what it holds was damaged, or a clip cannot be read any more.
+        UsageError: the cache folder cannot be written or is damaged, or a clip can no longer be read.
     """
     with process.configured(threads=1, deterministic=True):
         folder = cache_root(cache_dir) / "backbones" / _key(backbone, store, indices, protocol, device)
@@ -108,7 +107,7 @@ def prepare_features(
 def _key(
     backbone: Backbone, store: ClipStore, indices: npt.NDArray[np.int64], protocol: Protocol, device: torch.device
 ) -> str:
-    """Everything that decides the weights."""
+    """Hash of everything that determines the weights."""
     recipe = {k: v for k, v in vars(protocol).items() if k not in ("name", "version", "description", "budget")}
     clips = hashlib.sha256(store.clips[indices].tobytes()).hexdigest()
     parts = [_FORMAT, asdict(backbone), store.dataset.fingerprint, clips, asdict(store.spec), recipe, device.type]
@@ -124,7 +123,7 @@ def _train(
     device: torch.device,
     progress: Progress | None,
 ) -> None:
-    """Train a 2-D clip classifier by the protocol's recipe, and keep its weights."""
+    """Train a 2-D clip classifier by the protocol's recipe and store its weights."""
     start, ledger = time.perf_counter(), Ledger(reference=1)
     with seeding.torch_seeded(SEED, "backbone"):
         network = Network(backbone.network, len(store.classes)).to(device)
@@ -152,8 +151,8 @@ def _train(
 
 
 def _open(folder: Path, backbone: Backbone, classes: int) -> tuple[Network, str, dict[str, Any]]:
-    """The trained network, the digest of its weights, and what its training cost."""
-    with seeding.torch_seeded(SEED, "backbone"):  # its first weights are replaced; global chance stays as it is
+    """Return the trained network, the digest of its weights, and its training cost."""
+    with seeding.torch_seeded(SEED, "backbone"):  # initial weights are replaced; global generators are untouched
         network = Network(backbone.network, classes)
     try:
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))

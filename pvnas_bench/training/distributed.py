@@ -1,8 +1,8 @@
-"""One run in several processes: under `torchrun` every process does the same search, each on its share of the clips.
+"""One run in several processes: under `torchrun` every process runs the same search, each on its share of the clips.
 
-The processes go in lockstep: the same seeds, the same decisions, the same ledger, which charges whole batches. Only
-what a network computes of a batch is divided (`network.synchronised`); its logits are those of the whole batch again in
-every process, so that nothing beyond needs to know. The first process alone writes, and is heard.
+The processes run in lockstep: the same seeds, the same decisions, the same ledger, which charges whole batches. Only
+passes through a network are split (`training.synchronised`); every process then has the logits of the whole batch, so
+other code needs no change. Only the first process writes files and prints.
 """
 
 import hashlib
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from pvnas_bench.video import ClipBatch
 
 PATIENCE = timedelta(days=1)
-"""How long the others wait for a process that is alive, such as the one that decodes a data set."""
+"""Longest wait for a live process, such as one decoding a data set."""
 
 
 class RankLost(BaseException):
-    """Another process of the run has ended. No `Exception`: what a strategy catches is not meant."""
+    """Another process of the run has ended. Not an `Exception`, so that strategies do not catch it."""
 
 
 @dataclass(frozen=True)
 class World:
-    """The processes of a run, as one of them sees them.
+    """The processes of a run, from the view of one of them.
 
     Attributes:
-        rank: of this process, from 0.
+        rank: rank of this process, from 0.
         size: number of processes.
         local_rank, local_size: the same among the processes of this machine.
     """
@@ -47,25 +47,25 @@ class World:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes, and is heard."""
+        """True if this process writes files and prints."""
         return self.rank == 0
 
     @property
     def command(self) -> list[str]:
-        """The words before ``run`` that start as many processes."""
+        """The words before ``run`` that start the same number of processes."""
         nodes = self.size // self.local_size
         many = ["--nnodes", str(nodes)] if nodes > 1 else []
         return ["torchrun", *many, "--nproc-per-node", str(self.local_size), "-m", "pvnas_bench"]
 
     def share(self, batch: "ClipBatch") -> "ClipBatch":
-        """A batch of which this process makes only its share of the clips; the whole one where there are too few."""
+        """A batch restricted to this process's share of the clips; the whole batch if it has too few."""
         if self.size == 1 or len(batch) < self.size:
             return batch
         start, stop = (len(batch) * rank // self.size for rank in (self.rank, self.rank + 1))
         return replace(batch, part=slice(start, stop))
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set in any process.
+        """Return True if the flag is set in any process.
 
         Raises:
             RankLost: a process has ended.
@@ -73,10 +73,10 @@ class World:
         return flag if self.size == 1 else bool(summed(torch.tensor(int(flag))))
 
     def agree(self, what: str) -> None:
-        """Make sure that all processes are at the same point.
+        """Check that all processes are at the same point.
 
         Args:
-            what: the point, in words.
+            what: description of the point.
 
         Raises:
             RuntimeError: they are not.
@@ -92,7 +92,7 @@ class World:
             )
 
     def from_first(self, content: bytes | None) -> bytes | None:
-        """What the first process has; its copy in all others.
+        """Broadcast the first process's content to all others.
 
         Raises:
             RankLost: a process has ended.
@@ -109,7 +109,7 @@ class World:
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:
-        """The first process of each machine goes ahead, and the others find made what it made for all.
+        """Let the first process of each machine enter before the others, which can use its files.
 
         Raises:
             RankLost: a process has ended.
@@ -122,11 +122,11 @@ class World:
 
 
 ALONE = World()
-"""The one process of a run that was not started by `torchrun`."""
+"""The single process of a run without `torchrun`."""
 
 
 def summed(tensor: Tensor) -> Tensor:
-    """The sum of the processes' tensors, in place.
+    """Sum the processes' tensors in place.
 
     Raises:
         RankLost: a process has ended.
@@ -140,17 +140,17 @@ def summed(tensor: Tensor) -> Tensor:
 
 @contextmanager
 def joined() -> Iterator[World]:
-    """Within the context the processes that `torchrun` started are one run; alone without it.
+    """Join the processes started by `torchrun` into one run; a single process without it.
 
     Each process sees one GPU of its machine, if it has any: enter before anything else uses CUDA.
 
     Raises:
-        UsageError: there are not as many GPUs on a machine as processes.
+        UsageError: a machine has a different number of GPUs than of processes.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["WORLD_SIZE"] == "1":
         yield ALONE
         return
-    from torch.distributed.rendezvous import rendezvous  # not in builds of PyTorch for one process
+    from torch.distributed.rendezvous import rendezvous  # absent from single-process builds of PyTorch
 
     world = World(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")))
     _see_one_gpu(world)
@@ -172,7 +172,7 @@ def joined() -> Iterator[World]:
 
 
 def _see_one_gpu(world: World) -> None:
-    """Leave this process one GPU: then all have a device, and generators, of the same names."""
+    """Restrict this process to one GPU, so that device and generator names are the same everywhere."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     every = ",".join(map(str, range(world.local_size)))
     names = [name for name in (every if visible is None else visible).split(",") if name]

@@ -1,4 +1,4 @@
-"""Networks that are no supernet: a strategy builds them, and the ledger counts their passes."""
+"""Networks other than the supernet: a strategy builds them, and the ledger counts their passes."""
 
 from contextlib import AbstractContextManager
 from typing import Literal
@@ -16,20 +16,20 @@ from pvnas_bench.video import ClipBatch
 
 
 class Metered:
-    """Work of networks that are no supernet.
+    """Metered passes of networks other than the supernet.
 
-    `network` returns one whose passes charge themselves. For any other network, charge its passes with `forward` and
-    `backward` before they run. Where several processes make a run, each computes such a network on the whole batch.
+    `network` returns a network that charges its passes. For any other network, charge passes with `forward` and
+    `backward` before they run. In a run of several processes, each computes such a network on the whole batch.
     """
 
     def __init__(self, space: SearchSpace, costs: Costs, bench: Workbench, seed: int) -> None:
         self._space, self._costs, self._bench, self._seed = space, costs, bench, seed
 
     def network(self, architecture: Architecture, name: str = "network") -> Classifier:
-        """A new stand-alone network whose every pass is charged, initialised from the stream of this name.
+        """A new stand-alone network that charges its passes, initialised from the stream of this name.
 
-        Calling it raises BudgetExhausted where the pass, or the backward pass that will follow it, does not fit, and
-        ValueError for inputs that have not the architecture's shape.
+        Calling it raises BudgetExhausted where the pass, or the backward pass to follow, does not fit, and
+        ValueError for inputs of another shape than the architecture's.
         """
         macs, ledger = self._costs(architecture).macs, self._bench.ledger
         with seeding.torch_seeded(self._seed, "init", name, str(architecture)):
@@ -52,10 +52,10 @@ class Metered:
         return network
 
     def forward(self, macs: int, clips: int, backward: int = 0) -> None:
-        """Charge a forward pass that is about to run; see `Ledger.forward`.
+        """Charge a forward pass before it runs; see `Ledger.forward`.
 
         Raises:
-            BudgetExhausted: it does not fit, or the backward pass that will follow it does not.
+            BudgetExhausted: the pass, or the backward pass to follow, does not fit.
         """
         self._bench.ledger.forward(macs, clips, backward)
 
@@ -64,7 +64,7 @@ class Metered:
         self._bench.ledger.backward(macs)
 
     def charge(self, macs: int, clips: int = 0) -> None:
-        """Charge passes that were known to fit."""
+        """Charge passes already known to fit."""
         self._bench.ledger.charge(macs, samples=clips)
 
     def clips(self, batch: ClipBatch, frames: int, size: int) -> Tensor:
@@ -72,9 +72,9 @@ class Metered:
         return self._bench.clips(batch, frames, size)
 
     def inputs(self, batch: ClipBatch, network: Classifier) -> Tensor:
-        """What a `network` takes of a batch, on the device."""
+        """A `network`'s inputs from a batch, on the device."""
         return self._bench.inputs(batch, network)
 
     def clock(self, activity: Literal["forward", "backward", "optimiser"]) -> AbstractContextManager[None]:
-        """Within the context time is on the clock, as this activity's."""
+        """A context whose time counts as this activity's."""
         return self._bench.clock(activity)

@@ -1,4 +1,4 @@
-"""The process that trains: device, threads, deterministic algorithms, and the memory it used."""
+"""The training process: device, threads, deterministic algorithms, and memory use."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ def choose_device(name: str) -> torch.device:
     """The device of this name; ``auto``: a GPU where there is one.
 
     Raises:
-        UsageError: unknown, or not on this machine.
+        UsageError: the device is unknown, or not on this machine.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -38,13 +38,13 @@ def choose_device(name: str) -> torch.device:
 
 @contextmanager
 def configured(threads: int, deterministic: bool, mixed: str | None = None) -> Iterator[None]:
-    """Within the context torch uses this many threads, and deterministic algorithms if asked for.
+    """Set torch's threads, and deterministic algorithms if asked for.
 
-    Of those it leaves out that torch fills every new tensor before use, a twentieth of a small network's training: for
-    operations that read what was never written, of which there are none here.
+    Filling every new tensor before use stays off: it takes a twentieth of a small network's training, and only
+    matters for operations that read uninitialised memory, which this package has none of.
 
     Args:
-        mixed: type of the devices on which passes are computed in bfloat16 where that is safe.
+        mixed: type of the devices whose passes use bfloat16 where that is safe.
     """
     keep_freed_memory()
     filling: Any = torch.utils.deterministic
@@ -52,10 +52,10 @@ def configured(threads: int, deterministic: bool, mixed: str | None = None) -> I
     if deterministic and torch.cuda.is_available():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    # As `use_deterministic_algorithms`, which would load the compiler too: a second and 70 MiB for each process.
+    # Like `use_deterministic_algorithms`, without loading the compiler: a second and 70 MiB for each process.
     torch.set_deterministic_debug_mode("error" if deterministic else "default")
     filling.fill_uninitialized_memory = False
-    # Weights change with every step: none may be kept in bfloat16.
+    # Weights change with every step: bfloat16 copies must not be cached.
     precision = torch.autocast(mixed, torch.bfloat16, cache_enabled=False) if mixed else nullcontext()
     try:
         with precision:
@@ -67,23 +67,23 @@ def configured(threads: int, deterministic: bool, mixed: str | None = None) -> I
 
 
 def load_compiler() -> None:
-    """Load PyTorch's compiler now: the first step of an optimiser would, and a second of a search would go by."""
+    """Load PyTorch's compiler now: an optimiser's first step would take a second of the search for it."""
     import_module("torch._dynamo")
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes: of the device for CUDA, else the largest resident size of this process so far."""
+    """Peak memory in bytes: of the device for CUDA, else the largest resident size of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")
     if status.exists() and (found := re.search(r"^VmHWM:\s*(\d+) kB", status.read_text(), re.MULTILINE)):
-        return int(found[1]) * 1024  # what `getrusage` tells of a process begins with the size of the one it is made by
+        return int(found[1]) * 1024  # `getrusage` starts from the parent's size
     scale = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
 def hardware(device: torch.device) -> dict[str, Any]:
-    """The machine, in words."""
+    """Description of the machine."""
     facts: dict[str, Any] = {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),

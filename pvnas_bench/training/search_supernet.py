@@ -1,4 +1,4 @@
-"""A supernet whose every pass is charged."""
+"""A supernet that charges its passes."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -19,7 +19,7 @@ from pvnas_bench.video import ClipBatch
 
 
 class SearchSupernet(nn.Module):
-    """A supernet whose every pass is charged."""
+    """A supernet that charges its passes."""
 
     def __init__(self, network: Supernet, costs: CostModel, bench: Workbench) -> None:
         super().__init__()
@@ -31,11 +31,11 @@ class SearchSupernet(nn.Module):
         """Logits (N, classes) of a batch through one path or a plan.
 
         Args:
-            train_weights: False: the weights get no gradient, only what the plan holds does; a backward pass then costs
+            train_weights: if False, only the plan's tensors get gradients, not the weights; a backward pass costs
                 half as much.
 
         Raises:
-            BudgetExhausted: the pass, or the backward pass that will follow it, does not fit.
+            BudgetExhausted: the pass, or the backward pass to follow, does not fit.
         """
         plan = path_plan(self.network.space, path) if isinstance(path, Architecture) else path
         macs = plan_macs(self._costs, plan) * len(batch)
@@ -52,7 +52,7 @@ class SearchSupernet(nn.Module):
 
     @cached_property
     def _frozen(self) -> dict[str, Tensor]:
-        """The parameters as constants that share their memory."""
+        """The parameters as constants that share memory with them."""
         return {name: parameter.detach() for name, parameter in self.network.named_parameters()}
 
     def labels(self, batch: ClipBatch) -> Tensor:
@@ -71,7 +71,7 @@ class SearchSupernet(nn.Module):
         """Mean cross-entropy of a batch through one path or a plan; see `forward`.
 
         Args:
-            classes: those that the batch may have, ascending; the logits of others are masked. None: all.
+            classes: classes that the batch may have, ascending; the logits of others are masked. None: all.
         """
         logits, labels = self(batch, path, train_weights), self.labels(batch)
         with self._clock("forward"):
@@ -88,7 +88,7 @@ class SearchSupernet(nn.Module):
 
         Args:
             recalibration: batches to estimate the path's batch-norm statistics on (SPOS), charged as well; None:
-                the statistics of each batch serve.
+                use the statistics of each batch.
 
         Raises:
             BudgetExhausted: the next batch does not fit.
@@ -106,7 +106,7 @@ class SearchSupernet(nn.Module):
             own = self._bench.world.share(batch)
             clips = self._bench.clips(own, spec.frames, spec.size)
             with nullcontext() if own.part is None else Synchronised(Part.of(own)):
-                yield clips  # the context lasts until the supernet has seen them
+                yield clips  # keep the context open until the supernet has used them
 
     def _measure(self, architecture: Architecture, batches: Iterable[ClipBatch]) -> tuple[float, float]:
         hits, loss, count = 0, 0.0, 0

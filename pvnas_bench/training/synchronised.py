@@ -1,12 +1,12 @@
-"""A network's forward pass over a batch whose clips are divided among processes, equal to one process's own.
+"""A network's forward pass over a batch split across processes, equal to that of one process.
 
-What enters (weights, and the tensors of a plan) gets the sum of all processes' gradients; what leaves, the logits, is
-gathered. Every process then computes the loss of the whole batch, and each of its gradients is the whole batch's. In
-between, batch-norm and dropout, the only two that are not clip by clip, are replaced while the network runs.
+Inputs (weights, and the tensors of a plan) get the sum of all processes' gradients; outputs, the logits, are gathered.
+Every process then computes the loss and the gradients of the whole batch. Batch-norm and dropout, the only layers that
+do not treat clips separately, are replaced while the network runs.
 
 Not `DistributedDataParallel`: its buckets wait for gradients that a sampled path does not have, and it knows nothing of
-architecture parameters. Here a weight off the path keeps no gradient at all, as in one process; all that there are
-travel in one piece at the end of the backward pass.
+architecture parameters. Here a weight off the path gets no gradient, as in one process; all gradients travel in one
+piece at the end of the backward pass.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Part:
-    """The clips start … stop - 1, of so many in the batch, that are this process's."""
+    """This process's clips of a batch: start … stop - 1 of `clips`."""
 
     start: int
     stop: int
@@ -34,12 +34,12 @@ class Part:
 
     @classmethod
     def of(cls, batch: "ClipBatch") -> "Part":
-        """The part of a batch that this process has; all of it where it is not divided."""
+        """This process's part of a batch; all of it where it is not split."""
         own = range(len(batch))[batch.part or slice(None)]
         return cls(own.start, own.stop, len(batch))
 
     def rows(self, tensor: Tensor) -> tuple[int, int, int]:
-        """First and last row, and number of rows in all processes, of a tensor with rows for this process's clips."""
+        """First row, end row and total rows over all processes, for a tensor of this process's clips."""
         each = len(tensor) // (self.stop - self.start)
         return each * self.start, each * self.stop, each * self.clips
 
@@ -48,9 +48,9 @@ def forward(network: nn.Module, part: Part, inputs: Tensor, *more: Any, weights:
     """Logits (N, classes) of a whole batch.
 
     Args:
-        inputs: of this process's part of the clips.
+        inputs: inputs of this process's part of the clips.
         more: further arguments of the network, such as a plan.
-        weights: those that the network uses, by their names.
+        weights: weights of the network, by name.
 
     Raises:
         RankLost: a process has ended.
@@ -68,7 +68,7 @@ def forward(network: nn.Module, part: Part, inputs: Tensor, *more: Any, weights:
 
 
 class Synchronised(TorchFunctionMode):
-    """Within the context batch-norm in training has the statistics of all processes' clips, and dropout their mask."""
+    """Replaces batch-norm in training and dropout: statistics and mask cover all processes' clips."""
 
     def __init__(self, part: Part) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class Synchronised(TorchFunctionMode):
 
 
 class _Enter(torch.autograd.Function):
-    """Tensors that are the same in all processes; the gradient of each is the sum of all processes'."""
+    """Identity on tensors equal in all processes; their gradients are summed over processes."""
 
     @staticmethod
     def forward(ctx: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -131,7 +131,7 @@ class _Enter(torch.autograd.Function):
 
 
 class _Gather(torch.autograd.Function):
-    """The rows of all processes, from those of each. The gradient is the same in all of them: each takes its own."""
+    """Gathers the rows of all processes. The gradient is equal in all of them: each takes its rows."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, start: int, stop: int, rows: int) -> Tensor:
@@ -160,9 +160,9 @@ class _BatchNorm(torch.autograd.Function):
         eps: float,
         count: int,
     ) -> Tensor:
-        """The moments are added in double precision, where E[x²] - E[x]² loses nothing that matters.
+        """Sum the moments in double precision, where E[x²] - E[x]² stays accurate.
 
-        PyTorch's own batch-norm finds those of this process: on channels-last memory ten times as fast as `var_mean`.
+        PyTorch's batch-norm computes this process's moments: on channels-last memory ten times as fast as `var_mean`.
         """
         _, *found = torch.native_batch_norm(x, None, None, None, None, True, 0.0, 0.0)
         own_mean, own_inverse = (moment.double() for moment in found)
@@ -206,7 +206,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 
 def _mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    """The same nest of tuples, lists and dataclasses with other tensors."""
+    """Map the tensors of nested tuples, lists and dataclasses."""
     if isinstance(value, Tensor):
         return function(value)
     if isinstance(value, tuple | list):

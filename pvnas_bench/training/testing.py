@@ -1,4 +1,4 @@
-"""Testing one network, stand-alone: its accuracy over a set of clips."""
+"""Tests of one stand-alone network: its accuracy over a set of clips."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from pvnas_bench.video import FrameOrder
 
 @dataclass(frozen=True)
 class Scores:
-    """Accuracy over a set of clips; fractions, and mean cross-entropy."""
+    """Accuracies over a set of clips as fractions, and mean cross-entropy."""
 
     top1: float
     top5: float
@@ -29,13 +29,13 @@ def test(
     macs: int,
     bench: Workbench,
     indices: npt.NDArray[np.int64],
-    order: FrameOrder = "forward",  # noqa: PT028 (this is no test function of pytest's)
+    order: FrameOrder = "forward",  # noqa: PT028 (not a pytest function)
 ) -> Scores:
-    """Accuracy of a network over these clips, the mean of the softmax over the protocol's views.
+    """Accuracy of a network over these clips, by the mean softmax over the protocol's views.
 
     Args:
-        macs: of one clip's forward pass, for the ledger.
-        order: in which each clip's frames are shown; an accuracy that another order does not change owes nothing to it.
+        macs: MACs of one clip's forward pass, for the ledger.
+        order: frame order of each clip; an accuracy unaffected by the order does not rely on it.
 
     Raises:
         BudgetExhausted: the next batch does not fit.
@@ -56,7 +56,7 @@ def test(
 
 
 def _logits(network: Classifier, inputs: Tensor) -> Tensor:
-    """What a network says of a batch, from as many parts as the memory needs."""
+    """Logits of a batch, in as many parts as the memory requires."""
     parts = 1
     while True:
         try:

@@ -19,7 +19,7 @@ from pvnas_bench.training.workbench import OutOfMemory, Pass, TrainingDiverged, 
 from pvnas_bench.video import ClipBatch
 
 SKIPS = 3
-"""Steps in a row whose loss or gradient is not finite, and that are left out; with one more a training has diverged."""
+"""Most consecutive skipped steps (loss or gradient not finite); one more means divergence."""
 
 
 def learning_rate_at(step: int, steps: int, peak: float, warmup: float) -> float:
@@ -39,7 +39,7 @@ def make_optimiser(network: nn.Module, protocol: Protocol) -> torch.optim.Optimi
 
 
 def clips_per_epoch(clips: int, protocol: Protocol) -> int:
-    """Full batches only, unless there is not even one."""
+    """Clips of an epoch: full batches only, unless there is none."""
     return clips // protocol.batch_size * protocol.batch_size or clips
 
 
@@ -47,19 +47,19 @@ def training_macs(macs: int, clips: int, epochs: int, protocol: Protocol) -> int
     """MACs of a stand-alone training, forward and backward over every clip of every epoch.
 
     Args:
-        macs: of one clip's forward pass.
+        macs: MACs of one clip's forward pass.
     """
     return (1 + BACKWARD) * macs * epochs * clips_per_epoch(clips, protocol)
 
 
 class Training:
-    """The training of one stand-alone network, of any family, by the protocol's recipe, an epoch at a time.
+    """Training of one stand-alone network of any family by the protocol's recipe, epoch by epoch.
 
-    Random draws, such as dropout's, come from a stream of the training's own, whatever happens between two epochs.
+    Random draws, such as dropout's, come from a separate stream, unaffected by events between epochs.
 
     Attributes:
-        curve: per epoch: epoch, train_loss, and val_top1 where there is validation; skipped_steps where there were
-            steps whose loss or gradient was not finite; batch_parts where a batch did not fit into the memory at once.
+        curve: per epoch: epoch, train_loss, and val_top1 where there is validation; skipped_steps where the loss or
+            gradient of steps was not finite; batch_parts where a batch did not fit into the memory at once.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class Training:
         seed: int,
         validation: npt.NDArray[np.int64] | None = None,
     ) -> None:
-        """Begin before the first epoch.
+        """Prepare the training.
 
         Args:
-            macs: of one clip's forward pass, for the ledger.
-            indices: of the store's clips to train on.
-            validation: clips to measure the top-1 on after each epoch; it selects nothing.
+            macs: MACs of one clip's forward pass, for the ledger.
+            indices: indices of the store's clips to train on.
+            validation: clips for the top-1 after each epoch; it selects nothing.
         """
         self._network, self._macs, self._bench, self._indices = network, macs, bench, indices
         self._epochs, self._seed, self._validation = epochs, seed, validation
@@ -86,20 +86,20 @@ class Training:
         self._steps = epochs * max(len(indices) // bench.protocol.batch_size, 1)
         self._step = 0
         self._parts = 1
-        """Into how many parts a batch is divided, so that it fits into the memory."""
+        """Number of parts of a batch, so that each fits into the memory."""
         self._in_a_row = 0
-        """Steps in a row that were left out."""
+        """Consecutive skipped steps."""
         with seeding.torch_seeded(seed, "training"):
             self._chance = seeding.torch_state()
         self.curve: list[dict[str, float]] = []
 
     @property
     def finished(self) -> bool:
-        """Whether every epoch is done."""
+        """True once every epoch is done."""
         return len(self.curve) >= self._epochs
 
     def state_dict(self) -> dict[str, Any]:
-        """What the same training resumes from, between two epochs; tensors are the training's own, not copies."""
+        """State to resume from between two epochs; its tensors are shared with the training, not copied."""
         return {
             "network": self._network.state_dict(),
             "optimiser": self._optimiser.state_dict(),
@@ -123,7 +123,7 @@ class Training:
 
         Raises:
             BudgetExhausted: the next batch does not fit.
-            TrainingDiverged: the loss or its gradient stays not finite.
+            TrainingDiverged: the loss or its gradient is repeatedly not finite.
             OutOfMemory: a batch of one clip does not fit.
         """
         with seeding.torch_seeded(self._seed, "training"):
@@ -132,7 +132,7 @@ class Training:
             self._chance = seeding.torch_state()
 
     def _next_row(self, epoch: int) -> dict[str, float]:
-        """Train an epoch; its row of the curve."""
+        """Train an epoch; return its row of the curve."""
         bench = self._bench
         self._network.train()
         losses: list[float] = []
@@ -157,7 +157,7 @@ class Training:
         return row
 
     def _update(self, batch: ClipBatch) -> tuple[float, float]:
-        """Update the weights by a batch, unless its loss or gradient is not finite; the loss and the gradient norm."""
+        """Update the weights if loss and gradient are finite; return the loss and the gradient norm."""
         network, optimiser, bench = self._network, self._optimiser, self._bench
         protocol, macs = bench.protocol, self._macs * len(batch)
         for group in optimiser.param_groups:
@@ -167,7 +167,7 @@ class Training:
         inputs, labels = bench.inputs(own, network), batch.labels.to(bench.device)
         if own.part is None:
             loss, self._parts = _gradients(network, optimiser, inputs, labels, bench, self._parts)
-        else:  # in one part: the others would not know that memory ran out in this process
+        else:  # no splitting: other processes would not know of this one's lack of memory
             loss = _gradient(bench.over(network, own), optimiser, inputs, labels, bench)
         bench.ledger.backward(BACKWARD * macs)
         with bench.clock("optimiser"):
@@ -188,17 +188,17 @@ def train(
     validation: npt.NDArray[np.int64] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[dict[str, float]]:
-    """Train a stand-alone network through every epoch of a `Training`, which see.
+    """Train a stand-alone network through every epoch of a `Training`.
 
     Args:
-        progress: called with the number of epochs done.
+        progress: callback with the number of epochs done.
 
     Returns:
-        the curve of the training.
+        The curve of the training.
 
     Raises:
         BudgetExhausted: the next batch does not fit.
-        TrainingDiverged: the loss or its gradient stays not finite.
+        TrainingDiverged: the loss or its gradient is repeatedly not finite.
         OutOfMemory: a batch of one clip does not fit.
     """
     training = Training(network, macs, bench, indices, epochs=epochs, seed=seed, validation=validation)
@@ -212,12 +212,12 @@ def train(
 def _gradients(
     network: Classifier, optimiser: torch.optim.Optimizer, inputs: Tensor, labels: Tensor, bench: Workbench, parts: int
 ) -> tuple[float, int]:
-    """The mean loss of a batch and its gradients, from as many parts one after the other as the memory needs.
+    """Compute the mean loss of a batch and its gradients, in as many successive parts as the memory requires.
 
     Batch-norm sees the statistics of a part.
 
     Returns:
-        the loss, and the number of parts, at least that asked for.
+        The loss, and the number of parts, at least the requested one.
 
     Raises:
         OutOfMemory: one clip does not fit.
@@ -240,7 +240,7 @@ def _gradients(
             if not out_of_memory(error):
                 raise
             reason = str(error)
-        # Outside the handler, which holds the activations of the pass that failed.
+        # Outside the handler, which holds the activations of the failed pass.
         optimiser.zero_grad(set_to_none=True)
         if parts >= len(inputs):
             raise OutOfMemory(reason)
@@ -248,17 +248,17 @@ def _gradients(
 
 
 def _gradient(run: Pass, optimiser: torch.optim.Optimizer, inputs: Tensor, labels: Tensor, bench: Workbench) -> float:
-    """The mean loss of a batch, of which these inputs are all or a share, and its gradients."""
+    """Compute the mean loss and its gradients on all or a share of a batch."""
     with bench.clock("forward"):
         loss = F.cross_entropy(run(inputs), labels, label_smoothing=bench.protocol.label_smoothing)
     with bench.clock("backward"):
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         mean = float(loss.detach())
-        del loss  # and with it the graph, whose end takes time
+        del loss  # freeing the graph is slow: keep it inside the timer
     return mean
 
 
 def _sound(network: nn.Module) -> bool:
-    """Whether the statistics of batch-norm are finite: without them nothing that the network says is."""
+    """Return True if batch-norm's statistics are finite; otherwise no output is."""
     return all(bool(buffer.isfinite().all()) for buffer in network.buffers())

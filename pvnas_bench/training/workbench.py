@@ -1,4 +1,4 @@
-"""What trainings and tests work with: clips, recipe, device, meters, and how they fail."""
+"""Shared context of trainings and tests: clips, recipe, device, meters, failures."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,12 +22,12 @@ Pass = Callable[..., Tensor]
 
 @dataclass
 class Clock:
-    """Wall seconds by activity, and those that a table says would have passed."""
+    """Wall seconds by activity, and simulated seconds from a table."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     simulated: float = 0.0
     active: str | None = None
-    """The activity whose time passes now."""
+    """The current activity."""
 
     def __call__(self, activity: str) -> "Timed":
         """A context whose time counts as this activity's."""
@@ -53,25 +53,25 @@ class Timed:
 
 
 class TrainingFailed(Exception):
-    """A training that cannot be ended."""
+    """A training that cannot be completed."""
 
 
 class TrainingDiverged(TrainingFailed):
-    """The loss, or its gradient, is not finite any more."""
+    """The loss or its gradient is no longer finite."""
 
 
 class OutOfMemory(TrainingFailed):
-    """Not even one clip at a time fits into the memory."""
+    """A single clip does not fit into the memory."""
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out: of a GPU, or of the machine."""
+    """Return True if an error reports that a GPU or the machine ran out of memory."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 @dataclass(frozen=True)
 class Workbench:
-    """What training needs beside the network: the clips, the recipe, the device, the meters, the other processes."""
+    """Context of a training besides the network: clips, recipe, device, meters, other processes."""
 
     store: ClipStore
     protocol: Protocol
@@ -86,16 +86,16 @@ class Workbench:
             return batch.clips(frames, size).to(self.device, non_blocking=True)
 
     def inputs(self, batch: ClipBatch, network: Classifier) -> Tensor:
-        """What a stand-alone network takes of the batch on the device."""
+        """A stand-alone network's inputs from a batch, on the device."""
         with self.clock("data"):
             return network.inputs(batch).to(self.device, non_blocking=True)
 
     def over(self, network: nn.Module, own: ClipBatch, weights: dict[str, Tensor] | None = None) -> Pass:
-        """The network's forward pass over what this process has of a batch: from its inputs to the batch's logits.
+        """The network's forward pass over this process's part of a batch: inputs to the whole batch's logits.
 
         Args:
-            own: of `world.share`.
-            weights: to use in place of the network's own.
+            own: this process's part, from `world.share`.
+            weights: replacements for the network's weights.
         """
         if own.part is not None:
             weights = dict(network.named_parameters()) if weights is None else weights
@@ -116,7 +116,7 @@ class Workbench:
         """One epoch: shuffled and augmented, or in order and in these views, the protocol's unless given.
 
         Args:
-            order: of the frames of a clip, where the epoch is no training.
+            order: frame order of a clip; not for training.
         """
         protocol = self.protocol
         with self.clock("data"):

@@ -1,9 +1,11 @@
 """The description of a data set: a TOML file that says where it lies, how it is kept and what may be done with it."""
 
+import os
+import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -19,6 +21,11 @@ FILE_NAME = "dataset.toml"
 """A description that a folder is read by."""
 LARGEST = 2**20
 """Bytes of a description."""
+_LISTS = ("*.txt", "*.csv", "*.tsv", "*.list", "*.json")
+_HEAD = 2**16
+"""Bytes of a file that are looked at to find out whether it lists clips."""
+_FOLDED = ("ucf101", "hmdb51", "list")
+CLASS_FOLDERS = "class_folders"
 ALL = "all"
 """In a description, the split of a list whose clips are of several."""
 
@@ -43,6 +50,7 @@ class Description(BaseModel):
         template: name of an image by its number, where clips are folders of images.
         path: pattern of a clip's path in the words of Kinetics' columns.
         suffix: of the clips' files, where lists name them without.
+        folder: of the clips that lists name, below the root; looked for unless given.
         fold: which of several official splits.
         missing_ok: leave out clips of the lists whose files are not there, as of deleted videos.
     """
@@ -59,6 +67,7 @@ class Description(BaseModel):
     template: str = ""
     path: str = ""
     suffix: str = ""
+    folder: str = ""
     fold: int = Field(default=1, ge=1, le=99)
     missing_ok: bool = False
 
@@ -119,7 +128,41 @@ def open_folder(root: Path) -> Dataset:
     if (root / FILE_NAME).is_file():
         return open_description(root / FILE_NAME)
     layout, source = layouts.detect(root)
-    return read(layout, source, Description(), layout.about.name or root.resolve().name)
+    dataset = read(layout, source, Description(), layout.about.name or root.resolve().name)
+    if layout.name == CLASS_FOLDERS and not source.splits:
+        _refuse_if_listed(dataset)
+    return dataset
+
+
+def _refuse_if_listed(dataset: Dataset) -> None:
+    """Refuse to divide clips that a list which is not understood divides already.
+
+    Raises:
+        UsageError: there is such a list.
+    """
+    files = [file for file in layouts.annotation_files(dataset.root, *_LISTS) if layouts.split_of(file)]
+    if not files:
+        return
+    clips = {word for path in dataset.paths for word in (PurePosixPath(path).name, PurePosixPath(path).stem)}
+    for file in files:
+        if clips.intersection(_first_words(file)):
+            raise UsageError(
+                f"{str(file)!r} lists clips by split, but not in a way that `data list --formats` names: the clips "
+                f"would be divided otherwise. Write it as one of those, as path,label with those names in the first "
+                f"line, or say in {str(dataset.root / FILE_NAME)!r} that it does not count, with a line "
+                f'format = "{CLASS_FOLDERS}"'
+            )
+
+
+def _first_words(file: Path) -> set[str]:
+    """File names, whatever stands around them, at the beginning of a file in any encoding."""
+    with file.open("rb") as content:
+        head = content.read(_HEAD)
+    texts = [head.decode(encoding, "replace") for encoding in ("utf-8", "latin-1", "utf-16-le", "utf-16-be")]
+    words = (re.split(r"[,;:|\t\r\n\"'\[\]{}]|\s+\d+\s", text) for text in texts)
+    tokens = {token for text in words for part in text for token in (part.strip(), *part.split())}
+    names = {re.split(r"[/\\]", token)[-1] for token in tokens}
+    return names | {PurePosixPath(name).stem for name in names if name}
 
 
 def _source(path: Path, found: Description, root: Path) -> tuple[Layout, Source]:
@@ -133,13 +176,27 @@ def _source(path: Path, found: Description, root: Path) -> tuple[Layout, Source]
         source = source or Source(root)
     else:
         layout, source = layouts.detect(root, found.fold)
+    if found.fold != 1 and layout.name not in _FOLDED and not found.splits:
+        raise UsageError(
+            f"the description {str(path)!r}: fold = {found.fold}, but {layout.name} has no folds: remove fold, or name "
+            "the lists under splits"
+        )
     splits = {"" if split == ALL else split: _lists(path, root, value) for split, value in found.splits.items()}
     classes = found.classes
     if isinstance(classes, str):
         classes = class_names(root / classes)
+    if found.folder and not (root / found.folder).is_dir():
+        raise UsageError(f"the description {str(path)!r}: no such folder {str(root / found.folder)!r}: correct folder")
+    splits = splits or dict(source.splits)
+    if found.folder:
+        splits = {
+            split: lists if split in found.splits and lists.folder else replace(lists, folder=found.folder)
+            for split, lists in splits.items()
+        }
     return layout, replace(
         source,
-        splits=splits or source.splits,
+        splits=splits,
+        unplaced="" if found.splits or found.folder else source.unplaced,
         classes=classes or source.classes,
         path=found.path,
         suffix=found.suffix,
@@ -165,6 +222,8 @@ def read(layout: Layout, source: Source, found: Description, name: str) -> Datas
     Raises:
         UsageError: there is none, or the table is unfit.
     """
+    if source.unplaced:
+        raise UsageError(source.unplaced)
     table = Table()
     for row in _present(layout, source) if found.missing_ok else layout.read(source):
         table.add(row)
@@ -187,4 +246,4 @@ def read(layout: Layout, source: Source, found: Description, name: str) -> Datas
 
 
 def _present(layout: Layout, source: Source) -> Iterator[Row]:
-    return (row for row in layout.read(source) if (source.root / row.path).exists())
+    return (row for row in layout.read(source) if os.path.exists(source.root / row.path))

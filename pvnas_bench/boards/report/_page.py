@@ -96,7 +96,7 @@ def _board(board: Board, records: Sequence[Record], thumbnails: Clips | None, im
     content["title"] = board.title
     content["description"] = rendering.describe(board)
     content["columns"] = [
-        {name: getattr(column, name) for name in ("key", "header", "help")} for column in rendering.COLUMNS
+        {name: getattr(column, name) for name in ("key", "header", "help", "keep")} for column in rendering.COLUMNS
     ]
     for row, shown in zip(content["rows"], board.rows, strict=True):
         row["cells"] = [column.cell(shown) for column in rendering.COLUMNS]

@@ -208,6 +208,9 @@
     return box;
   }
 
+  const fits = []; // of each leaderboard that is shown, what makes it as wide as its place
+  window.addEventListener("resize", () => fits.forEach((fit) => fit()));
+
   // Columns whose first click puts the highest value on top.
   const HIGH_FIRST = new Set(["top1_mean", "top1_iqm", "improvement", "top5", "mean_class", "seeds", "failures"]);
 
@@ -232,7 +235,7 @@
     function line(row) {
       const made = element("tr");
       row.cells.forEach((text, index) => {
-        const cell = element("td", {});
+        const cell = element("td", { "data-column": board.columns[index].key });
         if (board.columns[index].key === "entry") {
           const list = element("div", { hidden: true, class: "runs" }, ...board.runs.filter((run) => run.record.strategy.entry === row.entry).map(runButton));
           cell.append(swatch(styles.get(row.entry)), element("button", { class: "entry", "aria-expanded": "false", onclick: (event) => { list.hidden = !list.hidden; event.target.setAttribute("aria-expanded", String(!list.hidden)); } }, text), list);
@@ -243,14 +246,44 @@
     }
     board.columns.forEach((column) => {
       const key = column.key;
-      header.append(element("th", { scope: "col", title: column.help }, element("button", { onclick: () => {
+      header.append(element("th", { scope: "col", title: column.help, "data-column": key }, element("button", { onclick: () => {
         if (state.key === key) state.descending = !state.descending;
         else Object.assign(state, { key, descending: HIGH_FIRST.has(key) });
         fill();
       } }, column.header)));
     });
     fill();
-    return element("div", { class: "scroll" }, element("table", { class: "leaderboard" }, element("thead", {}, header), body));
+    const table = element("table", { class: "leaderboard" }, element("thead", {}, header), body);
+    const scroll = element("div", { class: "scroll" }, table);
+    const more = element("button", { class: "more", onclick: () => { whole = !whole; fit(); } });
+    let whole = false;
+    function hide(columns) {
+      const keys = new Set(columns.map((column) => column.key));
+      table.querySelectorAll("[data-column]").forEach((cell) => { cell.hidden = keys.has(cell.dataset.column); });
+    }
+    // As in a terminal: the columns that matter least are left out until the table is as wide as its place.
+    function fit() {
+      const hidden = [], droppable = board.columns.filter((column) => !["rank", "entry", "top1_mean"].includes(column.key)).sort((a, b) => a.keep - b.keep);
+      hide(hidden);
+      while (!whole && droppable.length && table.scrollWidth > scroll.clientWidth) {
+        hidden.push(droppable.pop());
+        hide(hidden);
+      }
+      more.hidden = !hidden.length && !whole;
+      more.textContent = whole ? "fewer columns" : `${counted(hidden.length, "column")} more: ${hidden.map((column) => column.header).reverse().join(", ")}`;
+    }
+    fits.push(fit);
+    return element("div", {}, scroll, more);
+  }
+
+  function pictures(clips) {
+    return element("div", { class: "clips" }, ...clips.map((clip) => element("figure", {}, element("img", { src: data.images[clip.image], alt: clip.caption, loading: "lazy" }), element("figcaption", {}, clip.caption))));
+  }
+
+  // The clips are the data set's: those of its first run stand for all.
+  function testClips(board) {
+    const run = board.runs.find((one) => one.clips.length);
+    return run ? [element("h3", {}, `Test clips of ${board.data}`), pictures(run.clips)] : [];
   }
 
   function runButton(run) {
@@ -320,7 +353,7 @@
     }
     pairs.push(["code", `${record.provenance.pvnas_bench}, commit ${record.provenance.commit ?? "unknown"}, Python ${record.provenance.python}`], ["created", record.provenance.created]);
     parts.push(facts(pairs));
-    if (run.clips.length) parts.push(element("h3", {}, "Clips"), element("div", { class: "clips" }, ...run.clips.map((clip) => element("figure", {}, element("img", { src: data.images[clip.image], alt: clip.caption, loading: "lazy" }), element("figcaption", {}, clip.caption)))));
+    if (run.clips.length) parts.push(element("h3", {}, "Clips"), pictures(run.clips));
     if (outcome && outcome.network.length) parts.push(element("h3", {}, "Architecture"), drawing(outcome.network));
     if (outcome && outcome.trained.length) parts.push(element("h3", {}, `Confusion matrix, ${outcome.trained.length > 1 ? "sum of " + outcome.trained.length + " retrainings" : "test clips"}`), confusion(record));
     parts.push(element("h3", {}, "Record"), element("pre", {}, JSON.stringify(record, null, 1)));
@@ -336,7 +369,8 @@
       element("p", { class: "soft" }, board.description),
       ...(board.notes.length ? [element("ul", { class: "soft" }, ...board.notes.map((note) => element("li", {}, note)))] : []),
       leaderboard(board, styles),
-      element("div", { class: "charts" }, anytime(board, styles, axis), tradeoff(board, styles)));
+      element("div", { class: "charts" }, anytime(board, styles, axis), tradeoff(board, styles)),
+      ...testClips(board));
   }
 
   const filters = { data: "", constraint: "", protocol: "" };
@@ -349,8 +383,10 @@
   const place = element("main");
 
   function draw() {
+    fits.length = 0;
     const shown = data.boards.filter((board) => Object.entries(filters).every(([key, value]) => !value || parts[key](board) === value));
     place.replaceChildren(...(shown.length ? shown.map((board) => section(board, axis)) : [element("p", {}, "No board fits these filters.")]));
+    fits.forEach((fit) => fit());
   }
 
   function choice(label, id, options, chosen) {

@@ -9,6 +9,7 @@ from pathlib import Path
 from pvnas_bench.video.layouts import (
     class_folders,
     diving48,
+    epic,
     hmdb51,
     kinetics,
     lists,
@@ -17,16 +18,26 @@ from pvnas_bench.video.layouts import (
     something,
     ucf101,
 )
-from pvnas_bench.video.layouts._source import Layout, Lists, Source, class_names
+from pvnas_bench.video.layouts._source import Layout, Lists, Source, annotation_files, class_names, split_of
 from pvnas_bench.video.layouts.manifest import is_manifest
 
 # The order of detection: official files before lists in general, and class folders when nothing else is there.
 LAYOUTS = {
     module.LAYOUT.name: module.LAYOUT
-    for module in (manifest, something, diving48, kinetics, ucf101, hmdb51, nagoya_fir, lists, class_folders)
+    for module in (manifest, something, diving48, kinetics, epic, ucf101, hmdb51, nagoya_fir, lists, class_folders)
 }
 
-__all__ = ["LAYOUTS", "Layout", "Lists", "Source", "class_names", "detect", "is_manifest"]
+__all__ = [
+    "LAYOUTS",
+    "Layout",
+    "Lists",
+    "Source",
+    "annotation_files",
+    "class_names",
+    "detect",
+    "is_manifest",
+    "split_of",
+]
 
 
 def detect(root: Path, fold: int = 1) -> tuple[Layout, Source]:

@@ -1,9 +1,11 @@
 """What a reader is told, and what readers share: lines, columns, paths and class names."""
 
+import codecs
 import csv
 import json
+import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -27,8 +29,12 @@ ANNOTATION_FOLDERS = (
     "ucfTrainTestlist",
     "testTrainMulti_7030_splits",
     "test_train_splits",
+    "epic-kitchens-100-annotations",
 )
 """Where lists lie beside the clips."""
+SAMPLE = 64
+"""Clips of a list that are looked for to find out where all of them lie."""
+_MOST_FOLDERS = 512
 MOST_FRAMES = 2**31 - 1
 """Of a clip: a month at 800 frames a second."""
 MOST_SECONDS = 1e8
@@ -64,6 +70,7 @@ class Source:
         path: pattern of a clip's path in the words of the layout's columns; '' to find out.
         suffix: of the clips' files, where a layout names clips without one; '' to find out.
         fold: which of several official splits.
+        unplaced: what to tell a user whose lists name clips that lie in no folder looked into; '' where they do.
     """
 
     root: Path
@@ -72,6 +79,7 @@ class Source:
     path: str = ""
     suffix: str = ""
     fold: int = 1
+    unplaced: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,12 +131,16 @@ def by_split(files: list[Path]) -> dict[str, Lists]:
     """Files by the split that their name says. Where none is for test, validation is what results are reported on."""
     found: dict[str, Lists] = {}
     for file in files:
-        words = re.split(r"[^a-z]+", file.stem.lower())
-        for split, names in SPLIT_NAMES.items():
-            if any(name in words for name in names) and split not in found:
-                found[split] = Lists((file,))
-                break
+        split = split_of(file)
+        if split and split not in found:
+            found[split] = Lists((file,))
     return with_test(found)
+
+
+def split_of(file: Path) -> str:
+    """The split that a file's name says, as ``trainlist01.txt``, ``trainingSet.csv``; '' where it says none."""
+    words = re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", file.stem).lower())
+    return next((split for split, names in SPLIT_NAMES.items() if any(name in words for name in names)), "")
 
 
 SPLIT_NAMES = {
@@ -146,6 +158,15 @@ def with_test(splits: dict[str, Lists]) -> dict[str, Lists]:
     return splits
 
 
+def encoding_of(path: Path) -> str:
+    """How a file of text is encoded: UTF-8, or as the mark at its beginning says, which Windows' programs write."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
+        return "utf-32"
+    return "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+
+
 def text_lines(path: Path) -> Iterator[tuple[str, str]]:
     """Where each line that is not empty stands (for messages), and its text.
 
@@ -153,43 +174,48 @@ def text_lines(path: Path) -> Iterator[tuple[str, str]]:
         UsageError: the file cannot be read.
     """
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with path.open(encoding=encoding_of(path)) as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield f"{path.name}, line {number}", line.strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeError) as error:
         raise _unreadable(path, error, "text in UTF-8") from None
 
 
-def csv_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[str, dict[str, str]]]:
-    """Where each row of a CSV with a header stands, and its columns by name.
+def csv_rows(path: Path, delimiter: str = ",", header: Sequence[str] = ()) -> Iterator[tuple[str, dict[str, str]]]:
+    """Where each row of a CSV stands, and its columns by name.
+
+    Args:
+        header: the names of the columns; by default the first line has them.
 
     Raises:
         UsageError: the file cannot be read, a column comes twice, or a row has other columns than the first line.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with path.open(newline="", encoding=encoding_of(path)) as file:
             reader = csv.reader(file, delimiter=delimiter, strict=True)
-            header = [column.strip() for column in next(reader, [])]
+            told = bool(header)
+            header = header or [column.strip() for column in next(reader, [])]
             for row in reader:
                 if row:
                     where = f"{path.name}, line {reader.line_num}"
                     if len(row) != len(header):
+                        expected = f"expected {' and '.join(header)}" if told else f"the first line names {len(header)}"
                         raise UsageError(
-                            f"{where}: {len(row)} columns, but the first line names {len(header)}: correct the line "
+                            f"{where}: {len(row)} columns, but {expected}: correct the line "
                             "(a comma inside a value needs quotes)"
                         )
                     yield where, {column: value.strip() for column, value in zip(header, row, strict=True)}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeError, csv.Error) as error:
         raise _unreadable(path, error, "CSV text in UTF-8") from None
 
 
 def csv_header(path: Path) -> list[str]:
     """Names of the columns of a CSV; [] where it has no readable first line."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with path.open(newline="", encoding=encoding_of(path)) as file:
             return [column.strip() for column in next(csv.reader(file), [])]
-    except (OSError, UnicodeDecodeError, csv.Error):
+    except (OSError, UnicodeError, csv.Error):
         return []
 
 
@@ -201,7 +227,7 @@ def json_entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     decoder, text, number = json.JSONDecoder(), "", 0
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with path.open(encoding=encoding_of(path)) as file:
             text = file.read(_CHUNK).lstrip()
             if not text.startswith("["):
                 raise ValueError("it does not begin with [")
@@ -311,6 +337,84 @@ def named(label: str, classes: tuple[str, ...], where: str) -> str:
             f"{where}: label {label[:40]!r}, but the classes are numbered 0 to {len(classes) - 1}: correct one"
         )
     return classes[int(digits)]
+
+
+def placed(
+    root: Path, names: Sequence[str], split: str = "", likely: Iterable[str] = (), *, exact: bool = False
+) -> str | None:
+    """The folder below the root that clips lie in: '' for the root itself, None where they are not found.
+
+    Looked into are the likely folders and the root, which do if half of the clips lie there; then all folders of the
+    upper two levels, of which the one with most of the clips is taken.
+
+    Args:
+        names: of some clips, relative to the folder that is looked for.
+        exact: the clips are called just so; otherwise with a suffix, or without the one that the names have.
+        split: breaks ties, where each split has a folder of its own with the same names in it.
+    """
+    if not names:
+        return ""
+    usual = [*(folder for folder in likely if folder), ""]
+    counts = {folder: sum(_there(root / folder, name, exact) for name in names) for folder in usual}
+    best = max(usual, key=lambda folder: counts[folder])
+    if 2 * counts[best] >= len(names):
+        return best
+    for folder in _folders(root):
+        if folder not in counts:
+            counts[folder] = sum(_there(root / folder, name, exact) for name in names)
+    words = SPLIT_NAMES.get(split, ())
+
+    def rank(folder: str) -> tuple[int, bool, int, str]:
+        named = any(word in re.split(r"[^a-z]+", folder.lower()) for word in words)
+        return -counts[folder], not named, folder.count("/"), folder
+
+    best = min(counts, key=rank)
+    return best if counts[best] else None
+
+
+def _there(folder: Path, name: str, exact: bool) -> bool:
+    """Whether a clip lies in a folder: as it is called, as images in a folder without its suffix, or with one."""
+    path = os.path.join(folder, name)
+    stem, suffix = os.path.splitext(path)
+    if exact or os.path.exists(path):
+        return os.path.exists(path)
+    if suffix.lower() in VIDEO_SUFFIXES:
+        return os.path.isdir(stem)
+    return any(os.path.exists(path + end) for end in sorted(VIDEO_SUFFIXES))
+
+
+def _folders(root: Path) -> Iterator[str]:
+    """Folders of the upper two levels, by name; not all where there are very many."""
+    upper = list(islice(_visible_folders(root), _MOST_FOLDERS))
+    yield from upper
+    for folder in upper[: _MOST_FOLDERS // 8]:
+        for name in islice(_visible_folders(root / folder), _MOST_FOLDERS // 8):
+            yield f"{folder}/{name}"
+
+
+def _visible_folders(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+    except OSError:
+        return []
+
+
+def unplaced(root: Path, file: Path, names: Sequence[str]) -> str:
+    """What to tell a user whose clips are not found."""
+    return (
+        f"none of the first {len(names)} clips of {file.name!r}, such as {names[0][:80]!r}, lies in {str(root)!r} or a "
+        f'folder in it: put them there, or say where in {str(root / "dataset.toml")!r} with a line folder = "…"'
+    )
+
+
+def wrong_fold(fold: int, folds: Iterable[int], root: Path) -> UsageError:
+    """A fold that is asked for and is not there."""
+    known = sorted(set(folds))
+    return UsageError(
+        f"fold = {fold}: {str(root)!r} has lists of the folds {', '.join(map(str, known))}: set fold in the "
+        "description to one of them"
+    )
 
 
 def found_suffix(source: Source, folder: str, names: Iterator[str]) -> str:

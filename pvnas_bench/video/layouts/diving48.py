@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.video._rows import Row
 from pvnas_bench.video.layouts._source import (
     MOST_FRAMES,
+    SAMPLE,
     Layout,
     Lists,
     Source,
@@ -17,9 +19,11 @@ from pvnas_bench.video.layouts._source import (
     inside,
     json_entries,
     named,
+    placed,
+    unplaced,
 )
 
-_CLIPS = ("rgb", "videos", "rawframes", "")
+_CLIPS = ("rgb", "videos", "rawframes")
 
 
 def find(root: Path, fold: int) -> Source | None:
@@ -28,11 +32,14 @@ def find(root: Path, fold: int) -> Source | None:
     if "train" not in splits or "test" not in splits:
         return None
     vocabulary = annotation_files(root, "Diving48*vocab*.json")
-    folder = next(name for name in _CLIPS if (root / name).is_dir())
+    train = splits["train"].files[0]
+    names = [str(entry.get("vid_name")) for _, entry in islice(json_entries(train), SAMPLE)]
+    folder = placed(root, names, likely=[name for name in _CLIPS if (root / name).is_dir()])
     return Source(
         root,
-        {split: Lists(lists.files, folder) for split, lists in splits.items()},
+        {split: Lists(lists.files, folder or "") for split, lists in splits.items()},
         _names(vocabulary[0]) if vocabulary else (),
+        unplaced=unplaced(root, train, names) if folder is None else "",
     )
 
 

@@ -2,24 +2,46 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.video._rows import Row
-from pvnas_bench.video.layouts._source import Layout, Lists, Source, annotation_files, inside, text_lines
+from pvnas_bench.video.layouts._source import (
+    Layout,
+    Lists,
+    Source,
+    annotation_files,
+    inside,
+    placed,
+    text_lines,
+    unplaced,
+    wrong_fold,
+)
 
 _SPLITS = {"1": "train", "2": "test"}
-_CLIPS = ("", "videos", "hmdb51_org", "hmdb51", "rawframes")
+_CLIPS = ("videos", "hmdb51_org", "hmdb51", "rawframes")
+_FOLD = re.compile(r"(.+)_test_split(\d{1,2})")
 
 
 def find(root: Path, fold: int) -> Source | None:
     """The lists of a fold, and the folder of class folders."""
-    files = annotation_files(root, f"*_test_split{fold}.txt")
-    if not files:
+    every = [
+        (match, file) for file in annotation_files(root, "*_test_split*.txt") if (match := _FOLD.fullmatch(file.stem))
+    ]
+    files = [file for match, file in every if int(match[2]) == fold]
+    if not every:
         return None
-    label = _label(files[0])
-    folder = next((name for name in _CLIPS if (root / name / label).is_dir()), "")
-    return Source(root, {"": Lists(tuple(files), folder)}, fold=fold)
+    if not files:
+        raise wrong_fold(fold, (int(match[2]) for match, _ in every), root)
+    names = [
+        f"{_label(file)}/{line.rpartition(' ')[0].strip()}"
+        for file in files[:8]
+        for _, line in islice(text_lines(file), 8)
+    ]
+    folder = placed(root, names, likely=[name for name in _CLIPS if (root / name).is_dir()])
+    missing = unplaced(root, files[0], names) if folder is None else ""
+    return Source(root, {"": Lists(tuple(files), folder or "")}, fold=fold, unplaced=missing)
 
 
 def _label(file: Path) -> str:

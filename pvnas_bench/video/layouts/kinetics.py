@@ -1,5 +1,6 @@
 """Kinetics' official CSV: `label,youtube_id,time_start,time_end,split`, and its clips wherever they were put."""
 
+import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from pvnas_bench.errors import UsageError
 from pvnas_bench.video._rows import Row
 from pvnas_bench.video.layouts._source import (
+    SPLIT_NAMES,
     Layout,
     Source,
     annotation_files,
@@ -15,6 +17,7 @@ from pvnas_bench.video.layouts._source import (
     csv_rows,
     inside,
     seconds,
+    split_of,
 )
 
 _COLUMNS = {"label", "youtube_id", "time_start", "time_end"}
@@ -102,18 +105,26 @@ def _fill(pattern: str, values: dict[str, str | int | float], where: str) -> str
 def _pattern(root: Path, file: Path, split: str) -> str:
     """The pattern by which most of the first clips are found."""
     sample = list(islice(_values(file, split), _SAMPLE))
+    said = {split, split_of(file), *(str(values["split"]) for _, values in sample)}
+    words = [word for names in SPLIT_NAMES.values() if said.intersection(names) for word in names]
     best, most = "", 0
-    for pattern in (
-        f"{folder}{name}{end}" for name in (_CUT, "{youtube_id}") for folder in _FOLDERS for end in _SUFFIXES
-    ):
-        found = sum((root / _fill(pattern, values, where)).exists() for where, values in sample)
-        if found > most:
-            best, most = pattern, found
+    for spelling in ("{split}", *words):  # the row's word first, then the others that folders may have for this split
+        for pattern in (
+            f"{folder.replace('{split}', spelling)}{name}{end}"
+            for name in (_CUT, "{youtube_id}")
+            for folder in _FOLDERS
+            for end in _SUFFIXES
+        ):
+            found = sum(os.path.exists(root / _fill(pattern, values, where)) for where, values in sample)
+            if found > most:
+                best, most = pattern, found
+        if most:
+            break
     if not most:
         example = _fill("{split}/{label}/" + _CUT + ".mp4", sample[0][1], sample[0][0]) if sample else "train/..."
         raise UsageError(
-            f"none of the first {len(sample)} clips of {file.name} lies in {str(root)!r}, as {example!r} would: "
-            "say where with path in a description .toml"
+            f"none of the first {len(sample)} clips of {file.name} lies in {str(root)!r}, as {example!r} would: say "
+            f'where in {str(root / "dataset.toml")!r} with a line path = "…/{{label}}/{_CUT}.mp4"'
         )
     return best
 

@@ -1,44 +1,115 @@
-"""Lists of Kinetics, MMAction2, SlowFast and TSM: `path label`, or `folder frames label` for folders of images."""
+"""Lists of Kinetics, MMAction2, SlowFast and TSM: `path label`, or `folder frames label` for folders of images.
 
+A CSV may name the classes by words: `path,class`.
+"""
+
+import csv
 import re
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.video._rows import Row
 from pvnas_bench.video.layouts._source import (
     CLASS_LISTS,
+    SAMPLE,
+    VIDEO_SUFFIXES,
     Layout,
+    Lists,
     Source,
     annotation_files,
-    by_split,
     class_names,
+    csv_rows,
     inside,
     named,
+    placed,
+    split_of,
     text_lines,
+    unplaced,
     whole,
+    with_test,
+    wrong_fold,
 )
 
 # A path may hold spaces, so the numbers are read from the end of the line.
 _LINE = re.compile(r"(?P<path>\S.*?)(?:[ \t]+(?P<frames>\d+))?[ \t,]+(?P<label>\d+)")
 
 
+_FOLD = re.compile(r"split[_-]?(\d{1,2})(?!\d)", re.IGNORECASE)
+_NOWHERE = "\0"
+"""In place of a folder that is not found."""
+
+
 def find(root: Path, fold: int) -> Source | None:
-    """Lists named after their split, as `train_list.txt`, whose first line is such a line."""
-    files = [file for file in annotation_files(root, "*.txt", "*.csv", "*.list") if _is_list(file)]
-    splits = by_split(files)
+    """Lists named after their split, as `train_list.txt`, whose first lines are such lines, and the folders of clips.
+
+    Of several lists for a split, as of videos and of images, that is taken whose clips are there.
+    """
+    files = [file for file in annotation_files(root, "*.txt", "*.csv", "*.list") if split_of(file) and _is_list(file)]
+    splits = with_test(_chosen(root, _of_fold(root, files, fold)))
     if "train" not in splits or "test" not in splits:
         return None
     names = annotation_files(root, *CLASS_LISTS)
-    return Source(root, splits, class_names(names[0]) if names else ())
+    missing = ""
+    for lists in splits.values():
+        if lists.folder == _NOWHERE:
+            missing = missing or unplaced(root, lists.files[0], _sample(lists.files[0], root))
+    splits = {
+        split: Lists(lists.files, "" if lists.folder == _NOWHERE else lists.folder) for split, lists in splits.items()
+    }
+    return Source(root, splits, class_names(names[0]) if names else (), fold=fold, unplaced=missing)
+
+
+def _of_fold(root: Path, files: list[Path], fold: int) -> list[Path]:
+    """The lists of a fold, as `ucf101_train_split_2_videos.txt`, where they have folds."""
+    folds = {file: int(match[1]) for file in files if (match := _FOLD.search(file.stem))}
+    if not folds:
+        return files
+    if fold not in folds.values():
+        raise wrong_fold(fold, folds.values(), root)
+    return [file for file in files if folds.get(file, fold) == fold]
+
+
+def _chosen(root: Path, files: list[Path]) -> dict[str, Lists]:
+    found: dict[str, Lists] = {}
+    for file in files:
+        split = split_of(file)
+        if split not in found or found[split].folder == _NOWHERE:
+            folder = placed(root, _sample(file, root), split, exact=True)
+            if folder is not None or split not in found:
+                found[split] = Lists((file,), _NOWHERE if folder is None else folder)
+    return found
+
+
+def _sample(file: Path, root: Path) -> list[str]:
+    """The first clips of a list; one of another machine's folders is none."""
+    names = []
+    for where, path, *_ in islice(_entries(file), SAMPLE):
+        try:
+            names.append(_below(path, root, where))
+        except UsageError:
+            return []
+    return names
 
 
 def _is_list(file: Path) -> bool:
     try:
-        return all(_LINE.fullmatch(line) for _, line in islice(text_lines(file), 1))
+        lines = [line for _, line in islice(text_lines(file), SAMPLE)]
     except UsageError:
         return False
+    return bool(lines) and (_LINE.fullmatch(lines[0]) is not None or _has_words(file, lines))
+
+
+def _has_words(file: Path, lines: list[str]) -> bool:
+    """Whether a CSV without a header names the classes by words, as `clips/1.mp4,jump`."""
+    if file.suffix.lower() != ".csv" or all(_LINE.fullmatch(line) for line in lines):
+        return False
+    try:
+        rows = list(csv.reader(lines))
+    except csv.Error:
+        return False
+    return len(rows[0]) == 2 and PurePosixPath(rows[0][0].strip()).suffix.lower() in VIDEO_SUFFIXES
 
 
 def read(source: Source) -> Iterator[Row]:
@@ -50,18 +121,34 @@ def read(source: Source) -> Iterator[Row]:
     for split, lists in source.splits.items():
         base = source.root / lists.folder
         for file in lists.files:
-            for where, line in text_lines(file):
-                match = _LINE.fullmatch(line)
-                if match is None:
-                    raise UsageError(f"{where}: expected 'path label' or 'folder frames label', found {line[:80]!r}")
-                path = _below(match["path"], base, where)
-                label = named(match["label"], source.classes, where)
+            for where, path, frames, label, worded in _entries(file):
+                path = _below(path, base, where)
+                label = label if worded else named(label, source.classes, where)
                 yield Row(
                     f"{lists.folder}/{path}" if lists.folder else path,
                     label,
                     split=split,
-                    frames=whole(match["frames"] or "0", "the number of frames", where),
+                    frames=whole(frames, "the number of frames", where),
                 )
+
+
+def _entries(file: Path) -> Iterator[tuple[str, str, str, str, bool]]:
+    """Where a line stands, its path, its number of frames, its class, and whether that is in words.
+
+    Raises:
+        UsageError: a line of another form.
+    """
+    if _has_words(file, [line for _, line in islice(text_lines(file), SAMPLE)]):
+        for where, row in csv_rows(file, header=("path", "label")):
+            if not row["path"] or not row["label"]:
+                raise UsageError(f"{where}: the path or the class is empty: fill it in or remove the line")
+            yield where, row["path"], "0", row["label"], True
+        return
+    for where, line in text_lines(file):
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise UsageError(f"{where}: expected 'path label' or 'folder frames label', found {line[:80]!r}")
+        yield where, match["path"], match["frames"] or "0", match["label"], False
 
 
 def _below(path: str, base: Path, where: str) -> str:

@@ -2,20 +2,47 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.video._dataset import SPLITS
 from pvnas_bench.video._rows import Row
-from pvnas_bench.video.layouts._source import Layout, Lists, Source, csv_header, csv_rows, inside, seconds, whole
+from pvnas_bench.video.layouts._source import (
+    SAMPLE,
+    Layout,
+    Lists,
+    Source,
+    annotation_files,
+    by_split,
+    csv_header,
+    csv_rows,
+    encoding_of,
+    inside,
+    placed,
+    seconds,
+    unplaced,
+    whole,
+)
 
 MANIFEST = "manifest.csv"
 
 
 def find(root: Path, fold: int) -> Source | None:
-    """The manifest of a folder."""
+    """The manifest of a folder, or one for each split, as `train.csv` and `test.csv`."""
     path = root / MANIFEST
-    return Source(root, {"": Lists((path,))}) if path.is_file() else None
+    if path.is_file():
+        return Source(root, {"": Lists((path,))})
+    splits = by_split([file for file in annotation_files(root, "*.csv") if is_manifest(file)])
+    if "train" not in splits or "test" not in splits:
+        return None
+    missing, lists = "", {}
+    for split, found in splits.items():
+        names = [row["path"] for _, row in islice(csv_rows(found.files[0]), SAMPLE)]
+        folder = placed(root, names, split, exact=True)
+        missing = missing or (unplaced(root, found.files[0], names) if folder is None else "")
+        lists[split] = Lists(found.files, folder or "")
+    return Source(root, lists, unplaced=missing)
 
 
 def is_manifest(path: Path) -> bool:
@@ -41,8 +68,8 @@ def _check_header(path: Path) -> None:
     for column in ("path", "label"):
         if header.count(column) != 1:
             try:
-                path.read_bytes().decode("utf-8-sig")
-            except (OSError, UnicodeDecodeError) as error:
+                path.read_bytes().decode(encoding_of(path))
+            except (OSError, UnicodeError) as error:
                 raise UsageError(f"cannot read {str(path)!r} ({error}): expected CSV text in UTF-8") from None
             raise UsageError(
                 f"the manifest {str(path)!r} needs one column {column!r} but its first line has "

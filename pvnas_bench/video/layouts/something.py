@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.video._rows import Row
 from pvnas_bench.video.layouts._source import (
+    SAMPLE,
     Layout,
     Lists,
     Source,
@@ -15,24 +17,39 @@ from pvnas_bench.video.layouts._source import (
     found_suffix,
     inside,
     json_entries,
+    placed,
     text_lines,
+    unplaced,
 )
 
 _FILES = re.compile(r"(something-something-v\d|jester-v\d)-(train|validation|test-answers)\.(json|csv)", re.IGNORECASE)
-_CLIPS = ("20bn-{0}", "{0}", "videos", "frames", "")
+_PLAIN = re.compile(r"(train|validation)\.(json|csv)", re.IGNORECASE)
+"""Later downloads have the lists of V2 as `labels/train.json`."""
+_CLIPS = ("20bn-{0}", "{0}", "videos", "frames", "rawframes")
 
 
 def find(root: Path, fold: int) -> Source | None:
     """The files as they are published, and the folder of clips beside them. Test has no labels: validation is test."""
     files = [file for file in annotation_files(root, "*.json", "*.csv") if _FILES.fullmatch(file.name)]
+    files = files or [file for file in annotation_files(root, "*.json", "*.csv") if _is_plain(file)]
     splits = by_split([file for file in files if "test" not in file.stem])
     if "train" not in splits or "test" not in splits:
         return None
-    match = _FILES.fullmatch(splits["train"].files[0].name)
-    assert match is not None
-    candidates = (name.format(match[1]) for name in _CLIPS)
-    folder = next((name for name in candidates if (root / name).is_dir()), "")
-    return Source(root, {split: Lists(lists.files, folder) for split, lists in splits.items()})
+    train = splits["train"].files[0]
+    match = _FILES.fullmatch(train.name)
+    likely = (name.format(match[1] if match else "something-something-v2") for name in _CLIPS)
+    names = [name for _, name, _ in islice(_entries(train), SAMPLE)]
+    folder = placed(root, names, likely=[name for name in likely if (root / name).is_dir()])
+    lists = {split: Lists(found.files, folder or "") for split, found in splits.items()}
+    return Source(root, lists, unplaced=unplaced(root, train, names) if folder is None else "")
+
+
+def _is_plain(file: Path) -> bool:
+    """Whether a file called like any list of a split begins as those of this data set do."""
+    try:
+        return bool(_PLAIN.fullmatch(file.name)) and next(_entries(file), None) is not None
+    except UsageError:
+        return False
 
 
 def read(source: Source) -> Iterator[Row]:

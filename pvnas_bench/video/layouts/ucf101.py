@@ -2,14 +2,26 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.video._rows import Row
-from pvnas_bench.video.layouts._source import Layout, Lists, Source, annotation_files, inside, text_lines
+from pvnas_bench.video.layouts._source import (
+    SAMPLE,
+    Layout,
+    Lists,
+    Source,
+    annotation_files,
+    inside,
+    placed,
+    text_lines,
+    unplaced,
+    wrong_fold,
+)
 
 _GROUP = re.compile(r"_(g\d+)_c\d+")
-_CLIPS = ("", "UCF-101", "UCF101", "videos", "rawframes", "jpegs_256")
+_CLIPS = ("UCF-101", "UCF101", "videos", "rawframes", "jpegs_256")
 
 
 def find(root: Path, fold: int) -> Source | None:
@@ -19,13 +31,17 @@ def find(root: Path, fold: int) -> Source | None:
         for split, word in (("train", "train"), ("test", "test"))
     }
     if not all(lists.values()):
+        named = (re.fullmatch(r"trainlist(\d\d)", file.stem) for file in annotation_files(root, "trainlist*.txt"))
+        folds = [int(match[1]) for match in named if match]
+        if folds and fold not in folds:
+            raise wrong_fold(fold, folds, root)
         return None
-    first = next((line for _, line in text_lines(lists["train"][0])), "").split(" ")[0]
-    options = (
-        name for name in _CLIPS if (root / name / first).exists() or (root / name / first).with_suffix("").is_dir()
-    )
-    folder = next(options, "")
-    return Source(root, {split: Lists((files[0],), folder) for split, files in lists.items()}, fold=fold)
+    train = lists["train"][0]
+    names = [re.sub(r"\s+\d+$", "", line) for _, line in islice(text_lines(train), SAMPLE)]
+    folder = placed(root, names, likely=[name for name in _CLIPS if (root / name).is_dir()])
+    missing = unplaced(root, train, names) if folder is None else ""
+    splits = {split: Lists((files[0],), folder or "") for split, files in lists.items()}
+    return Source(root, splits, fold=fold, unplaced=missing)
 
 
 def read(source: Source) -> Iterator[Row]:

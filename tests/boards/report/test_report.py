@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from record_factory import content, record
 
-from pvnas_bench.boards import report
+from pvnas_bench.boards import render, report
 from pvnas_bench.boards.report import Thumbnail
 from pvnas_bench.boards.report._page import _embedded
 from pvnas_bench.records import Record, Unreadable
@@ -292,6 +292,22 @@ def test_boards_are_filtered(seen: dict[str, Any]) -> None:
     assert len(seen["headings"]) == 2
     assert seen["filtered"] == ["st_default v1 (cap L) · words · quick v1"]
     assert seen["unfiltered"] == 2
+
+
+def test_the_board_fits_its_place_and_names_the_columns_left_out(seen: dict[str, Any]) -> None:
+    headers = [column.header for column in render.COLUMNS]
+    for width, found in seen["widths"].items():
+        assert found["cut"] <= 0, width
+        left_out = found["more"].partition(": ")[2].split(", ") if found["more"] else []
+        assert set(found["visible"]) | set(left_out) == set(headers)
+        assert len(found["visible"]) + len(left_out) == len(headers) == found["all"]
+        assert {"rank", "entry", "top-1 %"} <= set(found["visible"])
+    assert {"MACs", "search rt", "seeds", "fail"} <= set(seen["widths"]["1280"]["visible"])
+    assert len(seen["widths"]["2400"]["visible"]) > len(seen["widths"]["1280"]["visible"])
+
+
+def test_clips_are_shown_with_their_board(seen: dict[str, Any]) -> None:
+    assert seen["board_clips"] == [["up, said down"], ["up, said down"]]
 
 
 def test_hostile_names_are_shown_as_text(seen: dict[str, Any]) -> None:
