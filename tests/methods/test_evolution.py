@@ -87,6 +87,16 @@ def test_every_architecture_is_scored_once_and_the_best_come_first(problem: Prob
     assert all(map(problem.feasible, scored))
 
 
+def test_the_parents_are_the_best_so_far(problem: Problem[Any]) -> None:
+    evolution = Evolution(problem, EvolutionRecipe(population=8, top=2, mutations=8, crossovers=0, rate=0.05), 3)
+    for _ in range(3):
+        before, parents = set(evolution.fitness), evolution.best(2)
+        evolution.step(distance)
+        children = [child for child in evolution.fitness if child not in before]
+        steps = [min(problem.space.hamming(parent, child) for parent in parents) for child in children if parents]
+        assert not parents or np.mean(steps) < 3
+
+
 @pytest.mark.parametrize(
     ("affordable", "recipe", "generations"),
     [
