@@ -114,7 +114,7 @@ def read_parquet(path: Path) -> Content:
         about = About.model_validate(description["about"])
         sessions = [Session.model_validate(values) for values in description["sessions"]]
     except (OSError, KeyError, ValueError, ValidationError, pa.ArrowException) as error:
-        raise UsageError(f"{path} is not a table of this version ({type(error).__name__}): build it again") from None
+        raise UsageError(f"{path} is no table of this version ({type(error).__name__}): build it again") from None
     columns: dict[str, list[Any]] = {}
     for name in set(table.column_names) - set(ORDERS):
         values = table[name].combine_chunks()
