@@ -1,7 +1,6 @@
 """The command `data list`: data sets that have a name, and those that lie in a folder."""
 
 import json
-from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -51,9 +50,9 @@ def _found(folder: Path) -> Iterator[_Item]:
     A folder that is a data set is not looked into any further, but for the descriptions and manifests beside its clips.
     """
     seen: set[Path] = set()
-    waiting = deque([(folder, 0)])
+    waiting = [(folder, 0)]
     while waiting and len(seen) < _MOST_FOLDERS:
-        place, depth = waiting.popleft()
+        place, depth = waiting.pop()
         real = place.resolve()
         if real in seen:
             continue  # by a link, perhaps into itself
@@ -67,7 +66,7 @@ def _found(folder: Path) -> Iterator[_Item]:
         if layout:
             yield {"name": str(place), "format": layout}
         elif depth < _DEEPEST:
-            waiting.extend((entry, depth + 1) for entry in entries if entry.is_dir())
+            waiting.extend((entry, depth + 1) for entry in reversed(entries) if entry.is_dir())
 
 
 def _described(entries: Iterable[Path]) -> Iterator[_Item]:

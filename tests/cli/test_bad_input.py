@@ -102,6 +102,31 @@ def a_label_missing_in_train(tiny: Path, scratch: Path) -> Case:
     return ["--dataset", root / "manifest.csv"], "class 'b' of data set 'manifest' has no clip in split 'train': move"
 
 
+def classes_too_small_to_divide(tiny: Path, scratch: Path) -> Case:
+    """One clip of three goes to each split, and the search has none to validate with."""
+    root = classes(scratch / "small", tiny, {"left": 3, "right": 3})
+    return ["--dataset", root], "class 'left' of 'small' cannot be both trained and validated in a search"
+
+
+def a_class_of_one_subject(tiny: Path, scratch: Path) -> Case:
+    root = classes(scratch / "data", tiny, {"left": 8, "right": 8})
+    rows = ["path,label,subject,split"]
+    for label in ("left", "right"):
+        for number, clip in enumerate(sorted((root / label).iterdir())):
+            subject = "ann" if label == "right" else f"s{number % 3}"
+            rows.append(f"data/{label}/{clip.name},{label},{subject},{'test' if number > 5 else 'train'}")
+    (scratch / "set.csv").write_text("\n".join(rows) + "\n")
+    return ["--dataset", scratch / "set.csv"], "all 6 of its clips there are of one subject; add clips of a second"
+
+
+def a_table_of_no_such_data(tiny: Path, scratch: Path) -> Case:
+    words = ["--space", "st_micro", "--tabular", "--dataset", "."]
+    return (
+        words,
+        "of --dataset '.' in results/tables or among the published: --dataset may be synthetic_motion or words",
+    )
+
+
 def too_many_broken_clips(tiny: Path, scratch: Path) -> Case:
     root = classes(scratch / "broken", tiny, {"a": 8, "b": 8})
     for clip in sorted(root.rglob("*.mp4"))[::3]:
@@ -185,6 +210,9 @@ CASES: list[Callable[[Path, Path], Case]] = [
     an_empty_data_folder,
     a_class_with_one_clip,
     a_label_missing_in_train,
+    classes_too_small_to_divide,
+    a_class_of_one_subject,
+    a_table_of_no_such_data,
     too_many_broken_clips,
     a_budget_too_small_for_one_step,
     a_budget_of_nothing,

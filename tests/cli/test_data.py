@@ -5,12 +5,14 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pvnas_bench.cli import FAILED, INTERRUPTED, OK, USAGE
+from pvnas_bench.cli import FAILED, INTERRUPTED, OK, USAGE, _data
+from pvnas_bench.errors import UsageError
 
 from .conftest import Cli, process
 
@@ -41,6 +43,61 @@ def test_list_what_lies_in_a_folder(cli: Cli, described: Path, tiny_dataset: Pat
     names = "manifest something diving48 kinetics epic ucf101 hmdb51 nagoya_fir list class_folders"
     assert [line.split()[0] for line in formats] == names.split()
     assert cli("data", "list", folder / "nowhere").code == USAGE
+
+
+def test_list_looks_into_folders_of_folders(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_dataset, tmp_path / "disk" / "video" / "squares")
+    shutil.copytree(tiny_dataset, tmp_path / "disk" / "more" / "of" / "them")
+    (tmp_path / "disk" / "more" / "of" / "set.csv").write_text("path,label\n")
+    (tmp_path / "disk" / "again").symlink_to(tmp_path / "disk")
+    found = [Path(item["name"]) for item in json.loads(cli("data", "list", tmp_path / "disk", "--json").out)[1:]]
+    assert [path.relative_to(tmp_path / "disk").as_posix() for path in found] == [
+        "more/of/set.csv",
+        "more/of/them",
+        "video/squares",
+    ]
+    itself = json.loads(cli("data", "list", tiny_dataset, "--json").out)[1:]
+    assert itself == [{"name": str(tiny_dataset), "format": "class_folders"}]
+
+
+def test_a_missing_clip_is_called_missing(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
+    names = [f"left/{n:02d}.mp4" for n in range(9)] + [f"right/{n:02d}.mp4" for n in range(9)]
+    rows = [f"{name},{name[0]},{'test' if '08' in name or '07' in name else 'train'}" for name in names]
+    (tmp_path / "set.csv").write_text("\n".join(["path,label,split", *rows]) + "\n")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(tiny_dataset / name, tmp_path / name)
+    (tmp_path / "left/03.mp4").unlink()
+    ended = cli("data", "verify", "--dataset", tmp_path / "set.csv")
+    assert ended.code == FAILED and "missing left/03.mp4\n" in ended.out and "1 missing, 0 corrupt" in ended.out
+    found = json.loads(cli("data", "verify", "--dataset", tmp_path / "set.csv", "--json").out)
+    assert found["missing"] == ["left/03.mp4"] and not found["corrupt"]
+    for name in names[4:7]:
+        (tmp_path / name).unlink()
+    message = cli("data", "prepare", "--dataset", tmp_path / "set.csv").errors[0]
+    assert "clips of 'set' are missing, among them 'left/0" in message and "missing_ok = true" in message
+
+
+def test_making_and_decoding_are_called_by_different_names(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def made(name: str, *, progress: Any, **_: Any) -> Any:
+        progress(1, 2)
+        progress(2, 2)
+        raise UsageError("enough")
+
+    monkeypatch.setattr(_data, "open_dataset", made)
+    ended = cli("data", "prepare", "--dataset", "synthetic_motion")
+    assert "making clips: 100%, 2 of 2 drawn and encoded" in ended.err and "made ready" not in ended.err
+
+
+def test_prepare_refuses_what_no_run_could_be_made_on(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
+    for label in ("left", "right"):
+        (tmp_path / "small" / label).mkdir(parents=True)
+        for number in range(3):
+            shutil.copy(tiny_dataset / label / f"{number:02d}.mp4", tmp_path / "small" / label)
+    ended = cli("data", "prepare", "--dataset", tmp_path / "small")
+    assert ended.code == USAGE and "it has 1 clip there; add clips of it" in ended.errors[0]
 
 
 def test_prepare_says_what_it_needs_and_the_licence(

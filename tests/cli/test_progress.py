@@ -25,6 +25,16 @@ def test_lines_are_few_and_estimate_the_rest(capsys: pytest.CaptureFixture[str],
     assert lines[-1] == "search: 100%, step 100"
 
 
+@pytest.mark.parametrize("clips", [3, 6, 36, 1000])
+def test_what_is_over_at_once_has_two_lines(capsys: pytest.CaptureFixture[str], clock: list[float], clips: int) -> None:
+    with _progress.Lines() as display:
+        for done in range(1, clips + 1):
+            clock[0] += 0.4 / clips
+            display.show("clips", done, clips, f"{done} of {clips}")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2 and lines[0].startswith("clips: ") and lines[1] == f"clips: 100%, {clips} of {clips}"
+
+
 def test_less_done_than_before_begins_a_phase(capsys: pytest.CaptureFixture[str]) -> None:
     with _progress.Lines() as display:
         for done in (1, 2, 1, 2):

@@ -132,7 +132,7 @@ def test_ctrl_c_while_clips_are_made_leaves_nothing(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("PVNAS_BENCH_CACHE", str(tmp_path / "cache"))
     with process("run", "--strategy", "random_search", "--results", tmp_path / "results") as child:
         assert child.stderr is not None
-        assert child.stderr.readline().startswith("clips: ")
+        assert child.stderr.readline().startswith("making clips: ")
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=120)
     assert child.returncode == INTERRUPTED, err

@@ -1,5 +1,6 @@
 """A search on a table is the search that trains, without the training."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,26 @@ def test_no_clip_is_opened_unless_a_strategy_trains_on_it(
     monkeypatch.setattr("pvnas_bench.run.clips.open_dataset", gone)
     record, _ = run(request(built, "random_search", tmp_path, tabular=True))
     assert record.status == "ok"
-    with pytest.raises(UsageError, match=r"spos trains on clips, which the table has not: the clips are elsewhere"):
+    with pytest.raises(
+        UsageError, match=r"spos trains on clips, which the table has not: the clips are elsewhere"
+    ) as error:
+        run(request(built, "spos", tmp_path, tabular=True))
+    name = built.table.about.data.name
+    assert f"give --dataset the path of a folder {name!r}, or of {name}.csv or {name}.toml, that holds the " in str(
+        error.value
+    )
+    assert f"fingerprint {built.table.about.data.fingerprint[:12]}" in str(error.value)
+
+
+def test_other_clips_than_those_of_the_table_are_refused_with_what_would_do(
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = built.table.about
+    data = about.data.model_copy(update={"name": "synthetic_motion", "fingerprint": "0" * 64})
+    other = copy.copy(built.table)
+    other.about = about.model_copy(update={"data": data})
+    monkeypatch.setattr("pvnas_bench.run.setup.find_table", lambda *_: other)
+    with pytest.raises(UsageError, match=r"are not those of the table: give --dataset synthetic_motion$"):
         run(request(built, "spos", tmp_path, tabular=True))
 
 

@@ -16,7 +16,10 @@ from pvnas_bench.video._rows import Row
 
 VIDEO_SUFFIXES = {
     f".{suffix}"
-    for suffix in ("3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "ogv", "webm", "wmv")
+    for suffix in (
+        *("3g2", "3gp", "asf", "avi", "f4v", "flv", "m2ts", "m2v", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts"),
+        *("mxf", "ogv", "ts", "vob", "webm", "wmv"),
+    )
 }
 CLASS_LISTS = ("classInd.txt", "category.txt", "classes.txt", "labels.txt", "label_map.txt", "label_map_*.txt")
 ANNOTATION_FOLDERS = (
@@ -167,14 +170,17 @@ def encoding_of(path: Path) -> str:
     return "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
 
 
-def text_lines(path: Path) -> Iterator[tuple[str, str]]:
+def text_lines(path: Path, errors: str = "strict") -> Iterator[tuple[str, str]]:
     """Where each line that is not empty stands (for messages), and its text.
+
+    Args:
+        errors: what to do with bytes that are no text: 'replace' to look at a file, 'strict' to read it.
 
     Raises:
         UsageError: the file cannot be read.
     """
     try:
-        with path.open(encoding=encoding_of(path)) as file:
+        with path.open(encoding=encoding_of(path), errors=errors) as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield f"{path.name}, line {number}", line.strip()
@@ -211,9 +217,9 @@ def csv_rows(path: Path, delimiter: str = ",", header: Sequence[str] = ()) -> It
 
 
 def csv_header(path: Path) -> list[str]:
-    """Names of the columns of a CSV; [] where it has no readable first line."""
+    """Names of the columns of a CSV; [] where it has no readable first line. Later lines may be unreadable."""
     try:
-        with path.open(newline="", encoding=encoding_of(path)) as file:
+        with path.open(newline="", encoding=encoding_of(path), errors="replace") as file:
             return [column.strip() for column in next(csv.reader(file), [])]
     except (OSError, UnicodeError, csv.Error):
         return []

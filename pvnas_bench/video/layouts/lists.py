@@ -33,7 +33,7 @@ from pvnas_bench.video.layouts._source import (
 )
 
 # A path may hold spaces, so the numbers are read from the end of the line.
-_LINE = re.compile(r"(?P<path>\S.*?)(?:[ \t]+(?P<frames>\d+))?[ \t,]+(?P<label>\d+)")
+_LINE = re.compile(r"(?P<path>\S.*?)(?:(?:[ \t]+|,[ \t]*(?=\d+,))(?P<frames>\d+))?[ \t,]+(?P<label>\d+)")
 
 
 _FOLD = re.compile(r"split[_-]?(\d{1,2})(?!\d)", re.IGNORECASE)
@@ -64,7 +64,7 @@ def find(root: Path, fold: int) -> Source | None:
 def _of_fold(root: Path, files: list[Path], fold: int) -> list[Path]:
     """The lists of a fold, as `ucf101_train_split_2_videos.txt`, where they have folds."""
     folds = {file: int(match[1]) for file in files if (match := _FOLD.search(file.stem))}
-    if not folds:
+    if not folds or (fold == 1 and len(set(folds.values())) == 1):  # or `split_80`, which is none
         return files
     if fold not in folds.values():
         raise wrong_fold(fold, folds.values(), root)
@@ -95,7 +95,7 @@ def _sample(file: Path, root: Path) -> list[str]:
 
 def _is_list(file: Path) -> bool:
     try:
-        lines = [line for _, line in islice(text_lines(file), SAMPLE)]
+        lines = [line for _, line in islice(text_lines(file, "replace"), SAMPLE)]
     except UsageError:
         return False
     return bool(lines) and (_LINE.fullmatch(lines[0]) is not None or _has_words(file, lines))
@@ -103,7 +103,8 @@ def _is_list(file: Path) -> bool:
 
 def _has_words(file: Path, lines: list[str]) -> bool:
     """Whether a CSV without a header names the classes by words, as `clips/1.mp4,jump`."""
-    if file.suffix.lower() != ".csv" or all(_LINE.fullmatch(line) for line in lines):
+    plain = all(_LINE.fullmatch(line) and '"' not in line for line in lines)
+    if file.suffix.lower() != ".csv" or plain:
         return False
     try:
         rows = list(csv.reader(lines))
@@ -142,7 +143,7 @@ def _entries(file: Path) -> Iterator[tuple[str, str, str, str, bool]]:
         for where, row in csv_rows(file, header=("path", "label")):
             if not row["path"] or not row["label"]:
                 raise UsageError(f"{where}: the path or the class is empty: fill it in or remove the line")
-            yield where, row["path"], "0", row["label"], True
+            yield where, row["path"], "0", row["label"], not row["label"].isdecimal()
         return
     for where, line in text_lines(file):
         match = _LINE.fullmatch(line)
