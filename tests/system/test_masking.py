@@ -3,11 +3,16 @@
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pvnas_bench.system import masking
 from pvnas_bench.system.masking import masked, masked_values, remember
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masking, "_remembered", set())
 
 
 @pytest.mark.parametrize(
@@ -50,8 +55,7 @@ def test_what_is_no_secret_stays(text: str) -> None:
     assert masked(text) == text
 
 
-def test_a_secret_that_is_remembered_is_masked_in_any_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(masking, "_remembered", set())
+def test_a_secret_that_is_remembered_is_masked_in_any_text() -> None:
     remember({"password": "two s3cret words", "storage": "mysql://u:hunter22@h/db?token=abcdef", "cycles": "6"})
     assert masked("said two s3cret words to hunter22, abcdef, 6") == "said *** to ***, ***, 6"
 
@@ -59,11 +63,13 @@ def test_a_secret_that_is_remembered_is_masked_in_any_text(monkeypatch: pytest.M
 SECRETS = st.text(string.ascii_letters + string.digits + "!$%+-_.~@:/", min_size=6, max_size=20).map(lambda s: f"Q{s}9")
 
 
+@settings(suppress_health_check=list(HealthCheck))
 @given(SECRETS, st.sampled_from(["{}", "a[storage={}]", "failed: ({}) after 3 s", "x={}, y=2"]))
 def test_no_password_of_a_url_is_left(secret: str, around: str) -> None:
     assert secret not in masked(around.format(f"mysql://user:{secret}@host/db"))
 
 
+@settings(suppress_health_check=list(HealthCheck))
 @given(
     st.text(string.ascii_letters + string.digits + "!$+-_.~@:/,([{", min_size=6, max_size=20).map(lambda s: f"Q{s}9"),
     st.sampled_from(["password", "PASSWORD", "db_password", "passwd", "api-key", "apiKey", "access_token", "secret"]),
@@ -74,6 +80,7 @@ def test_nothing_under_the_name_of_a_secret_is_left(secret: str, key: str, form:
     assert masked_values({"outer": [{key: secret}]}) == {"outer": [{key: "***"}]}
 
 
+@settings(suppress_health_check=list(HealthCheck))
 @given(st.text())
 def test_masking_twice_changes_nothing_more(text: str) -> None:
     assert masked(masked(text)) == masked(text)
