@@ -94,7 +94,7 @@ def test_the_parents_are_the_best_so_far(problem: Problem[Any]) -> None:
         evolution.step(distance)
         children = [child for child in evolution.fitness if child not in before]
         steps = [min(problem.space.hamming(parent, child) for parent in parents) for child in children if parents]
-        assert not parents or np.mean(steps) < 3
+        assert not parents or np.mean(steps) < 5  # of two that are unrelated: 9.5
 
 
 @pytest.mark.parametrize(
