@@ -40,27 +40,32 @@ def display() -> Display:
 
 class Lines(Display):
     """A line when a phase begins, when another tenth of it is done, and when it ends; never two within half a second
-    but for the end.
+    but for the end, which is the last state shown where a phase ends short of its total.
     """
 
     def __init__(self) -> None:
         self._phase, self._start = "", 0.0
         self._done = self._printed = -1.0
         self._last = 0.0
+        self._waiting = ""
 
     def show(self, phase: str, done: float, total: float, note: str = "") -> None:
         now = time.monotonic()
         begins = phase != self._phase or done < self._done
         if begins:
+            if self._waiting:
+                self.say(self._waiting)
             self._phase, self._start, self._printed = phase, now, -1.0
         self._done = done
         share = min(done / total, 1.0) if total else 0.0
         tenth = int(share * LINES_PER_PHASE)
         ends = share == 1 and self._printed < LINES_PER_PHASE
+        words = [f"{phase}: {share:.0%}" if total else phase, note, _left(now - self._start, share)]
+        self._waiting = ", ".join(word for word in words if word)
         if begins or ends or (tenth > self._printed and now - self._last >= SECONDS_PER_LINE):
             self._printed, self._last = tenth, now
-            words = [f"{phase}: {share:.0%}" if total else phase, note, _left(now - self._start, share)]
-            print(", ".join(word for word in words if word), file=sys.stderr, flush=True)
+            self.say(self._waiting)
+            self._waiting = ""
 
 
 def _left(elapsed: float, share: float) -> str:

@@ -30,6 +30,8 @@ class Shown(Observer):
 
     def __init__(self, display: _progress.Display) -> None:
         self._display = display
+        self._val_top1 = math.nan
+        """Of the last step that logged one."""
 
     def making(self, done: int, total: int) -> None:
         self._display.show("making clips", done, total, f"{done:,} of {total:,} drawn and encoded")
@@ -53,8 +55,8 @@ class Shown(Observer):
         self._display.show("search", 0, budget, f"budget {budget:g} reference trainings")
 
     def stepped(self, step: records.Step, budget: float) -> None:
-        val = step.metrics.get("val_top1", math.nan)
-        accuracy = "" if math.isnan(val) else f" and {val:.1%} on search-val"
+        self._val_top1 = step.metrics.get("val_top1", self._val_top1)
+        accuracy = "" if math.isnan(self._val_top1) else f" and {self._val_top1:.1%} on search-val"
         incumbent = f"incumbent with {step.macs / 1e6:.1f} MMACs{accuracy}"
         self._display.show(
             "search", step.cost, budget, f"step {step.step}, {step.cost:.2f} of {budget:g} rt, {incumbent}"

@@ -1,16 +1,18 @@
 """The clips of a run: opened for a protocol, and restricted to a search's view."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pvnas_bench import records
 from pvnas_bench.errors import UsageError
-from pvnas_bench.problem import SearchSplit
 from pvnas_bench.protocol import Protocol
 from pvnas_bench.run.observer import Observer
 from pvnas_bench.video import CacheSpec, ClipStore, open_dataset, prepare, split_by_subject
+
+if TYPE_CHECKING:
+    from pvnas_bench.problem import SearchSplit
 
 
 def open_clips(
@@ -38,7 +40,7 @@ def data_entry(store: ClipStore) -> records.DataEntry:
     )
 
 
-def search_splits(store: ClipStore, protocol: Protocol) -> dict[SearchSplit, Any]:
+def search_splits(store: ClipStore, protocol: Protocol) -> "dict[SearchSplit, Any]":
     """Divide the train split into search-train and search-val, by subject: the same for every seed and strategy.
 
     Raises:
@@ -68,7 +70,7 @@ def _indivisible(store: ClipStore, label: int) -> str:
     )
 
 
-def search_view(store: ClipStore, protocol: Protocol) -> tuple[ClipStore, dict[SearchSplit, Any]]:
+def search_view(store: ClipStore, protocol: Protocol) -> "tuple[ClipStore, dict[SearchSplit, Any]]":
     """The clips visible to a search, and the search splits as positions among them."""
     splits = search_splits(store, protocol)
     visible = np.concatenate([splits["train"], splits["val"]])

@@ -61,7 +61,9 @@ def test_progress_is_plain_lines_on_standard_error_when_there_is_no_terminal(fin
     err = finished.ended.err
     assert "\x1b" not in err
     assert re.search(r"^clips: 100%, 36 of 36 made ready$", err, re.MULTILINE)
-    assert re.search(r"^search: \d+%, step 1, 0\.\d\d of 0.4 rt, incumbent with [\d.]+ MMACs and [\d.]+% on", err, re.M)
+    assert re.search(
+        r"^search: \d+%, step \d+, 0\.\d\d of 0.4 rt, incumbent with [\d.]+ MMACs and [\d.]+% on", err, re.M
+    )
     assert re.search(r"^final training: 100%, epoch 8 of 8$", err, re.MULTILINE)
 
 
