@@ -21,11 +21,13 @@ from pvnas_bench.table import Table
 from pvnas_bench.table.store import Files, to_parquet
 
 FAILING = """
+from dataclasses import replace
+
 from pvnas_bench.strategies.naswot import NASWOT
 
 
 class Failing(NASWOT):
-    info = NASWOT.info
+    info = replace(NASWOT.info, name="failing")
 
     def score(self, architecture):
         if len(self.scores) >= self.config.samples:
