@@ -20,8 +20,7 @@ from pvnas_bench.run.clips import search_splits
 from pvnas_bench.space import BlockSpace, Stage, uniform_options
 from pvnas_bench.training.train import training_macs
 from pvnas_bench.training.workbench import Clock, Workbench
-from pvnas_bench.video import CacheSpec, ClipStore, Dataset, open_dataset, prepare
-from pvnas_bench.video._encode import write_clip
+from pvnas_bench.video import CacheSpec, ClipStore, Dataset, open_dataset, prepare, write_clip
 
 SpaceKind = Literal["all", "structural", "modular"]
 """Which decisions have more than one option."""

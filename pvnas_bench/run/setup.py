@@ -30,8 +30,7 @@ from pvnas_bench.training import process
 from pvnas_bench.training.backbone_features import prepare_features
 from pvnas_bench.training.distributed import ALONE, World
 from pvnas_bench.training.train import training_macs
-from pvnas_bench.video import ClipStore, list_datasets
-from pvnas_bench.video._lazy import LazyStore
+from pvnas_bench.video import ClipStore, LazyStore, list_datasets
 
 
 class TrainsOnClips(UsageError):

@@ -48,7 +48,7 @@ def remember(value: Any, key: str = "") -> None:
 
 def masked(text: str) -> str:
     """The text with passwords, tokens and keys as ``***``, in URLs, ``key=value`` and known forms."""
-    for secret in _remembered:
+    for secret in sorted(_remembered, key=len, reverse=True):  # one may be the beginning of another
         text = text.replace(secret, MASK)
     if ":" not in text and "=" not in text and "%3" not in text and not _KNOWN.search(text):
         return text

@@ -22,6 +22,7 @@ from pvnas_bench.video._description import load as load_description
 from pvnas_bench.video._direct import DirectStore
 from pvnas_bench.video._disk import DiskNeed
 from pvnas_bench.video._features import FeatureStore, extract
+from pvnas_bench.video._lazy import LazyStore
 from pvnas_bench.video._prepare import prepare
 from pvnas_bench.video._registry import list_datasets, open_dataset
 from pvnas_bench.video._sheets import write_sheets
@@ -34,6 +35,7 @@ from pvnas_bench.video.layouts import LAYOUTS, detect, is_manifest
 
 if TYPE_CHECKING:
     from pvnas_bench.video._batches import ClipBatch, FrameOrder, clip_batches, images
+    from pvnas_bench.video._encode import write_clip
 
 __all__ = [
     "LAYOUTS",
@@ -48,6 +50,7 @@ __all__ = [
     "FeatureStore",
     "Findings",
     "FrameOrder",
+    "LazyStore",
     "Views",
     "cache_root",
     "clip_batches",
@@ -63,6 +66,7 @@ __all__ = [
     "prepare",
     "split_by_subject",
     "verify",
+    "write_clip",
     "write_sheets",
 ]
 
@@ -72,4 +76,8 @@ def __getattr__(name: str) -> Any:
         from pvnas_bench.video import _batches
 
         return getattr(_batches, name)
+    if name == "write_clip":
+        from pvnas_bench.video._encode import write_clip
+
+        return write_clip
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -60,6 +60,12 @@ def test_a_secret_that_is_remembered_is_masked_in_any_text() -> None:
     assert masked("said two s3cret words to hunter22, abcdef, 6") == "said *** to ***, ***, 6"
 
 
+def test_of_a_secret_that_begins_with_another_nothing_is_left() -> None:
+    ends = "0123456789abcdefghij"
+    remember({"password": "s3cret", "others": [{"password": f"s3cret{end}"} for end in ends]})
+    assert masked(" ".join(f"s3cret{end}" for end in ends)) == " ".join(["***"] * len(ends))
+
+
 SECRETS = st.text(string.ascii_letters + string.digits + "!$%+-_.~@:/", min_size=6, max_size=20).map(lambda s: f"Q{s}9")
 
 
