@@ -25,6 +25,14 @@ def test_plot_names_what_there_is(cli: Cli, finished: Finished, tmp_path: Path, 
     assert not (tmp_path / "plots").exists()
 
 
+def test_a_gradient_search_is_on_the_plot_of_entropies(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
+    words = ("--dataset", tiny_dataset, "--budget", "1", "--threads", 1, "--results", tmp_path)
+    assert cli("run", "--strategy", "darts", *words).code == OK
+    drawn = cli("plot", "diversity", "--results", tmp_path, "--no-reference", "--output", tmp_path, "--format", "png")
+    assert drawn.code == OK
+    assert [Path(line).suffix for line in drawn.out.splitlines()] == [".png"]
+
+
 def test_report_prints_its_page(cli: Cli, finished: Finished, tmp_path: Path) -> None:
     ended = cli("report", "--results", finished.results, "--output", tmp_path / "page.html")
     assert ended.code == OK

@@ -120,7 +120,6 @@ def content(
         "search": cost,
         "trajectory": trajectory,
         "diagnostics": {
-            "alpha_entropy": [1.9 - 1.4 * step / steps for step in range(steps)],
             "distinct_derived": 3,
             "mean_pairwise_hamming": 2.5,
             "rank_pairs": [[0.1 * i + 0.05 * rng.random(), 0.2 + 0.06 * i + 0.05 * rng.random()] for i in range(8)],

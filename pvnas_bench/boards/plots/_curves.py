@@ -53,7 +53,7 @@ def anytime(runs: Runs, axis: Axis = "cost") -> Figure | str:
             zorder=4,
         )
         drawn = True
-        count = f" ({mean.runs} of {entry.row.seeds} seeds)" if mean.runs != entry.row.seeds else ""
+        count = f" ({mean.seeds} of {entry.row.seeds} seeds)" if mean.seeds != entry.row.seeds else ""
         ends.append((float(top1[-1]), f"{clean(entry.row.entry)}{count}", look.colour))
     if not drawn:
         return "no run measured the accuracy of its incumbent during the search (val_top1)"

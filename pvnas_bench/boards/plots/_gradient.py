@@ -10,26 +10,19 @@ from matplotlib.ticker import MaxNLocator
 from pvnas_bench.boards import statistics
 from pvnas_bench.boards.plots._boards import Entry, Runs
 from pvnas_bench.boards.plots._style import clean, end_labels, figure
+from pvnas_bench.boards.trajectories import logged, numbers
 from pvnas_bench.records import Record
-
-
-def numbers(value: object) -> list[float]:
-    """A list of finite numbers out of a record's diagnostics; empty if it is anything else."""
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        return []
-    kept = [float(v) for v in value if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)]
-    return kept if len(kept) == len(value) else []
 
 
 def diversity(runs: Runs) -> Figure | str:
     """Mean entropy of the architecture distribution over the search, and diversity of the derived architectures.
 
-    From the diagnostics `alpha_entropy` (of each step, as a fraction of the uniform distribution's entropy),
+    From what steps logged as `alpha_entropy` (a fraction of the uniform distribution's entropy), and the diagnostics
     `distinct_derived` and `mean_pairwise_hamming`.
     """
     entries: list[tuple[Entry, list[list[float]]]] = []
     for entry in runs.entries:
-        curves = [curve for run in entry.runs if (curve := numbers(run.diagnostics.get("alpha_entropy")))]
+        curves = [curve for run in entry.runs if (curve := logged(run, "alpha_entropy"))]
         if curves:
             entries.append((entry, curves))
     if not entries:

@@ -250,9 +250,29 @@ def test_ranking_prints_kendalls_tau() -> None:
 
 @pytest.mark.parametrize("broken", [None, "text", [1, "x"], {"a": 1}, [[1]], 3, [True], [[0.1, None]]])
 def test_diagnostics_of_any_shape_are_left_out(broken: Any) -> None:
-    runs = runs_of([record("alpha", diagnostics={"alpha_entropy": broken, "rank_pairs": broken})])
+    runs = runs_of([record("alpha", diagnostics={"alpha_entropy": broken, "rank_pairs": broken}, trajectory=())])
     assert isinstance(_gradient.diversity(runs), str)
     assert isinstance(_gradient.ranking(runs), str)
+
+
+def test_entropy_is_what_steps_logged_or_what_records_of_the_first_version_hold() -> None:
+    new = record("alpha", 0, steps=4)
+    assert "alpha_entropy" not in new.diagnostics
+    series = [step.metrics["alpha_entropy"] for step in new.trajectory]
+    metrics = [{"val_top1": 0.5}] * 4
+    plain = tuple(s.model_copy(update={"metrics": m}) for s, m in zip(new.trajectory, metrics, strict=True))
+    old = record("alpha", 0, diagnostics={"alpha_entropy": series}, trajectory=plain)
+    for run in (new, old):
+        line = drawn(_gradient.diversity(runs_of([run]))).axes[0].lines[0]
+        assert np.asarray(line.get_ydata()) == pytest.approx(series)
+
+
+def test_a_seed_counts_once_in_a_curve_with_the_mean_of_its_runs() -> None:
+    points = [(0, 0.2), (0, 0.4), (1, 0.8)]
+    runs = [with_curve("alpha", seed, [(1.0, top1)]) for seed, top1 in points]
+    figure = drawn(_curves.anytime(runs_of(runs)))
+    assert np.asarray(figure.axes[0].lines[0].get_ydata()) == pytest.approx([55, 55])
+    assert [t.get_text() for t in figure.findobj(Text) if "alpha" in t.get_text()] == ["alpha"]
 
 
 def test_a_drawing_has_a_block_for_each_layer_with_operator_and_shape() -> None:
