@@ -429,7 +429,7 @@ def found_suffix(source: Source, folder: str, names: Iterator[str]) -> str:
     Args:
         names: of clips; those that come first are looked for.
     """
-    for name in islice(names, 64):
+    for name in islice(names, SAMPLE):
         clip = source.root / folder / name
         if clip.is_dir():
             return ""

@@ -9,7 +9,6 @@ from pvnas_bench.video._rows import Row
 from pvnas_bench.video.layouts._source import (
     SAMPLE,
     Layout,
-    Lists,
     Source,
     annotation_files,
     by_split,
@@ -78,7 +77,7 @@ def read(source: Source) -> Iterator[Row]:
                 if source.classes and number >= len(source.classes):
                     raise UsageError(f"{where}: verb_class {number}, but there are {len(source.classes)}: correct one")
                 yield Row(
-                    Lists(folder=lists.folder).within(inside(filled, where)),
+                    lists.within(inside(filled, where)),
                     source.classes[number] if source.classes else str(number),
                     person,
                     split,

@@ -60,7 +60,7 @@ def read(source: Source) -> Iterator[Row]:
                 path = inside(_fill(pattern, values, where), where)
                 uncut = "time_start" not in pattern
                 yield Row(
-                    f"{lists.folder}/{path}" if lists.folder else path,
+                    lists.within(path),
                     str(values["label"]),
                     split=split,
                     start=float(values["time_start"]) if uncut else 0.0,

@@ -126,7 +126,7 @@ def read(source: Source) -> Iterator[Row]:
                 path = _below(path, base, where)
                 label = label if worded else named(label, source.classes, where)
                 yield Row(
-                    f"{lists.folder}/{path}" if lists.folder else path,
+                    lists.within(path),
                     label,
                     split=split,
                     frames=whole(frames, "the number of frames", where),
