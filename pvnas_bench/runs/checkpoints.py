@@ -15,9 +15,9 @@ from typing import Any
 import torch
 
 import pvnas_bench
-from pvnas_bench.run import states
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs import states
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.setup import Setup
 from pvnas_bench.system import files
 from pvnas_bench.system.leases import Claim
 from pvnas_bench.system.signals import Stop
