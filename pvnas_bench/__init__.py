@@ -1,13 +1,26 @@
 """A benchmark of neural-architecture-search strategies for video recognition.
 
-A strategy imports what it needs from here and from `pvnas_bench.methods`. Names are loaded when they are first used, so
-that commands which only read records never import torch.
+Users call `run`, `compare`, `leaderboard`, `load_…` and `list_…`, as the command line does. A strategy imports what it
+needs from here and from `pvnas_bench.methods`. Names are loaded when they are first used: importing the package takes
+milliseconds, and what only reads records never imports torch.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the same names, for type checkers
+    from pvnas_bench.api.boards import leaderboard as leaderboard
+    from pvnas_bench.api.grids import Comparison as Comparison
+    from pvnas_bench.api.grids import compare as compare
+    from pvnas_bench.api.listing import list_datasets as list_datasets
+    from pvnas_bench.api.listing import list_protocols as list_protocols
+    from pvnas_bench.api.listing import list_spaces as list_spaces
+    from pvnas_bench.api.listing import list_strategies as list_strategies
+    from pvnas_bench.api.loading import load_record as load_record
+    from pvnas_bench.api.loading import load_records as load_records
+    from pvnas_bench.api.loading import load_table as load_table
+    from pvnas_bench.api.outcome import RunResult as RunResult
+    from pvnas_bench.api.runs import run as run
     from pvnas_bench.errors import UsageError as UsageError
     from pvnas_bench.ledger import BACKWARD as BACKWARD
     from pvnas_bench.ledger import BudgetExhausted as BudgetExhausted
@@ -27,6 +40,8 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from pvnas_bench.network.temporal_cell import TemporalNetwork as TemporalNetwork
     from pvnas_bench.problem import Evaluation as Evaluation
     from pvnas_bench.problem import Problem as Problem
+    from pvnas_bench.records import Record as Record
+    from pvnas_bench.runs.observer import Observer as Observer
     from pvnas_bench.seeding import derive as derive
     from pvnas_bench.seeding import torch_seeded as torch_seeded
     from pvnas_bench.space import EDGES as EDGES
@@ -50,12 +65,19 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from pvnas_bench.strategy import SearchFinished as SearchFinished
     from pvnas_bench.strategy import Strategy as Strategy
     from pvnas_bench.strategy import StrategyConfig as StrategyConfig
+    from pvnas_bench.table import Table as Table
     from pvnas_bench.training.search_supernet import SearchSupernet as SearchSupernet
     from pvnas_bench.video import ClipBatch as ClipBatch
 
 __version__ = "0.2.0"
 
 _HOMES = {
+    "api.boards": ("leaderboard",),
+    "api.grids": ("Comparison", "compare"),
+    "api.listing": ("list_datasets", "list_protocols", "list_spaces", "list_strategies"),
+    "api.loading": ("load_record", "load_records", "load_table"),
+    "api.outcome": ("RunResult",),
+    "api.runs": ("run",),
     "errors": ("UsageError",),
     "ledger": ("BACKWARD", "BudgetExhausted"),
     "network.blocks": ("InvertedBottleneck",),
@@ -64,6 +86,8 @@ _HOMES = {
     "network.supernet": ("ElasticNorm", "Gated", "Plan", "SuperBlock", "Supernet", "path_plan"),
     "network.temporal_cell": ("TemporalCell", "TemporalNetwork"),
     "problem": ("Evaluation", "Problem"),
+    "records": ("Record",),
+    "runs.observer": ("Observer",),
     "seeding": ("derive", "torch_seeded"),
     "space": (
         "EDGES",
@@ -84,6 +108,7 @@ _HOMES = {
     ),
     "state": ("Json", "State"),
     "strategy": ("Info", "SearchFinished", "Strategy", "StrategyConfig"),
+    "table": ("Table",),
     "training.search_supernet": ("SearchSupernet",),
     "video": ("ClipBatch",),
 }
@@ -96,3 +121,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(f"pvnas_bench.{_HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

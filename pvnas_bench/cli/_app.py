@@ -36,6 +36,7 @@ class Listed(StrEnum):
     strategies = "strategies"
     spaces = "spaces"
     datasets = "datasets"
+    protocols = "protocols"
 
 
 def _version(wanted: bool) -> None:
@@ -60,10 +61,10 @@ def _options(
 
 
 def list_(
-    what: Annotated[Listed, typer.Argument(help="What to list.", metavar="strategies|spaces|datasets")],
+    what: Annotated[Listed, typer.Argument(help="What to list.", metavar="strategies|spaces|datasets|protocols")],
     json: Json = False,
 ) -> int:
-    """List the strategies, spaces or data sets that have a name."""
+    """List the strategies, spaces, data sets or protocols that have a name."""
     from pvnas_bench.cli import _list
     from pvnas_bench.system.quiet import quiet
 

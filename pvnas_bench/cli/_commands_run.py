@@ -54,9 +54,10 @@ def run(
     from pvnas_bench.system.quiet import quiet
 
     with quiet():
+        from pvnas_bench.api.runs import on_ray
         from pvnas_bench.cli import _run
 
-        on = _run.on_ray(executor.value, workers, ray_address)
+        on = on_ray(executor.value, workers, ray_address)
         return _run.run(request, reference=reference, as_json=json, on=on)
 
 

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _progress
+from pvnas_bench.api import progress as bars
+from pvnas_bench.cli import FAILED, INTERRUPTED, OK
 from pvnas_bench.errors import UsageError
 from pvnas_bench.protocol import get_protocol
 from pvnas_bench.system.text import counted
@@ -27,7 +28,7 @@ def decoded(name: str, protocol: str, **options: Any) -> ClipStore:
     """
     settings = get_protocol(protocol)
     spec = CacheSpec(settings.cache_size, settings.cache_frames, settings.fit)
-    with _progress.display() as display:
+    with bars.display() as display:
 
         def progress(done: int, total: int) -> None:
             display.show("clips", done, total, f"{done:,} of {total:,} made ready")
@@ -85,7 +86,7 @@ def verify(name: str, *, min_frames: int, workers: int | None, as_json: bool) ->
         UsageError: no such data set, or the data is unfit.
     """
     dataset = open_dataset(name)
-    with _progress.display() as display:
+    with bars.display() as display:
 
         def progress(done: int, total: int) -> None:
             display.show("clips", done, total, f"{done:,} of {total:,} examined")

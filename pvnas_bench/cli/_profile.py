@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pvnas_bench import records
-from pvnas_bench.cli import INTERRUPTED, _progress
-from pvnas_bench.cli._run import EXIT_CODES, Shown
+from pvnas_bench.api import progress as bars
+from pvnas_bench.cli import INTERRUPTED
+from pvnas_bench.cli._run import EXIT_CODES
 from pvnas_bench.runs.profiling import HARNESS, STRATEGY, Samples, sampled
 from pvnas_bench.runs.request import Request
 from pvnas_bench.runs.runner import Run
@@ -22,10 +23,10 @@ WORDS: Mapping[str, str] = {"data": "augment", "forward": "forward", "backward":
 """What each activity of the clock is called here; decoding has its own line."""
 
 
-class Profiled(Shown):
+class Profiled(bars.Shown):
     """Shows a run, and tells the sampler which clock counts."""
 
-    def __init__(self, display: _progress.Display, samples: Samples) -> None:
+    def __init__(self, display: bars.Display, samples: Samples) -> None:
         super().__init__(display)
         self._samples = samples
 
@@ -43,7 +44,7 @@ def profile(request: Request, *, functions: int, as_json: bool) -> int:
         UsageError: something asked for cannot be done.
     """
     try:
-        with tempfile.TemporaryDirectory() as folder, _progress.display() as display, sampled() as samples:
+        with tempfile.TemporaryDirectory() as folder, bars.display() as display, sampled() as samples:
             start = time.perf_counter()
             run = Run(replace(request, results=Path(folder)), Profiled(display, samples))
             ready = time.perf_counter() - start

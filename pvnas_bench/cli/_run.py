@@ -1,100 +1,23 @@
 """The command `run`: progress while it runs, then what came out."""
 
 import json
-import math
 import sys
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pvnas_bench import records
+from pvnas_bench.api import progress as bars
+from pvnas_bench.api import results
+from pvnas_bench.api.outcome import RunResult
+from pvnas_bench.api.runs import OnRay, execute
 from pvnas_bench.boards import leaderboard
-from pvnas_bench.cli import FAILED, INTERRUPTED, OK, USAGE, _leaderboard, _progress, _results
+from pvnas_bench.cli import FAILED, INTERRUPTED, OK, USAGE, _leaderboard, _results
 from pvnas_bench.errors import UsageError
 from pvnas_bench.runs import checkpoints
-from pvnas_bench.runs.observer import Observer
 from pvnas_bench.runs.request import Request
-from pvnas_bench.runs.runner import Run
-from pvnas_bench.runs.search import OtherProcesses
-from pvnas_bench.runs.setup import Setup
 from pvnas_bench.system.masking import masked
-from pvnas_bench.system.text import counted
 from pvnas_bench.training.distributed import RankLost, World, joined
 
 EXIT_CODES: dict[records.Status, int] = {"ok": OK, "failed": FAILED, "timeout": FAILED, "interrupted": INTERRUPTED}
-
-
-class Shown(Observer):
-    """Shows a run on a display."""
-
-    def __init__(self, display: _progress.Display) -> None:
-        self._display = display
-        self._val_top1 = math.nan
-        """Of the last step that logged one."""
-
-    def making(self, done: int, total: int) -> None:
-        self._display.show("making clips", done, total, f"{done:,} of {total:,} drawn and encoded")
-
-    def preparing(self, done: int, total: int) -> None:
-        self._display.show("clips", done, total, f"{done:,} of {total:,} made ready")
-
-    def training_backbone(self, epoch: int, epochs: int) -> None:
-        self._display.show("backbone", epoch, epochs, f"epoch {epoch} of {epochs}")
-
-    def extracting(self, done: int, total: int) -> None:
-        self._display.show("features", done, total, f"{done:,} of {total:,} clips")
-
-    def resuming(self, step: int) -> None:
-        self._display.say(f"goes on from its checkpoint after step {step}")
-
-    def warned(self, message: str) -> None:
-        self._display.say(masked(f"warning: {message}"))
-
-    def searching(self, budget: float) -> None:
-        self._display.show("search", 0, budget, f"budget {budget:g} reference trainings")
-
-    def stepped(self, step: records.Step, budget: float) -> None:
-        self._val_top1 = step.metrics.get("val_top1", self._val_top1)
-        accuracy = "" if math.isnan(self._val_top1) else f" and {self._val_top1:.1%} on search-val"
-        incumbent = f"incumbent with {step.macs / 1e6:.1f} MMACs{accuracy}"
-        self._display.show(
-            "search", step.cost, budget, f"step {step.step}, {step.cost:.2f} of {budget:g} rt, {incumbent}"
-        )
-
-    def training(self, architecture: str, retraining: int, retrainings: int, epoch: int, epochs: int) -> None:
-        done = (retraining - 1) * epochs + epoch
-        which = f"{retraining} of {retrainings}, " if retrainings > 1 else ""
-        self._display.show("final training", done, retrainings * epochs, f"{which}epoch {epoch} of {epochs}")
-
-
-@dataclass(frozen=True)
-class OnRay:
-    """Where trials are trained side by side.
-
-    Attributes:
-        workers: None: as many as there is room for.
-        address: None: what RAY_ADDRESS names, or a Ray of this run's own.
-    """
-
-    workers: int | None
-    address: str | None
-
-
-def on_ray(executor: str, workers: int | None, address: str | None) -> OnRay | None:
-    """Where trials are trained, from the options.
-
-    Raises:
-        UsageError: options of Ray without Ray, or it is not installed.
-    """
-    if executor == "ray":
-        from pvnas_bench.grid.ray import Connection
-
-        Connection(address)  # before clips are made ready
-        return OnRay(workers, address)
-    if workers is not None or address is not None:
-        raise UsageError("--workers and --ray-address are of Ray: add --executor ray")
-    return None
 
 
 def run(request: Request, *, reference: bool, as_json: bool, on: OnRay | None = None) -> int:
@@ -108,110 +31,46 @@ def run(request: Request, *, reference: bool, as_json: bool, on: OnRay | None = 
     """
     try:
         with joined() as world:
-            if world.size > 1 and on is not None:
-                raise UsageError("torchrun divides a training, --executor ray the trials of a search: choose one")
             if not world.first:
-                return _follow(request, world)
-            with _progress.display() as display:
-                made = Run(request, Shown(display), world)
-                with _trials(made.setup, on) as trials:
-                    record, path = made(trials=trials)
+                return _follow(request, on, world)
+            with bars.display() as display:
+                result = execute(request, bars.Shown(display), on, world)
     except KeyboardInterrupt:
         print("interrupted before the search began: no record was written", file=sys.stderr)
         return INTERRUPTED
     except RankLost as lost:
         print(f"{lost} before the search began: no record was written", file=sys.stderr)
         return FAILED
+    record, path = result.record, result.path
     if record.error:
         print(f"{record.status}: {record.error}", file=sys.stderr)
     if checkpoints.found(path.parent):
         print("the same command goes on from its checkpoint", file=sys.stderr)
     if as_json:
-        print(json.dumps(summary(record, path)))
+        print(json.dumps(result.summary))
     else:
-        print(describe(record))
+        print(result)
         print(board(record, request.results, reference=reference))
         print(path)
     return EXIT_CODES[record.status]
 
 
-def _follow(request: Request, world: World) -> int:
+def _follow(request: Request, on: OnRay | None, world: World) -> int:
     """Take part in a run whose first process tells of it; of this one only what it failed of is said."""
     where = f"process {world.rank} (of 0 to {world.size - 1})"
     try:
-        record, _ = Run(request, world=world)()
+        result: RunResult = execute(request, None, on, world)
     except (KeyboardInterrupt, RankLost):
         return INTERRUPTED
     except UsageError as error:
         print(masked(f"{where}: {error}"), file=sys.stderr)
         return USAGE
-    if record.status == "failed":
-        print(f"{where}: {record.error}", file=sys.stderr)
-    return EXIT_CODES[record.status]
+    if result.status == "failed":
+        print(f"{where}: {result.record.error}", file=sys.stderr)
+    return EXIT_CODES[result.status]
 
 
-def _trials(setup: Setup, on: OnRay | None) -> AbstractContextManager[OtherProcesses | None]:
-    """What trains the trials of a search; None: the run itself."""
-    if on is None:
-        return nullcontext()
-    from pvnas_bench.grid.ray_trials import RayTrials
-
-    return RayTrials(setup, on.workers, on.address)
-
-
-def board(record: records.Record, results: Path, *, reference: bool) -> str:
+def board(record: records.Record, folder: Path, *, reference: bool) -> str:
     """The leaderboard that a record is on."""
-    found, _ = _results.load(results, reference=reference, slimmed=True)
-    return str(_leaderboard.rendered(leaderboard.build(_results.on_board(found, record)), "terminal"))
-
-
-def summary(record: records.Record, path: Path) -> dict[str, Any]:
-    """What a program would read first; the record at `path` has the rest."""
-    outcome, score = record.outcome, leaderboard.score(record)
-    return {
-        "record": str(path),
-        "status": record.status,
-        "error": record.error,
-        "entry": record.strategy.entry,
-        "space": record.space.name,
-        "cap_macs": record.space.cap_macs,
-        "dataset": record.data.name,
-        "protocol": record.protocol.name,
-        "seed": record.seed,
-        "architecture": outcome and outcome.architecture,
-        "macs": outcome and outcome.macs,
-        "parameters": outcome and outcome.parameters,
-        "test_top1": score and score.top1,
-        "test_top5": score and score.top5,
-        "test_mean_class": score and score.mean_class,
-        "search_reference_trainings": record.search.reference_trainings,
-        "search_wall_seconds": record.search.wall_seconds,
-    }
-
-
-def describe(record: records.Record) -> str:
-    """A run's outcome in a few lines."""
-    outcome, score, search = record.outcome, leaderboard.score(record), record.search
-    lines = [
-        f"{record.strategy.entry} on {record.space.name} (cap {record.space.cap}), {record.data.name}, "
-        f"{record.protocol.name}, seed {record.seed}: {record.status}"
-    ]
-    if outcome is not None:
-        lines += [
-            f"  architecture  {outcome.architecture}",
-            f"  cost          {outcome.macs / 1e6:.2f} MMACs of {record.space.cap_macs / 1e6:.2f} allowed, "
-            f"{outcome.parameters:,} parameters, {outcome.latency_ms:.2f} ms a clip",
-        ]
-    if score is not None:
-        lines.append(
-            f"  test          top-1 {score.top1:.1%}, top-5 {score.top5:.1%}, mean over classes {score.mean_class:.1%}"
-        )
-    lines.append(
-        f"  search        {search.reference_trainings:.2f} of {record.protocol.budget:g} reference trainings, "
-        f"{search.wall_seconds:.0f} s, {counted(search.architectures_evaluated, 'architecture')} evaluated"
-    )
-    if record.data.skipped:
-        lines.append(
-            f"  left out      {counted(len(record.data.skipped), 'clip')} that cannot be read, named in the record"
-        )
-    return "\n".join(lines) + "\n"
+    listed, _ = _results.load(folder, reference=reference, slimmed=True)
+    return str(_leaderboard.rendered(leaderboard.build(results.on_board(listed, record)), "terminal"))

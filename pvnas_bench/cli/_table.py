@@ -8,7 +8,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 from pvnas_bench import registry
-from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _progress, _results
+from pvnas_bench.api import progress as bars
+from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _results
 from pvnas_bench.errors import UsageError
 from pvnas_bench.system.text import counted
 from pvnas_bench.table import About, KnownTraining, Table, default_folder, find
@@ -24,13 +25,12 @@ def build(
     tables: Path | None,
 ) -> int:
     """Build a table, or go on with it, and print its path."""
-    from pvnas_bench.cli._run import Shown
     from pvnas_bench.grid import table_build as building
     from pvnas_bench.system import machine
 
     recipe, folder = building.TableRecipe(space, dataset, protocol), tables or default_folder()
     try:
-        with _progress.display() as display:
+        with bars.display() as display:
             path = None
             for progress in building.build(
                 recipe,
@@ -38,7 +38,7 @@ def build(
                 seeds=tuple(dict.fromkeys(seeds)),
                 sample=sample,
                 workers=workers or machine.usable_cores(),
-                observer=Shown(display),
+                observer=bars.Shown(display),
             ):
                 path = progress.path
                 display.show("trainings", progress.done, progress.asked, _note(progress.known, progress.last))
@@ -146,14 +146,13 @@ def query(architecture: str, space: str, dataset: str, tables: Path | None, *, a
 
 def verify(space: str, dataset: str, sample: int, seed: int, tables: Path | None) -> int:
     """Train a sample of a table again and print how it compares."""
-    from pvnas_bench.cli._run import Shown
     from pvnas_bench.grid import table_verify as verifying
 
     table = find(registry.get_space(space).name, dataset, tables)
     pairs: list[verifying.Pair] = []
     try:
-        with _progress.display() as display:
-            for pair in verifying.pairs(table, space, dataset, sample, seed, Shown(display)):
+        with bars.display() as display:
+            for pair in verifying.pairs(table, space, dataset, sample, seed, bars.Shown(display)):
                 pairs.append(pair)
                 display.show("trainings", len(pairs), sample, f"{pair.told.architecture}: {pair.difference:+.1%}")
     except KeyboardInterrupt:

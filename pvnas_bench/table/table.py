@@ -5,12 +5,16 @@ import struct
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from pvnas_bench.space import SearchSpace
 from pvnas_bench.table.schema import About, KnownTraining, Session
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Table:
@@ -99,6 +103,18 @@ class Table:
                 value = getattr(training, column)
                 values[row, self.seeds.index(training.seed)] = value[-1] if isinstance(value, tuple) else value
         return values
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A data frame with a row for each training; columns are the fields of `KnownTraining`, curves are tuples.
+
+        What was not measured is nan.
+        """
+        import pandas as pd
+
+        frame = pd.DataFrame([t for rows in self._rows.values() for t in rows], columns=KnownTraining._fields)
+        for column in ("test_top1_reversed", "test_top1_shuffled"):
+            frame[column] = frame[column].astype(float)
+        return frame
 
     @cached_property
     def fingerprint(self) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pvnas_bench.cli import OK, USAGE, _results
+from pvnas_bench.api import results
+from pvnas_bench.cli import OK, USAGE
 
 from .conftest import Cli, Finished
 
@@ -36,7 +37,7 @@ def reference(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (folder / "same").mkdir()
     (folder / "same" / "record.json").write_text(json.dumps(finished.record))
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(_results, "REFERENCE", folder.name)
+    monkeypatch.setattr(results, "REFERENCE", folder.name)
     yield
     sys.modules.pop(folder.name, None)
 

@@ -1,10 +1,16 @@
-"""Progress on standard error: a live bar in a terminal, plain lines anywhere else."""
+"""Progress: live bars in a terminal or a notebook, plain lines on standard error anywhere else."""
 
+import importlib.util
+import math
 import sys
 import time
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
+
+from pvnas_bench import records
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.system.masking import masked
 
 LINES_PER_PHASE = 10
 SECONDS_PER_LINE = 0.5
@@ -34,8 +40,22 @@ class Display(AbstractContextManager["Display"]):
 
 
 def display() -> Display:
-    """The display that suits standard error."""
-    return Bars() if sys.stderr.isatty() else Lines()
+    """The display that suits the place: `Bars` in a terminal or a notebook with widgets, else `Lines`."""
+    return Bars() if live() else Lines()
+
+
+def live() -> bool:
+    """Return True if what was printed can be changed: standard error is a terminal, or this is a notebook."""
+    return sys.stderr.isatty() or _in_notebook()
+
+
+def _in_notebook() -> bool:
+    """Return True in a Jupyter kernel that has ipywidgets, without which rich shows nothing until the end."""
+    if "ipykernel" not in sys.modules or importlib.util.find_spec("ipywidgets") is None:
+        return False
+    from rich.console import Console
+
+    return Console().is_jupyter
 
 
 class Lines(Display):
@@ -135,3 +155,46 @@ class Bars(Display):
         if self._phase:
             task = self._progress.tasks[-1]
             self._progress.update(self._task, total=task.total or 1, completed=task.total or 1)
+
+
+class Shown(Observer):
+    """Shows a run on a display."""
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._val_top1 = math.nan
+        """Of the last step that logged one."""
+
+    def making(self, done: int, total: int) -> None:
+        self._display.show("making clips", done, total, f"{done:,} of {total:,} drawn and encoded")
+
+    def preparing(self, done: int, total: int) -> None:
+        self._display.show("clips", done, total, f"{done:,} of {total:,} made ready")
+
+    def training_backbone(self, epoch: int, epochs: int) -> None:
+        self._display.show("backbone", epoch, epochs, f"epoch {epoch} of {epochs}")
+
+    def extracting(self, done: int, total: int) -> None:
+        self._display.show("features", done, total, f"{done:,} of {total:,} clips")
+
+    def resuming(self, step: int) -> None:
+        self._display.say(f"goes on from its checkpoint after step {step}")
+
+    def warned(self, message: str) -> None:
+        self._display.say(masked(f"warning: {message}"))
+
+    def searching(self, budget: float) -> None:
+        self._display.show("search", 0, budget, f"budget {budget:g} reference trainings")
+
+    def stepped(self, step: records.Step, budget: float) -> None:
+        self._val_top1 = step.metrics.get("val_top1", self._val_top1)
+        accuracy = "" if math.isnan(self._val_top1) else f" and {self._val_top1:.1%} on search-val"
+        incumbent = f"incumbent with {step.macs / 1e6:.1f} MMACs{accuracy}"
+        self._display.show(
+            "search", step.cost, budget, f"step {step.step}, {step.cost:.2f} of {budget:g} rt, {incumbent}"
+        )
+
+    def training(self, architecture: str, retraining: int, retrainings: int, epoch: int, epochs: int) -> None:
+        done = (retraining - 1) * epochs + epoch
+        which = f"{retraining} of {retrainings}, " if retrainings > 1 else ""
+        self._display.show("final training", done, retrainings * epochs, f"{which}epoch {epoch} of {epochs}")

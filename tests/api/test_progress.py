@@ -2,24 +2,24 @@ import re
 
 import pytest
 
-from pvnas_bench.cli import _progress
+from pvnas_bench.api import progress
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that the display believes have passed."""
     now = [100.0]
-    monkeypatch.setattr(_progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     return now
 
 
 def test_lines_are_few_and_estimate_the_rest(capsys: pytest.CaptureFixture[str], clock: list[float]) -> None:
-    with _progress.Lines() as display:
+    with progress.Lines() as display:
         for done in range(101):
             clock[0] = 100.0 + 6 * done
             display.show("search", done, 100, f"step {done}")
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == _progress.LINES_PER_PHASE + 1
+    assert len(lines) == progress.LINES_PER_PHASE + 1
     assert lines[0] == "search: 0%, step 0"
     assert lines[2] == "search: 20%, step 20, 8:00 left"
     assert lines[-1] == "search: 100%, step 100"
@@ -27,7 +27,7 @@ def test_lines_are_few_and_estimate_the_rest(capsys: pytest.CaptureFixture[str],
 
 @pytest.mark.parametrize("clips", [3, 6, 36, 1000])
 def test_what_is_over_at_once_has_two_lines(capsys: pytest.CaptureFixture[str], clock: list[float], clips: int) -> None:
-    with _progress.Lines() as display:
+    with progress.Lines() as display:
         for done in range(1, clips + 1):
             clock[0] += 0.4 / clips
             display.show("clips", done, clips, f"{done} of {clips}")
@@ -36,7 +36,7 @@ def test_what_is_over_at_once_has_two_lines(capsys: pytest.CaptureFixture[str], 
 
 
 def test_less_done_than_before_begins_a_phase(capsys: pytest.CaptureFixture[str]) -> None:
-    with _progress.Lines() as display:
+    with progress.Lines() as display:
         for done in (1, 2, 1, 2):
             display.show("clips", done, 2)
     assert [re.sub(", .* left", "", line) for line in capsys.readouterr().err.splitlines()] == [

@@ -1,0 +1,81 @@
+"""Progress of a grid: a live table of its cells in a terminal or a notebook, a line for each cell elsewhere."""
+
+import sys
+from collections import Counter, deque
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pvnas_bench.api import progress as bars
+from pvnas_bench.grid.cells import GridCell, State
+from pvnas_bench.system.text import counted
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+LONGEST = 30
+"""Most cells that the live table shows at a time: those that run, and the last that ended."""
+Events = Generator[GridCell, None, None]
+
+
+def watch(state: dict[Path, GridCell], events: Events) -> None:
+    """Show the events of a grid until they end, and enter them into its state."""
+    (live_table if bars.live() else lines)(state, events)
+
+
+def lines(state: dict[Path, GridCell], events: Events) -> None:
+    counts = Counter(cell.state for cell in state.values())
+    print(_counts(counts), file=sys.stderr, flush=True)
+    for cell in events:
+        counts[state[cell.path].state] -= 1
+        counts[cell.state] += 1
+        state[cell.path] = cell
+        if cell.state != "running":
+            print(f"{_counts(counts)}: {' '.join(_row(cell))}", file=sys.stderr, flush=True)
+
+
+def live_table(state: dict[Path, GridCell], events: Events) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    recent: deque[Path] = deque(maxlen=LONGEST)
+
+    def shown() -> "Table":
+        return _table(state, list(recent))
+
+    with Live(get_renderable=shown, console=Console(stderr=True), refresh_per_second=2, redirect_stdout=False):
+        for cell in events:
+            state[cell.path] = cell
+            if cell.path in recent:
+                recent.remove(cell.path)
+            recent.append(cell.path)
+
+
+def _table(state: Mapping[Path, GridCell], recent: Sequence[Path]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    title = _counts(Counter(cell.state for cell in state.values()))
+    table = Table("strategy", "space", "data set", "seed", "state", "top-1", "search", title=title, box=None)
+    for path in recent:
+        table.add_row(*map(Text, _row(state[path])))
+    return table
+
+
+def _row(cell: GridCell) -> tuple[str, ...]:
+    request = cell.request
+    return (
+        cell.entry,
+        request.space,
+        Path(request.dataset).stem,
+        f"seed {request.seed}",
+        f"{cell.state}: {cell.note}" if cell.note else cell.state,
+        "" if cell.top1 is None else f"{cell.top1:.1%}",
+        "" if cell.seconds is None else f"{cell.seconds:.0f} s",
+    )
+
+
+def _counts(counts: Counter[State]) -> str:
+    return f"{counted(counts.total(), 'cell')}: " + ", ".join(
+        f"{number} {name}" for name, number in counts.items() if number
+    )
