@@ -1,0 +1,60 @@
+"""The directive `command-line`: every command of `pvnas-bench` with its options, from the program itself."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.nodes import make_id
+
+from pvnas_bench.cli._app import app as program
+
+
+class CommandLine(SphinxDirective):
+    """Sections of the commands."""
+
+    def run(self) -> list[nodes.Node]:
+        """The sections, in the order of the program's help."""
+        command = typer.main.get_command(program)
+        return list(self._commands(command, "pvnas-bench"))
+
+    def _commands(self, group: Any, name: str) -> Iterator[nodes.Node]:
+        for word, command in group.commands.items():
+            full = f"{name} {word}"
+            if hasattr(command, "commands"):
+                yield from self._commands(command, full)
+            else:
+                yield self._section(command, full)
+
+    def _section(self, command: Any, name: str) -> nodes.Node:
+        section = nodes.section(ids=[make_id(self.env, self.state.document, "command", name.partition(" ")[2])])
+        section += nodes.title("", "", nodes.literal("", name))
+        for paragraph in (command.help or "").split("\n\n"):
+            section += nodes.paragraph("", "", *inline(" ".join(paragraph.split())))
+        context = command.make_context(name, [], resilient_parsing=True)
+        usage = " ".join(command.get_usage(context).split()).removeprefix("Usage: ")
+        section += nodes.literal_block(usage, usage, language="text")
+        records = [record for one in command.params if (record := one.get_help_record(context))]
+        if records:
+            entries = nodes.definition_list()
+            for term, text in records:
+                entry = nodes.definition_list_item("", nodes.term("", "", nodes.literal("", term)))
+                entry += nodes.definition("", nodes.paragraph("", "", *inline(text)))
+                entries += entry
+            section += entries
+        return section
+
+
+def inline(text: str) -> Iterator[nodes.Node]:
+    """Text whose words in backticks are code."""
+    for number, part in enumerate(text.split("`")):
+        if part:
+            yield nodes.literal("", part) if number % 2 else nodes.Text(part)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the directive."""
+    app.add_directive("command-line", CommandLine)
+    return {"parallel_read_safe": True}
