@@ -17,7 +17,9 @@ STATE = "application/vnd.jupyter.widget-state+json"
 def executed(cwd: Path, *cells: str) -> Any:
     """A notebook of these cells, after they ran in a kernel."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": cwd}}).execute()
+    nbclient.NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": cwd}}
+    ).execute()
     return notebook
 
 

@@ -1,0 +1,45 @@
+"""The commands of the documents that no test runs as they stand, by the reason: the one list of all exceptions."""
+
+NOT_RUN: dict[str, list[str]] = {
+    "installs the package: CI does it with tox, for every environment": [
+        "python3 -m venv .venv",
+        ".venv/bin/pip install -e .",
+        "source .venv/bin/activate",
+        "python3 -m venv .venv && .venv/bin/pip install -e . && .venv/bin/python -m pvnas_bench run --strategy pvnas "
+        "--space st_default",
+        "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' ruff mypy",
+    ],
+    "is the test run itself: .ci/run executes it word for word": [
+        "python3 -m venv .venv-tox && .venv-tox/bin/pip install tox && .venv-tox/bin/tox",
+    ],
+    "needs Ray, or a cluster of it: tests/grid/test_ray.py runs grids and trials on a local Ray": [
+        "pvnas-bench compare grid.toml --executor ray",
+        "pvnas-bench compare grid.toml --executor ray --ray-address head:6379 --device cuda --results /shared/results",
+        "pvnas-bench run --strategy random_search --executor ray --threads 1",
+    ],
+    "needs SLURM: tests/grid/test_compare.py starts several commands on one folder": [
+        'sbatch --array=0-3 --signal=B:TERM@60 --wrap "exec pvnas-bench compare grid.toml --results /shared/results"',
+        "sbatch --nodes=2 --ntasks-per-node=1 --gpus-per-node=4 --cpus-per-task=32 --signal=TERM@60 --wrap 'srun "
+        "torchrun --nnodes=2 --nproc-per-node=4 --rdzv-id=$SLURM_JOB_ID --rdzv-backend=c10d --rdzv-endpoint=$(scontrol "
+        "show hostnames $SLURM_JOB_NODELIST | head -n 1):29500 -m pvnas_bench run --strategy pvnas --space st_default "
+        "--protocol standard --results /shared/results'",
+    ],
+    "needs several GPUs: tests/training/test_distributed.py runs torchrun on CPUs": [
+        "torchrun --nproc-per-node gpu -m pvnas_bench run --strategy pvnas --space st_default --protocol standard",
+    ],
+    "takes hours: tests/grid/test_table_build.py builds, stops and resumes tables of a small space": [
+        "pvnas-bench table build --dataset synthetic_motion --sample 60 --seed 0 --seed 1",
+        "pvnas-bench table build --dataset synthetic_motion",
+        "pvnas-bench table build --dataset results/reference/tables/words.toml",
+    ],
+    "takes minutes: tests/grid/test_table_verify.py and tests/boards/test_table_lessons.py do it in small": [
+        "pvnas-bench table verify --sample 3",
+        "pvnas-bench table report --dataset synthetic_motion --results results/runs --scores",
+    ],
+    "trains a supernet on the clips of a table, for minutes: tests/runs/test_rank_correlation.py does it in small": [
+        "pvnas-bench run --space st_micro --tabular --strategy spos",
+        "pvnas-bench compare --space st_micro --tabular --seeds 3 --strategy spos",
+    ],
+}
+"""Python blocks are named by their first line."""
+EXCEPTIONS = {command: reason for reason, commands in NOT_RUN.items() for command in commands}
