@@ -14,9 +14,10 @@ import numpy as np
 
 from pvnas_bench import records, registry
 from pvnas_bench.errors import UsageError
+from pvnas_bench.network.backbone import FrozenBackbone
 from pvnas_bench.network.families import cost_model
 from pvnas_bench.problem import SearchSplit
-from pvnas_bench.protocol import Protocol, get_protocol
+from pvnas_bench.protocol import get_protocol
 from pvnas_bench.run.clips import data_entry, open_clips, search_splits, search_view
 from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.request import Request
@@ -89,6 +90,8 @@ class Setup:
         )
         self.preparation: dict[str, Any] = {}
         """Record entries of preparatory work shared by all searches."""
+        self.frozen: FrozenBackbone | None = None
+        """The network that computed the clips' features."""
         if self.space.backbone is not None:
             self._prepare_features(self.space.backbone, observer)
 
@@ -110,7 +113,7 @@ class Setup:
             training=observer.training_backbone,
             extracting=observer.extracting,
         )
-        self.store = features.store
+        self.store, self.frozen = features.store, features.network
         in_rt = {
             f"{work}_reference_trainings": features.about[f"{work}_macs"] / self.reference_training
             for work in ("training", "extraction")
@@ -251,15 +254,4 @@ def _clips_of(table: Table) -> str:
         f"give --dataset the path of a folder {data.name!r}, or of {data.name}.csv or {data.name}.toml, that holds the "
         f"{sum(data.clips.values()):,} clips of {len(data.classes)} classes it was made of (fingerprint "
         f"{data.fingerprint[:12]}…, which `data prepare --json` prints)"
-    )
-
-
-def protocol_entry(protocol: Protocol) -> records.ProtocolEntry:
-    """Protocol entry of a record or a table."""
-    return records.ProtocolEntry(
-        name=protocol.name,
-        version=protocol.version,
-        fingerprint=protocol.fingerprint,
-        budget=protocol.budget,
-        settings=protocol.settings,
     )
