@@ -190,6 +190,17 @@ class Model:
             skipped=store.skipped,
         )
 
+    def export(self, path: str | Path, format: str = "onnx") -> Path:
+        """Write the network as a graph from pixels to logits; see `deploy.export`.
+
+        Raises:
+            UsageError: the format is unknown or needs packages that are not installed, the graph differs from the
+                network, or the path cannot be written; nothing was written.
+        """
+        from pvnas_bench.deploy.export import export
+
+        return export(self, Path(path), format)
+
     def _configured(self) -> AbstractContextManager[None]:
         mixed = self.device.type if self.protocol.precision == "bfloat16" else None
         return process.configured(self.threads, self.info.training.deterministic, mixed)

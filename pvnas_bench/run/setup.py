@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import re
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import torch
 
+import pvnas_bench
 from pvnas_bench import records, registry
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.backbone import FrozenBackbone
@@ -222,6 +225,22 @@ class Setup:
     def id(self) -> str:
         """Identifier, equal for equal requests: a repeated run replaces its record."""
         return self._digest(self.request.seed)
+
+    @property
+    def checkpoint_seconds(self) -> float | None:
+        """Least seconds between two checkpoints; None: a search on a table needs none."""
+        return None if self.table is not None else self.request.checkpoint_seconds
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What must match to resume from a checkpoint: the request and the code."""
+        module = sys.modules[self.kind.__module__].__file__
+        return {
+            "run": self.id,
+            "pvnas_bench": pvnas_bench.__version__,
+            "torch": str(torch.__version__),
+            "strategy": hashlib.blake2b(Path(module).read_bytes(), digest_size=16).hexdigest() if module else "",
+        }
 
     @property
     def path(self) -> Path:

@@ -1,5 +1,6 @@
 """The model of a run: the metadata of the weights that are kept beside its record."""
 
+import pvnas_bench
 from pvnas_bench import records
 from pvnas_bench.run.final import Kept
 from pvnas_bench.run.setup import Setup
@@ -28,4 +29,5 @@ def model_info(setup: Setup, record: records.Record, kept: Kept) -> ModelInfo:
         test_loss=trained.test_loss,
     )
     architecture = setup.space.parse(record.outcome.architecture)
-    return describe(setup.space, architecture, setup.store, setup.protocol, training, scores, kept.weights)
+    version = pvnas_bench.__version__
+    return describe(setup.space, architecture, setup.store, setup.protocol, training, scores, kept.weights, version)

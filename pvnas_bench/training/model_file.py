@@ -19,7 +19,6 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-import pvnas_bench
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.backbone import FrozenBackbone
 from pvnas_bench.network.families import FAMILIES
@@ -194,8 +193,13 @@ def describe(
     training: ModelTraining,
     scores: ModelScores,
     weights: Mapping[str, Tensor],
+    version: str,
 ) -> ModelInfo:
-    """The metadata of a model trained on a store's train split."""
+    """The metadata of a model trained on a store's train split.
+
+    Args:
+        version: of pvnas-bench.
+    """
     spec, views = space.spec(architecture), protocol.test_views
     costs = FAMILIES[space.family].costs(space, len(store.classes))(architecture)
     frames = spec.frames if space.backbone is None else spec.steps
@@ -234,7 +238,7 @@ def describe(
         training=training,
         scores=scores,
         weights_sha256=weights_digest(weights),
-        pvnas_bench=pvnas_bench.__version__,
+        pvnas_bench=version,
         libraries=machine.libraries(),
     )
 

@@ -16,6 +16,8 @@ from pvnas_bench.video._spec import CacheSpec, ClipError
 
 Window = float | int | None
 """Seconds (a float), frames (an int), or the whole file."""
+ROUNDING = 1e-6
+"""Seconds by which a frame may be shown earlier than a window begins."""
 
 
 def window_bounds(times: NDArray[np.float64], window: Window, stride: float | int | None) -> list[tuple[int, int]]:
@@ -41,8 +43,8 @@ def window_bounds(times: NDArray[np.float64], window: Window, stride: float | in
         raise ClipError("no times of its frames: give a window as long as the clips of the training")
     step = float(np.median(np.diff(times))) if frames > 1 else 0.0
     last = max(float(times[-1]) + step - window, 0.0)
-    starts = [k * stride for k in range(math.ceil(last / stride))] + [last]
-    edges = np.searchsorted(times, [(start - step / 2, start + window - step / 2) for start in starts]).tolist()
+    starts = np.array([k * stride for k in range(math.ceil(last / stride))] + [last]) - ROUNDING
+    edges = np.searchsorted(times, np.stack([starts, starts + window])).T.tolist()
     return [(first, end) for first, end in dict.fromkeys(map(tuple, edges)) if first < end]
 
 
