@@ -210,7 +210,7 @@ def test_classes_that_the_model_does_not_know_are_refused(trained: Trained, tiny
     for old, new in (("left", "left"), ("right", "up")):
         (tmp_path / new).symlink_to(tiny_dataset / old)
     model = load_model(trained("s3").path)
-    with pytest.raises(UsageError, match="class 'up' of data set .* is not one of the model's: it knows down, left"):
+    with pytest.raises(UsageError, match=r"class 'up' of data set .* is not one of the model's: it knows down, left"):
         model.evaluate(str(tmp_path))
 
 
