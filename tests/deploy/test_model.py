@@ -14,9 +14,9 @@ from pvnas_bench import records, registry
 from pvnas_bench.deploy.model import Model, load_model
 from pvnas_bench.errors import UsageError
 from pvnas_bench.protocol import get_protocol
-from pvnas_bench.run.final import best_of
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import run
+from pvnas_bench.runs.final import best_of
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import run
 from pvnas_bench.training.model_file import METADATA
 
 from .conftest import OPERATORS, SPACES, Trained
