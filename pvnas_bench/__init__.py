@@ -21,6 +21,11 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from pvnas_bench.api.loading import load_table as load_table
     from pvnas_bench.api.outcome import RunResult as RunResult
     from pvnas_bench.api.runs import run as run
+    from pvnas_bench.deploy.model import EvaluationResult as EvaluationResult
+    from pvnas_bench.deploy.model import Model as Model
+    from pvnas_bench.deploy.model import load_model as load_model
+    from pvnas_bench.deploy.predictions import Prediction as Prediction
+    from pvnas_bench.deploy.predictions import Predictions as Predictions
     from pvnas_bench.errors import UsageError as UsageError
     from pvnas_bench.ledger import BACKWARD as BACKWARD
     from pvnas_bench.ledger import BudgetExhausted as BudgetExhausted
@@ -78,6 +83,8 @@ _HOMES = {
     "api.loading": ("load_record", "load_records", "load_table"),
     "api.outcome": ("RunResult",),
     "api.runs": ("run",),
+    "deploy.model": ("EvaluationResult", "Model", "load_model"),
+    "deploy.predictions": ("Prediction", "Predictions"),
     "errors": ("UsageError",),
     "ledger": ("BACKWARD", "BudgetExhausted"),
     "network.blocks": ("InvertedBottleneck",),

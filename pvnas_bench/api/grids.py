@@ -149,6 +149,7 @@ def compare(
     device: str = "auto",
     threads: int = 1,
     results: StrPath = results.RUNS,
+    weights: bool = False,
     timeout: float | None = None,
     workers: int | None = None,
     retry_failed: bool = False,
@@ -189,7 +190,8 @@ def compare(
         **fields_of({name: value for name, value in (given | switches).items() if value is not None}),
     }
     shared = fields_of({"tables": tables, "deterministic": deterministic, "device": device, "results": results})
-    shared |= {"threads": checked(threads, int, "--threads", 1), **fields_of({"timeout": timeout})}
+    shared |= fields_of({"weights": weights, "timeout": timeout})
+    shared["threads"] = checked(threads, int, "--threads", 1)
     with quiet():
         planned = plan(
             None if grid is None else Path(os.fspath(grid)),

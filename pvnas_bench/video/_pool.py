@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Any, Protocol
@@ -50,7 +50,7 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def run(task: str, jobs: Jobs, *, workers: int, timeout: float) -> Iterator[Answer]:
+def run(task: str, jobs: Jobs, *, workers: int, timeout: float) -> Generator[Answer, None, None]:
     """Run a task of `_worker.TASKS` on every job, in parallel, and yield the answers as they come.
 
     A job that the worker reports as impossible, that kills its process or exceeds the timeout is an answer with an

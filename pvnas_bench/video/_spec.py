@@ -11,6 +11,9 @@ IMAGES = "images"
 RECORDING = "recording"
 """How clips are read that are rows of recordings of temperatures."""
 
+# One value for the three channels, in units of the range of a pixel: PySlowFast's DATA.MEAN and DATA.STD.
+MEAN, STD = 0.45, 0.225
+
 NO_FILE = "no such file"
 """Why a clip cannot be read whose file is not there."""
 

@@ -68,7 +68,9 @@ def test_a_strategy_has_one_spelling(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
     said = asked(cli, monkeypatch, "--strategy", "expert[network=tsm]")
     assert (said.strategy, said.settings) == ("expert", {"network": "tsm"})
     assert said == asked(cli, monkeypatch, "--strategy", "expert", "--set", "network=tsm")
-    (listed,) = Grid.parse({"strategies": ["expert[network=tsm]"], "seeds": 1}).requests(said.results, threads=None)
+    (listed,) = Grid.parse({"strategies": ["expert[network=tsm]"], "seeds": 1}).requests(
+        said.results, threads=None, weights=True
+    )
     assert listed == said
 
 
