@@ -4,6 +4,9 @@ The tutorials and the quick start run word for word. In the other documents comm
 make them small. Commands that need a cluster or hours are listed in `not_run.py`, and nowhere else.
 """
 
+import shlex
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,9 @@ from .miniatures import workplace
 from .not_run import EXCEPTIONS
 
 WORD_FOR_WORD = {"quickstart.md", *(path.name for path in (ROOT / "docs" / "tutorials").glob("*.md"))}
+CLIPS = ROOT / "docs" / "tutorials" / "2-own-clips.md"
+NEED_CLIPS = {"quickstart.md", "5-model-in-use.md"}
+"""Documents that begin with the folder `clips` that the first Python block of `CLIPS` makes."""
 KINDS = {"bash", "python", "toml", "text"}
 
 
@@ -32,8 +38,11 @@ def smaller(words: list[str]) -> list[str]:
 
 
 def run(command: str, small: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    """Run a command of the program."""
+    """Run a command: one of the program, or a Python file."""
     words = words_of(command)
+    if words is None and command.startswith("python "):
+        subprocess.run([sys.executable, *shlex.split(command)[1:]], check=True, capture_output=True, timeout=300)
+        return
     assert words, f"{command!r} neither runs nor is listed in tests/docs/not_run.py"
     code = main(smaller(words) if small else words)
     out, err = capsys.readouterr()
@@ -54,6 +63,8 @@ def test_the_blocks_of_a_document_run(
     if small:
         workplace(tmp_path, tiny_dataset)
     names: dict[str, Any] = {"__name__": "document"}
+    if document.name in NEED_CLIPS:
+        execute(CLIPS, next(block for block in blocks(CLIPS) if block.kind == "python"), {})
     for block in blocks(document):
         assert block.kind in KINDS, f"{name(document)}:{block.line}: a block of kind {block.kind!r}"
         if block.file:
@@ -65,7 +76,11 @@ def test_the_blocks_of_a_document_run(
                 if command not in EXCEPTIONS:
                     run(command, small, capsys)
         elif block.kind == "python" and not block.file and first_line(block) not in EXCEPTIONS:
-            exec(compile(block.text, f"{name(document)}:{block.line}", "exec"), names)  # noqa: S102
+            execute(document, block, names)
+
+
+def execute(document: Path, block: Block, names: dict[str, Any]) -> None:
+    exec(compile(block.text, f"{name(document)}:{block.line}", "exec"), names)  # noqa: S102 - our own documents
 
 
 def first_line(block: Block) -> str:

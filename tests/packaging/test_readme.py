@@ -18,7 +18,12 @@ from pvnas_bench.cli._app import app
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 MOST_WORDS = 1150
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
@@ -31,10 +36,10 @@ def test_the_first_two_blocks_are_one_command_each() -> None:
     assert second.endswith("bin/tox\n")
 
 
-def test_tox_without_arguments_checks_style_types_and_regressions_and_runs_the_tests() -> None:
+def test_tox_without_arguments_checks_style_types_documents_and_regressions_and_runs_the_tests() -> None:
     tox = ConfigParser(interpolation=None)
     tox.read(ROOT / "tox.ini")
-    assert tox["tox"]["env_list"].split(", ") == ["lint", "types", "tests", "check"]
+    assert tox["tox"]["env_list"].split(", ") == ["lint", "types", "tests", "docs", "check"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the script is for bash")
