@@ -12,6 +12,10 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from pvnas_bench.api.boards import leaderboard as leaderboard
     from pvnas_bench.api.grids import Comparison as Comparison
     from pvnas_bench.api.grids import compare as compare
+    from pvnas_bench.api.listing import DatasetItem as DatasetItem
+    from pvnas_bench.api.listing import ProtocolItem as ProtocolItem
+    from pvnas_bench.api.listing import SpaceItem as SpaceItem
+    from pvnas_bench.api.listing import StrategyItem as StrategyItem
     from pvnas_bench.api.listing import list_datasets as list_datasets
     from pvnas_bench.api.listing import list_protocols as list_protocols
     from pvnas_bench.api.listing import list_spaces as list_spaces
@@ -79,7 +83,16 @@ __version__ = "0.2.0"
 _HOMES = {
     "api.boards": ("leaderboard",),
     "api.grids": ("Comparison", "compare"),
-    "api.listing": ("list_datasets", "list_protocols", "list_spaces", "list_strategies"),
+    "api.listing": (
+        "DatasetItem",
+        "ProtocolItem",
+        "SpaceItem",
+        "StrategyItem",
+        "list_datasets",
+        "list_protocols",
+        "list_spaces",
+        "list_strategies",
+    ),
     "api.loading": ("load_record", "load_records", "load_table"),
     "api.outcome": ("RunResult",),
     "api.runs": ("run",),

@@ -12,6 +12,9 @@ NOT_RUN: dict[str, list[str]] = {
     "is the test run itself: .ci/run executes it word for word": [
         "python3 -m venv .venv-tox && .venv-tox/bin/pip install tox && .venv-tox/bin/tox",
     ],
+    "takes minutes: tox -e main-job runs it": [
+        "pvnas-bench run --strategy pvnas --space st_default",
+    ],
     "needs Ray, or a cluster of it: tests/grid/test_ray.py runs grids and trials on a local Ray": [
         "pvnas-bench compare grid.toml --executor ray",
         "pvnas-bench compare grid.toml --executor ray --ray-address head:6379 --device cuda --results /shared/results",
@@ -41,5 +44,5 @@ NOT_RUN: dict[str, list[str]] = {
         "pvnas-bench compare --space st_micro --tabular --seeds 3 --strategy spos",
     ],
 }
-"""Python blocks are named by their first line."""
+"""Blocks of Python are named by their first line."""
 EXCEPTIONS = {command: reason for reason, commands in NOT_RUN.items() for command in commands}
