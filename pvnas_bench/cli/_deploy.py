@@ -11,7 +11,6 @@ from typing import Any, Literal
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _progress, _results
 from pvnas_bench.cli._run import Shown
 from pvnas_bench.deploy.export import SUFFIXES, Format
-from pvnas_bench.deploy.export import export as write_graph
 from pvnas_bench.deploy.fit import RESULT, Fit, FitRequest
 from pvnas_bench.deploy.model import EvaluationResult, Split, load_model, model_path
 from pvnas_bench.deploy.predictions import Predictions
@@ -268,7 +267,7 @@ def export(path: Path, format: Format, output: Path | None) -> int:
         UsageError: something asked for cannot be done; nothing was written.
     """
     file = model_path(path)
-    print(write_graph(load_model(file, device="cpu"), output or file.with_suffix(SUFFIXES[format]), format))
+    print(load_model(file, device="cpu").export(output or file.with_suffix(SUFFIXES[format]), format))
     return OK
 
 

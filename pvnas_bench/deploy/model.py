@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvnas_bench.deploy.clips import listed
+from pvnas_bench.deploy.export import Graph, export
 from pvnas_bench.deploy.predictions import Prediction, Predictions, Unpredicted
 from pvnas_bench.errors import UsageError
 from pvnas_bench.ledger import Ledger
@@ -197,9 +198,7 @@ class Model:
             UsageError: the format is unknown or needs packages that are not installed, the graph differs from the
                 network, or the path cannot be written; nothing was written.
         """
-        from pvnas_bench.deploy.export import export
-
-        return export(self, Path(path), format)
+        return export(Graph(self.network, self.backbone, self.info), Path(path), format)
 
     def _configured(self) -> AbstractContextManager[None]:
         mixed = self.device.type if self.protocol.precision == "bfloat16" else None
