@@ -119,6 +119,11 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
         (["predict", tmp_path / "empty", clip], "holds no model.safetensors"),
         (["predict", model, tmp_path / "gone.mp4"], "no such file or folder"),
         (["predict", model, tmp_path / "empty"], "no video files in the folder"),
+        (["predict", model, some / "c.mp4", "--output", tmp_path / "x.csv"], "c.mp4' cannot be read: "),
+        (
+            ["predict", model, some / "readme.txt", "--plot", tmp_path / "x.png"],
+            "readme.txt' cannot be read: zero bytes",
+        ),
         (["predict", model, clip, "--window", "long"], "--window is a number of seconds, or clip, got 'long'"),
         (["predict", model, clip, "--window", "-1"], "positive seconds"),
         (["predict", model, clip, "--output", "table.xlsx"], "--output is a .csv or a .json file"),
@@ -141,7 +146,7 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
 
 
 def test_a_training_is_made_again_by_its_json(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
-    words = ["train", "8-16-3/f3-e2-no/f3-e2-no/s3-e2-no", "--space", "st_micro", "--dataset", tiny_dataset]
+    words = ["train", "8-16-3/f3-e3-no/f3-e3-no/s3-e3-no", "--space", "st_micro", "--dataset", tiny_dataset]
     words += ["--epochs", 1, "--threads", 1]
     said: list[dict[str, Any]] = []
     for name in ("one", "two"):

@@ -152,7 +152,7 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(
         ("cannot be written: choose another with --output", {"output": tmp_path / "file" / "below"}),
         ("no such record or model", {"architecture": str(tmp_path / "none.json")}),
         ("is not a record", {"architecture": str(tmp_path / "no.json")}),
-        ("has 3 groups", {"architecture": "a/b"}),
+        ("has 2 groups", {"architecture": "a/b"}),
         ("unknown protocol", {"protocol": "slow"}),
     ):
         with pytest.raises(UsageError, match=words):
