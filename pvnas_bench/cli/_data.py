@@ -44,7 +44,7 @@ def prepare(name: str, protocol: str, *, workers: int | None, tolerated: float, 
     Raises:
         UsageError: no such data set or protocol, the data is unfit for a search, or the disk is too small.
     """
-    from pvnas_bench.run.clips import search_splits
+    from pvnas_bench.runs.clips import search_splits
 
     def announce(need: DiskNeed) -> None:
         print(f"the cache needs {need}", file=sys.stderr)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec, cast, get_type_hints
 
 import typer
 
-from pvnas_bench.run.request import (
+from pvnas_bench.runs.request import (
     Command,
     Option,
     Request,
@@ -26,7 +26,7 @@ _TYPES = get_type_hints(Request)
 INTRODUCTION = """\
 # Options of a run
 
-Made from the fields of `pvnas_bench.run.request.Request`. The further options of each command, such as where it prints
+Made from the fields of `pvnas_bench.runs.request.Request`. The further options of each command, such as where it prints
 what, are in its `--help`.
 
 A strategy is written `name` or `name[key=value, …]` everywhere: after `--strategy` of `run`, `profile` and `compare`,
