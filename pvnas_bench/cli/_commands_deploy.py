@@ -11,7 +11,8 @@ from pvnas_bench.cli._options import Json, Tables, Workers, declared
 Model = Annotated[
     Path,
     typer.Argument(
-        help="A model.safetensors written by `run` or `train`, or a folder that holds one.", metavar="MODEL"
+        help="A model.safetensors written by `run` or `train`, the record beside it, or a folder that holds one.",
+        metavar="MODEL",
     ),
 ]
 Device = Annotated[str, declared("device")]

@@ -11,7 +11,6 @@ from typing import Any, Literal
 from pvnas_bench.api import progress as bars
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _results
 from pvnas_bench.deploy.export import SUFFIXES, Format
-from pvnas_bench.deploy.export import export as write_graph
 from pvnas_bench.deploy.fit import RESULT, Fit, FitRequest
 from pvnas_bench.deploy.model import EvaluationResult, Split, load_model, model_path
 from pvnas_bench.deploy.predictions import Predictions
@@ -103,6 +102,10 @@ def predict(
     except KeyboardInterrupt:
         print("interrupted: nothing was written", file=sys.stderr)
         return INTERRUPTED
+    if predictions.failed and not predictions.rows:
+        first = predictions.failed[0]
+        many = "the clip" if len(predictions.failed) == 1 else f"all {len(predictions.failed):,} clips, such as"
+        raise UsageError(f"{many} {first.clip!r} cannot be read: {first.reason}")
     for one in predictions.failed:
         print(f"not predicted: {one.clip}: {one.reason}", file=sys.stderr)
     if plot is not None:
@@ -142,7 +145,7 @@ def _window(word: str | None) -> float | Literal["clip"] | None:
 def table(predictions: Predictions, k: int) -> str:
     """The predictions for a terminal: a line for each clip or window."""
     lines = []
-    names = [shortened(row.clip, CLIP_WIDTH) for row in predictions.rows[:SHOWN_ROWS]]
+    names = [_end(row.clip, CLIP_WIDTH) for row in predictions.rows[:SHOWN_ROWS]]
     broad = max(map(width, names), default=0)
     for name, row in zip(names, predictions.rows, strict=False):
         when = "" if row.start is None or row.end is None else f"{row.start:8.2f} – {row.end:.2f} s"
@@ -153,6 +156,15 @@ def table(predictions: Predictions, k: int) -> str:
     failed = f", {counted(len(predictions.failed), 'file')} not read" if predictions.failed else ""
     lines.append(f"{counted(len(predictions), 'prediction')}{failed}")
     return "\n".join(lines)
+
+
+def _end(text: str, columns: int) -> str:
+    """The text in at most so many columns, with … for what is left out of its beginning."""
+    if width(text) <= columns:
+        return text
+    while width(text) >= columns:
+        text = text[1:]
+    return f"…{text}"
 
 
 def evaluate(
@@ -268,7 +280,7 @@ def export(path: Path, format: Format, output: Path | None) -> int:
         UsageError: something asked for cannot be done; nothing was written.
     """
     file = model_path(path)
-    print(write_graph(load_model(file, device="cpu"), output or file.with_suffix(SUFFIXES[format]), format))
+    print(load_model(file, device="cpu").export(output or file.with_suffix(SUFFIXES[format]), format))
     return OK
 
 

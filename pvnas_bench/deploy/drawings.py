@@ -1,6 +1,7 @@
 """Pictures of predictions: the classes of clips, the classes along a video, and a confusion matrix. Never torch."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -42,7 +43,7 @@ def _bars(predictions: Predictions, rows: Sequence[Prediction], k: int) -> Figur
         axes.barh(range(len(top)), [share for _, share in top], color=COLOURS[0])
         axes.set_yticks(range(len(top)), [clean(name, 18) for name, _ in top], fontsize=8)
         axes.set_xlim(0, 1)
-        axes.set_title(clean(row.clip, 34), fontsize=8)
+        axes.set_title(clean("/".join(Path(row.clip).parts[-2:]), 34), fontsize=8)
     return made
 
 
@@ -84,6 +85,7 @@ def confusion_picture(confusion: NDArray[np.int64], classes: Sequence[str], titl
                 if count:
                     colour = "white" if shares[row, column] > 0.6 else "black"
                     axes.text(column, row, f"{count}", ha="center", va="center", fontsize=7, color=colour)
+        axes.grid(visible=False)
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
         axes.set_title(clean(title, 60), fontsize=9)

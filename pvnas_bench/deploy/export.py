@@ -9,6 +9,8 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from copy import deepcopy
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO, StringIO
@@ -19,14 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pvnas_bench.deploy.model import Model
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.backbone import FrozenBackbone
 from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.runs.words import check_writable
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.training import process
-from pvnas_bench.training.model_file import METADATA
+from pvnas_bench.training.model_file import METADATA, ModelInfo
 from pvnas_bench.video import MEAN, STD
 
 Format = Literal["onnx", "torch"]
@@ -55,7 +56,16 @@ class FromPixels(nn.Module):
         return logits
 
 
-def export(model: Model, path: Path, format: str = "onnx") -> Path:
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """What is exported: a network on any device, a frozen backbone if any, and the model's metadata."""
+
+    network: Classifier
+    backbone: FrozenBackbone | None
+    info: ModelInfo
+
+
+def export(model: Graph, path: Path, format: str = "onnx") -> Path:
     """Write a model as a graph with a dynamic batch, after checking it against the network.
 
     An ONNX file's metadata, and the extra file ``pvnas_bench`` of a program of torch, are the model's metadata as JSON,
@@ -76,7 +86,7 @@ def export(model: Model, path: Path, format: str = "onnx") -> Path:
     check_writable(path.parent, "folder", "--output")
     if chosen == "onnx" and (missing := [name for name in _PACKAGES if find_spec(name) is None]):
         raise UsageError(f"ONNX needs {' and '.join(missing)}: install pvnas-bench[export]")
-    with process.configured(model.threads, deterministic=True), _silent():
+    with process.configured(max(model.info.training.threads, 1), deterministic=True), _silent():
         content = _onnx(model) if chosen == "onnx" else _program(model)
     try:
         write_atomically(path, content)
@@ -85,16 +95,15 @@ def export(model: Model, path: Path, format: str = "onnx") -> Path:
     return path
 
 
-def pixels_shape(model: Model, batch: int) -> tuple[int, ...]:
+def pixels_shape(model: Graph, batch: int) -> tuple[int, ...]:
     """Shape of the graph's input, (N, T, S, S, 3)."""
     asked = model.info.preprocessing
     return batch, asked.frames, asked.size, asked.size, 3
 
 
-def _exported(model: Model) -> tuple[FromPixels, "torch.export.ExportedProgram", Tensor]:
+def _exported(model: Graph) -> tuple[FromPixels, "torch.export.ExportedProgram", Tensor]:
     """The module on the CPU, its program, and an example of the input."""
-    backbone = None if model.backbone is None else model.backbone.to("cpu")
-    module = FromPixels(model.network.to("cpu"), backbone)
+    module = deepcopy(FromPixels(model.network, model.backbone)).to("cpu")
     example = torch.zeros(pixels_shape(model, 2), dtype=torch.uint8)
     batch = torch.export.Dim("batch", min=1)
     with torch.no_grad():
@@ -102,7 +111,7 @@ def _exported(model: Model) -> tuple[FromPixels, "torch.export.ExportedProgram",
     return module, program, example
 
 
-def _program(model: Model) -> bytes:
+def _program(model: Graph) -> bytes:
     module, program, _ = _exported(model)
     content = BytesIO()
     torch.export.save(program, content, extra_files={METADATA: model.info.model_dump_json()})
@@ -112,7 +121,7 @@ def _program(model: Model) -> bytes:
     return content.getvalue()
 
 
-def _onnx(model: Model) -> bytes:
+def _onnx(model: Graph) -> bytes:
     module, program, example = _exported(model)
     made: Any = torch.onnx.export(
         program, (example,), input_names=[INPUT], output_names=[OUTPUT], dynamo=True, verbose=False
@@ -132,7 +141,7 @@ def _onnx(model: Model) -> bytes:
     return content
 
 
-def _check(module: FromPixels, exported: Any, model: Model) -> None:
+def _check(module: FromPixels, exported: Any, model: Graph) -> None:
     """Compare a graph with its network on random pixels.
 
     Raises:

@@ -9,7 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pvnas_bench import records
 from pvnas_bench.deploy.clips import listed
+from pvnas_bench.deploy.export import Graph, export
 from pvnas_bench.deploy.predictions import Prediction, Predictions, Unpredicted
 from pvnas_bench.errors import UsageError
 from pvnas_bench.ledger import Ledger
@@ -197,9 +199,7 @@ class Model:
             UsageError: the format is unknown or needs packages that are not installed, the graph differs from the
                 network, or the path cannot be written; nothing was written.
         """
-        from pvnas_bench.deploy.export import export
-
-        return export(self, Path(path), format)
+        return export(Graph(self.network, self.backbone, self.info), Path(path), format)
 
     def _configured(self) -> AbstractContextManager[None]:
         mixed = self.device.type if self.protocol.precision == "bfloat16" else None
@@ -335,7 +335,8 @@ def load_model(path: str | Path, *, device: str = "auto", threads: int | None = 
     """Read a model.
 
     Args:
-        path: a file written by `run` or `train`, or a folder that holds one such file, however deep.
+        path: a file written by `run` or `train`, the record beside it, or a folder that holds one such file, however
+            deep.
         device: auto, cpu, cuda or cuda:N.
         threads: CPU threads; None: those of the model's training, as far as this machine has them.
 
@@ -346,15 +347,21 @@ def load_model(path: str | Path, *, device: str = "auto", threads: int | None = 
 
 
 def model_path(path: Path) -> Path:
-    """The file of a model: the path itself, or the single model in a folder.
+    """The file of a model: the path itself, the one beside a record, or the single model in a folder.
 
     Raises:
-        UsageError: the path does not exist, or the folder holds none or several.
+        UsageError: the path does not exist, the folder holds none or several, or the record's run kept no weights.
     """
     if not path.is_dir():
         if not path.exists():
             raise UsageError(f"no such model: {str(path)!r}")
-        return path
+        if path.name != records.FILE_NAME:
+            return path
+        if not (beside := path.with_name(FILE_NAME)).exists():
+            raise UsageError(
+                f"no {FILE_NAME} beside {str(path)!r}: that run kept no weights, train {str(path)!r} instead"
+            )
+        return beside
     models = sorted(path.rglob(FILE_NAME))
     if len(models) != 1:
         several = f"{len(models)} models, such as {str(models[0])!r}: name one" if models else f"no {FILE_NAME}"

@@ -107,8 +107,8 @@ def test_compare_gives_its_grid_only_what_was_said(cli: Cli, monkeypatch: pytest
     cli("compare", "--strategy", "a", "--strategy", "b[k=1]", "--seeds", 2, "--budget", "0", "--partial")
     keys, shared = heard[0]
     assert keys == {"strategies": ["a", "b[k=1]"], "seeds": 2, "budget": 0.0, "partial": True}
-    assert shared["threads"] == 1
-    assert shared.keys() == {"tables", "deterministic", "device", "threads", "results", "timeout"}
+    assert (shared["threads"], shared["weights"]) == (1, False)
+    assert shared.keys() == {"tables", "deterministic", "device", "threads", "results", "weights", "timeout"}
 
 
 def test_a_grid_has_a_key_for_everything_that_says_what_is_compared() -> None:

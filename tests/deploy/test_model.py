@@ -10,11 +10,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from pvnas_bench import records, registry
+from pvnas_bench import registry
 from pvnas_bench.deploy.model import Model, load_model
 from pvnas_bench.errors import UsageError
 from pvnas_bench.protocol import get_protocol
-from pvnas_bench.runs.final import best_of
 from pvnas_bench.runs.request import Request
 from pvnas_bench.runs.runner import run
 from pvnas_bench.training.model_file import METADATA
@@ -61,35 +60,6 @@ def test_the_weights_beside_a_record_score_what_the_record_says(space: str, tiny
     assert (info.training.record, info.training.entry, info.training.seed) == (record.id, record.strategy.entry, 0)
     assert (info.classes, info.protocol.fingerprint) == (record.data.classes, record.protocol.fingerprint)
     assert str(tmp_path) not in info.model_dump_json()
-
-
-def test_no_weights_leaves_none(tiny_dataset: Path, tmp_path: Path) -> None:
-    request = Request("expert", dataset=str(tiny_dataset), budget=0.4, threads=1, results=tmp_path, weights=False)
-    _, path = run(request)
-    assert sorted(file.name for file in path.parent.iterdir()) == ["record.json"]
-    assert "--no-weights" in request.words()
-
-
-def curves(*accuracies: float | None) -> list[records.Trained]:
-    """Retrainings that differ in their last accuracy on the val split; the later, the better on the test split."""
-    return [
-        records.Trained(
-            seed=i,
-            test_top1=i / 10,
-            test_top5=1.0,
-            test_mean_class=0.0,
-            test_loss=1.0,
-            confusion=(),
-            curve=({"epoch": 1.0} | ({} if accuracy is None else {"val_top1": accuracy}),),
-        )
-        for i, accuracy in enumerate(accuracies)
-    ]
-
-
-def test_the_best_retraining_is_chosen_by_validation_and_never_by_the_test() -> None:
-    assert best_of(curves(0.2, 0.7, 0.5)) == 1
-    assert best_of(curves(0.5, 0.5, 0.4)) == 0
-    assert best_of(curves(None, None, None)) == 0
 
 
 def test_windows_slide_to_the_end_of_a_file(trained: Trained, tiny_dataset: Path) -> None:

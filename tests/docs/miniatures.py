@@ -47,6 +47,9 @@ def workplace(root: Path, clips: Path) -> None:
     """A folder in which the commands of the documents work."""
     made = Miniatures(root, clips)
     shutil.copytree(clips, root / "clips")
+    for name in ("my_clips", "new_clips", "other_clips"):
+        shutil.copytree(clips, root / name)
+    made.clip("long.mp4")
     (root / "FOLDER").mkdir()
     shutil.copytree(clips, root / "FOLDER" / "mine")
     made.text("grid.toml", GRID)

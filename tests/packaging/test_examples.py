@@ -116,3 +116,6 @@ def quotes(document: str) -> list[str]:
 def test_documents_quote_the_examples_word_for_word() -> None:
     assert quotes("README.md") == [source("black_box")]
     assert quotes("CONTRIBUTING.md") == [source("gradient"), source("space"), source("layout")]
+    assert source("black_box") in quotes("docs/tutorials/3-own-strategy.md")
+    for document in ("docs/models.md", "docs/tutorials/5-model-in-use.md"):
+        assert source("onnx_predict") in quotes(document)
