@@ -90,7 +90,7 @@ def an_empty_data_folder(tiny: Path, scratch: Path) -> Case:
 
 def a_class_with_one_clip(tiny: Path, scratch: Path) -> Case:
     root = classes(scratch / "one", tiny, {"many": 12, "single": 1})
-    return ["--dataset", root], "class 'single' of data set 'one' has one clip"
+    return ["--dataset", root], "class 'single' of data set 'one' has only one clip"
 
 
 def a_label_missing_in_train(tiny: Path, scratch: Path) -> Case:

@@ -228,9 +228,9 @@ def test_without_a_cache_a_clip_that_is_gone_is_named(tmp_path: Path, write: Cal
     dataset = video.open_dataset(str(tmp_path / "data"))
     direct = video.prepare(dataset, video.CacheSpec(16, 4), cache_dir=tmp_path / "cache", workers=1, cached=False)
     dataset.path(3).unlink()
-    with pytest.raises(UsageError, match=r"clip 'a/6.mp4' cannot be read any more \(no such file\): restore"):
+    with pytest.raises(UsageError, match=r"clip 'a/6.mp4' can no longer be read \(no such file\): restore"):
         list(video.clip_batches(direct, np.arange(8), batch_size=4, train=False))
-    with pytest.raises(UsageError, match=r"clip 'a/6.mp4' cannot be read any more \(no such file\): restore"):
+    with pytest.raises(UsageError, match=r"clip 'a/6.mp4' can no longer be read \(no such file\): restore"):
         direct.frames(3)
 
 

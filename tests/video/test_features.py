@@ -95,7 +95,7 @@ def test_a_damaged_cache_and_a_clip_that_is_gone_are_named(store: ClipStore, tmp
     content = long.read_bytes()
     long.unlink()
     try:
-        with pytest.raises(UsageError, match=r"long_a.mp4' cannot be read any more .*: restore the file"):
+        with pytest.raises(UsageError, match=r"long_a.mp4' can no longer be read .*: restore the file"):
             extract(store, Embed(), "a third network", cache_dir=tmp_path)
     finally:
         long.write_bytes(content)

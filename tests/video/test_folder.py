@@ -89,7 +89,7 @@ def test_bad_tables(manifest: Callable[..., Path], tmp_path: Path) -> None:
     assert "needs one column 'label'" in refused(manifest([], header=["path", "label", "label"]))
     assert "lists no clip" in refused(manifest([]))
     assert "single class" in refused(manifest([row for row in ROWS if row[1] == "run"]))
-    assert "'walk' of data set 'set' has one clip" in refused(manifest(ROWS[1:]))
+    assert "'walk' of data set 'set' has only one clip" in refused(manifest(ROWS[1:]))
     assert "'walk' of data set 'set' has no clip in split 'train'" in refused(
         manifest([[*ROWS[0][:3], "val"], *ROWS[1:]])
     )
@@ -107,7 +107,7 @@ def test_unknown_names(tmp_path: Path) -> None:
     assert "no such file or folder" in refused(tmp_path / "nothing")
     assert "no such file or folder" in refused("nothing.csv")
     (tmp_path / "clip.mp4").write_bytes(b"x")
-    assert "no manifest" in refused(tmp_path / "clip.mp4")
+    assert "not a manifest" in refused(tmp_path / "clip.mp4")
 
 
 def test_class_folder(folder: Callable[[dict[str, int]], Path]) -> None:
@@ -125,7 +125,7 @@ def test_class_folder(folder: Callable[[dict[str, int]], Path]) -> None:
 
 
 def test_bad_folders(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -> None:
-    assert "'one' of data set 'data' has one clip" in refused(folder({"one": 1, "two": 2}))
+    assert "'one' of data set 'data' has only one clip" in refused(folder({"one": 1, "two": 2}))
     (tmp_path / "none").mkdir()
     assert "no clips in" in refused(tmp_path / "none")
     (tmp_path / "odd" / "a").mkdir(parents=True)

@@ -156,9 +156,9 @@ def test_kinetics_uncut_videos_and_a_pattern(tmp_path: Path, clips: Clips) -> No
     assert store.lengths.tolist() == [20, 10, 20, 20, 20]  # 20 frames at 25 per second: from frame 5 to frame 14
     np.testing.assert_array_equal(store.frames(1), store.frames(0)[5:15])
     lines(tmp_path / "dataset.toml", 'path = "full/{id}.mp4"')
-    assert "it may name label, label_, youtube_id" in refused(tmp_path)
+    assert "use the fields label, label_, youtube_id" in refused(tmp_path)
     (tmp_path / "dataset.toml").unlink()
-    assert "none of the first 2 clips of test.csv lies in" in refused(tmp_path)
+    assert "none of the first 2 clips of test.csv is in" in refused(tmp_path)
 
 
 def test_something_something_v2(tmp_path: Path, clips: Clips) -> None:
@@ -329,9 +329,9 @@ def test_manifest_with_parts_and_checksums(tmp_path: Path, clips: Clips) -> None
     dataset = video.open_dataset(str(tmp_path / "set.csv"))
     store = video.prepare(dataset, video.CacheSpec(16, 20), cache_dir=tmp_path / "cache", workers=1, tolerated=0.5)
     assert store.lengths.tolist() == [10, 10, 10]
-    assert store.skipped == ({"path": "b.mp4", "reason": "another file than described: its SHA-256 differs"},)
+    assert store.skipped == ({"path": "b.mp4", "reason": "SHA-256 differs from the one in the data set's list"},)
     lines(tmp_path / "set.csv", *text[:-1], "b.mp4,y,test,soon,9,")
-    assert "line 5: time_start 'soon' is no number of seconds" in refused(tmp_path / "set.csv")
+    assert "line 5: time_start 'soon' is not a number of seconds" in refused(tmp_path / "set.csv")
     lines(tmp_path / "set.csv", *text[:-1], "b.mp4,y,test,1,9,abc")
     assert "line 5: sha256 'abc' is not 64 hexadecimal digits" in refused(tmp_path / "set.csv")
     lines(tmp_path / "set.csv", *text, "b.mp4,x,test,0,0.4,")
@@ -352,12 +352,12 @@ def test_a_described_manifest_may_name_its_own_splits(tmp_path: Path, clips: Cli
     ("text", "part"),
     [
         ("fold = 0", "fold: Input should be greater than or equal to 1"),
-        ("formt = 'list'", "formt: Extra inputs are not permitted: it may say name, root, format, splits"),
+        ("formt = 'list'", "formt: Extra inputs are not permitted: valid keys are name, root, format, splits"),
         ("format = 'kinetic'", "unknown format 'kinetic': choose manifest, something"),
         ("format = 'ucf101'", "no files of format ucf101 in"),
         ("root = 'nowhere'", "no such folder"),
-        ("template = 'img.jpg'", "no file name with one number"),
-        ("template = '{:05d}/{:05d}.jpg'", "no file name with one number"),
+        ("template = 'img.jpg'", "is not a file name with one number"),
+        ("template = '{:05d}/{:05d}.jpg'", "is not a file name with one number"),
         ("[splits]\ntraining = 'x.txt'", "unknown split 'training': choose train, val, test or all"),
         ("[splits]\ntrain = 'x.txt'", "no such list"),
         ("[splits]\ntrain = {folder = 'x'}", "no such folder"),

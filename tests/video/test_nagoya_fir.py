@@ -190,24 +190,24 @@ def test_clips_without_their_recording_are_named(clone: Clone, tmp_path: Path) -
     found = video.verify(video.open_dataset(str(root)), workers=1)
     assert (found.missing, found.corrupt) == (("20170209/raw/20170209_p15_dark1.csv",) * 2, ())
     (root / "dataset.toml").write_text("missing_ok = true\n")
-    with pytest.raises(UsageError, match="class 'walk' of data set 'nagoya_fir' has one clip"):
+    with pytest.raises(UsageError, match="class 'walk' of data set 'nagoya_fir' has only one clip"):
         video.open_dataset(str(root))
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda path: replace_line(path, 30, "1,2,3"), "line 30 has 3 columns of 258"),
-        (lambda path: replace_line(path, 30, ""), "line 30 has 1 columns of 258"),
+        (lambda path: replace_line(path, 30, "1,2,3"), "line 30 has 3 columns, expected 258"),
+        (lambda path: replace_line(path, 30, ""), "line 30 has 1 columns, expected 258"),
         (
             lambda path: replace_line(path, 62, "1," * 257 + "warm"),
             "line 62: could not convert string to float: 'warm'",
         ),
         (lambda path: replace_line(path, 40, "1," * 257 + "nan"), "line 40: a temperature is not finite"),
-        (lambda path: replace_line(path, 2, "a,b"), "no recording: line 2 is not Time (sec),PTAT,P000 to P255"),
-        (lambda path: path.write_bytes(b"\xff\xfe\x00"), "no recording: it is not text"),
+        (lambda path: replace_line(path, 2, "a,b"), "not a recording: line 2 is not Time (sec),PTAT,P000 to P255"),
+        (lambda path: path.write_bytes(b"\xff\xfe\x00"), "not a recording: the file is not text"),
         (lambda path: path.write_bytes(b""), "zero bytes"),
-        (lambda path: path.write_bytes(b"\n"), "no recording: line 2 is not Time (sec),PTAT,P000 to P255"),
+        (lambda path: path.write_bytes(b"\n"), "not a recording: line 2 is not Time (sec),PTAT,P000 to P255"),
         (lambda path: write_recording(path, recording("20170203", 15)), "15 rows: the sensor settles during"),
         (
             lambda path: write_recording(path, recording("20170203", 22)),

@@ -184,7 +184,7 @@ def test_kinetics(tmp_path: Path, put: Put, word: str, folder: str, file: str) -
     ]
     for clip in (tmp_path / folder).rglob("*.mp4"):
         clip.unlink()
-    assert f"none of the first 2 clips of {file}.csv lies in" in refused(tmp_path)
+    assert f"none of the first 2 clips of {file}.csv is in" in refused(tmp_path)
     assert 'with a line path = "…/{label}/{youtube_id}_{time_start:06d}_{time_end:06d}.mp4"' in refused(tmp_path)
 
 
@@ -285,7 +285,7 @@ def test_epic_kitchens_100(tmp_path: Path, put: Put) -> None:
     store = video.prepare(dataset, video.CacheSpec(16, 20), cache_dir=tmp_path / "cache", workers=1)
     assert store.lengths.tolist() == [5, 5, 10, 10]
     text(notes / "EPIC_100_train.csv", head, row(0, "P01", "00.00", "soon", 0))
-    assert "EPIC_100_train.csv, line 2: stop_timestamp 'soon' is no number of seconds" in refused(tmp_path)
+    assert "EPIC_100_train.csv, line 2: stop_timestamp 'soon' is not a number of seconds" in refused(tmp_path)
     shutil.rmtree(tmp_path / "EPIC-KITCHENS")
     assert 'with a line folder = "…"' in refused(tmp_path)
 
@@ -347,7 +347,7 @@ def test_a_list_that_is_not_understood_is_never_passed_over(
     before = video.open_dataset(str(tmp_path)).fingerprint
     text(tmp_path / file, *(line.format(label, f"{label}{n}.mp4") for label in "éc" for n in (0, 2)), encoding=encoding)
     assert (
-        "lists clips by split" in (message := refused(tmp_path)) and 'with a line format = "class_folders"' in message
+        "lists clips by split" in (message := refused(tmp_path)) and 'with the line format = "class_folders"' in message
     )
     text(tmp_path / "dataset.toml", 'format = "class_folders"')
     assert video.open_dataset(str(tmp_path)).fingerprint == before
@@ -362,7 +362,7 @@ def test_where_clips_cannot_be_found_the_line_to_add_is_said(tmp_path: Path, put
     put(*(f"very/deep/down/{name}.mp4" for name in "abcd"))
     message = refused(tmp_path)
     assert "none of the first 2 clips of 'train_list.txt', such as 'a.mp4'" in message
-    assert f'say where in {str(tmp_path / "dataset.toml")!r} with a line folder = "…"' in message
+    assert f'add their folder to {str(tmp_path / "dataset.toml")!r} with a line folder = "…"' in message
     text(tmp_path / "dataset.toml", 'folder = "very/deep/down"')
     assert clips_of(video.open_dataset(str(tmp_path))) == {
         "train": ["0: very/deep/down/a.mp4", "1: very/deep/down/b.mp4"],

@@ -159,7 +159,7 @@ def test_lists_with_commas_between_three_columns(tmp_path: Path) -> None:
 def test_a_line_without_one_of_its_columns_is_named(tmp_path: Path, line: str) -> None:
     for number in range(4):
         folder_of_images(tmp_path / "frames" / f"v{number}")
-    with pytest.raises(UsageError, match=r"train_list.txt, line 3: expected|lies in|twice|has one clip"):
+    with pytest.raises(UsageError, match=r"train_list.txt, line 3: expected|none of the first|twice|has only one clip"):
         listed(tmp_path, f"v0 4 0\n\n{line}\n", "v2 4 0\nv3 4 1\n")
 
 

@@ -60,7 +60,7 @@ def test_protocols_name_views_that_there_are() -> None:
         "kinetics": 30,
     }
     assert PROTOCOLS["kinetics"].sampling == "dense" and PROTOCOLS["something"].sampling == "uniform"
-    with pytest.raises(ValueError, match=r"views 'all' have no meaning: choose one of '1 clip', '1 clip, centre"):
+    with pytest.raises(ValueError, match=r"unknown views 'all': choose one of '1 clip', '1 clip, centre"):
         video.named_views("all")
 
 
