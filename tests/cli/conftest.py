@@ -1,4 +1,4 @@
-"""Fixtures of the command-line tests: the command in this process or in one of its own, and one finished run."""
+"""Fixtures of the command-line tests: the command in this or a separate process, and a finished run."""
 
 import json
 import os
@@ -21,7 +21,7 @@ BUDGET = "0.4"
 
 @dataclass(frozen=True)
 class Ended:
-    """What a command left."""
+    """Result of a command: exit code and output."""
 
     code: int
     out: str
@@ -57,7 +57,7 @@ def _heed_ctrl_c() -> None:
 
 @contextmanager
 def process(*words: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """The command line in a process of its own, ended with the context."""
+    """Run the command line in a separate process, which ends with the context."""
     command = [sys.executable, "-m", "pvnas_bench", *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
     # In a job in the background Ctrl-C is ignored, and so it would be in its children.
@@ -70,7 +70,7 @@ def process(*words: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that ended well: where its records are, what it printed, and its record."""
+    """A successful run: folder of records, output and record."""
 
     results: Path
     ended: Ended
@@ -79,7 +79,7 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def finished(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """One short run on the tiny data set. Only read it."""
+    """One short run on the tiny data set; read-only."""
     results, cache = tmp_path_factory.mktemp("finished"), tmp_path_factory.mktemp("cache")
     words = ("--strategy", "random_search", "--dataset", tiny_dataset, "--budget", BUDGET, "--threads", 1)
     environment = {**os.environ, "PVNAS_BENCH_CACHE": str(cache)}

@@ -1,4 +1,4 @@
-"""A search on a table is the search that trains, without the training."""
+"""A search on a table equals the search that trains, without training."""
 
 import copy
 from pathlib import Path
@@ -112,7 +112,7 @@ def test_no_clip_is_opened_unless_a_strategy_trains_on_it(
     assert f"fingerprint {built.table.about.data.fingerprint[:12]}" in str(error.value)
 
 
-def test_other_clips_than_those_of_the_table_are_refused_with_what_would_do(
+def test_clips_other_than_the_tables_are_refused_with_the_valid_options(
     built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     about = built.table.about

@@ -73,7 +73,7 @@ def test_alphas_change_and_only_by_nnis_optimiser(clips: World, name: str) -> No
 
 
 def test_an_alpha_step_is_adam_on_the_mixtures_gradient(clips: World) -> None:
-    """The first step of Adam moves every alpha by its rate against the sign of the gradient, found here by hand."""
+    """The first step of Adam moves every alpha by its rate against the sign of the gradient, computed here by hand."""
     strategy = started(clips, "nni_darts", epochs=1000)
     problem, model = strategy.problem, strategy.training.model
     batch = next(problem.search_batches("val"))
@@ -224,7 +224,7 @@ def test_a_mixture_is_charged_all_its_candidates(clips: World, seen: str, size: 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_ran_is_what_was_charged(clips: World, name: str) -> None:
+def test_the_ledger_charges_the_computed_passes(clips: World, name: str) -> None:
     strategy = started(clips, name, epochs=1000)
     counter = CountConvolutions()
     with counter:
@@ -256,7 +256,7 @@ def test_a_spent_budget_ends_the_fit_cleanly(
     assert os.listdir(tmp_path) == []
 
 
-def test_an_interruption_comes_out_as_one(clips: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_keyboard_interrupt_leaves_nnis_fit(clips: World, monkeypatch: pytest.MonkeyPatch) -> None:
     strategy = started(clips, "nni_darts")
 
     def interrupted(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""What nobody means well by: values to put into data, and whole files."""
+"""Hostile inputs: values to put into data, and whole files."""
 
 import io
 import json
@@ -10,7 +10,7 @@ DEEP = 50_000
 
 
 class Bomb:
-    """What a reader that unpickles would run."""
+    """An object whose unpickling would run code."""
 
     def __reduce__(self) -> tuple[Any, tuple[str, str]]:
         return (open, ("pickle_was_executed", "w"))

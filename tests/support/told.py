@@ -1,4 +1,4 @@
-"""A strategy that does as a test tells it."""
+"""A strategy with a body given by a test."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ HEEDLESS = """
 
 
 def mine(folder: Path, body: str = "pass", incumbent: str = "self.found", diagnostics: str = "{}") -> str:
-    """The file of a strategy that charges a hundredth of a reference training a step."""
+    """File of a strategy that charges a hundredth of a reference training per step."""
     path = folder / "mine.py"
     path.write_text(STRATEGY.format(body=body, incumbent=incumbent, diagnostics=diagnostics))
     return str(path)

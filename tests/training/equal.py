@@ -1,4 +1,4 @@
-"""Whether two processes compute what one does, in double precision; a script for torchrun."""
+"""Script for torchrun: compares two processes with one, in double precision."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Folders and manifests: what is read, and one line for everything that is wrong."""
+"""Folders and manifests: their rows, and one line for each error."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ ROWS = [
 
 
 def refused(name: Path | str) -> str:
-    """The message of the error that opening this raises: one line."""
+    """Message of the error raised by opening this data set: one line."""
     with pytest.raises(UsageError) as error:
         video.open_dataset(str(name))
     message = str(error.value)
@@ -149,7 +149,7 @@ def test_a_folder_with_a_manifest_is_read_by_it(folder: Callable[[dict[str, int]
     assert dataset.name == "data" and dataset.classes == ("x", "y")
 
 
-def test_fingerprint_is_of_the_content(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -> None:
+def test_the_fingerprint_covers_the_content(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -> None:
     root = folder({"a": 3, "b": 3})
     before = video.open_dataset(str(root)).fingerprint
     shutil.copytree(root, tmp_path / "elsewhere" / "data")

@@ -1,4 +1,4 @@
-"""A miniature of each layout that data sets are published in: what is read of it, and what is refused."""
+"""A miniature of each published layout: rows and refusals."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ def clips(tmp_path: Path, clip_file: Path) -> Clips:
 
 
 def images(folder: Path, template: str, numbers: Iterable[int]) -> None:
-    """A clip as a folder of images, each of one grey."""
+    """A clip as a folder of uniformly grey images."""
     folder.mkdir(parents=True)
     for number in numbers:
         Image.new("RGB", (20, 12), (5 * number, 0, 0)).save(folder / template.format(number), quality=95)
@@ -364,7 +364,7 @@ def test_a_described_manifest_may_name_its_own_splits(tmp_path: Path, clips: Cli
         ("= 3", "expected TOML in UTF-8"),
     ],
 )
-def test_descriptions_that_are_refused(tmp_path: Path, text: str, part: str) -> None:
+def test_invalid_descriptions_are_refused(tmp_path: Path, text: str, part: str) -> None:
     lines(tmp_path / "set.toml", text)
     assert part in refused(tmp_path / "set.toml")
 
@@ -398,8 +398,8 @@ def test_fingerprints_of_class_folders_and_manifests_stay_what_they_were(tmp_pat
 
 
 @pytest.mark.parametrize("kind", ["csv", "json", "list"])
-def test_readers_hold_no_more_for_more_rows(tmp_path: Path, kind: str) -> None:
-    """What a reader holds beyond the rows that it has yielded does not grow with the file."""
+def test_the_memory_of_readers_does_not_grow_with_the_rows(tmp_path: Path, kind: str) -> None:
+    """A reader's memory, beyond yielded rows, does not grow with the file."""
 
     def peak(count: int) -> int:
         root = tmp_path / f"{kind}{count}"

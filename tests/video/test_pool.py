@@ -1,4 +1,4 @@
-"""Worker processes: answers in full, and no job takes another one down."""
+"""Worker processes: complete answers, and no job affects another."""
 
 import shutil
 import subprocess

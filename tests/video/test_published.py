@@ -1,4 +1,4 @@
-"""Data sets exactly as their publishers ship them, each in miniature, read with `--dataset FOLDER` alone."""
+"""Miniatures of data sets exactly as published, read with `--dataset FOLDER` alone."""
 
 import json
 import shutil
@@ -301,7 +301,7 @@ def test_epic_kitchens_100(tmp_path: Path, put: Put) -> None:
     ],
 )
 def test_lists_of_paths_and_words_without_a_header(tmp_path: Path, put: Put, lists: tuple[str, str, str]) -> None:
-    """What most people write first; it was passed over, and another split made."""
+    """A frequent format, which was once ignored in favour of an automatic split."""
     train, test, line = lists
     train, test = train.replace("trainset", "train"), test.replace("testset", "test")
     below = "clips/" if "clips" in line else ""
@@ -338,9 +338,7 @@ def test_a_manifest_for_each_split(tmp_path: Path, put: Put) -> None:
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
-def test_a_list_that_is_not_understood_is_never_passed_over(
-    tmp_path: Path, put: Put, file: str, line: str, encoding: str
-) -> None:
+def test_a_list_in_an_unknown_format_is_refused(tmp_path: Path, put: Put, file: str, line: str, encoding: str) -> None:
     for label in ("é", "c"):
         put(*(f"{label}/{label}{n}.mp4" for n in range(6)))
     assert video.open_dataset(str(tmp_path)).counts()
@@ -356,7 +354,7 @@ def test_a_list_that_is_not_understood_is_never_passed_over(
     assert video.open_dataset(str(tmp_path)).fingerprint == before
 
 
-def test_where_clips_cannot_be_found_the_line_to_add_is_said(tmp_path: Path, put: Put) -> None:
+def test_clips_that_are_not_located_give_the_line_to_add(tmp_path: Path, put: Put) -> None:
     text(tmp_path / "train_list.txt", "a.mp4 0", "b.mp4 1")
     text(tmp_path / "val_list.txt", "c.mp4 0", "d.mp4 1")
     put(*(f"very/deep/down/{name}.mp4" for name in "abcd"))
@@ -374,7 +372,7 @@ def test_where_clips_cannot_be_found_the_line_to_add_is_said(tmp_path: Path, put
     assert "no files of format manifest" in refused(tmp_path)
 
 
-def test_a_fold_of_what_has_no_folds(tmp_path: Path, put: Put) -> None:
+def test_a_fold_of_a_layout_without_folds_is_refused(tmp_path: Path, put: Put) -> None:
     put(*(f"{label}/{n}.mp4" for label in "ab" for n in range(4)))
     text(tmp_path / "dataset.toml", "fold = 2")
     assert "fold = 2, but class_folders has no folds: remove fold" in refused(tmp_path)
@@ -453,7 +451,7 @@ def test_names_in_two_unicode_forms_are_one_class(tmp_path: Path, names: list[st
 
 
 def test_names_in_one_unicode_form_stay_as_they_are(tmp_path: Path) -> None:
-    """Their data sets were read before, and have fingerprints."""
+    """Such data sets have published fingerprints."""
     decomposed = unicodedata.normalize("NFD", "é")
     text(
         tmp_path / "set.csv",
