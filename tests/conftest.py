@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-if TYPE_CHECKING:  # it imports torch, which tests of records and of the command line do without
+if TYPE_CHECKING:  # imports torch, which tests of records and of the command line do not need
     from pvnas_bench.conformance._world import World
 
 SUPPORT = Path(__file__).parent / "support"
-"""Modules that tests of several rooms import."""
+"""Folder of modules shared by tests of several rooms."""
 sys.path.append(str(SUPPORT))
 
 from lives import FAMILIES, Nursery, nursery  # noqa: E402 (after the path is known)
 from tables import built  # noqa: E402, F401 (a fixture)
 
-# A busy machine is slow, not wrong; the same examples every time.
+# No deadline, as the machine may be busy; the same examples every time.
 settings.register_profile("pvnas_bench", deadline=None, derandomize=True)
 settings.load_profile("pvnas_bench")
 

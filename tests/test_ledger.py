@@ -119,7 +119,7 @@ def test_a_comparison_releases_its_reserve_and_is_not_charged_to_the_search() ->
         assert own.spent == pytest.approx(3.0)
         assert own.set_aside == pytest.approx(4 - number)
         assert own.budget == pytest.approx(10 - 0.5 * number - (4 - number))
-    own.release(0.5)  # one that nothing was set aside for
+    own.release(0.5)  # a comparison without a reserve
     assert (own.set_aside, own.comparisons, own.compared) == (0.0, 0, 2.5)
 
 
@@ -157,7 +157,7 @@ def test_there_is_always_room_without_a_reserve() -> None:
 
 
 def test_a_reference_training_is_the_full_training_of_the_reference_architecture(problem: Problem) -> None:
-    # 36 clips, of which the fixture's manifest-less split leaves some for training: counted, not assumed
+    # the number of training clips of the automatic split of 36 clips is counted, not assumed
     setup_macs = problem.cost(problem.space.reference).macs
     assert problem.ledger.reference % (3 * setup_macs * problem.full_epochs) == 0
     clips = problem.ledger.reference // (3 * setup_macs * problem.full_epochs)

@@ -28,10 +28,10 @@ HERE = {
     "optuna": machine.libraries()["optuna"],
 }
 DIFFERS = {name: f"made with {name} {then}" for name, then in THEN["made_with"].items() if HERE[name] != then}
-"""What is not as it was where the trajectories were made."""
+"""Differences between this environment and the one of the stored trajectories."""
 MOST = 60
 SLOW = {"optuna_gp"}
-"""Left to the searches on tables."""
+"""Strategies tested only by searches on tables."""
 
 Point = tuple[float, str, dict[str, float]]
 

@@ -41,7 +41,7 @@ path, what = Path(sys.argv[1]), sys.argv[2]
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: it is the parent's until then
+Path("/proc/self/clear_refs").write_text("5")  # reset the peak, which includes the parent's until then
 before = peak()
 if what == "reader":
     source = layouts.Source(path.parent, {"": layouts.Lists((path,))})

@@ -16,7 +16,7 @@ import pytest
 from pvnas_bench.cli import main
 
 BUDGET = "0.4"
-"""Reference trainings that a few short evaluations fit into."""
+"""Budget for a few short evaluations, in reference trainings."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def process(*words: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
     """Run the command line in a separate process, which ends with the context."""
     command = [sys.executable, "-m", "pvnas_bench", *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
-    # In a job in the background Ctrl-C is ignored, and so it would be in its children.
+    # A background job ignores Ctrl-C, and its children inherit that.
     with subprocess.Popen(command, text=True, preexec_fn=_heed_ctrl_c, **{**pipes, **options}) as child:
         try:
             yield child

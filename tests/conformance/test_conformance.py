@@ -16,7 +16,7 @@ BUDGETS = {
     "optuna_tpe": 3.0,
     "sm_nas": 4.0,
 }
-"""Reference trainings, where fewer than the suite's show every phase of a search: more than ten trials, two stages."""
+"""Budgets in reference trainings of strategies that show all their phases with less than the suite's budget."""
 
 SHIPPED = [kind.info.name for kind in registry.all_strategies()]
 

@@ -111,7 +111,7 @@ def kill_one(title: str, killed: list[int]) -> None:
     until = time.monotonic() + 60
     while not killed and time.monotonic() < until:
         for pid in ours(title)[:1]:
-            time.sleep(0.5)  # in the midst of it
+            time.sleep(0.5)  # while it runs
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)
         time.sleep(0.02)

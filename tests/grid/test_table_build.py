@@ -97,8 +97,8 @@ def test_a_killed_build_resumes_without_lost_or_repeated_trainings(
     finished = journal.read(files.journal).trainings
     assert 2 <= len(finished) < 6
     with files.journal.open("ab") as file:
-        file.write(b'{"training":{"architecture":"8-')  # as if the kill had come in the middle of a write
-    while any(Path(f"/proc/{worker}/stat").exists() for worker in workers):  # they end with their parent
+        file.write(b'{"training":{"architecture":"8-')  # as if killed during a write
+    while any(Path(f"/proc/{worker}/stat").exists() for worker in workers):  # children end with their parent
         assert time.monotonic() < deadline
         time.sleep(0.05)
     out, _ = started(tiny_dataset, tmp_path).communicate(timeout=120)

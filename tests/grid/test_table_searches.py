@@ -117,7 +117,7 @@ def test_a_bad_line_of_a_file_is_named_and_the_last_record_of_a_run_counts(table
     lines = [record.model_dump_json(), '{"id": "broken"}', later.model_dump_json(), "{"]
     append(path, [line.encode() + b"\n" for line in lines[:3]])
     with path.open("a") as file:
-        file.write(lines[3])  # without its end: not written yet
+        file.write(lines[3])  # incomplete: still being written
     found, unreadable = records.load_folder(tmp_path / "many")
     assert [r.device for r in found] == ["later"]
     ((bad, reason),) = [(u.path, u.reason) for u in unreadable]

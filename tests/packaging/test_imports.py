@@ -12,7 +12,7 @@ pytest.importorskip("importlinter")
 ROOT = Path(__file__).resolve().parents[2]
 LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
-# The contract, a module of the package, and a line that breaks the contract there.
+# Contract, module, and a line in it that breaks the contract.
 FAULTS = [
     ("layers", "records.py", "from pvnas_bench.boards import leaderboard"),
     ("layers", "problem.py", "from pvnas_bench import strategy"),

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 HOMES = {"pvnas_bench": "pvnas_bench", "strategies": "pvnas_bench/strategies", "spaces": "pvnas_bench/spaces"}
-"""Where the source folders lie in the wheel."""
+"""Source folders, and their places in the wheel."""
 BUILD = "import sys, setuptools.build_meta as b; print(b.build_wheel(sys.argv[1]))"
 
 

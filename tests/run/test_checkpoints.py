@@ -108,7 +108,7 @@ def test_a_written_checkpoint_survives_every_fault(here: tuple[Setup, Claim], fa
         if fault != "lying":
             assert len(heard.warnings) == len(checkpoints.failures) == 4 - len(written)
             assert found is not None if written else found in (None, 0)
-            # a fault after the file was put in its place may leave more than was reported, never less
+            # a fault after the rename may leave more than was reported, never less
             assert not written or found is None or found >= written[-1]
         elif not lasting:
             assert found is not None and found >= 2, "only one generation can have been torn"

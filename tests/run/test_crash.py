@@ -16,7 +16,7 @@ if not Path("/proc/self/stat").exists():
 KILLED = -9
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "gradient.py"
 FEW = ("pvnas", "regularized_evolution", str(EXAMPLE))
-"""What every test run kills, a few times; none of them has a line of code for its state."""
+"""Strategies that every test run kills a few times; none has code for its state."""
 
 
 def request(strategy: str, dataset: Path, results: Path, budget: float = 6.0) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def test_a_temporary_disk_failure_loses_nothing(born: Nursery, tiny_dataset: Pat
     asked = request("regularized_evolution", tiny_dataset, tmp_path / "full", budget=1.0)
     for at in range(0, 40, 3):
         code, _ = born.live(fault={"fault": fault, "at": at, "lasting": True}, **asked)
-        if code == REFUSED:  # no claim or no record could be written, and the user was told
+        if code == REFUSED:  # no lease or record could be written, and the run reported it
             assert born.live(**asked)[0] == OK
         else:
             assert code == OK

@@ -228,7 +228,7 @@ def test_a_training_resumes_from_its_state_after_any_epoch(clips: World) -> None
     whole_network, whole = begun()
     while not whole.finished:
         whole.epoch()
-        torch.rand(7)  # what others draw between two epochs does not matter
+        torch.rand(7)  # other draws between two epochs have no effect
     for stop in range(3):
         _, first = begun()
         for _ in range(stop):

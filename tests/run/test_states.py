@@ -139,7 +139,7 @@ def test_a_state_cut_short_or_bent_does_no_harm(data: st.DataObject) -> None:
     with pytest.raises(Damaged):
         decode(bytes(whole[:place]), CPU)
     whole[place] ^= data.draw(st.integers(1, 255))
-    with contextlib.suppress(Damaged):  # a bit of a number may have turned: the hash in the file's name tells
+    with contextlib.suppress(Damaged):  # a flipped bit of a number is detected by the hash in the file's name
         decode(bytes(whole), CPU)
 
 

@@ -32,7 +32,7 @@ def steps(record: records.Record) -> list[tuple[int, float, str, float | None]]:
 
 @pytest.mark.parametrize("strategy", ["random_search", "regularized_evolution", "local_search"])
 def test_the_trajectory_and_the_charge_are_those_of_real_trainings(built: Built, strategy: str, tmp_path: Path) -> None:
-    # Seed 0 of the run is seed 0 of the trainings; architectures with two seeds may answer by the other one.
+    # The run's seed 0 selects the trainings of seed 0; for architectures with two seeds possibly the other.
     single = built.folder.parent / "single"
     table = built.table
     content = made_up.Content(table.about, list(table.sessions), [table.trainings(a)[0] for a in table.architectures])

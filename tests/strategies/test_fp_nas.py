@@ -18,7 +18,7 @@ from pvnas_bench.strategies.parsec import PARSEC
 
 BUDGET = 3.0
 FEW = {"initial_samples": 5, "least_samples": 2, "warmup": 0.2, "target": 0.3}
-"""Settings under which a small budget holds some steps of each phase."""
+"""Settings with which a small budget allows steps of each phase."""
 STAGES = (Stage(4, 2, (1, 2)),)
 TINY = BlockSpace(
     "tiny",

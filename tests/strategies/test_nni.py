@@ -55,7 +55,7 @@ def test_alphas_change_and_only_by_nnis_optimiser(clips: World, name: str) -> No
     before = alphas(strategy)
     step(strategy, 0)
     assert all(not torch.equal(a, b) for a, b in zip(before, alphas(strategy), strict=True))
-    # NNI's own Adam (its hyper-parameters are DARTS'), and nobody else, holds them.
+    # Only NNI's Adam (with DARTS' hyper-parameters) optimises them.
     assert type(nnis) is torch.optim.Adam
     (group,) = nnis.param_groups
     assert group["betas"] == (0.5, 0.999)
@@ -64,7 +64,7 @@ def test_alphas_change_and_only_by_nnis_optimiser(clips: World, name: str) -> No
     assert held == [id(alpha) for alpha in strategy.training.alphas()]
     assert not set(held) & {id(p) for g in weights.param_groups for p in g["params"]}
     assert all(float(nnis.state[p]["step"]) == strategy.steps for p in group["params"])
-    # With that optimiser at rest they stay, while the weights go on.
+    # Without this optimiser the alphas stay, while the weights train.
     group["lr"], kept = 0.0, alphas(strategy)
     stem = strategy.training.model.stem.convolution.weight.detach().clone()
     step(strategy, 1)
@@ -229,7 +229,7 @@ def test_the_ledger_charges_the_computed_passes(clips: World, name: str) -> None
     counter = CountConvolutions()
     with counter:
         step(strategy, 0)
-    # No gradient of the clips is computed, but charged: that of the stem, which is large beside a single path.
+    # The gradient with respect to the clips is charged but not computed: a large share, as the stem is costly.
     least = 0.8 if name == "nni_spos" else 0.95
     assert least * strategy.problem.ledger.macs < counter.macs <= strategy.problem.ledger.macs
 

@@ -19,9 +19,9 @@ from pvnas_bench.strategies.optuna_hyperband import rungs
 
 NAMES = ("optuna_random", "optuna_tpe", "optuna_gp", "optuna_nsga2", "optuna_hyperband")
 PROPOSED = {"optuna_tpe": "bf9012a6a1155791", "optuna_nsga2": "4adab126109aba67"}
-"""Hashes of what a seed proposes, from the code that the published records were made with."""
+"""Hashes of the proposals of a seed, from the code of the published records."""
 TIGHT = 2_000_000
-"""A cap that most suggestions are above."""
+"""A cap that most suggestions exceed."""
 
 
 def accuracy(architecture: Architecture, epochs: int) -> float:
@@ -42,7 +42,7 @@ def test_the_cap_is_a_constraint_and_architectures_above_it_cost_nothing(name: s
     driven = under(TIGHT, BlackBox(name, tiny_dataset, accuracy), 14)
     strategy, problem = driven.strategy, driven.problem
     assert all(problem.cost(architecture).macs <= TIGHT for architecture, _ in driven.asked)
-    # What was trained is what was paid for.
+    # The ledger charges exactly the trained architectures.
     charged = sum(problem.evaluation_cost(architecture, epochs) for architecture, epochs in driven.asked)
     assert problem.ledger.spent == pytest.approx(charged, rel=1e-6)
     assert len(driven.asked) == 14

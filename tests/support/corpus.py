@@ -52,7 +52,7 @@ VALUES: tuple[Any, ...] = (
     {"__class__": "Record", "py/object": "os.system"},
     {"$ref": "file:///etc/passwd"},
 )
-"""In the place of any value of a record, a table or a grid."""
+"""Replacements for any value of a record, a table or a grid."""
 
 
 def zip_slip() -> bytes:

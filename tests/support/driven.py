@@ -34,7 +34,7 @@ class Driven:
         self.problem, self.seed, self.steps = self.search.problem, seed, 0
         self.trajectory: list[tuple[str, float]] = []
         self.metrics: list[dict[str, float]] = []
-        """What was logged in each step."""
+        """Logged metrics of each step."""
         self.finished = False
         with process.configured(1, True), seeding.torch_seeded(seed, "setup"):
             self.strategy.setup()

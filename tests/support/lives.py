@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 TIMED = ("wall", "latency_ms", "created", "peak_memory_bytes", "speed", "command")
-"""Fields of a record that no two runs share; so are all whose names end in seconds."""
+"""Fields of a record that differ between equal runs, besides all whose names end in seconds."""
 
 FAMILIES = {
     "pvnas": "differentiable",

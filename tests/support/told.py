@@ -32,7 +32,7 @@ HEEDLESS = """
             except BaseException:
                 pass
 """
-"""A step that does not end, whatever it is told."""
+"""A step that never ends and ignores requests to stop."""
 
 
 def mine(folder: Path, body: str = "pass", incumbent: str = "self.found", diagnostics: str = "{}") -> str:

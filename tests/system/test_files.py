@@ -58,7 +58,7 @@ def test_appended_entries_survive_every_fault(tmp_path: Path, fault: Fault, last
                 except OSError:
                     continue
                 saved.append(entry)
-        if lasting:  # what was torn stays until the disk works again
+        if lasting:  # incomplete files stay until the disk works again
             assert path.read_bytes().startswith(b"".join(saved))
             file.append(b"last\n")
             saved.append(b"last\n")

@@ -115,7 +115,7 @@ def main(world: World) -> None:
     assert world.from_first(None) is None
     assert world.from_first(b"" if world.first else None) == b""
     world.agree("the same")
-    with pytest.raises(RuntimeError, match="come apart"):
+    with pytest.raises(RuntimeError, match="processes have diverged"):
         world.agree(f"process {world.rank}")
 
 

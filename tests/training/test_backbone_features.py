@@ -78,7 +78,7 @@ def test_the_backbone_is_reproducible(store: ClipStore, tmp_path: Path, monkeypa
     assert first.about["weights_sha256"] == second.about["weights_sha256"]
     for clip in range(len(store)):
         assert np.array_equal(first.store.features(clip), second.store.features(clip))
-    monkeypatch.setattr(room, "train", None)  # whoever trains again fails
+    monkeypatch.setattr(room, "train", None)  # a second training fails
     third = prepared(store, tmp_path / "one")
     assert third.about == {**first.about, "reused": True}
     assert not first.about["reused"]
@@ -97,7 +97,7 @@ def test_the_cache_key_covers_training_data_and_recipe(store: ClipStore, tmp_pat
     widths = prepared(store, tmp_path, backbone=dataclasses.replace(BACKBONE, grid=1)).store.features(0).shape[1]
     assert widths == BACKBONE.features // 4
     budget = prepared(store, tmp_path, protocol=PROTOCOL.with_budget(1.0)).about
-    assert budget["reused"]  # a search's budget is no part of it
+    assert budget["reused"]  # the search budget is not part of the key
 
 
 def test_the_training_of_the_backbone_is_counted(store: ClipStore, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 BUDGET = 0.8
 UNLUCKY = HERE / "unlucky.py"
 TOLERANCE = 1e-4
-"""Of training losses over the first two steps; later ones, and AdamW above all, amplify what rounding began."""
+"""Tolerance of training losses over the first two steps; later steps, mainly AdamW's, amplify rounding errors."""
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,11 @@ def test_a_run_ends_if_any_process_ends_and_resumes(tiny_dataset: Path, tmp_path
     assert ended.code != 0 and (tmp_path / "is told to stop").exists()
     assert "goes on from its checkpoint after step 1" in ended.err
     assert (record.status, record.error) == ("interrupted", "interrupted during the search")
-    assert len(record.trajectory) == 3  # its step was ended, and its checkpoint written
+    assert len(record.trajectory) == 3  # the step ended and the checkpoint was written
 
     (path,) = (tmp_path / "two").glob("*/record.json")
     assert checkpoints.found(path.parent)
-    record = alone(str(UNLUCKY), tiny_dataset, tmp_path / "two", 3.0)  # another number of processes may go on
+    record = alone(str(UNLUCKY), tiny_dataset, tmp_path / "two", 3.0)  # resumed with another number of processes
     assert not checkpoints.found(path.parent)
     one = alone(str(UNLUCKY), tiny_dataset, tmp_path / "one", 3.0)
     assert one.status == record.status == "ok"

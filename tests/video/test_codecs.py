@@ -50,7 +50,7 @@ CODECS: dict[str, tuple[str, str, dict[str, str], tuple[str, ...]]] = {
     "gif": ("gif", "rgb8", {}, ("gif",)),
 }
 MUXERS = {"mts": "mpegts", "m2ts": "mpegts"}
-# FFmpeg 4 in decord and FFmpeg 8 in PyAV agree to the bit on these, so that decord is what reads them where it is.
+# FFmpeg 4 in decord and FFmpeg 8 in PyAV agree to the bit on these, so decord reads them if it is installed.
 TRUSTED = [("h264", "mp4"), ("h264", "mkv"), ("hevc", "mp4"), ("vp8", "webm"), ("vp9", "webm"), ("mpeg4", "avi")]
 
 

@@ -18,7 +18,7 @@ from pvnas_bench.video._features import CHUNK
 
 SPEC = CacheSpec(size=16, max_frames=8, fit="squash")
 LENGTHS = {"long": 150, "short": 5, "exact": 8}
-"""Frames of each clip: more than the clip store keeps, fewer, and as many."""
+"""Number of frames of each clip: more than the clip store holds, fewer, and as many."""
 
 
 def ramp(frames: int) -> NDArray[np.uint8]:
@@ -99,7 +99,7 @@ def test_a_damaged_cache_and_a_missing_clip_are_named(store: ClipStore, tmp_path
             extract(store, Embed(), "a third network", cache_dir=tmp_path)
     finally:
         long.write_bytes(content)
-    assert len(list(tmp_path.glob("features/*"))) == 1  # nothing half made
+    assert len(list(tmp_path.glob("features/*"))) == 1  # no partial folder
 
 
 def test_a_window_is_the_centre_of_a_clip_and_shuffling_keeps_its_frames(features: FeatureStore) -> None:

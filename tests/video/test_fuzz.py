@@ -113,7 +113,7 @@ def heap(tmp_path_factory: pytest.TempPathFactory, write: Callable[..., Path]) -
         shutil.copy(original, root / path)
         good[path] = original
     kinds = dict(DAMAGE)
-    if os.geteuid() == 0:  # to whom no file is locked
+    if os.geteuid() == 0:  # root can read locked files
         kinds["loop"] += kinds.pop("locked")
     for kind, count in kinds.items():
         for number in range(count):
@@ -162,9 +162,9 @@ def test_damaged_clips_are_named_and_the_others_are_right(heap: Heap, tmp_path: 
     for path, original in heap.good.items():
         np.testing.assert_allclose(kept[path], whole[original], atol=2, err_msg=path)
     for path, (original, kind) in heap.damaged.items():
-        if kind == "truncated" and path in kept:  # after the last frame: nothing that is stored is missing
+        if kind == "truncated" and path in kept:  # after the last frame: no stored frame is missing
             np.testing.assert_allclose(kept[path], whole[original], atol=2, err_msg=path)
-        elif kind == "flipped" and path in kept:  # only a checksum can tell
+        elif kind == "flipped" and path in kept:  # only a checksum detects it
             assert kept[path].shape[1:] == (24, 24, 3)
         else:
             assert path in skipped

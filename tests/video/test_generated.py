@@ -67,7 +67,7 @@ LAYOUTS = [
 CLIP_DAMAGE = ["zero", "text", "truncated", "gone", "directory", "dangling"]
 LIST_DAMAGE = ["huge", "short", "outside", "twice", "absolute", "nul", "quote"]
 BLOCKS = 25
-"""Cases of a test."""
+"""Number of cases per test."""
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Case:
 
     root: Path
     rows: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Class and split of each clip; the split is '' where the data has none."""
+    """Class and split of each clip; the split is '' if the data has no splits."""
     bad: set[str] = field(default_factory=set)
     refused: bool = False
     about: str = ""
@@ -113,7 +113,7 @@ def generate(root: Path, seed: int, originals: list[Path]) -> Case:
     layout, encoding, end = pick(LAYOUTS), pick(ENCODINGS), pick(ENDS)
     case = Case(root, about=f"seed {seed}: {layout}, {encoding}, {end!r}")
     names = [WORDS[at] for at in rng.permutation(len(WORDS))[: int(rng.integers(2, 5))]]
-    if layout == "words":  # which class is a number only says the file as a whole
+    if layout == "words":  # only the whole file shows which class a number means
         names = [*(name for name in names if not name.isdecimal()), "word"]
     if layout == "kinetics":
         names = [name.replace(" ", "") for name in names]
@@ -171,7 +171,7 @@ def put(
     damage = pick(CLIP_DAMAGE) if rng.random() < 0.12 else ""
     whole = original.read_bytes()
     if damage == "gone" and not any(part in case.about for part in ("manifest", "words", "numbers")):
-        damage = "zero"  # a folder does not tell what is gone from it
+        damage = "zero"  # a folder does not reveal missing clips
     if damage == "truncated" and original.suffix in (".ts", ".mts", ".mpg"):
         damage = "zero"  # streams that may end anywhere
     match damage:
@@ -253,7 +253,7 @@ def write_lists(
         except UnicodeEncodeError:
             (case.root / name).write_bytes(content.encode())
     if not written.isascii():
-        case.refused = True  # no way to tell in what it is written
+        case.refused = True  # its encoding cannot be detected
 
 
 def bad_line(damage: str, layout: str, row: list[str]) -> list[str]:
@@ -268,7 +268,7 @@ def bad_line(damage: str, layout: str, row: list[str]) -> list[str]:
             return row[:1]
         case "outside":
             return [*row[:at], "../../outside.mp4", *row[at + 1 :]]
-        case "absolute" if layout != "kinetics":  # where it would be a name
+        case "absolute" if layout != "kinetics":  # there it would be a name
             return [*row[:at], "/etc/passwd.mp4", *row[at + 1 :]]
         case "twice":
             return list(row)

@@ -387,7 +387,7 @@ def test_numbers_out_of_range_are_bad_lines(tmp_path: Path, put: Put, number: st
         images(tmp_path / "set" / name, "img_{:05d}.jpg")
     text(tmp_path / "set/val.txt", "c 8 0", "d 8 1")
     text(tmp_path / "set/train.txt", "a 8 0", f"b {number} 1")
-    if number.isdigit() and number != "²":  # else a part of the path, which may hold spaces
+    if number.isdigit() and number != "²":  # otherwise part of the path, which may contain spaces
         assert refused(tmp_path / "set").startswith("train.txt, line 2: the number of frames ")
     text(tmp_path / "set/train.txt", "a 8 0", f"b 8 {number}")
     text(tmp_path / "set/category.txt", "x", "y")

@@ -39,7 +39,7 @@ def test_as_good_as_brute_force(seed: int, fraction: float) -> None:
     missing, gap = badness(labels, subjects, mask, fraction)
     best_missing, best_gap = brute_force(labels, subjects, fraction)
     assert missing == best_missing
-    assert gap <= best_gap + 3  # descent, not enumeration: within 5 % of the clips of the best there is
+    assert gap <= best_gap + 3  # local search, not enumeration: within 5 % of the clips of the optimum
 
 
 def test_a_class_of_two_subjects_is_on_both_sides() -> None:

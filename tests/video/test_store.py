@@ -244,7 +244,7 @@ def test_the_required_disk_space_is_announced(
     )
     assert events == ["said", *["decoded"] * 20]
     assert (said[0].bytes, said[0].most, said[0].free) == (20 * 100 * frame, True, free)
-    free = 500 * frame  # less than the most, more than the 20 frames of each clip
+    free = 500 * frame  # less than the upper bound, more than the 20 frames of each clip
     video.prepare(dataset, spec, cache_dir=tmp_path / "2", announce=announce)
     assert (said[1].bytes, said[1].most) == (round(1.1 * 20 * 20 * frame), False)
     free = 430 * frame
