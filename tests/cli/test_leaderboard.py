@@ -74,7 +74,7 @@ def test_a_file_that_is_no_record_is_named_and_left_out(cli: Cli, finished: Fini
     ended = cli("leaderboard", "--results", tmp_path)
     assert ended.code == OK
     assert "random_search" in ended.out
-    assert ended.err.startswith(f"left out {tmp_path / 'cut' / 'record.json'}: not JSON, or cut short")
+    assert ended.err.startswith(f"left out {tmp_path / 'cut' / 'record.json'}: not JSON, or truncated")
 
 
 def test_every_format_holds_the_same_score(cli: Cli, finished: Finished, tmp_path: Path) -> None:

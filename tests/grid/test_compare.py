@@ -41,7 +41,7 @@ def test_entries(entry: str, expected: tuple[str, dict[str, str]]) -> None:
 
 @pytest.mark.parametrize("entry", ["", "a[b", "a]b", "expert[network]", "expert[=tsm]", "a[b=1][c=2]"])
 def test_what_is_no_entry_is_refused(entry: str) -> None:
-    with pytest.raises(UsageError, match=r"is no strategy|is key=value"):
+    with pytest.raises(UsageError, match=r"is not a strategy|is key=value"):
         parse_entry(entry)
 
 

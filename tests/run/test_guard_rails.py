@@ -43,8 +43,8 @@ def asked(tiny_dataset: Path, folder: Path, strategy: str, **options: Any) -> Re
         ({"body": "sys.exit(3)"}, "SystemExit: 3"),
         ({"body": "raise MemoryError"}, "MemoryError"),
         ({"body": "self.step()"}, "RecursionError"),
-        ({"incumbent": "None"}, "None is no architecture of st_default"),
-        ({"incumbent": "'8-32'"}, "is no architecture of st_default"),
+        ({"incumbent": "None"}, "None is not an architecture of st_default"),
+        ({"incumbent": "'8-32'"}, "is not an architecture of st_default"),
         ({"diagnostics": "{'a': object()}"}, "TypeError: Object of type object is not JSON"),
         ({"diagnostics": "{'a': 'x' * 9_000_000}"}, "the diagnostics are 9,000,009 characters"),
         ({"body": "self.problem.log(a='many')"}, "could not convert string to float"),
@@ -66,7 +66,7 @@ def test_a_front_that_is_nonsense_fails(tiny_dataset: Path, tmp_path: Path) -> N
     strategy = mine(tmp_path)
     Path(strategy).write_text(Path(strategy).read_text() + "\n    def front(self):\n        return ['x']\n")
     record, _ = run(asked(tiny_dataset, tmp_path, strategy))
-    assert record.status == "failed" and "'x' is no architecture" in str(record.error)
+    assert record.status == "failed" and "'x' is not an architecture" in str(record.error)
 
 
 def test_a_strategy_that_hangs_is_given_up_and_goes_on_later(tiny_dataset: Path, tmp_path: Path) -> None:
