@@ -26,7 +26,7 @@ def plugin(folder: Path, name: str = "mine", title: str = "Mine", file: str = "m
 
 @pytest.mark.parametrize("name", ["random_search", "pvnas", "optuna_tpe"])
 def test_a_plug_in_with_the_name_of_a_strategy_of_the_package_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match=rf"mine.py names its strategy '{name}', like a built-in one: choose another name"):
+    with pytest.raises(UsageError, match=rf"mine.py names its strategy '{name}', like a built-in one: choose another"):
         registry.get_strategy(plugin(tmp_path, name))
 
 

@@ -187,7 +187,7 @@ def test_a_cell_that_does_not_even_heed_its_time_limit_is_killed(
 ) -> None:
     monkeypatch.setattr("pvnas_bench.grid.compare.PATIENCE", 0.0)
     (_, cell) = compare(cells_of(HEEDLESS, tiny_dataset, tmp_path, timeout=8.0), executor=Ray(1))
-    assert cell.state == "timeout" and "nor when it was told to end" in cell.note
+    assert cell.state == "timeout" and "nor when interrupted" in cell.note
 
 
 @real

@@ -46,7 +46,7 @@ def asked(tiny_dataset: Path, folder: Path, strategy: str, **options: Any) -> Re
         ({"incumbent": "None"}, "None is not an architecture of st_default"),
         ({"incumbent": "'8-32'"}, "is not an architecture of st_default"),
         ({"diagnostics": "{'a': object()}"}, "TypeError: Object of type object is not JSON"),
-        ({"diagnostics": "{'a': 'x' * 9_000_000}"}, "the diagnostics are 9,000,009 characters"),
+        ({"diagnostics": "{'a': 'x' * 9_000_000}"}, "the diagnostics have 9,000,009 characters"),
         ({"body": "self.problem.log(a='many')"}, "could not convert string to float"),
         ({"body": "return"}, "10,000 steps in a row spent nothing"),
         ({"body": "self.problem.ledger.charge(10**12); return"}, "of 0.05 reference trainings"),
@@ -121,7 +121,7 @@ def test_a_worker_that_does_not_even_heed_its_time_limit_is_killed(
     monkeypatch.setattr("pvnas_bench.grid.compare.PATIENCE", 0.0)
     requests = grid(tiny_dataset, tmp_path, mine(tmp_path, HEEDLESS), timeout=15.0)
     (cell,) = [cell for cell in compare(open_cells(requests), workers=1) if cell.state != "running"]
-    assert cell.state == "timeout" and "nor when it was told to end" in cell.note
+    assert cell.state == "timeout" and "nor when interrupted" in cell.note
 
 
 def test_a_cell_that_another_process_works_on_is_left_to_it(tiny_dataset: Path, tmp_path: Path) -> None:
