@@ -123,7 +123,8 @@ def a_table_of_no_such_data(tiny: Path, scratch: Path) -> Case:
     words = ["--space", "st_micro", "--tabular", "--dataset", "."]
     return (
         words,
-        "of --dataset '.' in results/tables or among the published: --dataset may be synthetic_motion or words",
+        "for --dataset '.' in results/tables or among the published tables: with this space --dataset can be "
+        "synthetic_motion or words",
     )
 
 

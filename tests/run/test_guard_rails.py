@@ -80,7 +80,7 @@ def test_a_strategy_that_hangs_is_given_up_and_goes_on_later(tiny_dataset: Path,
 """
     request = asked(tiny_dataset, tmp_path, mine(tmp_path, body), timeout=3000.0, checkpoint_seconds=0.0)
     record, path = run(request)
-    assert (record.status, record.error) == ("timeout", "no end after 3000 s during the search")
+    assert (record.status, record.error) == ("timeout", "the time limit of 3000 s was reached during the search")
     assert len(record.trajectory) == 2
     assert record.outcome is not None and record.outcome.trained == ()
     assert any(path.parent.glob("checkpoint-*"))
@@ -171,7 +171,7 @@ def test_the_time_limit_interrupts_past_except_exception() -> None:
         with signals.heeded(0.01), contextlib.suppress(Exception):  # as a strategy may do
             time.sleep(60)
 
-    with pytest.raises(TimedOut, match=r"no end after 0\.01 s"):
+    with pytest.raises(TimedOut, match=r"time limit of 0\.01 s was reached"):
         work()
 
 

@@ -81,5 +81,5 @@ def test_a_table_that_is_not_there_is_an_error_that_names_those_that_are(tmp_pat
     write_atomically(tmp_path / "st_micro-made_up.parquet", b"")
     with pytest.raises(UsageError, match="--dataset may be made_up"):
         find("st_micro", "other", tmp_path)
-    with pytest.raises(UsageError, match="no table of this version"):
+    with pytest.raises(UsageError, match="is not a table of this version"):
         find("st_micro", "made_up", tmp_path)
