@@ -103,7 +103,7 @@ def test_the_suffix_of_the_output_names_the_format(cli: Cli, finished: Finished,
     [
         (["--format", "parquet"], "name a file for it with --output"),
         (["--output", "board.docx"], "end it in .txt, .md, .csv, .json, .parquet, or give --format"),
-        (["--output", "record.json/board.md"], "choose another --output"),
+        (["--output", "record.json/board.md"], "choose another path with --output"),
     ],
 )
 def test_an_output_that_cannot_be(
