@@ -86,7 +86,7 @@ class Protocol:
         """
         if not 0 < budget <= MOST_BUDGET:
             raise UsageError(
-                f"a budget is a positive number of reference trainings, at most {MOST_BUDGET:g}, got {budget:g}: "
+                f"a budget is a positive number of reference trainings, got {budget:g} (at most {MOST_BUDGET:g}): "
                 "change --budget"
             )
         return replace(self, budget=budget)

@@ -101,8 +101,8 @@ def test_the_suffix_of_the_output_names_the_format(cli: Cli, finished: Finished,
 @pytest.mark.parametrize(
     ("words", "remedy"),
     [
-        (["--format", "parquet"], "name a file for it with --output"),
-        (["--output", "board.docx"], "end it in .txt, .md, .csv, .json, .parquet, or give --format"),
+        (["--format", "parquet"], "the format parquet is binary: name a file with --output"),
+        (["--output", "board.docx"], "use one of .txt, .md, .csv, .json, .parquet, or give --format"),
         (["--output", "record.json/board.md"], "choose another path with --output"),
     ],
 )
