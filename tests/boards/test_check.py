@@ -244,7 +244,7 @@ def test_nothing_in_common_is_an_error_not_a_success() -> None:
         check.compare(runs("alpha"), runs("beta"))
     with pytest.raises(UsageError, match="differ in space, budget"):
         check.compare(runs(space="f" * 64, budget=8.0), runs())
-    with pytest.raises(UsageError, match="0 fresh records and 3 of the baseline"):
+    with pytest.raises(UsageError, match="0 fresh records and 3 in the baseline"):
         check.compare([], runs())
 
 
