@@ -88,7 +88,7 @@ def test_generating_and_decoding_have_different_progress_labels(
 
     monkeypatch.setattr(_data, "open_dataset", made)
     ended = cli("data", "prepare", "--dataset", "synthetic_motion")
-    assert "making clips: 100%, 2 of 2 drawn and encoded" in ended.err and "made ready" not in ended.err
+    assert "making clips: 100%, 2 of 2 drawn and encoded" in ended.err and "prepared" not in ended.err
 
 
 def test_prepare_refuses_data_on_which_no_run_is_possible(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_prepare_refuses_data_on_which_no_run_is_possible(cli: Cli, tiny_dataset
         for number in range(3):
             shutil.copy(tiny_dataset / label / f"{number:02d}.mp4", tmp_path / "small" / label)
     ended = cli("data", "prepare", "--dataset", tmp_path / "small")
-    assert ended.code == USAGE and "it has 1 clip there; add clips of it" in ended.errors[0]
+    assert ended.code == USAGE and "it has 1 clip; add clips of this class" in ended.errors[0]
 
 
 def test_prepare_prints_the_required_space_and_the_licence(
@@ -138,7 +138,7 @@ def test_prepare_resumes_after_ctrl_c(tiny_dataset: Path, tmp_path: Path) -> Non
     if child.returncode == OK:
         pytest.skip("it was ready before the signal came")
     assert child.returncode == INTERRUPTED
-    assert err.endswith("interrupted: the same command goes on where it stopped\n")
+    assert err.endswith("interrupted: repeat the command to resume\n")
     with process(*words, env=cache) as child:
         out, err = child.communicate(timeout=60)
     assert child.returncode == OK and "360 clips" in out

@@ -79,7 +79,7 @@ def test_find_reads_a_file_once_and_again_when_it_changed(tmp_path: Path) -> Non
 
 def test_a_missing_table_is_an_error_that_names_the_existing_ones(tmp_path: Path) -> None:
     write_atomically(tmp_path / "st_micro-made_up.parquet", b"")
-    with pytest.raises(UsageError, match="--dataset may be made_up"):
+    with pytest.raises(UsageError, match="--dataset can be made_up"):
         find("st_micro", "other", tmp_path)
-    with pytest.raises(UsageError, match="no table of this version"):
+    with pytest.raises(UsageError, match="is not a table of this version"):
         find("st_micro", "made_up", tmp_path)

@@ -105,7 +105,7 @@ def test_a_run_ends_if_any_process_ends_and_resumes(tiny_dataset: Path, tmp_path
 
     ended, record = once_more()
     assert ended.code != 0 and (tmp_path / "is told to stop").exists()
-    assert "goes on from its checkpoint after step 1" in ended.err
+    assert "resuming from the checkpoint after step 1" in ended.err
     assert (record.status, record.error) == ("interrupted", "interrupted during the search")
     assert len(record.trajectory) == 3  # the step ended and the checkpoint was written
 
@@ -127,4 +127,4 @@ def test_other_commands_refuse_several_processes(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     assert main(["leaderboard"]) == USAGE
-    assert "torchrun starts `run` only" in capsys.readouterr().err
+    assert "torchrun works with `run` only" in capsys.readouterr().err
