@@ -177,6 +177,6 @@ def test_a_strategy_without_a_state_is_reported(here: tuple[Setup, Claim]) -> No
 def test_a_process_that_lost_its_lease_writes_nothing(here: tuple[Setup, Claim]) -> None:
     setup, claim = here
     (setup.path.parent / ".record.json.claim-0").unlink()
-    with pytest.raises(Exception, match="was taken over"):
+    with pytest.raises(Exception, match="another process took over"):
         Checkpoints(setup, claim, Stop(None), Observer()).boundary(lambda: state(0))
     assert kept(setup) == []
