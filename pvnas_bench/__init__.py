@@ -1,4 +1,4 @@
-"""A benchmark of neural-architecture-search strategies for video recognition.
+"""Benchmark of neural-architecture-search strategies for video recognition.
 
 Users call `run`, `compare`, `leaderboard`, `load_…` and `list_…`, as the command line does. A strategy imports what it
 needs from here and from `pvnas_bench.methods`. Names are loaded when they are first used: importing the package takes

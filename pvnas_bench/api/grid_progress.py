@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 LONGEST = 30
-"""Most cells that the live table shows at a time: those that run, and the last that ended."""
+"""Largest number of rows in the live table: running cells and the latest finished ones."""
 Events = Generator[GridCell, None, None]
 
 

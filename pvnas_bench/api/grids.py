@@ -107,7 +107,7 @@ def plan(
     """
     values = Grid.load(grid).model_dump(exclude_unset=True) if grid else {}
     if not values and "strategies" not in keys:
-        raise UsageError("nothing to compare: name strategies with --strategy, or a grid's TOML file")
+        raise UsageError("no strategy to compare: give --strategy, or the TOML file of a grid")
     requests = Grid.parse({**values, **keys}).requests(**shared)
     chosen = _executor(executor, workers, shared["threads"], shared["device"], address)
     return Plan(requests, chosen, elsewhere=executor == "ray")
@@ -117,7 +117,7 @@ def _executor(name: Name, workers: int | None, threads: int, device: str, addres
     """The executor of this name.
 
     Raises:
-        UsageError: it is not installed, or an option does not go with it.
+        UsageError: the executor is not installed, or an option does not apply to it.
     """
     if name == "ray":
         from pvnas_bench.grid.ray import Ray
@@ -126,7 +126,7 @@ def _executor(name: Name, workers: int | None, threads: int, device: str, addres
             raise UsageError("Ray chooses among the GPUs: give --device cuda")
         return Ray(workers, address, threads)
     if address is not None:
-        raise UsageError("--ray-address is of a Ray cluster: add --executor ray")
+        raise UsageError("--ray-address applies to Ray only: add --executor ray")
     return Processes(workers or max(machine.usable_cores() // threads, 1))
 
 
@@ -178,7 +178,7 @@ def compare(
         The runs with their states, and the leaderboards of their folder.
 
     Raises:
-        UsageError: something in the grid cannot work; nothing was run.
+        UsageError: a cell of the grid cannot run; nothing was run.
         KeyboardInterrupt: interrupted; the same call resumes.
     """
     given = {"protocol": protocol, "cap": cap, "budget": budget, "precision": precision}

@@ -82,7 +82,7 @@ class RunResult:
 
 
 def describe(record: records.Record) -> str:
-    """A run's outcome in a few lines."""
+    """Summarise the result of a run in a few lines."""
     outcome, score, search = record.outcome, leaderboard.score(record), record.search
     lines = [
         f"{record.strategy.entry} on {record.space.name} (cap {record.space.cap}), {record.data.name}, "
@@ -92,7 +92,7 @@ def describe(record: records.Record) -> str:
         lines += [
             f"  architecture  {outcome.architecture}",
             f"  cost          {outcome.macs / 1e6:.2f} MMACs of {record.space.cap_macs / 1e6:.2f} allowed, "
-            f"{outcome.parameters:,} parameters, {outcome.latency_ms:.2f} ms a clip",
+            f"{outcome.parameters:,} parameters, {outcome.latency_ms:.2f} ms per clip",
         ]
     if score is not None:
         lines.append(
@@ -104,6 +104,6 @@ def describe(record: records.Record) -> str:
     )
     if record.data.skipped:
         lines.append(
-            f"  left out      {counted(len(record.data.skipped), 'clip')} that cannot be read, named in the record"
+            f"  left out      {counted(len(record.data.skipped), 'clip')} that cannot be read, listed in the record"
         )
     return "\n".join(lines) + "\n"

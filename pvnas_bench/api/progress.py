@@ -14,29 +14,31 @@ from pvnas_bench.system.masking import masked
 
 LINES_PER_PHASE = 10
 SECONDS_PER_LINE = 0.5
-"""A phase that is over sooner has two lines."""
+"""Minimum seconds between two lines, except for the first and the last of a phase."""
 
 
 class Display(AbstractContextManager["Display"]):
-    """Shows how far a command is; leave the context before printing results."""
+    """Shows the progress of a command; leave the context before printing results."""
 
     def show(self, phase: str, done: float, total: float, note: str = "") -> None:
-        """Show that so much of a phase's total is done. A new name, or less done than before, begins a phase.
+        """Show the progress of a phase. A new name, or less done than before, begins a phase.
 
         Args:
-            total: 0 where it is not known.
+            phase: name of the phase.
+            done: amount done so far.
+            total: total amount; 0 if unknown.
             note: one line about the state.
         """
         raise NotImplementedError
 
     def say(self, line: str) -> None:
-        """Print a line that stays."""
+        """Print a permanent line."""
         print(line, file=sys.stderr, flush=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave the screen as a command's results need it."""
+        """Clean up the screen for the command's results."""
 
 
 def display() -> Display:
@@ -59,8 +61,10 @@ def _in_notebook() -> bool:
 
 
 class Lines(Display):
-    """A line when a phase begins, when another tenth of it is done, and when it ends; never two within half a second
-    but for the end, which is the last state shown where a phase ends short of its total.
+    """Prints a line when a phase begins, after each tenth of it, and when it ends.
+
+    Lines within a phase are at least `SECONDS_PER_LINE` apart. If a phase ends before its total, its last state is
+    printed.
     """
 
     def __init__(self) -> None:
@@ -96,7 +100,7 @@ def _left(elapsed: float, share: float) -> str:
 
 
 class Bars(Display):
-    """One bar for each phase, and below them a line about the state."""
+    """Shows one bar per phase, and below them a line about the state."""
 
     def __init__(self) -> None:
         from rich.console import Console, Group
@@ -151,7 +155,7 @@ class Bars(Display):
         self._live.console.print(line, markup=False, highlight=False)
 
     def _finish(self) -> None:
-        """A phase that ended short of its total, as a search whose last step did not fit, is complete all the same."""
+        """Show the phase as complete, even if it ended before its total, as a search whose last step did not fit."""
         if self._phase:
             task = self._progress.tasks[-1]
             self._progress.update(self._task, total=task.total or 1, completed=task.total or 1)
@@ -163,13 +167,13 @@ class Shown(Observer):
     def __init__(self, display: Display) -> None:
         self._display = display
         self._val_top1 = math.nan
-        """Of the last step that logged one."""
+        """The incumbent's accuracy on search-val in the last step that logged it."""
 
     def making(self, done: int, total: int) -> None:
         self._display.show("making clips", done, total, f"{done:,} of {total:,} drawn and encoded")
 
     def preparing(self, done: int, total: int) -> None:
-        self._display.show("clips", done, total, f"{done:,} of {total:,} made ready")
+        self._display.show("clips", done, total, f"{done:,} of {total:,} prepared")
 
     def training_backbone(self, epoch: int, epochs: int) -> None:
         self._display.show("backbone", epoch, epochs, f"epoch {epoch} of {epochs}")
@@ -178,7 +182,7 @@ class Shown(Observer):
         self._display.show("features", done, total, f"{done:,} of {total:,} clips")
 
     def resuming(self, step: int) -> None:
-        self._display.say(f"goes on from its checkpoint after step {step}")
+        self._display.say(f"resuming from the checkpoint after step {step}")
 
     def warned(self, message: str) -> None:
         self._display.say(masked(f"warning: {message}"))

@@ -25,7 +25,7 @@ class Loaded(NamedTuple):
     def remarks(self) -> list[str]:
         """What a reader must know of the records, a line each."""
         if self.published_only:
-            return [f"no records in {RUNS} yet: these are the published runs"]
+            return [f"no records in {RUNS} yet: showing the published runs"]
         return [f"left out {file.path}: {file.reason}" for file in self.unreadable]
 
 

@@ -114,11 +114,11 @@ def observed(observer: Observer | None, progress: bool) -> Iterator[Observer]:
 
 @dataclass(frozen=True)
 class OnRay:
-    """Where trials are trained side by side.
+    """Settings for training trials on Ray.
 
     Attributes:
-        workers: None: as many as there is room for.
-        address: None: what RAY_ADDRESS names, or a Ray of this run's own.
+        workers: number of parallel trials; None: as many as fit.
+        address: address of a cluster; None: RAY_ADDRESS, else a local Ray.
     """
 
     workers: int | None
@@ -126,19 +126,19 @@ class OnRay:
 
 
 def on_ray(executor: str, workers: int | None, address: str | None) -> OnRay | None:
-    """Where trials are trained, from the options.
+    """Check the options of the executor; None if trials are trained in the run itself.
 
     Raises:
-        UsageError: options of Ray without Ray, an unknown executor, or Ray is not installed.
+        UsageError: an option of Ray without --executor ray, an unknown executor, or Ray is not installed.
     """
     checked(executor, Trials, "--executor")
     if executor == "ray":
         from pvnas_bench.grid.ray import Connection
 
-        Connection(address)  # before clips are made ready
+        Connection(address)  # fails before clips are prepared
         return OnRay(workers, address)
     if workers is not None or address is not None:
-        raise UsageError("--workers and --ray-address are of Ray: add --executor ray")
+        raise UsageError("--workers and --ray-address apply to Ray only: add --executor ray")
     return None
 
 
@@ -148,7 +148,7 @@ def execute(
     """Run a request.
 
     Args:
-        on: train trials there.
+        on: train the trials on Ray; None: in the run itself.
         world: the processes of the run, each with the same request.
 
     Raises:
@@ -157,14 +157,17 @@ def execute(
         RankLost: a process has ended before the search began.
     """
     if world.size > 1 and on is not None:
-        raise UsageError("torchrun divides a training, --executor ray the trials of a search: choose one")
+        raise UsageError(
+            "torchrun and --executor ray cannot be combined: torchrun splits each training, Ray distributes the "
+            "trials of a search; choose one"
+        )
     prepared = Run(request, observer, world)
     with _trials(prepared.setup, on) as trials:
         return RunResult(*prepared(trials=trials))
 
 
 def _trials(setup: Setup, on: OnRay | None) -> AbstractContextManager[OtherProcesses | None]:
-    """What trains the trials of a search; None: the run itself."""
+    """Trainer of a search's trials; None: the run itself."""
     if on is None:
         return nullcontext()
     from pvnas_bench.grid.ray_trials import RayTrials

@@ -27,11 +27,11 @@ def compare(
     """Run the grid of a TOML file, of options, or of both (an option wins), and show its leaderboards.
 
     Args:
-        keys: of the grid, that options give.
-        shared: the fields of every `Request` that a grid's file cannot say.
+        keys: keys of the grid set by options.
+        shared: fields of every `Request` that a grid's file cannot set.
 
     Raises:
-        UsageError: something in the grid cannot work; nothing was run.
+        UsageError: a cell of the grid cannot run; nothing was run.
     """
     planned = grids.plan(grid, keys, shared, workers=workers, executor=executor, address=address)
     with bars.display() as display:
@@ -40,7 +40,7 @@ def compare(
         with signals.terminable():
             cells = planned.run(cells, retry_failed=retry_failed)
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on from here", file=sys.stderr)
+        print("interrupted: repeat the command to resume", file=sys.stderr)
         return INTERRUPTED
     if any(cell.state in get_args(Status) for cell in cells):
         _leaderboard.show(shared["results"], None, None, reference=reference)

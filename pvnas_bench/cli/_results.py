@@ -16,7 +16,7 @@ def load(
     """The records of `api.results.load`, and the files that were left out: these are named on standard error.
 
     Raises:
-        UsageError: there is no record in the folder.
+        UsageError: the folder has no records.
     """
     loaded = results.load(folder, reference=reference, slimmed=slimmed, or_published=or_published)
     for line in loaded.remarks:
@@ -26,8 +26,8 @@ def load(
 
 @contextmanager
 def writing(output: Path, option: str = "--output") -> Iterator[None]:
-    """A file or folder, named by this option, that cannot be written in the context is the user's error."""
+    """Turn an OSError within the context into a UsageError about the output named by this option."""
     try:
         yield
     except OSError as error:
-        raise UsageError(f"cannot write {output} ({error.strerror}): choose another {option}") from None
+        raise UsageError(f"cannot write {output} ({error.strerror}): choose another path with {option}") from None

@@ -1,4 +1,4 @@
-"""The command `run`: progress while it runs, then what came out."""
+"""The command `run`: shows the progress of a run, then its result."""
 
 import json
 import sys
@@ -21,13 +21,13 @@ EXIT_CODES: dict[records.Status, int] = {"ok": OK, "failed": FAILED, "timeout": 
 
 
 def run(request: Request, *, reference: bool, as_json: bool, on: OnRay | None = None) -> int:
-    """Run a request and print its outcome; the last line names the record.
+    """Run a request and print its result; the last line is the path of the record.
 
     Args:
-        on: train trials there.
+        on: train the trials on Ray; None: in the run itself.
 
     Raises:
-        UsageError: something asked for cannot be done; nothing was written to the results.
+        UsageError: the request cannot work; nothing was written to the results.
     """
     try:
         with joined() as world:
@@ -45,7 +45,7 @@ def run(request: Request, *, reference: bool, as_json: bool, on: OnRay | None = 
     if record.error:
         print(f"{record.status}: {record.error}", file=sys.stderr)
     if checkpoints.found(path.parent):
-        print("the same command goes on from its checkpoint", file=sys.stderr)
+        print("repeat the command to resume from the checkpoint", file=sys.stderr)
     if as_json:
         print(json.dumps(result.summary))
     else:
@@ -56,7 +56,7 @@ def run(request: Request, *, reference: bool, as_json: bool, on: OnRay | None = 
 
 
 def _follow(request: Request, on: OnRay | None, world: World) -> int:
-    """Take part in a run whose first process tells of it; of this one only what it failed of is said."""
+    """Take part in a run as another than the first process, which shows it; print only this process's failure."""
     where = f"process {world.rank} (of 0 to {world.size - 1})"
     try:
         result: RunResult = execute(request, None, on, world)
@@ -71,6 +71,6 @@ def _follow(request: Request, on: OnRay | None, world: World) -> int:
 
 
 def board(record: records.Record, folder: Path, *, reference: bool) -> str:
-    """The leaderboard that a record is on."""
+    """Render the leaderboard of a record."""
     listed, _ = _results.load(folder, reference=reference, slimmed=True)
     return str(_leaderboard.rendered(leaderboard.build(results.on_board(listed, record)), "terminal"))

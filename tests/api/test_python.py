@@ -197,7 +197,7 @@ def test_a_leaderboard_without_records_is_refused_or_the_published_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.warns(UserWarning, match="these are the published runs"):
+    with pytest.warns(UserWarning, match="showing the published runs"):
         published = pb.leaderboard()
     assert {"pvnas", "random_search"} <= set(published.strategy)
     with pytest.raises(pb.UsageError, match="no results folder elsewhere"):
