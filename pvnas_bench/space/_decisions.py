@@ -327,17 +327,6 @@ class SearchSpace:
         drawn: list[int] = rng.integers(self._sizes).tolist()
         return drawn
 
-    def sample_uniform(self, rng: np.random.Generator) -> Architecture:
-        """A random architecture, uniform over the space (deeper ones are more numerous)."""
-        choices: list[int] = []
-        for i, decision in enumerate(self.decisions):
-            if not self._is_active(i, choices):
-                choices.append(INACTIVE)
-                continue
-            weights = np.array([float(self._counts[i][o]) for o in range(len(decision.options))])
-            choices.append(int(rng.choice(len(weights), p=weights / weights.sum())))
-        return self.architecture(choices)
-
     def mutate(self, architecture: Architecture, rng: np.random.Generator, rate: float | None = None) -> Architecture:
         """A different architecture near this one.
 

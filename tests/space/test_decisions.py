@@ -48,13 +48,6 @@ def test_equal_exactly_when_the_network_is_equal() -> None:
     assert SPACE.architecture([0, 1, 0, 0]).choices == (0, 1, INACTIVE, INACTIVE)
 
 
-def test_uniform_sampling_is_uniform_over_architectures() -> None:
-    rng = np.random.default_rng(0)
-    counts = Counter(str(SPACE.sample_uniform(rng)) for _ in range(12_000))
-    assert set(counts) == BY_HAND
-    assert max(abs(n - 1000) for n in counts.values()) < 5 * np.sqrt(1000)
-
-
 def test_sampling_is_uniform_per_decision() -> None:
     rng = np.random.default_rng(0)
     counts = Counter(str(SPACE.sample(rng)) for _ in range(12_000))
