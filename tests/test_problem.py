@@ -167,3 +167,17 @@ def test_what_is_logged_is_averaged_until_it_is_taken(problem: Problem[Any]) -> 
     problem.log(val_top1=0.25)
     assert problem.take_logged() == {"train_loss": 3.0, "val_top1": 0.25}
     assert problem.take_logged() == {}
+
+
+def test_the_latest_of_what_is_noted_is_kept_as_it_was_then(problem: Problem[Any]) -> None:
+    trials = [["s3", 0.5]]
+    problem.note(trials=trials, steps=1)
+    trials.append(["t5", 0.6])
+    problem.note(steps=2)
+    assert problem.facts == {"trials": [["s3", 0.5]], "steps": 2}
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        problem.note(best=problem.space.reference)  # type: ignore[arg-type]
+    state = problem._state()
+    problem.note(steps=3)
+    problem._load_state(state)
+    assert problem.facts == {"trials": [["s3", 0.5]], "steps": 2}

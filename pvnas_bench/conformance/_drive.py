@@ -192,7 +192,7 @@ def _look(course: Course, strategy: AnyStrategy, problem: Problem, where: str) -
             if macs > problem.cap:
                 course.fail("cap", f"{name} after {where} has {macs:,} MACs, the cap is {problem.cap:,}")
     try:
-        diagnostics = json.dumps(_without_times(strategy.diagnostics()))
+        diagnostics = json.dumps(_without_times({**problem.facts, **strategy.diagnostics()}))
     except (TypeError, ValueError) as error:
         diagnostics = ""
         course.fail("diagnostics", f"after {where} they are no JSON: {error}")
