@@ -44,6 +44,7 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from pvnas_bench.space import Stage as Stage
     from pvnas_bench.space import cell_options as cell_options
     from pvnas_bench.space import edge_name as edge_name
+    from pvnas_bench.space import mixes_time as mixes_time
     from pvnas_bench.space import uniform_options as uniform_options
     from pvnas_bench.state import State as State
     from pvnas_bench.strategy import Info as Info
@@ -80,6 +81,7 @@ _HOMES = {
         "Stage",
         "cell_options",
         "edge_name",
+        "mixes_time",
         "uniform_options",
     ),
     "state": ("State",),

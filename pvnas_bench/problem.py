@@ -1,5 +1,6 @@
 """The problem: the whole interface of a strategy to the benchmark."""
 
+import itertools
 import json
 import math
 import operator
@@ -277,6 +278,11 @@ class Problem(Generic[S]):
         if classes is not None:
             indices = indices[np.isin(self._bench.store.labels[indices], list(classes))]
         return self._bench.batches(indices, train=True, seed=seeding.derive(self.seed, "search", split, epoch))
+
+    def repeated_batches(self, split: SearchSplit) -> Iterator[ClipBatch]:
+        """Epochs of `search_batches`, one after another without end."""
+        first, others = self.search_batches(split), (self.search_batches(split) for _ in itertools.count())
+        return itertools.chain(first, itertools.chain.from_iterable(others))
 
     def search_pairs(self, *, classes: Sequence[int] | None = None) -> Iterator[tuple[ClipBatch, ClipBatch]]:
         """One epoch of search-train, each batch with one of search-val, which repeats when exhausted.

@@ -115,6 +115,15 @@ def test_the_held_out_batch_starts_anew_when_its_split_is_exhausted(problem: Pro
     assert all(set(batch.indices.tolist()) <= train and set(other.indices.tolist()) <= val for batch, other in pairs)
 
 
+def test_repeated_batches_are_one_epoch_after_another(clips: World) -> None:
+    one, other = (clips.problem("all", 0)[0] for _ in range(2))
+    batches = one.repeated_batches("train")
+    epochs = [batch for _ in range(2) for batch in other.search_batches("train")]
+    for batch, repeated in zip(epochs, batches, strict=False):
+        assert batch.indices.tolist() == repeated.indices.tolist()
+    assert next(batches) is not None
+
+
 def test_pairs_of_some_classes_only(problem: Problem[Any]) -> None:
     for pair in problem.search_pairs(classes=[0, 2]):
         assert all(set(batch.labels.tolist()) <= {0, 2} for batch in pair)

@@ -4,7 +4,7 @@
 `shared_weights`: optimising a supernet's weights. `distribution`: distributions over architectures. `gates`: gradients
 from two sampled paths. `knapsack`: the best architecture of additive scores under a cap. `evolution` and
 `path_evolution`: evolution by a cheap fitness, as a supernet's. `pareto`: fronts of accuracy and MACs. `zero_cost`:
-search by a score of untrained networks.
+search by a score of untrained networks. `edge_candidates`: temporal cells, edge by edge.
 """
 
 from pvnas_bench.methods.ask_tell import Asked, AskTell, Trial
@@ -22,6 +22,7 @@ from pvnas_bench.methods.bilevel import (
     skips,
 )
 from pvnas_bench.methods.distribution import FactorisedDistribution, JointDistribution
+from pvnas_bench.methods.edge_candidates import Edge, EdgeCandidates
 from pvnas_bench.methods.evolution import Evolution, EvolutionRecipe, best, next_generation
 from pvnas_bench.methods.gates import (
     BinaryGates,
@@ -33,7 +34,14 @@ from pvnas_bench.methods.gates import (
     two_path_plan,
 )
 from pvnas_bench.methods.knapsack import CandidateScores, best_under_cap, decision_scores
-from pvnas_bench.methods.pareto import crowding_distance, dominates, hypervolume, objectives, pareto_front
+from pvnas_bench.methods.pareto import (
+    crowded_tournament,
+    crowding_distance,
+    dominates,
+    hypervolume,
+    objectives,
+    pareto_front,
+)
 from pvnas_bench.methods.path_evolution import PathEvolution, PathEvolutionConfig
 from pvnas_bench.methods.shared_weights import (
     OptimiserConfig,
@@ -52,6 +60,8 @@ __all__ = [
     "BilevelConfig",
     "BinaryGates",
     "CandidateScores",
+    "Edge",
+    "EdgeCandidates",
     "Evolution",
     "EvolutionRecipe",
     "FactorisedDistribution",
@@ -70,6 +80,7 @@ __all__ = [
     "ZeroCostConfig",
     "best",
     "best_under_cap",
+    "crowded_tournament",
     "crowding_distance",
     "decision_scores",
     "dominates",

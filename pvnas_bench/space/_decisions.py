@@ -355,6 +355,26 @@ class SearchSpace:
             if changed:
                 return self.architecture(choices)
 
+    def mutate_level(
+        self, architecture: Architecture, rng: np.random.Generator, level: Level, most: int = 1
+    ) -> Architecture:
+        """An architecture with 1 to `most` existing decisions of one level redrawn among their other options.
+
+        Newly switched-on decisions are drawn uniformly. An architecture without another option at that level is
+        returned as it is.
+        """
+        choices, movable = list(architecture.choices), []
+        for i, decision in enumerate(self.decisions):
+            if choices[i] == INACTIVE:
+                choices[i] = int(rng.integers(len(decision.options)))
+            elif decision.level == level and len(decision.options) > 1:
+                movable.append(i)
+        count = min(1 + int(rng.integers(most)), len(movable))
+        for i in rng.choice(movable, count, replace=False).tolist():
+            n = len(self.decisions[i].options)
+            choices[i] = (choices[i] + 1 + int(rng.integers(n - 1))) % n
+        return self.architecture(choices)
+
     def crossover(self, one: Architecture, other: Architecture, rng: np.random.Generator) -> Architecture:
         """Each decision from either parent with equal probability (from the one that has it where only one has)."""
         choices = self._draw(rng)
