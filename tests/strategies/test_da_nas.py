@@ -18,7 +18,7 @@ FEW = {"baseline_epochs": 2}
 
 
 def searching(dataset: Path, **settings: object) -> Driven:
-    """A search that has ordered the classes."""
+    """A search after ordering the classes."""
     driven = Driven("da_nas", dataset, 4.0, **{**FEW, **settings})
     while not driven.strategy.order:
         driven.step()
@@ -88,7 +88,7 @@ def test_pruned_candidates_stay_pruned(tiny_dataset: Path) -> None:
         assert all(c == -1 or finite[i][c] for i, c in enumerate(drawn.choices))
 
 
-def test_only_the_classes_that_are_present_are_seen(tiny_dataset: Path) -> None:
+def test_absent_classes_are_masked(tiny_dataset: Path) -> None:
     strategy = searching(tiny_dataset).strategy
     assert strategy.present == sorted(strategy.order[:2])
     batch, held_out = next(strategy.problem.search_pairs(classes=strategy.present))
