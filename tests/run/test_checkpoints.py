@@ -171,6 +171,6 @@ def test_a_state_that_cannot_be_saved_is_reported_once(here: tuple[Setup, Claim]
 def test_a_process_that_lost_its_lease_writes_nothing(here: tuple[Setup, Claim]) -> None:
     setup, claim = here
     (setup.path.parent / ".record.json.claim-0").unlink()
-    with pytest.raises(Exception, match="was taken over"):
+    with pytest.raises(Exception, match="another process took over"):
         Checkpoints(setup, claim, Stop(None), Observer()).boundary(lambda: state(0))
     assert kept(setup) == []
