@@ -92,6 +92,11 @@ def _strategies_of(module: ModuleType) -> "list[type[AnyStrategy]]":
     ]
 
 
+def is_name_of_package(name: str) -> bool:
+    """Return True if a strategy of the package has this name; nothing of it is imported."""
+    return name in _module_names(STRATEGIES)
+
+
 def get_strategy(name: str) -> "type[AnyStrategy]":
     """The strategy of a name or of a user's file.
 
@@ -105,7 +110,7 @@ def get_strategy(name: str) -> "type[AnyStrategy]":
             f"{name} defines {len(found)} strategies: it needs exactly one subclass of Strategy with an info"
         )
     kind = found[0]
-    if not is_builtin(kind) and kind.info.name in _module_names(STRATEGIES):
+    if not is_builtin(kind) and is_name_of_package(kind.info.name):
         raise UsageError(
             f"{name} calls its strategy {kind.info.name!r}, as one of the package is called: give its info a name of "
             "its own"
