@@ -271,7 +271,7 @@ def _description(record: Record, answer: Mapping[str, Any], of_settings: Mapping
             yield f"strategy.config.{key} is {told}, its command gives {given}"
 
 
-# --- comparison --------------------------------------------------------------------------------------------------------
+# --- comparison ------------------------------------------------------------------------------------------------------
 
 
 def compared(told: Record, again: Record, known: Sequence[Record]) -> Compared:

@@ -128,10 +128,10 @@ def _records(folder: Path, files: dict[str, int], course: _Course) -> Iterator[t
         if not path.startswith(f"{RECORDS}/"):
             continue
         try:
-            text = read_whole(folder / path, records.MAX_BYTES)
-            if repeated := manifests.repeated_key(text):
+            record = records.load(folder / path)
+            if repeated := manifests.repeated_key(read_whole(folder / path, records.MAX_BYTES)):
                 course.wrong.append(Disagreement(path, f"has the key {shown(repeated)} twice"))
-            yield path, records.load(folder / path)
+            yield path, record
         except (ValueError, OSError) as error:
             course.wrong.append(Disagreement(path, str(error)))
 
