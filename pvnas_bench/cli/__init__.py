@@ -4,9 +4,9 @@
 command runs, so that `--help` and the commands that only read records start without torch. Progress and errors go to
 standard error, results to standard output.
 
-Exit codes: 0 done; 1 the run failed (its record says so), `check` found a regression, or `test` a breach of the
-contract; 2 something was asked for that cannot be done, or standard output is full; 130 interrupted. A closed or full
-standard error, and a pipe whose reader is gone, cost nothing but the words.
+Exit codes: 0 done; 1 the run failed (its record says so), `check` found a regression, `test` a breach of the contract,
+or `verify` a disagreement; 2 something was asked for that cannot be done, or standard output is full; 130 interrupted.
+A closed or full standard error, and a pipe whose reader is gone, cost nothing but the words.
 """
 
 import sys
