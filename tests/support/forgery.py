@@ -1,6 +1,5 @@
 """Forges submissions: edits their records, and makes everything else agree with the edit as a forger would."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -53,8 +52,10 @@ class Forger:
 
     def rename(self) -> None:
         """Give each record the id that its fingerprints, entry, seed and source have, and its file that name."""
-        for number, path in enumerate(self.paths):
-            content = self.read(path)
+        contents = [self.read(path) for path in self.paths]
+        for path in self.paths:
+            path.unlink()
+        for number, content in enumerate(contents):
             source = content["strategy"]["source"]
             content["id"] = records.identifier(
                 content["space"]["fingerprint"],
@@ -64,7 +65,6 @@ class Forger:
                 content["seed"],
                 source and records.Source.model_validate(source),
             )
-            path.unlink()
             self.paths[number] = self.folder / record_name(content["id"])
             self.paths[number].write_text(json.dumps(content), encoding="utf-8")
 
@@ -99,8 +99,3 @@ class Forger:
         names = [path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file()]
         files = tuple(file_entry(self.folder, name) for name in sorted(names) if name not in (MANIFEST, CHECKLIST))
         (self.folder / MANIFEST).write_text(told.model_copy(update={"files": files}).json_text(), encoding="utf-8")
-
-
-def sha256(path: Path) -> str:
-    """Hash of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
