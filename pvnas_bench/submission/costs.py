@@ -166,7 +166,7 @@ def _space(record: Record, space: SearchSpace) -> Iterator[str]:
         yield f"space.fingerprint is {shown(told.fingerprint)}, the space has {space.fingerprint}"
     elif told.cap in space.caps and told.cap_macs != space.caps[told.cap]:
         yield f"space.cap_macs is {told.cap_macs:,}, the cap {told.cap} of {space.name} is {space.caps[told.cap]:,}"
-    elif told.cap not in space.caps and not told.cap.isdecimal():
+    elif told.cap not in space.caps and not re.fullmatch("[0-9]{1,19}", told.cap):
         yield f"space.cap is {shown(told.cap)}, {space.name} has {' and '.join(space.caps)}"
 
 
@@ -196,7 +196,8 @@ def _final(record: Record, outcome: Outcome, protocol: Protocol, *, backbone: bo
     samples = protocol.epochs * clips_per_epoch(train, protocol) + passes
     macs, seen = count * (once + outcome.macs * views * passes), count * samples
     if backbone:  # the controls of the first network test it again, see `run.time_controls`
-        tests = len(record.diagnostics.get("clip_length", ())) + 1
+        windows = record.diagnostics.get("clip_length")
+        tests = (len(windows) if isinstance(windows, list) else 0) + 1
         macs, seen = macs + tests * outcome.macs * views * test, seen + tests * test
     if outcome.cost.macs != macs:
         yield f"outcome.cost.macs is {outcome.cost.macs:,}, {count} trainings with their tests take {macs:,}"
@@ -255,7 +256,7 @@ def _ranking(record: Record, table: Table) -> Iterator[str]:
     try:
         scores, truth = ([float(pair[i]) for pair in pairs] for i in (0, 1))
         tau = kendall_tau(scores, truth)
-    except (TypeError, ValueError, IndexError):
+    except (TypeError, ValueError, IndexError, KeyError, OverflowError):
         yield "diagnostics.rank_pairs is no list of [score, top-1]"
         return
     cap = record.space.cap_macs

@@ -148,7 +148,7 @@ def _board(record: Record) -> Iterator[str]:
     ):
         named = f"{space.name} v{space.version}, {space.cap}"
         yield f"space.fingerprint is {shown(space.fingerprint)}, the space is {named}"
-    if space.cap.isdecimal() and int(space.cap) != space.cap_macs:
+    if re.fullmatch("[0-9]{1,19}", space.cap) and int(space.cap) != space.cap_macs:
         yield f"space.cap is {space.cap}, space.cap_macs is {space.cap_macs}"
     if not SHA256.fullmatch(data.fingerprint):
         yield f"data.fingerprint is {shown(data.fingerprint)}, no SHA-256"
@@ -197,6 +197,8 @@ def _command(record: Record, manifest: Manifest) -> Iterator[str]:
         "--device": {"auto", record.device, record.device.partition(":")[0]},
         "--threads": {str(record.provenance.threads)},
     }
+    if table_of(record) and PurePath(said.options.get("--dataset", "")).stem != record.data.name:
+        yield f"{where} has --dataset {shown(said.options.get('--dataset'))}, the table is of {shown(record.data.name)}"
     if record.data.name in dict(list_datasets()):
         expected["--dataset"] = {record.data.name}
     elif said.options.get("--dataset") in dict(list_datasets()):
@@ -218,7 +220,7 @@ def _provenance(record: Record, manifest: Manifest, now: datetime) -> Iterator[s
     told = record.provenance
     if not FIRST_RELEASE <= told.created <= now + CLOCKS:
         yield f"provenance.created is {told.created.isoformat()}, in the future or before the first release"
-    if told.created > manifest.created + CLOCKS:
+    elif told.created - CLOCKS > manifest.created:
         yield f"provenance.created is {told.created.isoformat()}, after the submission ({manifest.created.isoformat()})"
     version, here = _version(told.pvnas_bench), _version(__version__)
     if version is None or (here is not None and version > here):
@@ -232,6 +234,10 @@ def _provenance(record: Record, manifest: Manifest, now: datetime) -> Iterator[s
     cores = told.hardware.get("cores")
     if not told.hardware.get("processor") or not isinstance(cores, int) or cores < 1:
         yield "provenance.hardware names no processor, or no number of cores"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", record.device) or record.device.startswith("cuda") != (
+        "gpu" in told.hardware
+    ):
+        yield f"device is {shown(record.device)}, provenance.hardware has {shown(told.hardware.get('gpu'))} as its GPU"
     if told.threads < 1:
         yield "provenance.threads is 0"
 

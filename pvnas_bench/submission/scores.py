@@ -113,9 +113,9 @@ def _training(record: Record, one: Trained) -> Iterator[str]:
 
 
 def _curve(record: Record, one: Trained) -> Iterator[str]:
-    epochs = record.protocol.settings.get("epochs", 0)
+    epochs = record.protocol.settings.get("epochs")
     validated = record.data.clips.get("val", 0)
-    if [row.get("epoch") for row in one.curve] != list(map(float, range(1, epochs + 1))):
+    if len(one.curve) != epochs or any(row.get("epoch") != epoch for epoch, row in enumerate(one.curve, 1)):
         yield f"curve does not have the epochs 1 to {epochs}"
     for row in one.curve:
         if ("val_top1" in row) != bool(validated) or "train_loss" not in row:

@@ -12,7 +12,7 @@ from pvnas_bench.records import Record
 from pvnas_bench.submission import checklist, layout, page
 from pvnas_bench.submission import manifest as manifests
 from pvnas_bench.submission.findings import Disagreement, at, shown
-from pvnas_bench.submission.identity import identity, together
+from pvnas_bench.submission.identity import CLOCKS, identity, together
 from pvnas_bench.submission.layout import CHECKLIST, MANIFEST, README, RECORDS
 from pvnas_bench.submission.manifest import Manifest
 from pvnas_bench.submission.scores import scores, table_of
@@ -95,6 +95,8 @@ def verify(
         raise UsageError(f"no such folder: {folder}: give a folder that `submit` made")
     repeat = repeat or Repeat()
     course = _Course()
+    if folder.is_symlink():
+        return Verdict((Disagreement(".", "is a symbolic link"),))
     listing = layout.listing(folder)
     course.wrong += listing.disagreements
     manifest, wrong = manifests.read(folder) if MANIFEST in listing.files else (None, [])
@@ -105,6 +107,8 @@ def verify(
     found = list(_records(folder, listing.files, course))
     course.wrong += _source(folder, manifest, listing.files)
     now = datetime.now(UTC)
+    if manifest.created > now + CLOCKS:
+        course.wrong.append(Disagreement(MANIFEST, f"created is {manifest.created.isoformat()}, in the future"))
     for where, record in found:
         course.wrong += at(where, identity(record, manifest, now))
         course.wrong += at(where, scores(record))
@@ -116,7 +120,11 @@ def verify(
     ordered = sorted((record for _, record in found), key=lambda r: (*r.board, r.strategy.entry, r.seed))
     if not course.wrong:
         course.wrong += _pages(folder, manifest, ordered, published, course.notes)
-    course.wrong += _costs(found, tables)
+    try:
+        course.wrong += _costs(found, tables)
+    except UsageError:
+        if not course.wrong:
+            raise
     if course.wrong:
         return course.verdict("no run is repeated: the submission does not agree with itself")
     return _repeated(folder, manifest, found, course, repeat, tables, published, said)

@@ -364,6 +364,9 @@ COMMANDS = [
     Forgery("no version", "looked_up", put("provenance.pvnas_bench", "latest"), r"pvnas_bench is 'latest'"),
     Forgery("an old Python", "looked_up", put("provenance.python", "2.7.18"), r"python is '2\.7\.18', older than 3\.11"),
     Forgery("no version of torch", "looked_up", put("provenance.libraries", {"numpy": "2.0"}), r"no version of torch"),
+    Forgery("a GPU that is none", "trained", put("device", "cuda:0"), r"device is 'cuda:0', provenance\.hardware has None"),
+    Forgery("a table of another data set", "looked_up", put("data.name", "synthetic_motion"), r"the table is of 'synthetic_motion'|--dataset 'words'"),
+    Forgery("a submission of tomorrow", "looked_up", lambda f: f.manifest(lambda m: m.update(created="2099-01-01T00:00:00Z")), r"created is 2099.* in the future", "raw"),
     Forgery("no hardware", "looked_up", put("provenance.hardware", {}), r"hardware names no processor"),
 ]  # fmt: skip
 SCORES = [
