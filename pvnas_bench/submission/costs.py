@@ -236,6 +236,8 @@ def _looked_up(record: Record, outcome: Outcome, table: Table) -> Iterator[str]:
     macs = sum(one.training_macs for one in trainings) if outcome.trained else 0
     if outcome.cost.macs != macs:
         yield f"outcome.cost.macs is {outcome.cost.macs:,}, the table has {macs:,}"
+    if outcome.cost.samples:
+        yield f"outcome.cost.samples is {outcome.cost.samples:,}, a look-up has none"
     yield from _ranking(record, table)
     cap = record.space.cap_macs
     for step in record.trajectory:
