@@ -281,7 +281,7 @@ MANIFESTS = [
     Forgery("built-in without being so", "looked_up", lambda f: f.manifest(lambda m: m["strategy"]["source"].update(builtin=True)), r"if and only if", "raw"),
 ]  # fmt: skip
 DAMAGED = [
-    Forgery("a record cut short", "looked_up", text("records", lambda t: t[: len(t) // 2]), r"not JSON, or cut short", "raw"),
+    Forgery("a record cut short", "looked_up", text("records", lambda t: t[: len(t) // 2]), r"not JSON, or truncated", "raw"),
     Forgery("an empty record", "looked_up", text("records", lambda _: b""), r"not JSON|cannot|Expecting value", "raw"),
     Forgery("a binary record", "looked_up", text("records", lambda t: os.urandom(1) + b"\xff\xfe" + t), r"utf|not JSON|Expecting", "raw"),
     Forgery("a key twice", "looked_up", text("records", doubled_key), r"has the key 'seed' twice", "raw"),
