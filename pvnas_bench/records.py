@@ -13,6 +13,7 @@ file, so every record is standard JSON. A run with such a test score counts as f
 """
 
 import gc
+import hashlib
 import json
 import math
 import os
@@ -284,6 +285,20 @@ class Record(_Model):
     def board(self) -> tuple[str, str, str]:
         """Fingerprints of space, data set and protocol; only records with equal ones are comparable."""
         return self.space.fingerprint, self.data.fingerprint, self.protocol.fingerprint
+
+
+def identifier(space: str, data: str, protocol: str, entry: str, run: int | str, source: Source | None) -> str:
+    """Identifier of a request, equal for equal requests.
+
+    Args:
+        space, data, protocol: the three fingerprints.
+        run: the seed, or a word for several.
+        source: a plug-in's source is part of its identity; the name of a strategy of the package identifies it.
+    """
+    parts: list[str | int] = [space, data, protocol, entry, run]
+    if source is not None and not source.builtin:
+        parts.append(source.sha256)
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

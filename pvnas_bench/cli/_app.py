@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pvnas_bench.cli import _commands_data, _commands_records, _commands_run, _commands_table
+from pvnas_bench.cli import _commands_data, _commands_records, _commands_run, _commands_submission, _commands_table
 from pvnas_bench.cli._options import Json
 from pvnas_bench.errors import UsageError
 
@@ -78,6 +78,9 @@ for command in (
     _commands_records.report,
     _commands_records.check,
     _commands_run.test,
+    _commands_submission.submit,
+    _commands_submission.verify,
+    _commands_submission.checklist,
 ):
     app.command()(command)
 app.command("list")(list_)

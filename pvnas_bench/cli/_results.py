@@ -35,14 +35,15 @@ def load(
     """
     if or_published and reference and folder == RUNS and not any(records.find(folder)):
         print(f"no records in {folder} yet: showing the published runs", file=sys.stderr)
-        return _published(slimmed), []
+        return published(slimmed), []
     local, unreadable = records.require_records(folder, slimmed=slimmed)
     for file in unreadable:
         print(f"left out {file.path}: {file.reason}", file=sys.stderr)
-    return local + _of_boards(local, _published(slimmed)) if reference else local, unreadable
+    return local + _of_boards(local, published(slimmed)) if reference else local, unreadable
 
 
-def _published(slimmed: bool) -> list[records.Record]:
+def published(slimmed: bool) -> list[records.Record]:
+    """The records that come with the package."""
     with resources.as_file(resources.files(REFERENCE)) as folder:
         return records.load_folder(folder, slimmed=slimmed)[0]
 

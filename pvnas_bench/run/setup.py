@@ -1,8 +1,6 @@
 """The setup of a run: a request with all names resolved."""
 
 import copy
-import hashlib
-import json
 import re
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -20,7 +18,7 @@ from pvnas_bench.protocol import Protocol, get_protocol
 from pvnas_bench.run.clips import data_entry, open_clips, search_splits, search_view
 from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.request import Request
-from pvnas_bench.run.words import check_family, check_writable, parse_cap, parse_config
+from pvnas_bench.run.words import check_family, check_writable, entry_name, parse_cap, parse_config
 from pvnas_bench.space import Backbone
 from pvnas_bench.system import machine
 from pvnas_bench.system.masking import masked, masked_values, remember
@@ -198,13 +196,7 @@ class Setup:
     @cached_property
     def entry(self) -> str:
         """Leaderboard row: the strategy's name and its non-default hyper-parameters."""
-        changed = {
-            key: value
-            for key, value in self.config.model_dump(mode="json").items()
-            if value != self.kind.Config().model_dump(mode="json")[key]
-        }
-        settings = ", ".join(f"{key}={value}" for key, value in masked_values(changed).items())
-        return f"{self.kind.info.name}[{settings}]" if settings else self.kind.info.name
+        return entry_name(self.kind, self.config)
 
     @cached_property
     def space_fingerprint(self) -> str:
@@ -232,11 +224,9 @@ class Setup:
         """Path of the file with the records of all seeds of this request, when they are searched together."""
         return self._folder("seeds", self._digest("seeds")) / records.LINES_NAME
 
-    def _digest(self, *more: str | int) -> str:
-        parts = [self.space_fingerprint, self.data.fingerprint, self.protocol_fingerprint, self.entry, *more]
-        if self.source is not None and not self.source.builtin:
-            parts.append(self.source.sha256)
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    def _digest(self, run: str | int) -> str:
+        fingerprints = self.space_fingerprint, self.data.fingerprint, self.protocol_fingerprint
+        return records.identifier(*fingerprints, self.entry, run, self.source)
 
     def _folder(self, last: str, digest: str) -> Path:
         words = (self.entry, self.space.name, self.data.name, self.protocol.name, last)

@@ -10,6 +10,7 @@ from pvnas_bench import registry
 from pvnas_bench.errors import UsageError
 from pvnas_bench.space import SearchSpace
 from pvnas_bench.strategy import AnyStrategy, StrategyConfig
+from pvnas_bench.system.masking import masked_values
 
 MOST_MACS = 1e18
 """Largest MACs of a network that a record can hold."""
@@ -46,6 +47,14 @@ def parse_config(kind: type[AnyStrategy], settings: Mapping[str, str]) -> Strate
         first = error.errors(include_url=False)[0]
         where = f" {key}={settings.get(key)}:" if (key := ".".join(map(str, first["loc"]))) else ""
         raise UsageError(f"{kind.info.name}:{where} {first['msg']}: change --set") from None
+
+
+def entry_name(kind: type[AnyStrategy], config: StrategyConfig) -> str:
+    """Leaderboard row: the strategy's name and its non-default hyper-parameters."""
+    defaults = kind.Config().model_dump(mode="json")
+    changed = {key: value for key, value in config.model_dump(mode="json").items() if value != defaults[key]}
+    settings = ", ".join(f"{key}={value}" for key, value in masked_values(changed).items())
+    return f"{kind.info.name}[{settings}]" if settings else kind.info.name
 
 
 def parse_cap(space: SearchSpace, cap: str | None) -> tuple[str, int]:
