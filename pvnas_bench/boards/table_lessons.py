@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pvnas_bench.boards.statistics import kendall_tau
-from pvnas_bench.space import SearchSpace
+from pvnas_bench.space import Architecture, SearchSpace
 from pvnas_bench.table.table import Table
 
 Floats = npt.NDArray[np.float64]
@@ -66,12 +66,21 @@ def truth(table: Table) -> Floats:
     return np.array([table.top1(architecture) for architecture in table.architectures])
 
 
+def _known(space: SearchSpace, table: Table) -> tuple[list[Architecture], Floats]:
+    """Every architecture of a space whose network is in the table, isomorphic ones included, and its accuracy.
+
+    In a complete table the options of different decisions are then balanced.
+    """
+    known = [architecture for architecture in space.enumerate() if str(architecture) in table]
+    return known, np.array([table.top1(str(architecture)) for architecture in known])
+
+
 def effects(space: SearchSpace, table: Table) -> dict[str, dict[str, float]]:
     """By decision and option, the mean truth of the architectures with it, less the mean of all.
 
     Decisions with a single option are left out, and options that no architecture of the table has.
     """
-    parsed, values = [space.parse(a) for a in table.architectures], truth(table)
+    parsed, values = _known(space, table)
     found: dict[str, dict[str, float]] = {}
     for i, decision in enumerate(space.decisions):
         chosen = np.array([architecture.choices[i] for architecture in parsed])
@@ -89,8 +98,8 @@ def additive_share(space: SearchSpace, table: Table) -> float:
 
     nan where nothing varies.
     """
-    codes = np.stack([space.encode(space.parse(a)) for a in table.architectures]).astype(np.float64)
-    values = truth(table)
+    parsed, values = _known(space, table)
+    codes = np.stack([space.encode(architecture) for architecture in parsed]).astype(np.float64)
     fitted = codes @ np.linalg.lstsq(codes, values, rcond=None)[0]
     total = float(((values - values.mean()) ** 2).sum())
     return 1 - float(((values - fitted) ** 2).sum()) / total if total else math.nan
@@ -107,10 +116,10 @@ def fidelity(table: Table) -> list[float]:
 
 
 def exhaustive_regret(table: Table) -> float:
-    """The regret of who trains every architecture once and takes the best on search-val, the mean over seeds.
+    """Regret of exhaustive search: every network trained once, the best on search-val taken; the mean over trainings.
 
-    Only seeds count that every architecture of the table was trained with; nan where there is none. Where such a seed
-    is the only one, the truth comes from the same trainings.
+    The k-th trainings count if every network has one. Where networks have a single training, the truth comes from the
+    same one.
     """
     seen = table.matrix("val_top1")
     whole = seen[:, ~np.isnan(seen).any(0)]

@@ -88,6 +88,7 @@ for command in (_commands_data.prepare, _commands_data.verify, _commands_data.sh
     data.command()(command)
 for command in (
     _commands_table.build,
+    _commands_table.merge,
     _commands_table.info,
     _commands_table.query,
     _commands_table.verify,

@@ -7,29 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from pvnas_bench.cli._options import Json, Reference, on_grid, on_request
+from pvnas_bench.cli._options import Cells, Json, On, RayAddress, Reference, on_grid, on_request
 from pvnas_bench.run.request import Request
-
-RayAddress = Annotated[
-    str | None,
-    typer.Option(
-        help="Address of a Ray cluster, for --executor ray.  [default: RAY_ADDRESS, or a Ray of its own]",
-        metavar="HOST:PORT",
-    ),
-]
 
 
 class Trials(StrEnum):
     """What trains the trials of a `run`."""
 
     serial = "serial"
-    ray = "ray"
-
-
-class Cells(StrEnum):
-    """What runs the cells of a `compare`."""
-
-    processes = "processes"
     ray = "ray"
 
 
@@ -89,9 +74,7 @@ def compare(
         typer.Option(help="Runs side by side.  [default: every core, or what a cluster has room for]", min=1),
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
-    executor: Annotated[
-        Cells, typer.Option(help="Processes of this machine, or Ray: on this machine or on a cluster.")
-    ] = Cells.processes,
+    executor: On = Cells.processes,
     ray_address: RayAddress = None,
     reference: Reference = True,
 ) -> int:

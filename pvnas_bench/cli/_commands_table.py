@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pvnas_bench.cli._options import Dataset, Json, Tables
+from pvnas_bench.cli._options import Cells, Dataset, Json, On, RayAddress, Tables
 
 MicroSpace = Annotated[
     str, typer.Option("--space", help="A small space: a name of `list spaces`, or a .py file of your own.")
@@ -26,17 +26,37 @@ def build(
     workers: Annotated[
         int | None, typer.Option(help="Trainings side by side, one thread each.  [default: every core]", min=1)
     ] = None,
+    executor: On = Cells.processes,
+    ray_address: RayAddress = None,
     tables: Tables = None,
 ) -> int:
-    """Train every architecture of a small space, and keep what each reaches.
+    """Train every network of a small space, and keep what each reaches.
 
-    The same command goes on where it was stopped or killed. The last line of standard output is the table's path.
+    The same command resumes an interrupted build. Given on several machines that share the folder, it divides the work
+    among them. The last line of standard output is the table's path.
     """
     from pvnas_bench.cli import _table
     from pvnas_bench.system.quiet import quiet
 
     with quiet():
-        return _table.build(space, dataset, protocol, seed or [0], sample, workers, tables)
+        return _table.build(
+            space, dataset, protocol, seed or [0], sample, tables, workers, executor=executor.value, address=ray_address
+        )
+
+
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="Folders with tables of one recipe.", metavar="DIR...")],
+    space: MicroSpace = "st_micro",
+    dataset: Dataset = "synthetic_motion",
+    tables: Tables = None,
+) -> int:
+    """Add the trainings of other folders' tables to a table, and print its path.
+
+    Of a training in several folders the first is kept, and one in the table before all.
+    """
+    from pvnas_bench.cli import _table
+
+    return _table.merge(folders, space, dataset, tables)
 
 
 def info(

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field
+from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec, cast, get_type_hints
@@ -177,4 +178,23 @@ Tables = Annotated[Path | None, declared("tables")]
 Workers = Annotated[int | None, typer.Option(help="Processes that decode.  [default: every core]", min=1)]
 Reference = Annotated[
     bool, typer.Option("--reference/--no-reference", help="Show the published runs of the same board.")
+]
+
+
+class Cells(StrEnum):
+    """Executors of independent pieces of work."""
+
+    processes = "processes"
+    ray = "ray"
+
+
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of a Ray cluster, for --executor ray.  [default: RAY_ADDRESS, or a Ray of its own]",
+        metavar="HOST:PORT",
+    ),
+]
+On = Annotated[
+    Cells, typer.Option("--executor", help="Processes of this machine, or Ray: on this machine or on a cluster.")
 ]

@@ -1,19 +1,20 @@
 """Build of a table: every architecture of a space trained from scratch, in worker processes of one thread each.
 
-Architectures train in a fixed random order, so that an incomplete table is a uniform sample of its space. Only this
-process writes; a finished training is on the disk before the build continues.
+Architectures train in a fixed random order, so that an incomplete table is a uniform sample of its space. Each build
+writes a journal of its own; a finished training is on the disk before the build continues.
 """
 
+import hashlib
 import math
-import multiprocessing
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ import torch
 import pvnas_bench
 from pvnas_bench import registry, seeding
 from pvnas_bench.errors import UsageError
+from pvnas_bench.grid.executors import Ending, Executor, Needs
+from pvnas_bench.grid.processes import Processes
 from pvnas_bench.ledger import Ledger
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.network.standalone import Network
@@ -33,15 +36,19 @@ from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.setup import protocol_entry
 from pvnas_bench.space import Architecture, BlockSpace
 from pvnas_bench.system import machine
-from pvnas_bench.system.workers import begin
+from pvnas_bench.system.files import write_atomically
+from pvnas_bench.system.leases import InUse, claimed
 from pvnas_bench.table import journal
 from pvnas_bench.table.schema import About, KnownTraining, Session, SpaceIdentity
-from pvnas_bench.table.store import Files
+from pvnas_bench.table.store import Files, to_parquet
 from pvnas_bench.training import process
 from pvnas_bench.training.testing import Scores, test
 from pvnas_bench.training.train import train
 from pvnas_bench.training.workbench import Clock, OutOfMemory, TrainingDiverged, Workbench
 from pvnas_bench.video import FrameOrder
+
+NEEDS = Needs(threads=1, alone=False)
+"""Resources of a training: workers are shared, so that each opens the clips once."""
 
 
 @dataclass(frozen=True)
@@ -157,9 +164,10 @@ class Trainer:
 
 
 def random_order(space: BlockSpace) -> list[str]:
-    """Every architecture once, in a random order equal on every machine."""
-    every = [str(architecture) for architecture in space.enumerate()]
-    return [every[i] for i in seeding.generator(0, "order of a table", space.fingerprint).permutation(len(every))]
+    """Every network once, by its canonical architecture, in a random order equal on every machine."""
+    every = list(space.enumerate())
+    order = seeding.generator(0, "order of a table", space.fingerprint).permutation(len(every))
+    return [str(every[i]) for i in order if space.canonical(every[i]) == every[i]]
 
 
 def session() -> Session:
@@ -200,65 +208,112 @@ def build(
     seeds: Sequence[int] = (0,),
     sample: int | None = None,
     workers: int = 1,
+    executor: Executor | None = None,
     observer: Observer | None = None,
 ) -> Iterator[Progress]:
-    """Train the missing architectures of a folder's table, seed by seed.
+    """Train the missing networks of a folder's table, seed by seed.
 
-    An interrupted or killed build resumes when started again.
+    Several builds may share a folder, also from different machines: each training is done by one of them. An
+    interrupted or killed build resumes when started again.
 
     Args:
-        sample: number of architectures, the first of the random order; None: all.
+        sample: number of networks, the first of the random order; None: all.
+        workers: number of parallel trainings, in processes of this machine.
+        executor: executor to use instead.
 
     Yields:
         Progress at the start and after each training.
 
     Raises:
-        UsageError: a name of the recipe does not exist; the folder holds a table of another recipe; another process
-            builds it.
+        UsageError: a name of the recipe does not exist; the folder holds a table of another recipe.
         UsageError: a worker process died, or lacks memory for an architecture.
     """
     trainer = Trainer(recipe, observer)
     about = trainer.about
     files = Files(folder, about.stem)
     order = random_order(trainer.space)[:sample]
-    with journal.opened(files.journal) as entries:
-        content = files.read()
-        if content.about is not None and content.about.recipe != about.recipe:
-            raise UsageError(f"{folder} holds a table {about.stem} of another recipe: choose another --tables")
-        known = {training.key for training in content.trainings}
-        asked = [(string, seed) for seed in seeds for string in order if (string, seed) not in known]
-        yield Progress(files.parquet, 0, len(asked), len(known))
-        if asked:
-            begun = journal.read(files.journal)
+    content = files.read()
+    if content.about is not None and content.about.recipe != about.recipe:
+        raise UsageError(f"{folder} holds a table {about.stem} of another recipe: choose another --tables")
+    known = {training.key for training in content.trainings}
+    asked = [(string, seed) for seed in seeds for string in order if (string, seed) not in known]
+    yield Progress(files.parquet, 0, len(asked), len(known))
+    if asked:
+        with _free_journal(files) as (path, entries), executor or Processes(workers) as running:
+            begun = journal.read(path)
             if begun.about is None:
                 entries.append(about)
             entries.append(session())
-            for done, training in enumerate(_trained(recipe, asked, workers), 1):
+            for done, training in enumerate(_trained(recipe, files, asked, running), 1):
                 training = training._replace(session=len(begun.sessions))
                 entries.append(training)
                 yield Progress(files.parquet, done, len(asked), len(known), training)
-        files.compact()
+    files.compact()
 
 
-def _trained(recipe: TableRecipe, asked: Sequence[tuple[str, int]], workers: int) -> Iterator[KnownTraining]:
-    """Yield each training as it finishes."""
-    spawn = multiprocessing.get_context("spawn")  # a fork of a process that has used torch may hang
-    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=begin)
-    waiting: set[Future[KnownTraining]] = set()
+@contextmanager
+def _free_journal(files: Files) -> Iterator[tuple[Path, journal.Journal]]:
+    """Open the first journal that no other build has open."""
+    with ExitStack() as stack:
+        for number in count(1):
+            path = files.journal(number)
+            with suppress(InUse):
+                entries = stack.enter_context(journal.opened(path))
+                break
+        yield path, entries
+
+
+def _trained(
+    recipe: TableRecipe, files: Files, asked: Sequence[tuple[str, int]], executor: Executor
+) -> Iterator[KnownTraining]:
+    """Yield each training of this build as it finishes; trainings of other builds are left out.
+
+    A training is claimed from before its start until it is in a journal.
+    """
+    waiting, claims = deque(asked), dict[tuple[str, int], ExitStack]()
     try:
-        waiting = {pool.submit(_work, recipe, string, seed) for string, seed in asked}
-        for future in as_completed(waiting):
-            waiting.discard(future)
-            yield future.result()
-    except BrokenProcessPool:
-        raise UsageError("a worker process died: start the same build again, with fewer --workers") from None
-    except OutOfMemory as error:
-        raise UsageError(f"{error}: start the same build again, with fewer --workers") from None
+        while waiting or executor.busy:
+            while waiting and executor.room(NEEDS) > 0:
+                key = waiting.popleft()
+                claim = ExitStack()
+                with suppress(InUse):
+                    claim.enter_context(claimed(claim_path(files, *key)))
+                    if key in {training.key for training in files.read().trainings}:
+                        claim.close()
+                        continue
+                    claims[key] = claim
+                    executor.start(key, NEEDS, train_one, recipe, *key)
+            for key, ending in executor.ended() if executor.busy else ():
+                yield _training(ending)
+                claims.pop(key).close()
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        for claim in claims.values():
+            claim.close()
 
 
-def _work(recipe: TableRecipe, string: str, seed: int) -> KnownTraining:
+def claim_path(files: Files, string: str, seed: int) -> Path:
+    """Path that stands for a training among concurrent builds."""
+    return files.folder / f"{files.stem}-{hashlib.sha256(string.encode()).hexdigest()[:12]}-{seed}"
+
+
+def _training(ending: Ending) -> KnownTraining:
+    """The training of finished work.
+
+    Raises:
+        UsageError: its process died or lacked memory.
+    """
+    if ending.lost is not None:
+        raise UsageError(f"a worker process died ({ending.lost}): start the same build again, with fewer --workers")
+    if isinstance(ending.error, OutOfMemory):
+        raise UsageError(f"{ending.error}: start the same build again, with fewer --workers")
+    if ending.error is not None:
+        raise ending.error
+    assert isinstance(ending.value, KnownTraining)
+    return ending.value
+
+
+def train_one(recipe: TableRecipe, string: str, seed: int) -> KnownTraining:
+    """Train an architecture, in a worker."""
     return _opened(recipe)(string, seed)
 
 
@@ -266,3 +321,26 @@ def _work(recipe: TableRecipe, string: str, seed: int) -> KnownTraining:
 def _opened(recipe: TableRecipe) -> Trainer:
     """Trainer of a worker, cached: the clips are opened once."""
     return Trainer(recipe)
+
+
+def merge(folders: Sequence[Path], stem: str, target: Path) -> Files:
+    """Merge tables of one recipe into a folder's table; of equal trainings the first is kept.
+
+    Args:
+        stem: name of the tables' files, without a suffix.
+
+    Raises:
+        UsageError: a folder has no such table, or tables are of different recipes.
+    """
+    merged = Files(target, stem)
+    content = merged.read()
+    for folder in folders:
+        more = Files(folder, stem).read()
+        if more.about is None:
+            raise UsageError(f"no table {stem} in {folder}: name folders that hold one")
+        if content.about is not None and content.about.recipe != more.about.recipe:
+            raise UsageError(f"the table {stem} in {folder} is of another recipe than the others: merge it elsewhere")
+        content.add(more)
+    with claimed(merged.parquet):
+        write_atomically(merged.parquet, to_parquet(content))
+    return merged

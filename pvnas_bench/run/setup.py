@@ -120,14 +120,8 @@ class Setup:
     def _find_table(self) -> Table:
         """The table of the space and the data set, complete unless the request allows a partial one."""
         request, space = self.request, self.space
-        found = find_table(space.name, request.dataset, request.tables)
-        if found.about.space.fingerprint != space.fingerprint:
-            raise UsageError(
-                f"the table of {space.name} is of {found.about.space.fingerprint}, the space is {space.fingerprint}: "
-                "build it again, or name another folder with --tables"
-            )
-        if len(found) < space.size and not request.partial:
-            missing = found.missing(space)
+        found = find_table(space, request.dataset, request.tables)
+        if not request.partial and (missing := found.missing(space)):
             raise UsageError(
                 f"the table {found.about.stem} lacks {len(missing)} of {space.size} architectures, such as "
                 f"{missing[0]}: build them with `table build`, or search among the others only with --partial"
