@@ -31,7 +31,7 @@ COUNTS: dict[str, Callable[[Problem[Any], Any], object]] = {
 @pytest.mark.parametrize("name", COUNTS)
 @pytest.mark.parametrize("value", [0, -1, 0.5, 1.0, True, False, "2", float("nan"), np.bool_(True), np.float64(2)])
 def test_a_count_is_a_whole_number_of_at_least_one(problem: Problem[Any], name: str, value: object) -> None:
-    with pytest.raises(ValueError, match="is a whole number of at least 1"):
+    with pytest.raises(ValueError, match="must be a whole number of at least 1"):
         COUNTS[name](problem, value)
     assert problem.ledger.macs == 0 and problem.progress == 0
 

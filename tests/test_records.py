@@ -116,7 +116,7 @@ def test_what_a_strategy_logs_is_a_number_that_can_be_drawn(value: float, name: 
     made = content()
     made["trajectory"][0]["metrics"] = {name: value}
     if name == "val_top1" and (-3.4e38 <= value < 0 or 1 < value <= 3.4e38):
-        with pytest.raises(ValidationError, match=r"val_top1 = .* is no fraction"):
+        with pytest.raises(ValidationError, match=r"val_top1 = .* is not a fraction"):
             Record.model_validate(made)
         return
     logged = Record.model_validate(made).trajectory[0].metrics[name]
@@ -157,7 +157,7 @@ def test_bad_files_are_named_and_left_out(tmp_path: Path) -> None:
         assert [r.strategy.entry for r in loaded] == ["alpha"]
         reasons = {entry.path.parent.name: entry.reason for entry in unreadable}
         assert sorted(reasons) == ["bytes", "cut", "empty", "foreign", "list", "newer", "text"]
-        assert "cut short" in reasons["cut"]
+        assert "truncated" in reasons["cut"]
         assert "not a record of schema 1" in reasons["foreign"]
         assert "schema 99, newer" in reasons["newer"]
         assert all("\n" not in reason for reason in reasons.values())
@@ -191,7 +191,7 @@ def test_folders_without_records_are_the_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no records in .*: run a search first"):
         records.require_records(tmp_path)
     put(tmp_path, "{")
-    with pytest.raises(UsageError, match=r"1 unreadable, the first .*record.json: not JSON, or cut short"):
+    with pytest.raises(UsageError, match=r"1 unreadable, the first .*record.json: not JSON, or truncated"):
         records.require_records(tmp_path)
 
 

@@ -141,5 +141,5 @@ def test_what_cannot_be_kept_is_named(value: object, where: str) -> None:
 
 
 def test_an_object_that_setup_did_not_build_is_named() -> None:
-    with pytest.raises(ValueError, match="layers is no attribute after setup"):
+    with pytest.raises(ValueError, match="setup does not create layers"):
         restore(keep(nn.Linear(1, 1)), None, SPACE.parse, "layers")

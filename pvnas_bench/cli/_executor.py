@@ -1,4 +1,4 @@
-"""The executor that options name."""
+"""The executor that the options of a command name."""
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.executors import Executor, Name
@@ -10,13 +10,13 @@ def executor_of(name: Name, workers: int | None, threads: int, device: str, addr
     """The executor of this name.
 
     Args:
-        workers: parallel pieces of work; None: as many as there is room for.
+        workers: parallel pieces of work; None: as many as fit.
         threads: of each piece of work.
         device: of each piece of work, as in a request.
         address: of a Ray cluster.
 
     Raises:
-        UsageError: it is not installed, or an option does not go with it.
+        UsageError: the executor is not installed, or an option does not apply to it.
     """
     if name == "ray":
         from pvnas_bench.grid.ray import Ray
@@ -25,5 +25,5 @@ def executor_of(name: Name, workers: int | None, threads: int, device: str, addr
             raise UsageError("Ray chooses among the GPUs: give --device cuda")
         return Ray(workers, address, threads)
     if address is not None:
-        raise UsageError("--ray-address is of a Ray cluster: add --executor ray")
+        raise UsageError("--ray-address applies to Ray only: add --executor ray")
     return Processes(workers or max(machine.usable_cores() // threads, 1))

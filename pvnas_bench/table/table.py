@@ -1,4 +1,4 @@
-"""A table in memory: look-ups, and the truth to judge searches by."""
+"""A table in memory: look-ups of trainings, true accuracies and regrets."""
 
 import hashlib
 import struct
@@ -16,12 +16,12 @@ from pvnas_bench.table.schema import About, KnownTraining, Session
 
 
 class Table:
-    """The trainings of a space's networks under one recipe; look-ups are by an architecture's string.
+    """The trainings of a space's networks with one recipe; architectures are given by their strings.
 
     Architectures that build the same network share its trainings: one row, named by the canonical architecture.
 
     Attributes:
-        seeds: seeds of any training, ascending.
+        seeds: all seeds, ascending.
     """
 
     def __init__(
@@ -41,8 +41,8 @@ class Table:
         """
         if space is not None and space.fingerprint != about.space.fingerprint:
             raise UsageError(
-                f"the table of {space.name} is of {about.space.fingerprint}, the space is {space.fingerprint}: "
-                "build it again, or name another folder with --tables"
+                f"the table of {space.name} was built for {about.space.fingerprint}, but the space is now "
+                f"{space.fingerprint}: build it again, or name another folder with --tables"
             )
         self.about, self.sessions, self._space = about, tuple(sessions), space
         self._names: dict[str, str] = {}
@@ -105,7 +105,7 @@ class Table:
     def val_regret(self, architecture: str) -> float:
         """Regret in mean search-val top-1 over trainings, relative to the best architecture.
 
-        A search that only sees search-val could avoid this part; the rest of its regret is noise.
+        A search, which sees only search-val, could avoid this part; the rest of its regret is noise.
 
         Raises:
             KeyError: the network was not trained.
@@ -138,7 +138,7 @@ class Table:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of all look-ups: it changes with every added training."""
+        """Hash of the description and of all trainings; it changes with every added training."""
         about = self.about.model_dump_json(exclude={"data": {"skipped"}})
         digest = hashlib.sha256(about.encode(errors="surrogatepass"))
         for name, rows in self._rows.items():

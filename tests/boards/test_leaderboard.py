@@ -93,8 +93,8 @@ def test_runs_that_differ_never_share_a_board_and_it_says_in_what(changed: dict[
 def test_boards_of_the_same_names_say_which_fingerprint_differs() -> None:
     boards = leaderboard.build([*runs("alpha", [0.5]), *runs("alpha", [0.9], data="f" * 64)])
     assert boards[0].title == boards[1].title
-    assert f"other fingerprints; this one is data {'b' * 12}." in boards[0].notes[0]
-    assert f"other fingerprints; this one is data {'f' * 12}." in boards[1].notes[0]
+    assert f"other fingerprints; this one has data {'b' * 12}." in boards[0].notes[0]
+    assert f"other fingerprints; this one has data {'f' * 12}." in boards[1].notes[0]
     short = leaderboard.build(runs("alpha", [0.5], space="st_default@1:57fe422851de:L"))[0]
     assert "space st_default@1:57fe422851de:L, data bbbbbbbbbbbb, protocol" in render.describe(short)
     assert all(not board.differs and "names" not in "".join(board.notes) for board in leaderboard.build(CONTROL))
@@ -146,7 +146,7 @@ def test_an_architecture_above_the_cap_is_a_failure() -> None:
     )
     assert (row(board, "alpha").failures, row(board, "alpha").top1_mean) == (1, pytest.approx(0.5))
     assert row(board, "beta").failures == 0
-    assert any(note == "1 run with an architecture above the cap: failures." for note in board.notes)
+    assert any(note == "1 run with an architecture above the cap, counted as failed." for note in board.notes)
 
 
 def test_a_run_without_an_outcome_is_a_failure_even_if_it_claims_success() -> None:
@@ -257,7 +257,7 @@ def test_tasks_not_seeds_are_the_blocks_of_a_comparison() -> None:
     assert len(few) == 1
     assert few[0].unjustified is not None
     assert "tasks (space × data set), not seeds, and there are 3: with 3 entries" in few[0].unjustified
-    assert "fewer than 7 tasks" in few[0].unjustified
+    assert "at least 7 tasks" in few[0].unjustified
     (many,) = across.across(leaderboard.build(tasks(8, {"gamma": 0.2, "alpha": 0.8, "beta": 0.5})))
     assert many.unjustified is None
     assert (many.entries, many.mean_ranks) == (("alpha", "beta", "gamma"), (1.0, 2.0, 3.0))
@@ -273,7 +273,7 @@ def test_only_entries_on_every_board_are_compared_over_tasks() -> None:
     assert comparison.entries == ()
     assert (
         comparison.unjustified is not None
-        and "stand on every board of the protocol, and 0 do" in comparison.unjustified
+        and "are on every board of the protocol, there are 0" in comparison.unjustified
     )
     assert across.across([]) == []
 
@@ -323,7 +323,7 @@ def test_terminal_tables_fit_or_show_what_they_must(width: int) -> None:
     assert len(rows) == 2
     if width >= 80:
         assert all(len(line) <= width for line in rows)
-    assert ("not shown for want of width" in text) == (width < 400)
+    assert ("hidden (terminal too narrow)" in text) == (width < 400)
     assert "73.3 [60.0, 90.0]" in text
 
 
@@ -374,7 +374,7 @@ def test_two_sources_of_a_plug_in_are_two_rows() -> None:
         ("mine @aaaaaaaa", 2, 0.4),
         ("mine @bbbbbbbb", 1, 0.8),
     }
-    assert any("an entry with @ is a plug-in" in note for note in board.notes)
+    assert any("@ marks entries of one plug-in" in note for note in board.notes)
 
 
 def test_one_source_of_a_plug_in_keeps_its_name() -> None:

@@ -88,7 +88,7 @@ def test_making_and_decoding_are_called_by_different_names(
 
     monkeypatch.setattr(_data, "open_dataset", made)
     ended = cli("data", "prepare", "--dataset", "synthetic_motion")
-    assert "making clips: 100%, 2 of 2 drawn and encoded" in ended.err and "made ready" not in ended.err
+    assert "making clips: 100%, 2 of 2 drawn and encoded" in ended.err and "prepared" not in ended.err
 
 
 def test_prepare_refuses_what_no_run_could_be_made_on(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_prepare_refuses_what_no_run_could_be_made_on(cli: Cli, tiny_dataset: Pa
         for number in range(3):
             shutil.copy(tiny_dataset / label / f"{number:02d}.mp4", tmp_path / "small" / label)
     ended = cli("data", "prepare", "--dataset", tmp_path / "small")
-    assert ended.code == USAGE and "it has 1 clip there; add clips of it" in ended.errors[0]
+    assert ended.code == USAGE and "it has 1 clip; add clips of this class" in ended.errors[0]
 
 
 def test_prepare_says_what_it_needs_and_the_licence(
@@ -138,7 +138,7 @@ def test_prepare_goes_on_after_ctrl_c(tiny_dataset: Path, tmp_path: Path) -> Non
     if child.returncode == OK:
         pytest.skip("it was ready before the signal came")
     assert child.returncode == INTERRUPTED
-    assert err.endswith("interrupted: the same command goes on where it stopped\n")
+    assert err.endswith("interrupted: repeat the command to resume\n")
     with process(*words, env=cache) as child:
         out, err = child.communicate(timeout=60)
     assert child.returncode == OK and "360 clips" in out

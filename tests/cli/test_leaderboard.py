@@ -74,7 +74,7 @@ def test_a_file_that_is_no_record_is_named_and_left_out(cli: Cli, finished: Fini
     ended = cli("leaderboard", "--results", tmp_path)
     assert ended.code == OK
     assert "random_search" in ended.out
-    assert ended.err.startswith(f"left out {tmp_path / 'cut' / 'record.json'}: not JSON, or cut short")
+    assert ended.err.startswith(f"left out {tmp_path / 'cut' / 'record.json'}: not JSON, or truncated")
 
 
 def test_every_format_holds_the_same_score(cli: Cli, finished: Finished, tmp_path: Path) -> None:
@@ -101,9 +101,9 @@ def test_the_suffix_of_the_output_names_the_format(cli: Cli, finished: Finished,
 @pytest.mark.parametrize(
     ("words", "remedy"),
     [
-        (["--format", "parquet"], "name a file for it with --output"),
-        (["--output", "board.docx"], "end it in .txt, .md, .csv, .json, .parquet, or give --format"),
-        (["--output", "record.json/board.md"], "choose another --output"),
+        (["--format", "parquet"], "the format parquet is binary: name a file with --output"),
+        (["--output", "board.docx"], "use one of .txt, .md, .csv, .json, .parquet, or give --format"),
+        (["--output", "record.json/board.md"], "choose another path with --output"),
     ],
 )
 def test_an_output_that_cannot_be(

@@ -83,7 +83,7 @@ def test_a_path_may_have_brackets(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> 
     [
         (["--strategy", "expert[network=tsm]", "--set", "network=c2d"], "--strategy and --set both name 'network'"),
         (["--strategy", "expert[network=tsm, network=c2d]"], "names 'network' twice: keep one"),
-        (["--strategy", "expert[network"], "is no strategy: write name or name[key=value, ...]"),
+        (["--strategy", "expert[network"], "is not a strategy: write name or name[key=value, ...]"),
     ],
 )
 def test_hyper_parameters_in_conflict_are_refused(cli: Cli, words: list[str], reason: str) -> None:

@@ -59,5 +59,5 @@ def test_without_records_or_a_place_to_write_nothing_is_made(
     (tmp_path / "file").write_text("")
     ended = cli(command, "--results", finished.results, "--output", tmp_path / "file" / "x")
     assert ended.code == USAGE
-    assert "choose another --output" in ended.errors[0]
+    assert "choose another path with --output" in ended.errors[0]
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]

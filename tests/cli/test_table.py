@@ -25,7 +25,7 @@ def tables(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     command = [sys.executable, "-m", "pvnas_bench", "table", "build", *words, "--sample", 3, "--seed", 0, "--seed", 1]
     ended = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True, timeout=300)
     assert Path(ended.stdout.splitlines()[-1]).is_file()
-    assert re.search(r"^trainings: 0%, 0 were known before$", ended.stderr, re.M)
+    assert re.search(r"^trainings: 0%, 0 trainings finished before$", ended.stderr, re.M)
     assert re.search(r"^trainings: 100%, \S+ seed \d: search-val [\d.]+%, test [\d.]+%, [\d.]+ s$", ended.stderr, re.M)
     return folder
 

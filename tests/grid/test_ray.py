@@ -187,7 +187,7 @@ def test_a_cell_that_does_not_even_heed_its_time_limit_is_killed(
 ) -> None:
     monkeypatch.setattr("pvnas_bench.grid.compare.PATIENCE", 0.0)
     (_, cell) = compare(cells_of(HEEDLESS, tiny_dataset, tmp_path, timeout=8.0), executor=Ray(1))
-    assert cell.state == "timeout" and "nor when it was told to end" in cell.note
+    assert cell.state == "timeout" and "nor when interrupted" in cell.note
 
 
 @real
@@ -205,7 +205,7 @@ def test_ctrl_c_leaves_checkpoints_and_no_process(tiny_dataset: Path, tmp_path: 
     assert len(of_it) > 4, "it, Ray and two workers"
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=60)[1]
-    assert process.returncode == 130 and "goes on from here" in said
+    assert process.returncode == 130 and "repeat the command to resume" in said
     assert len(list(tmp_path.glob("*/checkpoint-*"))) == 2
     assert [records.load(path).status for path in tmp_path.glob("*/record.json")] == ["interrupted"] * 2
     assert not list(filter(alive, of_it))

@@ -94,7 +94,7 @@ def test_what_trains_has_a_process_and_a_file_of_its_own(tables: Path, tmp_path:
     ended = {cell.entry: cell for cell in compare(open_cells(requests(tables, tmp_path, "random_search", "spos")))}
     assert (ended["random_search"].batched, ended["random_search"].state) == (True, "ok")
     assert (ended["spos"].batched, ended["spos"].state) == (False, "refused")
-    assert "spos trains on clips, which the table has not" in ended["spos"].note
+    assert "spos trains on clips, which a table does not contain" in ended["spos"].note
     assert [path.name for path in records.find(tmp_path)] == [records.LINES_NAME]
 
 

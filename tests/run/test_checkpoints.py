@@ -79,7 +79,7 @@ def test_a_damaged_one_falls_back_to_the_one_before(here: tuple[Setup, Claim], b
     bent = {"cut": content[: len(content) // 3], "bit": content, "empty": b"", "end": newest.read_bytes() + b"x"}
     newest.write_bytes(bent[bend])
     assert number(checkpoints.load()) == 1
-    assert heard.warnings == [f"{newest.name} is damaged: the run goes on from before it"]
+    assert heard.warnings == [f"{newest.name} is damaged: it is ignored"]
     (setup.path.parent / kept(setup)[0]).write_bytes(b"")
     assert checkpoints.load() is None
 
@@ -143,7 +143,7 @@ def test_another_request_or_other_code_begins_anew(
     assert found() == (1, [])
     with monkeypatch.context() as patch:
         patch.setattr("pvnas_bench.__version__", "other")
-        assert found()[0] is None and "another version of the code: the run begins anew" in found()[1][0]
+        assert found()[0] is None and "another version of the code: the run starts over" in found()[1][0]
     source = tmp_path / "mine.py"
     text = Path(registry.get_strategy("random_search").__module__.replace(".", "/")).name
     source.write_text(f"# {text}\n")
@@ -167,7 +167,7 @@ def test_a_strategy_without_a_state_is_said_to_have_none(here: tuple[Setup, Clai
 
     checkpoints.boundary(none)
     checkpoints.boundary(none)
-    assert heard.warnings == ["this run cannot go on if it is killed: the strategy has no state_dict"]
+    assert heard.warnings == ["this run cannot resume if it is killed: the strategy has no state_dict"]
     checkpoints = Checkpoints(setup, claim, Stop(None), heard)
     checkpoints.boundary(lambda: {"search": {1, 2}})
     assert "state['search'] is a set" in heard.warnings[1]

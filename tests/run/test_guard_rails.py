@@ -43,10 +43,10 @@ def asked(tiny_dataset: Path, folder: Path, strategy: str, **options: Any) -> Re
         ({"body": "sys.exit(3)"}, "SystemExit: 3"),
         ({"body": "raise MemoryError"}, "MemoryError"),
         ({"body": "self.step()"}, "RecursionError"),
-        ({"incumbent": "None"}, "None is no architecture of st_default"),
-        ({"incumbent": "'8-32'"}, "is no architecture of st_default"),
+        ({"incumbent": "None"}, "None is not an architecture of st_default"),
+        ({"incumbent": "'8-32'"}, "is not an architecture of st_default"),
         ({"diagnostics": "{'a': object()}"}, "TypeError: Object of type object is not JSON"),
-        ({"diagnostics": "{'a': 'x' * 9_000_000}"}, "the diagnostics are 9,000,009 characters"),
+        ({"diagnostics": "{'a': 'x' * 9_000_000}"}, "the diagnostics have 9,000,009 characters"),
         ({"body": "self.problem.log(a='many')"}, "could not convert string to float"),
         ({"body": "return"}, "10,000 steps in a row spent nothing"),
         ({"body": "self.problem.ledger.charge(10**12); return"}, "of 0.05 reference trainings"),
@@ -66,7 +66,7 @@ def test_a_front_that_is_nonsense_fails(tiny_dataset: Path, tmp_path: Path) -> N
     strategy = mine(tmp_path)
     Path(strategy).write_text(Path(strategy).read_text() + "\n    def front(self):\n        return ['x']\n")
     record, _ = run(asked(tiny_dataset, tmp_path, strategy))
-    assert record.status == "failed" and "'x' is no architecture" in str(record.error)
+    assert record.status == "failed" and "'x' is not an architecture" in str(record.error)
 
 
 def test_a_strategy_that_hangs_is_given_up_and_goes_on_later(tiny_dataset: Path, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_strategy_that_hangs_is_given_up_and_goes_on_later(tiny_dataset: Path,
 """
     request = asked(tiny_dataset, tmp_path, mine(tmp_path, body), timeout=3000.0, checkpoint_seconds=0.0)
     record, path = run(request)
-    assert (record.status, record.error) == ("timeout", "no end after 3000 s during the search")
+    assert (record.status, record.error) == ("timeout", "the time limit of 3000 s was reached during the search")
     assert len(record.trajectory) == 2
     assert record.outcome is not None and record.outcome.trained == ()
     assert any(path.parent.glob("checkpoint-*"))
@@ -121,7 +121,7 @@ def test_a_worker_that_does_not_even_heed_its_time_limit_is_killed(
     monkeypatch.setattr("pvnas_bench.grid.compare.PATIENCE", 0.0)
     requests = grid(tiny_dataset, tmp_path, mine(tmp_path, HEEDLESS), timeout=15.0)
     (cell,) = [cell for cell in compare(open_cells(requests), workers=1) if cell.state != "running"]
-    assert cell.state == "timeout" and "nor when it was told to end" in cell.note
+    assert cell.state == "timeout" and "nor when interrupted" in cell.note
 
 
 def test_a_cell_that_another_process_works_on_is_left_to_it(tiny_dataset: Path, tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_the_time_limit_interrupts_past_except_exception() -> None:
         with signals.heeded(0.01), contextlib.suppress(Exception):  # as a strategy may do
             time.sleep(60)
 
-    with pytest.raises(TimedOut, match=r"no end after 0\.01 s"):
+    with pytest.raises(TimedOut, match=r"time limit of 0\.01 s was reached"):
         work()
 
 

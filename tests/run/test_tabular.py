@@ -102,11 +102,11 @@ def test_no_clip_is_opened_unless_a_strategy_trains_on_it(
     record, _ = run(request(built, "random_search", tmp_path, tabular=True))
     assert record.status == "ok"
     with pytest.raises(
-        UsageError, match=r"spos trains on clips, which the table has not: the clips are elsewhere"
+        UsageError, match=r"spos trains on clips, which a table does not contain: the clips are elsewhere"
     ) as error:
         run(request(built, "spos", tmp_path, tabular=True))
     name = built.table.about.data.name
-    assert f"give --dataset the path of a folder {name!r}, or of {name}.csv or {name}.toml, that holds the " in str(
+    assert f"give --dataset the path of the folder {name!r}, or of {name}.csv or {name}.toml, with the " in str(
         error.value
     )
     assert f"fingerprint {built.table.about.data.fingerprint[:12]}" in str(error.value)
@@ -120,7 +120,7 @@ def test_other_clips_than_those_of_the_table_are_refused_with_what_would_do(
     other = copy.copy(built.table)
     other.about = about.model_copy(update={"data": data})
     monkeypatch.setattr("pvnas_bench.run.setup.find_table", lambda *_: other)
-    with pytest.raises(UsageError, match=r"are not those of the table: give --dataset synthetic_motion$"):
+    with pytest.raises(UsageError, match=r"differ from those of the table: give --dataset synthetic_motion$"):
         run(request(built, "spos", tmp_path, tabular=True))
 
 

@@ -136,8 +136,8 @@ def test_a_strategy_works_here_or_says_where_it_does(strategy: str, tiny_dataset
         Setup(request(strategy, tiny_dataset, tmp_path), Observer())
         return
     message = (
-        rf"^{strategy} works on spaces of the family mbconv \(st_default, st_kinetics[^)]*\), and st_temporal_cell is "
-        "of temporal_cell: change --space or --strategy$"
+        rf"^{strategy} works on spaces of the family mbconv \(st_default, st_kinetics[^)]*\), but st_temporal_cell "
+        "has the family temporal_cell: change --space or --strategy$"
     )
     with pytest.raises(UsageError, match=message):
         Setup(request(strategy, tiny_dataset, tmp_path), Observer())

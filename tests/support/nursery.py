@@ -31,7 +31,7 @@ class Strict(Observer):
 
     def warned(self, message: str) -> None:
         print(message, file=sys.stderr)
-        if "cannot go on" in message:
+        if "cannot resume" in message:
             os._exit(FAILED)
 
 

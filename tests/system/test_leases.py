@@ -137,7 +137,7 @@ def test_who_was_taken_over_notices_before_it_writes(tmp_path: Path) -> None:
     with claimed(tmp_path / "x") as claim:
         (tmp_path / ".x.claim-0").unlink()
         other = left(tmp_path / "x", ELSEWHERE, number=1)
-        with pytest.raises(UsageError, match="was taken over by another process"):
+        with pytest.raises(UsageError, match="another process took over"):
             claim.check()
     assert other.exists(), "the other one's claim stays"
 

@@ -88,5 +88,7 @@ def test_a_table_of_another_version_of_the_space_is_refused() -> None:
     about = CONTENT.about.model_copy(
         update={"space": CONTENT.about.space.model_copy(update={"fingerprint": "st_micro@1:000000000000"})}
     )
-    with pytest.raises(UsageError, match=f"is of st_micro@1:000000000000, the space is {SPACE.fingerprint}: build it"):
+    with pytest.raises(
+        UsageError, match=f"was built for st_micro@1:000000000000, but the space is now {SPACE.fingerprint}: build it"
+    ):
         Table(about, CONTENT.sessions, CONTENT.trainings, SPACE)

@@ -103,7 +103,7 @@ def test_a_run_ends_with_any_of_its_processes_and_goes_on(tiny_dataset: Path, tm
 
     ended, record = once_more()
     assert ended.code != 0 and (tmp_path / "is told to stop").exists()
-    assert "goes on from its checkpoint after step 1" in ended.err
+    assert "resuming from the checkpoint after step 1" in ended.err
     assert (record.status, record.error) == ("interrupted", "interrupted during the search")
     assert len(record.trajectory) == 3  # its step was ended, and its checkpoint written
 
@@ -125,4 +125,4 @@ def test_other_commands_are_not_for_several_processes(monkeypatch: pytest.Monkey
 
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     assert main(["leaderboard"]) == USAGE
-    assert "torchrun starts `run` only" in capsys.readouterr().err
+    assert "torchrun works with `run` only" in capsys.readouterr().err

@@ -333,9 +333,9 @@ def test_boards_of_the_same_names_get_files_of_their_own(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kind": "pie"}, "no plot is called 'pie': choose one of anytime, tradeoff"),
-        ({"formats": ["pdf"]}, "no plot format is called 'pdf': choose one of png, svg"),
-        ({"axis": "joules"}, "no cost axis is called 'joules': choose one of cost, wall, step"),
+        ({"kind": "pie"}, "unknown plot 'pie': choose one of anytime, tradeoff"),
+        ({"formats": ["pdf"]}, "unknown --format 'pdf': choose one of png, svg"),
+        ({"axis": "joules"}, "unknown --axis 'joules': choose one of cost, wall, step"),
     ],
 )
 def test_unknown_words_are_the_users_mistake(tmp_path: Path, options: dict[str, Any], message: str) -> None:
