@@ -1,7 +1,7 @@
 """Building a table: every architecture of a space is trained from scratch, in worker processes of one thread each.
 
-Architectures are trained in a fixed random order, so that an incomplete table is a uniform sample of its space. Each build
-writes a journal of its own; each finished training is on the disk before the build continues.
+Architectures are trained in a fixed random order, so that an incomplete table is a uniform sample of its space. Each
+build writes a journal of its own; each finished training is on the disk before the build continues.
 """
 
 import hashlib

@@ -89,6 +89,6 @@ def test_a_table_of_another_version_of_the_space_is_refused() -> None:
         update={"space": CONTENT.about.space.model_copy(update={"fingerprint": "st_micro@1:000000000000"})}
     )
     with pytest.raises(
-        UsageError, match=f"was built for st_micro@1:000000000000, but the space is now {SPACE.fingerprint}: build it"
+        UsageError, match=f"built for st_micro@1:000000000000, but the space is now {SPACE.fingerprint}:"
     ):
         Table(about, CONTENT.sessions, CONTENT.trainings, SPACE)
