@@ -82,7 +82,7 @@ def test_a_table_that_is_not_there_is_an_error_that_names_those_that_are(tmp_pat
     write_atomically(tmp_path / "st_micro-made_up.parquet", b"")
     with pytest.raises(UsageError, match="--dataset can be made_up"):
         find(SPACE, "other", tmp_path)
-    with pytest.raises(UsageError, match="no table of this version"):
+    with pytest.raises(UsageError, match="not a table of this version"):
         find(SPACE, "made_up", tmp_path)
 
 
