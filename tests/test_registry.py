@@ -1,4 +1,4 @@
-"""Plug-ins: whose name they may have, and that none takes the place of another."""
+"""Plug-ins: valid names, and no plug-in replaces another strategy."""
 
 import shutil
 import sys

@@ -165,7 +165,7 @@ def test_a_longer_trajectory_is_a_change_of_its_steps() -> None:
         ("provenance__threads", 8, "the runs differ in threads"),
     ],
 )
-def test_what_need_not_repeat_is_skipped_and_said_to_be(path: str, value: Any, reason: str) -> None:
+def test_quantities_that_need_not_repeat_are_skipped_and_named(path: str, value: Any, reason: str) -> None:
     other = changed(record("alpha", 0, 0.6), **{path: value, "search__samples": 7})
     result = check.compare([other], [record("alpha", 0, 0.6)])
     assert result.exit_code == 0
@@ -359,7 +359,7 @@ def test_an_entry_without_power_does_not_weaken_the_others() -> None:
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.integers(1, 5), st.integers(1, 400))
-def test_what_holds_could_have_failed(before: float, after: float, seeds: int, clips: int) -> None:
+def test_a_check_that_passes_had_the_power_to_fail(before: float, after: float, seeds: int, clips: int) -> None:
     def made(top1: float) -> list[Record]:
         listed = [record("alpha", seed, top1) for seed in range(seeds)]
         return [r.model_copy(update={"data": r.data.model_copy(update={"clips": {"test": clips}})}) for r in listed]

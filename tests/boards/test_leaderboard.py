@@ -82,7 +82,7 @@ def test_the_order_of_records_does_not_matter() -> None:
         ({"budget": 8.0}, "budget"),
     ],
 )
-def test_runs_that_differ_never_share_a_board_and_it_says_in_what(changed: dict[str, Any], part: str) -> None:
+def test_different_runs_never_share_a_board_and_the_difference_is_named(changed: dict[str, Any], part: str) -> None:
     boards = leaderboard.build([*runs("alpha", [0.5]), *runs("beta", [0.9], **changed)])
     assert sorted(r.entry for board in boards for r in board.rows) == ["alpha", "beta"]
     assert len(boards) == 2
@@ -172,7 +172,7 @@ def test_running_a_seed_again_averages_and_never_chooses() -> None:
     assert row(only(leaderboard.build(same)), "alpha").top1_mean_low == pytest.approx(0.4)
 
 
-def test_a_failure_that_a_later_run_of_the_seed_made_good_stays_counted() -> None:
+def test_a_failure_still_counts_after_a_successful_run_of_the_seed() -> None:
     listed = [record("alpha", 0, status="failed", id="first"), record("alpha", 0, 0.9, id="second")]
     alpha = row(only(leaderboard.build([*CONTROL, *listed])), "alpha")
     assert (alpha.failures, alpha.seeds, alpha.runs, alpha.top1_mean) == (1, 1, 2, 0.9)
@@ -226,7 +226,7 @@ def test_runs_of_other_machines_and_versions_are_noted() -> None:
     assert any("2 versions of the code" in note for note in board.notes)
 
 
-def test_a_run_that_states_one_fact_more_is_of_the_same_machine() -> None:
+def test_one_more_fact_about_a_machine_does_not_make_it_another() -> None:
     made = content("beta")
     made["provenance"]["hardware"] |= {"instructions": "AVX512"}
     board = only(leaderboard.build([record("alpha"), Record.model_validate(made)]))
@@ -306,7 +306,7 @@ def test_csv_json_and_parquet_agree() -> None:
     assert from_json == [{name: r[name] for name in from_json[0]} for r in rows]
 
 
-def test_no_boards_can_be_written_too() -> None:
+def test_an_empty_list_of_boards_can_be_written() -> None:
     assert render.render_terminal([]) == ""
     assert json.loads(render.to_json([])) == []
     assert render.to_csv([]).count("\n") == 1
@@ -316,7 +316,7 @@ def test_no_boards_can_be_written_too() -> None:
 
 
 @pytest.mark.parametrize("width", [40, 80, 120, 180, 400])
-def test_terminal_tables_fit_or_show_what_they_must(width: int) -> None:
+def test_terminal_tables_fit_or_show_the_required_columns(width: int) -> None:
     boards = leaderboard.build([*CONTROL, *runs("alpha[cycles=6]", [0.6, 0.7, 0.9])])
     text = render.render_terminal(boards, width)
     rows = [line for line in text.splitlines() if "alpha" in line or "control)" in line]
@@ -400,7 +400,7 @@ def test_a_row_that_mixes_sources_of_a_strategy_of_the_package_says_so() -> None
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc"), st.booleans()), min_size=1, max_size=12))
-def test_no_row_mixes_sources_in_silence(runs: list[tuple[int, str, bool]]) -> None:
+def test_rows_of_mixed_sources_are_reported(runs: list[tuple[int, str, bool]]) -> None:
     listed = [sourced("mine", seed, sha256, builtin=builtin) for seed, sha256, builtin in runs]
     board = only(leaderboard.build(listed))
     told = leaderboard.by_source(listed)
@@ -413,7 +413,7 @@ WIDE = ("動作認識", "a\u0301e\u0301", "ｆｕｌｌ", "Zürich", "plain")
 
 
 def columns(text: str) -> int:
-    """Columns of a terminal, by an implementation of others."""
+    """Width of a text in terminal columns, by an independent implementation."""
     return rich.cells.cell_len(text)
 
 

@@ -1,4 +1,4 @@
-"""Everything that a user can get wrong: exit code 2, one line with cause and remedy, nothing written."""
+"""User errors: exit code 2, one line with cause and remedy, and nothing written."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ Case = tuple[list[object], str]
 
 
 def classes(root: Path, source: Path, counts: dict[str, int]) -> Path:
-    """A data folder with so many clips of each class."""
+    """A data folder with the given number of clips per class."""
     for label, count in counts.items():
         (root / label).mkdir(parents=True)
         clips = sorted((source / "left").iterdir()) + sorted((source / "right").iterdir())
@@ -90,7 +90,7 @@ def an_empty_data_folder(tiny: Path, scratch: Path) -> Case:
 
 def a_class_with_one_clip(tiny: Path, scratch: Path) -> Case:
     root = classes(scratch / "one", tiny, {"many": 12, "single": 1})
-    return ["--dataset", root], "class 'single' of data set 'one' has one clip"
+    return ["--dataset", root], "class 'single' of data set 'one' has only one clip"
 
 
 def a_label_missing_in_train(tiny: Path, scratch: Path) -> Case:
@@ -103,7 +103,7 @@ def a_label_missing_in_train(tiny: Path, scratch: Path) -> Case:
 
 
 def classes_too_small_to_divide(tiny: Path, scratch: Path) -> Case:
-    """One clip of three goes to each split, and the search has none to validate with."""
+    """Each split gets one of three clips, so the search has no clip for validation."""
     root = classes(scratch / "small", tiny, {"left": 3, "right": 3})
     return ["--dataset", root], "class 'left' of 'small' cannot be in both search-train and search-val: "
 
@@ -277,7 +277,7 @@ def test_a_few_broken_clips_are_left_out_counted_and_named(cli: Cli, tiny_datase
 
 
 @pytest.mark.parametrize("words", [("list", "pets"), ("frobnicate",), ("leaderboard", "--format", "html")])
-def test_a_wrong_word_is_one_line(cli: Cli, words: tuple[str, ...]) -> None:
+def test_an_invalid_word_gives_one_line(cli: Cli, words: tuple[str, ...]) -> None:
     ended = cli(*words)
     assert ended.code == USAGE
     assert ended.err.splitlines() == ended.errors

@@ -66,7 +66,7 @@ def test_a_folder_without_records_is_an_error(cli: Cli, tmp_path: Path, folder: 
     assert "run a search first" in ended.errors[0]
 
 
-def test_a_file_that_is_no_record_is_named_and_left_out(cli: Cli, finished: Finished, tmp_path: Path) -> None:
+def test_files_that_are_not_records_are_named_and_left_out(cli: Cli, finished: Finished, tmp_path: Path) -> None:
     (tmp_path / "good").mkdir()
     (tmp_path / "good" / "record.json").write_text(json.dumps(finished.record))
     (tmp_path / "cut").mkdir()
@@ -106,7 +106,7 @@ def test_the_suffix_of_the_output_names_the_format(cli: Cli, finished: Finished,
         (["--output", "record.json/board.md"], "choose another path with --output"),
     ],
 )
-def test_an_output_that_cannot_be(
+def test_an_invalid_output_is_refused(
     cli: Cli, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], remedy: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

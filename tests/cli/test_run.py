@@ -67,7 +67,7 @@ def test_progress_is_plain_lines_on_standard_error_when_there_is_no_terminal(fin
     assert re.search(r"^final training: 100%, epoch 8 of 8$", err, re.MULTILINE)
 
 
-def test_nothing_of_other_libraries_is_on_the_screen(finished: Finished) -> None:
+def test_output_of_other_libraries_is_hidden(finished: Finished) -> None:
     known = ("clips: ", "search: ", "final training: ")
     assert [line for line in finished.ended.err.splitlines() if not line.startswith(known)] == []
 
@@ -104,7 +104,7 @@ def test_settings_and_cap_reach_the_strategy(cli: Cli, tiny_dataset: Path, tmp_p
     assert (record.space.cap_macs, record.seed) == (60_000_000, 3)
 
 
-def test_a_strategy_that_raises_leaves_a_record_that_says_so(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
+def test_a_strategy_that_raises_leaves_a_failed_record(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text(BROKEN)
     ended = cli(*run_words(tiny_dataset, tmp_path / "results", tmp_path / "broken.py"))
     assert ended.code == FAILED

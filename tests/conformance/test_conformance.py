@@ -1,4 +1,4 @@
-"""The conformance suite finds what is broken, and names it."""
+"""The conformance suite finds and names broken rules."""
 
 import broken
 import pytest
@@ -16,13 +16,13 @@ BUDGETS = {
     "optuna_tpe": 3.0,
     "sm_nas": 4.0,
 }
-"""Reference trainings, where fewer than the suite's show every phase of a search: more than ten trials, two stages."""
+"""Budgets in reference trainings of strategies that show all their phases with less than the suite's budget."""
 
 SHIPPED = [kind.info.name for kind in registry.all_strategies()]
 
 
 def failures(kind: type[AnyStrategy], clips: World, budget: float = PROTOCOL.budget) -> dict[str, str]:
-    """The reasons of the checks that fail."""
+    """Reasons of the failed checks."""
     found = list(results(kind, clips, budget))
     assert [result.check for result in found] == [
         name for name in CHECKS if name not in ("structural", "modular") or name in kind.info.levels
@@ -88,7 +88,7 @@ def test_a_strategy_that_keeps_nothing_but_its_attributes_passes(clips: World, k
         (broken.NoJson, "diagnostics", "after setup they are not JSON"),
     ],
 )
-def test_what_is_broken_is_named(clips: World, kind: type[AnyStrategy], check: str, reason: str) -> None:
+def test_broken_rules_are_named(clips: World, kind: type[AnyStrategy], check: str, reason: str) -> None:
     assert reason in failures(kind, clips)[check]
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints: two generations, none torn, and only those of the same request and code."""
+"""Checkpoints: two generations, never incomplete, and only of the same request and code."""
 
 import os
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ def number(found: Any) -> int | None:
     return None if found is None else int(found["search"]["number"])
 
 
-def test_the_newest_is_loaded_and_two_are_kept(here: tuple[Setup, Claim]) -> None:
+def test_the_newest_checkpoint_is_loaded_and_two_are_kept(here: tuple[Setup, Claim]) -> None:
     setup, claim = here
     checkpoints = Checkpoints(setup, claim, Stop(None), Observer())
     assert checkpoints.load() is None
@@ -67,7 +67,7 @@ def test_the_newest_is_loaded_and_two_are_kept(here: tuple[Setup, Claim]) -> Non
 
 
 @pytest.mark.parametrize("bend", ["cut", "bit", "empty", "end"])
-def test_a_damaged_one_falls_back_to_the_one_before(here: tuple[Setup, Claim], bend: str) -> None:
+def test_a_damaged_checkpoint_falls_back_to_the_previous_one(here: tuple[Setup, Claim], bend: str) -> None:
     setup, claim = here
     heard = Heard()
     checkpoints = Checkpoints(setup, claim, Stop(None), heard)
@@ -86,7 +86,7 @@ def test_a_damaged_one_falls_back_to_the_one_before(here: tuple[Setup, Claim], b
 
 @pytest.mark.parametrize("fault", ["ENOSPC", "EIO", "torn", "lying"])
 @pytest.mark.parametrize("lasting", [False, True])
-def test_at_every_fault_what_was_written_is_loaded(here: tuple[Setup, Claim], fault: Fault, lasting: bool) -> None:
+def test_a_written_checkpoint_survives_every_fault(here: tuple[Setup, Claim], fault: Fault, lasting: bool) -> None:
     setup, claim = here
     with layer() as whole:
         checkpoints = Checkpoints(setup, claim, Stop(None), Observer())
@@ -108,14 +108,14 @@ def test_at_every_fault_what_was_written_is_loaded(here: tuple[Setup, Claim], fa
         if fault != "lying":
             assert len(heard.warnings) == len(checkpoints.failures) == 4 - len(written)
             assert found is not None if written else found in (None, 0)
-            # a fault after the file was put in its place may leave more than was reported, never less
+            # a fault after the rename may leave more than was reported, never less
             assert not written or found is None or found >= written[-1]
         elif not lasting:
             assert found is not None and found >= 2, "only one generation can have been torn"
         checkpoints.clear()
 
 
-def test_a_request_to_stop_writes_one_and_leaves(here: tuple[Setup, Claim]) -> None:
+def test_a_request_to_stop_writes_a_checkpoint_and_ends_the_run(here: tuple[Setup, Claim]) -> None:
     setup, claim = here
     patient = replace(setup.request, checkpoint_seconds=1e9)
     setup.request = patient
@@ -129,7 +129,7 @@ def test_a_request_to_stop_writes_one_and_leaves(here: tuple[Setup, Claim]) -> N
     assert number(checkpoints.load()) == 1
 
 
-def test_another_request_or_other_code_begins_anew(
+def test_another_request_or_other_code_starts_over(
     here: tuple[Setup, Claim], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setup, claim = here
@@ -157,7 +157,7 @@ def test_another_request_or_other_code_begins_anew(
     assert found() == (1, [])
 
 
-def test_a_strategy_without_a_state_is_said_to_have_none(here: tuple[Setup, Claim]) -> None:
+def test_a_strategy_without_a_state_is_reported(here: tuple[Setup, Claim]) -> None:
     setup, claim = here
     heard = Heard()
     checkpoints = Checkpoints(setup, claim, Stop(None), heard)
@@ -174,7 +174,7 @@ def test_a_strategy_without_a_state_is_said_to_have_none(here: tuple[Setup, Clai
     assert kept(setup) == []
 
 
-def test_who_was_taken_over_writes_nothing(here: tuple[Setup, Claim]) -> None:
+def test_a_process_that_lost_its_lease_writes_nothing(here: tuple[Setup, Claim]) -> None:
     setup, claim = here
     (setup.path.parent / ".record.json.claim-0").unlink()
     with pytest.raises(Exception, match="was taken over"):

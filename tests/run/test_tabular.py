@@ -1,4 +1,4 @@
-"""A search on a table is the search that trains, without the training."""
+"""A search on a table equals the search that trains, without training."""
 
 import copy
 from pathlib import Path
@@ -32,7 +32,7 @@ def steps(record: records.Record) -> list[tuple[int, float, str, float | None]]:
 
 @pytest.mark.parametrize("strategy", ["random_search", "regularized_evolution", "local_search"])
 def test_the_trajectory_and_the_charge_are_those_of_real_trainings(built: Built, strategy: str, tmp_path: Path) -> None:
-    # Seed 0 of the run is seed 0 of the trainings; architectures with two seeds may answer by the other one.
+    # The run's seed 0 selects the trainings of seed 0; for architectures with two seeds possibly the other.
     single = built.folder.parent / "single"
     table = built.table
     content = made_up.Content(table.about, list(table.sessions), [table.trainings(a)[0] for a in table.architectures])
@@ -112,7 +112,7 @@ def test_no_clip_is_opened_unless_a_strategy_trains_on_it(
     assert f"fingerprint {built.table.about.data.fingerprint[:12]}" in str(error.value)
 
 
-def test_other_clips_than_those_of_the_table_are_refused_with_what_would_do(
+def test_clips_other_than_the_tables_are_refused_with_the_valid_options(
     built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     about = built.table.about

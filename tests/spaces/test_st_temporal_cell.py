@@ -1,4 +1,4 @@
-"""Whole runs on `st_temporal_cell`: which strategies work on it, and what its records say."""
+"""Whole runs on `st_temporal_cell`: strategies that support it, and contents of records."""
 
 import json
 from pathlib import Path
@@ -155,7 +155,7 @@ class Mine(Strategy):
 """
 
 
-def test_a_strategy_that_asks_for_a_supernet_is_told_in_one_line(
+def test_a_strategy_that_needs_a_supernet_gets_one_line(
     tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mine.py").write_text(SUPERNET)
