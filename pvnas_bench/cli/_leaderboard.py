@@ -40,7 +40,7 @@ def _format_of(output: Path | None) -> str:
     if output is None:
         return "terminal"
     if output.suffix not in SUFFIXES:
-        raise UsageError(f"the suffix of {output} is no format: use one of {', '.join(SUFFIXES)}, or give --format")
+        raise UsageError(f"unknown suffix of --output {output}: use one of {', '.join(SUFFIXES)}, or give --format")
     return SUFFIXES[output.suffix]
 
 

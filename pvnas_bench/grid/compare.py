@@ -1,4 +1,4 @@
-"""A grid of runs: strategies x spaces x data sets x seeds, side by side, resumable.
+"""A grid of runs: strategies x spaces x data sets x seeds, in parallel, resumable.
 
 Each cell is one `runner.Run` in a new process of an executor. A cell with a record is not run again: the records alone
 determine which cells are done, so an interrupted grid resumes.

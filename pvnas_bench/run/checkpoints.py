@@ -139,7 +139,7 @@ def found(folder: Path) -> list[tuple[int, Path]]:
 
 
 def identity(setup: Setup) -> dict[str, str]:
-    """What must match to resume: the request and the code."""
+    """Identity of a checkpoint: request and code, which must be equal to resume."""
     module = sys.modules[setup.kind.__module__].__file__
     return {
         "run": setup.id,

@@ -14,7 +14,7 @@ class TabularProblem(Problem):
     """A problem whose `evaluate` looks up a training in the table; everything else is as without a table.
 
     A run sees one training of each architecture; the run's seed selects it. An evaluation of fewer epochs than the
-    table's is that training after so many epochs, before the learning rate has decayed.
+    table's gives that training's accuracy after these epochs, before the learning rate has decayed.
     """
 
     def __init__(self, table: Table, partial: bool, *args: Any) -> None:

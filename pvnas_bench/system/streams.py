@@ -50,10 +50,10 @@ class Lasting(io.TextIOBase):
                 self._fail(OSError("closed"))
 
     def close(self) -> None:
-        """Do nothing: whoever opened the stream closes it."""
+        """Do nothing: the code that opened the stream closes it."""
 
     def _fail(self, error: OSError) -> None:
-        """Discard all further output, also what is buffered, which would fail when the interpreter ends."""
+        """Discard all further output, including buffered output, which would fail when the interpreter ends."""
         self.failed = error
         try:
             number = self._stream.fileno()

@@ -284,9 +284,9 @@ def hostile() -> Check:
 def test_the_terminal_table_names_what_regressed() -> None:
     text = check.render_terminal(hostile())
     assert "\x1b" not in text and "\x00" not in text
-    assert text.splitlines()[-1] == "1 regressed, 1 hold, 1 not compared"
+    assert text.splitlines()[-1] == "1 regressed, 1 passed, 1 not compared"
     assert "REGRESSED" in text and "SKIPPED" in text
-    assert check.render_terminal(check.compare(runs(), runs())) == "0 regressed, 4 hold, 0 not compared\n"
+    assert check.render_terminal(check.compare(runs(), runs())) == "0 regressed, 4 passed, 0 not compared\n"
 
 
 def test_junit_is_well_formed_and_counts() -> None:

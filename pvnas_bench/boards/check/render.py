@@ -28,7 +28,7 @@ def render_terminal(check: Check) -> str:
                 where = f" [{finding.board}]" if finding.board else ""
                 lines.append(f"    {plain(finding.message)}{plain(where)}")
     count = {verdict: sum(f.verdict == verdict for f in check.findings) for verdict in ("ok", "regressed", "skipped")}
-    lines.append(f"{count['regressed']} regressed, {count['ok']} hold, {count['skipped']} not compared")
+    lines.append(f"{count['regressed']} regressed, {count['ok']} passed, {count['skipped']} not compared")
     return "\n".join(lines) + "\n"
 
 

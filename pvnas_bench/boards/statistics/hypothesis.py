@@ -156,7 +156,7 @@ def tie_groups(adjusted: ArrayLike, alpha: float = ALPHA) -> list[int]:
 
 
 def cliques(adjusted: ArrayLike, alpha: float = ALPHA) -> list[tuple[int, int]]:
-    """Bars of a critical-difference diagram: maximal ranges of entries of which no two differ significantly.
+    """Bars of a critical-difference diagram: maximal ranges of entries without a significant difference.
 
     Args:
         adjusted: adjusted p values between the entries, in the order of their mean ranks.
