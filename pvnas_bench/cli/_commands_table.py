@@ -1,11 +1,11 @@
-"""The commands `table …`."""
+"""The commands `table …`, and `reliability`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pvnas_bench.cli._options import Cells, Dataset, Json, On, RayAddress, Tables
+from pvnas_bench.cli._options import Cells, Dataset, Json, On, RayAddress, Tables, declared
 
 MicroSpace = Annotated[
     str, typer.Option("--space", help="A small space: a name from `list spaces`, or the path of a .py file.")
@@ -127,4 +127,47 @@ def report(
         page = output or Path("results", f"{Path(space).stem}.md")
         return _table.report(
             space, dataset or ["synthetic_motion"], results, tables, page, scores=scores, baseline=baseline
+        )
+
+
+def reliability(
+    space: Annotated[
+        str, typer.Option("--space", help="A name from `list spaces`, or the path of a .py file.")
+    ] = "st_default",
+    dataset: Dataset = "synthetic_motion",
+    protocol: Annotated[str, typer.Option(help="Protocol with the recipe of final trainings.")] = "quick",
+    cap: Annotated[str | None, declared("cap")] = None,
+    architectures: Annotated[int, typer.Option(help="Number of random architectures under the cap.", min=3)] = 24,
+    seeds: Annotated[int, typer.Option(help="Number of trainings of each.", min=2)] = 2,
+    workers: Annotated[
+        int | None, typer.Option(help="Parallel trainings, one thread each.  [default: one per core]", min=1)
+    ] = None,
+    executor: On = Cells.processes,
+    ray_address: RayAddress = None,
+    output: Annotated[Path, typer.Option(help="Folder of the trainings and the report.", metavar="DIR")] = Path(
+        "results/reliability"
+    ),
+    json: Json = False,
+) -> int:
+    """Measure how well final scores tell architectures apart: noise, ICC, and the seeds that a comparison needs.
+
+    Trains random architectures as the final phase of a run does. After an interruption the same command resumes, and
+    with more architectures or seeds it extends. The last line of standard output is the report's path.
+    """
+    from pvnas_bench.cli import _reliability
+    from pvnas_bench.system.quiet import quiet
+
+    with quiet():
+        return _reliability.reliability(
+            space,
+            dataset,
+            protocol,
+            cap,
+            architectures,
+            seeds,
+            output,
+            workers,
+            executor=executor.value,
+            address=ray_address,
+            as_json=json,
         )

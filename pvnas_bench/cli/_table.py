@@ -47,7 +47,7 @@ def build(
                 observer=Shown(display),
             ):
                 path = progress.path
-                display.show("trainings", progress.done, progress.asked, _note(progress.known, progress.last))
+                display.show("trainings", progress.done, progress.asked, note(progress.known, progress.last))
     except KeyboardInterrupt:
         print("interrupted: repeat the command to resume", file=sys.stderr)
         return INTERRUPTED
@@ -69,7 +69,7 @@ def merge(folders: Sequence[Path], space: str, dataset: str, tables: Path | None
     return OK
 
 
-def _note(known: int, last: KnownTraining | None) -> str:
+def note(known: int, last: KnownTraining | None) -> str:
     if last is None:
         return f"{counted(known, 'training')} finished before"
     return (

@@ -9,15 +9,16 @@ import math
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 import pvnas_bench
@@ -28,12 +29,13 @@ from pvnas_bench.grid.processes import Processes
 from pvnas_bench.ledger import Ledger
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.network.standalone import Network
-from pvnas_bench.problem import evaluation_seed, in_mixed_order
+from pvnas_bench.problem import SearchSplit, evaluation_seed, in_mixed_order
 from pvnas_bench.protocol import get_protocol
 from pvnas_bench.run.clips import data_entry, open_clips, search_view
 from pvnas_bench.run.final import latency
 from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.setup import protocol_entry
+from pvnas_bench.run.words import parse_cap
 from pvnas_bench.space import Architecture, BlockSpace
 from pvnas_bench.system import machine
 from pvnas_bench.system.files import write_atomically
@@ -49,6 +51,11 @@ from pvnas_bench.video import FrameOrder
 
 NEEDS = Needs(threads=1, alone=False)
 """Resources of a training: workers are shared, so that each opens the clips once."""
+ENUMERABLE = 20_000
+"""Largest number of architectures of a space that is enumerated."""
+DRAWS = 1_000
+"""Most draws for each network asked of a large space."""
+_UNKNOWN = Scores(math.nan, math.nan, math.nan, math.nan, np.zeros((0, 0), np.int64))
 
 
 @dataclass(frozen=True)
@@ -58,12 +65,21 @@ class TableRecipe:
     Attributes:
         dataset: a name, a folder or a manifest.
         cache: folder of decoded clips; None: the user's cache.
+        final: train on the whole train split and test on the test split, as the final phase of a run does; otherwise
+            train on search-train, and test on the val and test splits.
+        cap: cap of the architectures, as on the command line; None: the space's first.
     """
 
     space: str
     dataset: str
     protocol: str
     cache: Path | None = None
+    final: bool = False
+    cap: str | None = None
+
+    def stem(self, about: About) -> str:
+        """Name of the table's files, without a suffix; with final trainings it names the protocol too."""
+        return f"{about.stem}-{about.protocol.name}" if self.final else about.stem
 
 
 class Trainer:
@@ -81,13 +97,24 @@ class Trainer:
                 f"{space.name} has networks on features, but a table needs networks on clips: choose a --space of the "
                 "family mbconv"
             )
-        self.space = space
+        self.space, self.recipe = space, recipe
         self.protocol = get_protocol(recipe.protocol)
+        self.cap_name, self.cap = parse_cap(space, recipe.cap)
         self.store = open_clips(recipe.dataset, self.protocol, recipe.cache, observer or Observer())
         self.costs = CostModel(self.space, len(self.store.classes))
-        self._visible, splits = search_view(self.store, self.protocol)
-        self._splits = in_mixed_order(splits)
-        self._held_out = np.concatenate([self.store.indices("val"), self.store.indices("test")])
+        self._visible = self.store
+        self._splits: dict[SearchSplit, npt.NDArray[np.int64]]
+        if recipe.final:
+            self._splits = {"train": self.store.indices("train"), "val": self.store.indices("val")}
+            self._held_out = self.store.indices("test")
+        else:
+            self._visible, splits = search_view(self.store, self.protocol)
+            self._splits = in_mixed_order(splits)
+            self._held_out = np.concatenate([self.store.indices("val"), self.store.indices("test")])
+
+    def feasible(self, architecture: Architecture) -> bool:
+        """Return True if an architecture is under the cap."""
+        return self.costs(architecture).macs <= self.cap
 
     @property
     def about(self) -> About:
@@ -106,10 +133,10 @@ class Trainer:
     def __call__(self, string: str, seed: int) -> KnownTraining:
         """Train an architecture, validate it after each epoch, test it, and time it.
 
-        The test covers the val and test splits: nothing is selected on either, and more subjects reduce the noise
-        between architectures.
-
-        The training equals that of `problem.evaluate` in a run with this seed, bit for bit on the same machine.
+        The training equals that of `problem.evaluate` in a run with this seed, bit for bit on the same machine, or the
+        first final training of such a run if the recipe is of final trainings. In the first case the test covers the
+        val and test splits: nothing is selected on either, and more subjects reduce the noise between architectures.
+        Without validation clips the accuracies after each epoch are nan.
         """
         with process.configured(1, deterministic=True):
             return self._train(self.space.parse(string), seed)
@@ -118,7 +145,8 @@ class Trainer:
         device, epochs, cost = torch.device("cpu"), self.protocol.epochs, self.costs(architecture)
         search = Workbench(self._visible, self.protocol, device, Ledger(1), Clock())
         whole = Workbench(self.store, self.protocol, device, Ledger(1), Clock())
-        derived = evaluation_seed(seed, architecture, epochs)
+        final = self.recipe.final
+        derived = seeding.derive(seed, "retraining", 0) if final else evaluation_seed(seed, architecture, epochs)
         with seeding.torch_seeded(derived, "init"):
             network = Network(self.space.spec(architecture), len(self.store.classes))
         validated: list[Scores] = []
@@ -126,7 +154,8 @@ class Trainer:
 
         def validate(_: int) -> None:
             start = time.process_time()
-            validated.append(test(network, 0, search, self._splits["val"]))
+            indices = self._splits["val"]
+            validated.append(test(network, 0, search, indices) if len(indices) else _UNKNOWN)
             validating.append(time.process_time() - start)
 
         start = time.process_time()
@@ -166,11 +195,36 @@ class Trainer:
         )
 
 
-def random_order(space: BlockSpace) -> list[str]:
-    """Every network once, by its canonical architecture, in a random order equal on every machine."""
-    every = list(space.enumerate())
-    order = seeding.generator(0, "order of a table", space.fingerprint).permutation(len(every))
-    return [str(every[i]) for i in order if space.canonical(every[i]) == every[i]]
+def random_order(
+    space: BlockSpace, sample: int | None = None, feasible: Callable[[Architecture], bool] | None = None
+) -> list[str]:
+    """Distinct networks, by their canonical architectures, in a random order equal on every machine.
+
+    Networks of a small space are equally likely. Those of a large one are drawn as `SearchSpace.sample` does.
+
+    Args:
+        sample: number of networks, the first of the order; None: all.
+        feasible: condition that architectures have to meet; None: all do.
+
+    Raises:
+        UsageError: all networks of a large space are asked for, or there are fewer feasible ones than asked for.
+    """
+    rng = seeding.generator(0, "order of a table", space.fingerprint)
+    if space.size <= ENUMERABLE:
+        every = list(space.enumerate())
+        ordered = (every[i] for i in rng.permutation(len(every)))
+        networks = (one for one in ordered if space.canonical(one) == one and (feasible is None or feasible(one)))
+        return [str(one) for one in islice(networks, sample)]
+    if sample is None:
+        raise UsageError(f"{space.name} has {space.size:.2g} architectures: give the number to train with --sample")
+    drawn: dict[str, None] = {}
+    for _ in range(DRAWS * sample):
+        one = space.canonical(space.sample(rng))
+        if feasible is None or feasible(one):
+            drawn[str(one)] = None
+        if len(drawn) == sample:
+            return list(drawn)
+    raise UsageError(f"too few architectures of {space.name} are under the cap: raise --cap, or ask for fewer")
 
 
 def session() -> Session:
@@ -233,12 +287,12 @@ def build(
     """
     trainer = Trainer(recipe, observer)
     about = trainer.about
-    files = Files(folder, about.stem)
-    order = random_order(trainer.space)[:sample]
+    files = Files(folder, recipe.stem(about))
+    order = random_order(trainer.space, sample, trainer.feasible)
     content = files.read()
     if content.about is not None and content.about.recipe != about.recipe:
         raise UsageError(
-            f"{folder} holds the table {about.stem} of another recipe: choose another folder with --tables"
+            f"{folder} holds the table {files.stem} of another recipe: choose another folder with --tables"
         )
     known = {training.key for training in content.trainings}
     asked = [(string, seed) for seed in seeds for string in order if (string, seed) not in known]

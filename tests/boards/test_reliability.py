@@ -1,14 +1,21 @@
-"""Intraclass correlations, and the seeds that a comparison needs."""
+"""Intraclass correlations, the seeds that a comparison needs, and the reports of a protocol."""
 
 import math
+from pathlib import Path
 
+import made_up
 import numpy as np
 import pytest
 from scipy.stats import kendalltau, ttest_rel
 from statsmodels.stats.power import TTestPower
 
+from pvnas_bench import registry
+from pvnas_bench.boards import reliability as protocols
 from pvnas_bench.boards.statistics import power, reliability, seeds_needed, tau_between_halves, tau_between_seeds
+from pvnas_bench.errors import UsageError
+from pvnas_bench.table import Table
 
+SPACE = registry.get_space("st_micro")
 SHROUT_FLEISS = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
 """Six targets rated by four judges: table 2 of Shrout & Fleiss (1979)."""
 
@@ -95,3 +102,48 @@ def test_tau_between_halves_is_one_for_reliable_scores_and_zero_for_noise() -> N
     assert tau_between_halves(order + 1e-3 * rng.normal(size=(20, 5))) == pytest.approx(1)
     assert abs(tau_between_halves(rng.normal(size=(200, 6)))) < 0.1
     assert math.isnan(tau_between_halves(order))
+
+
+def table(deviation: float, noise: float, architectures: int = 200, seeds: int = 3) -> Table:
+    """A table of final trainings with planted deviations."""
+    content = made_up.content(SPACE, seeds=seeds, sample=architectures)
+    rng = np.random.default_rng(5)
+    names = sorted({training.architecture for training in content.trainings})
+    truth = dict(zip(names, rng.normal(0.5, deviation, architectures), strict=True))
+    trainings = [t._replace(test_top1=truth[t.architecture] + noise * rng.normal()) for t in content.trainings]
+    assert content.about is not None
+    return Table(content.about, content.sessions, trainings, SPACE)
+
+
+def test_a_report_recovers_planted_deviations_and_comes_back_from_its_file(tmp_path: Path) -> None:
+    found = protocols.report(table(0.06, 0.02), "all")
+    assert found.spread == pytest.approx(0.06, rel=0.15)
+    assert found.noise == pytest.approx(0.02, rel=0.1)
+    assert found.icc == pytest.approx(0.9, abs=0.04)
+    assert found.seeds_needed["5"] == seeds_needed(0.05, found.noise)
+    assert found.space == f"{SPACE.fingerprint}:all"
+    (tmp_path / "r.json").write_text(found.model_dump_json())
+    assert protocols.read(tmp_path / "r.json") == found
+    assert f"noise         {100 * found.noise:.1f} points" in protocols.text(found)
+    (tmp_path / "r.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"r\.json is not a reliability report of this version"):
+        protocols.read(tmp_path / "r.json")
+
+
+def test_only_architectures_with_every_seed_count_and_two_are_too_few() -> None:
+    full = table(0.06, 0.02, architectures=10)
+    trainings = [t for name in full.architectures for t in full.trainings(name)]
+    part = Table(full.about, full.sessions, trainings[:-1], SPACE)
+    assert protocols.report(part, "all").architectures == 9
+    with pytest.raises(UsageError, match="three architectures with two seeds at least"):
+        protocols.report(Table(full.about, full.sessions, trainings[:6], SPACE), "all")
+
+
+def test_the_consistency_of_a_board_is_over_the_seeds_that_all_entries_share() -> None:
+    scores = [{0: 0.1, 1: 0.2, 2: 0.9}, {0: 0.5, 1: 0.6}, {0: 0.3, 1: 0.4, 7: 0.0}]
+    found = protocols.consistency(scores)
+    assert found is not None
+    assert (found.entries, found.seeds, found.icc) == (3, 2, pytest.approx(1))
+    assert protocols.consistency(scores[:1]) is None
+    assert protocols.consistency([{0: 0.1}, {1: 0.2}]) is None
+    assert protocols.consistency([]) is None

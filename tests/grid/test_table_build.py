@@ -16,6 +16,9 @@ from pvnas_bench import registry
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.table_build import TableRecipe, Trainer, build, claim_path, merge, random_order
 from pvnas_bench.network.cost import CostModel
+from pvnas_bench.run.request import Request
+from pvnas_bench.run.runner import run
+from pvnas_bench.space import BlockSpace
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.system.leases import claimed
 from pvnas_bench.table import find, journal
@@ -124,6 +127,37 @@ def test_tables_of_two_folders_merge_and_keep_the_first_of_two_equal_trainings(b
     assert len(merged.sessions) == 2 * len(content.sessions)
     with pytest.raises(UsageError, match=f"no table {stem} in .*nothing: name folders that hold one"):
         merge([tmp_path / "nothing"], stem, tmp_path / "merged")
+
+
+def test_a_final_training_equals_that_of_a_run_with_the_seed(built: Built, tmp_path: Path) -> None:
+    recipe = TableRecipe(str(SPACE), built.recipe.dataset, "quick", final=True)
+    request = Request(
+        "random_sampling", space=recipe.space, dataset=recipe.dataset, seed=3, threads=1, results=tmp_path / "runs"
+    )
+    record, _ = run(request)
+    assert record.outcome is not None
+    (expected,) = record.outcome.trained
+    training = Trainer(recipe)(record.outcome.architecture, 3)
+    for name in ("test_top1", "test_top5", "test_mean_class", "test_loss"):
+        assert getattr(training, name) == pytest.approx(getattr(expected, name), abs=0, rel=1e-12), name
+    assert list(training.val_top1) == [row["val_top1"] for row in expected.curve]
+    stored, *_ = build(recipe, tmp_path / "tables", sample=0)
+    assert stored.path.name == f"{built.table.about.stem}-quick.parquet"
+
+
+def test_networks_of_a_large_space_are_distinct_canonical_and_under_the_cap() -> None:
+    space = registry.get_space("st_default")
+    assert isinstance(space, BlockSpace)
+    costs, cap = CostModel(space, 5), space.caps["L"]
+    order = random_order(space, 40, lambda architecture: costs(architecture).macs <= cap)
+    parsed = [space.parse(string) for string in order]
+    assert len(set(order)) == 40
+    assert all(space.canonical(one) == one and costs(one).macs <= cap for one in parsed)
+    assert random_order(space, 10, lambda architecture: costs(architecture).macs <= cap) == order[:10]
+    with pytest.raises(UsageError, match=r"st_default has .* architectures: give the number to train with --sample"):
+        random_order(space)
+    with pytest.raises(UsageError, match="too few architectures of st_default are under the cap"):
+        random_order(space, 2, lambda architecture: False)
 
 
 def started(dataset: Path, folder: Path) -> "subprocess.Popen[bytes]":

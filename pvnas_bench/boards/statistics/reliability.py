@@ -62,7 +62,7 @@ def reliability(scores: ArrayLike) -> Reliability:
     Raises:
         ValueError: fewer than two entries or seeds, or a score that is not finite.
     """
-    from scipy.stats import f as fisher  # imported here: it takes longer than a leaderboard
+    from scipy.special import fdtrc, fdtri  # imported here: it takes longer than a leaderboard
 
     table = np.asarray(scores, np.float64)
     n, k = table.shape
@@ -79,10 +79,10 @@ def reliability(scores: ArrayLike) -> Reliability:
         ratio, p = math.inf if between else 1.0, 0.0 if between else 1.0
     else:
         ratio = between / error
-        p = float(fisher.sf(ratio, *degrees))
+        p = float(fdtrc(*degrees, ratio))
     tail = (1 + CONFIDENCE) / 2
-    low = ratio / float(fisher.ppf(tail, *degrees))
-    high = ratio * float(fisher.ppf(tail, *degrees[::-1]))
+    low = ratio / float(fdtri(*degrees, tail))
+    high = ratio * float(fdtri(*degrees[::-1], tail))
     return Reliability(
         entries=n,
         seeds=k,
@@ -109,13 +109,12 @@ def power(seeds: int, difference: float, noise: float, alpha: float = ALPHA) -> 
         difference: of the entries' true scores.
         noise: standard deviation of one score about its entry and seed; that of a difference is √2 times as large.
     """
-    from scipy.stats import nct, t
+    from scipy.special import nctdtr, stdtrit
 
     degrees = seeds - 1
     shift = difference / (noise * math.sqrt(2)) * math.sqrt(seeds)
-    limit = float(t.ppf(1 - alpha / 2, degrees))
-    above, below = float(nct.sf(limit, degrees, shift)), float(nct.cdf(-limit, degrees, shift))
-    return above + (below if math.isfinite(below) else 0.0)
+    limit = float(stdtrit(degrees, 1 - alpha / 2))
+    return 1 - float(nctdtr(degrees, shift, limit)) + float(nctdtr(degrees, shift, -limit))
 
 
 def seeds_needed(difference: float, noise: float, power_wanted: float = POWER, alpha: float = ALPHA) -> int | None:
