@@ -1,11 +1,13 @@
 """The problem: the whole interface of a strategy to the benchmark."""
 
+import itertools
+import json
 import math
 import operator
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Protocol
+from typing import Any, Generic, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +30,8 @@ from pvnas_bench.training.train import SKIPS, train, training_macs
 from pvnas_bench.training.workbench import TrainingDiverged, TrainingFailed, Workbench
 from pvnas_bench.video import ClipBatch, Views
 
+Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
+"""Values that JSON can represent."""
 SearchSplit = Literal["train", "val"]
 S = TypeVar("S", bound=SearchSpace, default=SearchSpace)
 ONE_VIEW = Views(1, 1)
@@ -137,6 +141,7 @@ class Problem(Generic[S]):
         seed: seed of this run.
         metered: metered passes of networks other than the supernet.
         failures: numbers of failed `evaluate` trainings and of skipped updates, by reason.
+        facts: what was noted, by name; for the harness.
     """
 
     def __init__(
@@ -154,6 +159,7 @@ class Problem(Generic[S]):
         self.ledger: Ledger = bench.ledger
         self.metered = Metered(space, costs, bench, seed)
         self.failures: dict[str, int] = {}
+        self.facts: dict[str, Json] = {}
         self._costs, self._bench, self._trials = costs, bench, trials
         self._splits = in_mixed_order(splits)
         self._share = SearchShare(bench.ledger)
@@ -275,6 +281,11 @@ class Problem(Generic[S]):
         if classes is not None:
             indices = indices[np.isin(self._bench.store.labels[indices], list(classes))]
         return self._bench.batches(indices, train=True, seed=seeding.derive(self.seed, "search", split, epoch))
+
+    def repeated_batches(self, split: SearchSplit) -> Iterator[ClipBatch]:
+        """Epochs of `search_batches`, one after another without end."""
+        first, others = self.search_batches(split), (self.search_batches(split) for _ in itertools.count())
+        return itertools.chain(first, itertools.chain.from_iterable(others))
 
     def search_pairs(self, *, classes: Sequence[int] | None = None) -> Iterator[tuple[ClipBatch, ClipBatch]]:
         """One epoch of pairs: a batch of search-train with one of search-val, which restarts when exhausted.
@@ -539,6 +550,14 @@ class Problem(Generic[S]):
         for name, value in metrics.items():
             self._logged[name].append(float(value))
 
+    def note(self, **facts: Json) -> None:
+        """Note facts for the diagnostics of the record, which have the latest value of each name.
+
+        Raises:
+            TypeError: a value is not JSON.
+        """
+        self.facts |= json.loads(json.dumps(facts))
+
     def take_logged(self) -> dict[str, float]:
         """Mean of each metric logged since the last call; for the harness only."""
         means = {name: sum(v) if len(v) == 1 else float(np.mean(v)) for name, v in self._logged.items()}
@@ -546,13 +565,14 @@ class Problem(Generic[S]):
         return means
 
     def _state(self) -> dict[str, Any]:
-        """State of the random streams, the ledger, the search's share and the evaluations."""
+        """State of the random streams, the ledger, the search's share, the evaluations and the facts."""
         share = self._share
         return {
             "rngs": {name: rng.bit_generator.state for name, rng in self._rngs.items()},
             "torch_rngs": {name: rng.get_state() for name, rng in self._torch_rngs.items()},
             "epochs": dict(self._epochs),
             "failures": dict(self.failures),
+            "facts": dict(self.facts),
             "skips": self._skips,
             "ledger": [self.ledger.macs, self.ledger.samples, self.ledger.evaluations],
             "share": {name: value for name, value in vars(share).items() if name != "ledger"},
@@ -570,6 +590,7 @@ class Problem(Generic[S]):
             self.torch_rng(name).set_state(rng_state)
         self._epochs = dict(state["epochs"])
         self.failures, self._skips = dict(state["failures"]), state["skips"]
+        self.facts = dict(state["facts"])
         self.ledger.resume(*state["ledger"])
         self._share = SearchShare(self.ledger, **state["share"])
         for string, top1, loss, epochs, curve in state["evaluations"]:

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Generic, Literal, TypeAlias, get_args
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypeVar
 
-from pvnas_bench.problem import Problem, S
+from pvnas_bench.problem import Json, Problem, S
 from pvnas_bench.space import Architecture, Level
-from pvnas_bench.state import CannotBeKept, Json, State, keep, restore
+from pvnas_bench.state import CannotBeKept, State, keep, restore
 from pvnas_bench.training.search_supernet import SearchSupernet
 
 Role = Literal["search", "random_control", "expert_control"]
@@ -127,7 +127,7 @@ class Strategy(Generic[C, S]):
         return supernet.validate(architecture, self.problem.validation_batches())[0]
 
     def diagnostics(self) -> Mapping[str, Json]:
-        """Facts about the search for the record; series go to `problem.log`."""
+        """Facts that are derived when the record asks for them; the others go to `problem.note`, series to `log`."""
         return {}
 
     def state_dict(self) -> dict[str, State]:

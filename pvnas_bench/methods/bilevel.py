@@ -18,8 +18,8 @@ from pvnas_bench.methods.distribution import FactorisedDistribution
 from pvnas_bench.methods.shared_weights import SharedWeights, WeightsConfig
 from pvnas_bench.network.metering import plan_macs
 from pvnas_bench.network.supernet import Mixture, Plan
+from pvnas_bench.problem import Json
 from pvnas_bench.space import Architecture, BlockSpace
-from pvnas_bench.state import Json
 from pvnas_bench.strategy import SearchFinished, Strategy
 from pvnas_bench.video import ClipBatch
 

@@ -1,5 +1,6 @@
 """Categorical distributions over architectures: the learnt state of gradient-based strategies."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -125,6 +126,22 @@ class FactorisedDistribution(nn.Module):
         for moment in optimiser.state[logit].values():
             if moment.shape == logit.shape:
                 moment[list(options)] = 0.0
+
+    def prune_least(self, ratio: float, keep: Architecture, optimiser: torch.optim.Optimizer) -> list[tuple[str, str]]:
+        """Prune the ⌊ratio · n⌋ least probable of the n options left of each decision, but none of an architecture's.
+
+        Returns:
+            (decision, option) of each, decision by decision, the least probable first.
+        """
+        pruned = []
+        for i, (decision, row) in enumerate(zip(self.space.decisions, self._rows, strict=True)):
+            p = row.softmax(0).tolist()
+            left = [option for option in range(len(p)) if p[option] > 0]
+            count = math.floor(ratio * len(left) + 1e-9)
+            least = sorted((o for o in left if o != keep.choices[i]), key=p.__getitem__)[:count]
+            self.prune(i, least, optimiser)
+            pruned += [(decision.name, decision.options[option]) for option in least]
+        return pruned
 
     def options_left(self) -> int:
         """Number of unpruned options over all decisions."""

@@ -120,6 +120,34 @@ class TemporalNetwork(Classifier):
         logits: Tensor = self.classifier(self.dropout(F.relu(x).mean((2, 3))))
         return logits
 
+    def from_cell(self, cell: int) -> dict[str, nn.Parameter]:
+        """The parameters of a cell and of all layers behind it, by name; of all layers for the first cell.
+
+        Args:
+            cell: number of the cell, from 1.
+        """
+        parts = [f"cells.{i}." for i in range(cell - 1, len(self.cells))] + ["classifier."]
+        parts += ["projection.", "norm."] if cell == 1 else []
+        return {name: parameter for name, parameter in self.named_parameters() if name.startswith(tuple(parts))}
+
+    def share(self, other: "TemporalNetwork", cell: int, edge: tuple[int, int]) -> None:
+        """Take the layers of another network in place of this one's, except the operator of one edge.
+
+        Args:
+            other: a network of as many cells.
+            cell: number of the edge's cell, from 1.
+            edge: one of `EDGES`.
+        """
+        self.projection, self.norm, self.classifier = other.projection, other.norm, other.classifier
+        for i, (mine, theirs) in enumerate(zip(self.cells, other.cells, strict=True)):
+            if i != cell - 1:
+                self.cells[i] = theirs
+                continue
+            assert isinstance(mine, TemporalCell) and isinstance(theirs, TemporalCell)
+            mine.norm = theirs.norm
+            for name in mine.edges.keys() & theirs.edges.keys() - {edge_name(edge)}:
+                mine.edges[name] = theirs.edges[name]
+
     def inputs(self, batch: "ClipBatch") -> Tensor:
         """The features of `spec.steps` time steps, (N V, F, T)."""
         return batch.features(self.spec.steps)

@@ -228,7 +228,7 @@ class Search:
             for member in front:
                 valid(setup.space, member)
         self.incumbent, self.front = incumbent, front
-        diagnostics = json.dumps(self.strategy.diagnostics())
+        diagnostics = json.dumps({**self.problem.facts, **self.strategy.diagnostics()})
         if len(diagnostics) > LARGEST_DIAGNOSTICS:
             raise ValueError(
                 f"the diagnostics have {len(diagnostics):,} characters, at most {LARGEST_DIAGNOSTICS:,} are allowed"
