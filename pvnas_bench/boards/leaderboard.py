@@ -20,11 +20,12 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pvnas_bench.boards import statistics
+from pvnas_bench.boards import reliability, statistics
 from pvnas_bench.records import Record, Role, Source, without_cycle_collection
 from pvnas_bench.system.text import counted
 
@@ -215,7 +216,9 @@ def _board(runs: Sequence[Record], differs: tuple[str, ...]) -> Board:
         differs=differs,
         rows=tuple(rows),
         underpowered=power is not None,
-        notes=tuple(([power] if power else []) + _notes(runs, rows, bool(control), imputed)),
+        notes=tuple(
+            ([power] if power else []) + _resolution(runs, entries) + _notes(runs, rows, bool(control), imputed)
+        ),
     )
 
 
@@ -356,6 +359,26 @@ def _rows(order: Sequence[_Entry], control: statistics.Floats, adjusted: statist
             )
         )
     return rows
+
+
+def _resolution(runs: Sequence[Record], entries: Sequence[_Entry]) -> list[str]:
+    """How much of the scores is the strategy, and how much one training tells."""
+    notes = []
+    searches = [{seed: s.top1 for seed, s in one.scores.items()} for one in entries if one.role == "search"]
+    if (found := reliability.consistency(searches)) is not None:
+        notes.append(
+            f"the choice of strategy accounts for {max(found.icc, 0):.0%} of the variance between scores: ICC {found.icc:.2f} "
+            f"[{found.icc_low:.2f}, {found.icc_high:.2f}], F = {found.f:.2f}, p = {found.p:.2g}, over {found.entries} "
+            f"searches × {counted(found.seeds, 'seed')}, seeds as blocks."
+        )
+    if (report := reliability.of_board(runs, _published())) is not None:
+        notes.append(reliability.sentence(report))
+    return notes
+
+
+@cache
+def _published() -> tuple[reliability.ReliabilityReport, ...]:
+    return tuple(reliability.published())
 
 
 def _notes(runs: Sequence[Record], rows: Sequence[Row], has_control: bool, imputed: Score) -> list[str]:

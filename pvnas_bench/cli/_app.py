@@ -77,6 +77,7 @@ for command in (
     _commands_records.plot,
     _commands_records.report,
     _commands_records.check,
+    _commands_table.reliability,
     _commands_run.test,
     _commands_submission.submit,
     _commands_submission.verify,
@@ -89,6 +90,7 @@ for command in (_commands_data.prepare, _commands_data.verify, _commands_data.sh
     data.command()(command)
 for command in (
     _commands_table.build,
+    _commands_table.merge,
     _commands_table.info,
     _commands_table.query,
     _commands_table.verify,

@@ -7,29 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from pvnas_bench.cli._options import Json, Reference, on_grid, on_request
+from pvnas_bench.cli._options import Cells, Json, On, RayAddress, Reference, on_grid, on_request
 from pvnas_bench.run.request import Request
-
-RayAddress = Annotated[
-    str | None,
-    typer.Option(
-        help="Address of a Ray cluster, for --executor ray.  [default: RAY_ADDRESS, else a local Ray]",
-        metavar="HOST:PORT",
-    ),
-]
 
 
 class Trials(StrEnum):
     """Executors for the trials of a `run`."""
 
     serial = "serial"
-    ray = "ray"
-
-
-class Cells(StrEnum):
-    """Executors for the cells of a `compare`."""
-
-    processes = "processes"
     ray = "ray"
 
 
@@ -91,9 +76,7 @@ def compare(
         typer.Option(help="Parallel runs.  [default: one per core, or as many as fit on a cluster]", min=1),
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
-    executor: Annotated[
-        Cells, typer.Option(help="Run the cells in processes of this machine, or on Ray, local or a cluster.")
-    ] = Cells.processes,
+    executor: On = Cells.processes,
     ray_address: RayAddress = None,
     reference: Reference = True,
 ) -> int:

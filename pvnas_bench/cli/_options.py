@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field
+from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec, cast, get_type_hints
@@ -176,4 +177,23 @@ Tables = Annotated[Path | None, declared("tables")]
 Workers = Annotated[int | None, typer.Option(help="Parallel decoding processes.  [default: one per core]", min=1)]
 Reference = Annotated[
     bool, typer.Option("--reference/--no-reference", help="Include the published runs of the same boards.")
+]
+
+
+class Cells(StrEnum):
+    """Executors of independent pieces of work."""
+
+    processes = "processes"
+    ray = "ray"
+
+
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of a Ray cluster, for --executor ray.  [default: RAY_ADDRESS, else a local Ray]",
+        metavar="HOST:PORT",
+    ),
+]
+On = Annotated[
+    Cells, typer.Option("--executor", help="Run in processes of this machine, or on Ray, local or a cluster.")
 ]

@@ -118,14 +118,8 @@ class Setup:
     def _find_table(self) -> Table:
         """The table of the space and the data set, complete unless the request allows a partial one."""
         request, space = self.request, self.space
-        table = find_table(space.name, request.dataset, request.tables)
-        if table.about.space.fingerprint != space.fingerprint:
-            raise UsageError(
-                f"the table of {space.name} was built for {table.about.space.fingerprint}, but the space is now "
-                f"{space.fingerprint}: build it again, or name another folder with --tables"
-            )
-        if len(table) < space.size and not request.partial:
-            missing = table.missing(space)
+        table = find_table(space, request.dataset, request.tables)
+        if not request.partial and (missing := table.missing(space)):
             raise UsageError(
                 f"the table {table.about.stem} lacks {len(missing)} of {space.size} architectures, such as "
                 f"{missing[0]}: build them with `table build`, or search only the others with --partial"

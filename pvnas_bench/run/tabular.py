@@ -46,10 +46,11 @@ class TabularProblem(Problem):
 
     def _drawn(self, architecture: Architecture) -> KnownTraining:
         """The training of an architecture that this run sees."""
-        trainings = self._table.trainings(str(architecture))
+        name = self._table.network(str(architecture))
+        trainings = self._table.trainings(name)
         if len(trainings) == 1:
             return trainings[0]
-        return trainings[seeding.derive(self.seed, "table", str(architecture)) % len(trainings)]
+        return trainings[seeding.derive(self.seed, "table", name) % len(trainings)]
 
 
 @lru_cache(maxsize=8192)

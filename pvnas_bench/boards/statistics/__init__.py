@@ -17,6 +17,14 @@ from pvnas_bench.boards.statistics.hypothesis import (
     wilcoxon,
 )
 from pvnas_bench.boards.statistics.ranking import Floats, kendall_tau, ranks
+from pvnas_bench.boards.statistics.reliability import (
+    Reliability,
+    power,
+    reliability,
+    seeds_needed,
+    tau_between_halves,
+    tau_between_seeds,
+)
 from pvnas_bench.boards.statistics.resampling import (
     Interval,
     Statistic,
@@ -30,6 +38,7 @@ __all__ = [
     "Floats",
     "Friedman",
     "Interval",
+    "Reliability",
     "Statistic",
     "attainment",
     "bootstrap",
@@ -44,11 +53,16 @@ __all__ = [
     "pairs_needed",
     "pairwise",
     "performance_profile",
+    "power",
     "rank_intervals",
     "ranks",
     "relative_improvement",
+    "reliability",
+    "seeds_needed",
     "smallest_p",
     "step_values",
+    "tau_between_halves",
+    "tau_between_seeds",
     "tie_groups",
     "wilcoxon",
 ]
