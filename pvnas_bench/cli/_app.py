@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from pvnas_bench.cli import _commands_data, _commands_records, _commands_run, _commands_submission, _commands_table
+from pvnas_bench.cli import (
+    _commands_data,
+    _commands_deploy,
+    _commands_records,
+    _commands_run,
+    _commands_submission,
+    _commands_table,
+)
 from pvnas_bench.cli._options import Json
 from pvnas_bench.errors import UsageError
 
@@ -82,6 +89,10 @@ for command in (
     _commands_submission.submit,
     _commands_submission.verify,
     _commands_submission.checklist,
+    _commands_deploy.train,
+    _commands_deploy.predict,
+    _commands_deploy.evaluate,
+    _commands_deploy.export,
 ):
     app.command()(command)
 app.command("list")(list_)

@@ -161,7 +161,9 @@ def _default(field: "Field[Any]", option: Option) -> str:
     if default is MISSING:
         return "required"
     if isinstance(default, bool):
-        return f"`{flag_of(field).split('/')[0]}`" if default else "off"
+        forms = flag_of(field).split("/")
+        apart = f"; in `compare` `{forms[-1]}`" if option.side_by_side is False else ""
+        return f"`{forms[0]}`{apart}" if default else "off"
     words = option.default or ("none" if default is None or default == {} else f"`{default}`")
     return f"{words}; in `compare` {option.side_by_side}" if option.side_by_side is not None else words
 

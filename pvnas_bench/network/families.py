@@ -14,7 +14,7 @@ from pvnas_bench.network.cost import Cost, CostModel, Layer, network_layers
 from pvnas_bench.network.standalone import Classifier, Network
 from pvnas_bench.network.temporal_cell import TemporalCostModel, TemporalNetwork, temporal_layers
 from pvnas_bench.network.workloads import Pass, block_passes, cell_passes
-from pvnas_bench.space import Architecture, SearchSpace
+from pvnas_bench.space import Architecture, CellSpec, NetworkSpec, SearchSpace
 
 
 class Costs(Protocol):
@@ -34,12 +34,14 @@ class Family:
     """Constructors of a family's networks and of their costs.
 
     Attributes:
+        spec: what a space's `spec` returns.
         network: builds a stand-alone network from a space's `spec` and the number of classes.
         layers: lists the layers of this network, from the same arguments.
         costs: builds the cost model from a space and the number of classes.
         workloads: builds a record's timed passes from a space and a device.
     """
 
+    spec: type[NetworkSpec] | type[CellSpec]
     network: Callable[[Any, int], Classifier]
     layers: Callable[[Any, int], Iterator[Layer]]
     costs: Callable[[Any, int], Costs]
@@ -47,8 +49,8 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {
-    "mbconv": Family(Network, network_layers, CostModel, block_passes),
-    "temporal_cell": Family(TemporalNetwork, temporal_layers, TemporalCostModel, cell_passes),
+    "mbconv": Family(NetworkSpec, Network, network_layers, CostModel, block_passes),
+    "temporal_cell": Family(CellSpec, TemporalNetwork, temporal_layers, TemporalCostModel, cell_passes),
 }
 """Families by name."""
 

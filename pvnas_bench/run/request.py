@@ -206,6 +206,16 @@ class Request:
         ),
     )
     results: Path = field(default=Path("results/runs"), metadata=_said("Folder of the records.", metavar="DIR"))
+    weights: bool = field(
+        default=True,
+        metadata=_said(
+            "Keep the weights of the best retraining beside the record, for `predict`, `evaluate` and `export`. On a "
+            "table there are none.",
+            flag="--weights/--no-weights",
+            side_by_side=False,
+            repeated="changed",
+        ),
+    )
     resume: bool = field(
         default=True,
         metadata=_said(

@@ -11,20 +11,22 @@ from pvnas_bench import records, seeding
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.families import workloads
 from pvnas_bench.network.workloads import convolution_pass
+from pvnas_bench.protocol import protocol_entry
 from pvnas_bench.run import yardstick
 from pvnas_bench.run.checkpoints import Checkpoints
-from pvnas_bench.run.final import Final
+from pvnas_bench.run.final import Final, Kept
 from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.rank_correlation import ranking
 from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import OtherProcesses, Search
-from pvnas_bench.run.setup import Setup, protocol_entry
+from pvnas_bench.run.setup import Setup
 from pvnas_bench.run.tabular_final import TabularFinal
+from pvnas_bench.run.weights import model_info
 from pvnas_bench.system import files, machine, signals
 from pvnas_bench.system.leases import claimed
 from pvnas_bench.system.masking import masked, masked_values
 from pvnas_bench.system.signals import Stop, TimedOut
-from pvnas_bench.training import distributed, process
+from pvnas_bench.training import distributed, model_file, process
 from pvnas_bench.training.workbench import TrainingFailed
 
 __all__ = ["Observer", "Request", "Run", "run"]
@@ -47,6 +49,7 @@ class Run:
             RankLost: another process of the run has ended.
         """
         self.observer = observer or Observer()
+        self._kept: Kept | None = None
         with world.in_turn():
             self.setup = request if isinstance(request, Setup) else Setup(request, self.observer, world)
 
@@ -79,6 +82,7 @@ class Run:
             if record.status in ("ok", "failed"):
                 checkpoints.clear()
                 files.remove_leftovers(setup.path)
+                files.remove_leftovers(setup.path.with_name(model_file.FILE_NAME))
         return record, setup.path
 
     def record(self) -> records.Record:
@@ -131,6 +135,7 @@ class Run:
                 outcome = final(search, retrain=False)
             except TrainingFailed as failure:
                 status, error = "failed", f"final training: {type(failure).__name__}: {failure}"
+        self._kept = final.model
         pace = self._pace() if status == "ok" and setup.table is None and setup.world.first else None
         ranked = ranking(search, setup.table) if status == "ok" and setup.table is not None else {}
         measured = {**setup.preparation, **final.controls, **ranked}
@@ -147,15 +152,23 @@ class Run:
         path = self.setup.path
         try:
             try:
-                records.save(record, path)
+                self._write(record)
             except OSError:
                 checkpoints.thin()
-                records.save(record, path)
+                self._write(record)
         except OSError as error:
             raise UsageError(
                 f"the record cannot be written to {path.parent} ({error.strerror}): free some space, then repeat the "
                 "command to resume from the last checkpoint"
             ) from None
+
+    def _write(self, record: records.Record) -> None:
+        """Write the record; before it the weights, so that a record that is there has all its files."""
+        path = self.setup.path
+        if record.status == "ok" and self._kept is not None:
+            content = model_file.encode(model_info(self.setup, record, self._kept), self._kept.weights)
+            files.write_atomically(path.with_name(model_file.FILE_NAME), content)
+        records.save(record, path)
 
     def _pace(self) -> records.Speed:
         space, device = self.setup.space, self.setup.device

@@ -2,6 +2,7 @@
 
 import copy
 import re
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
@@ -9,12 +10,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import torch
 
+import pvnas_bench
 from pvnas_bench import records, registry
 from pvnas_bench.errors import UsageError
+from pvnas_bench.network.backbone import FrozenBackbone
 from pvnas_bench.network.families import cost_model
 from pvnas_bench.problem import SearchSplit
-from pvnas_bench.protocol import Protocol, get_protocol
+from pvnas_bench.protocol import get_protocol
 from pvnas_bench.run.clips import data_entry, open_clips, search_splits, search_view
 from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.request import Request
@@ -87,6 +91,8 @@ class Setup:
         )
         self.preparation: dict[str, Any] = {}
         """Record entries of preparatory work shared by all searches."""
+        self.frozen: FrozenBackbone | None = None
+        """The network that computed the clips' features."""
         if self.space.backbone is not None:
             self._prepare_features(self.space.backbone, observer)
 
@@ -108,7 +114,7 @@ class Setup:
             training=observer.training_backbone,
             extracting=observer.extracting,
         )
-        self.store = features.store
+        self.store, self.frozen = features.store, features.network
         in_rt = {
             f"{work}_reference_trainings": features.about[f"{work}_macs"] / self.reference_training
             for work in ("training", "extraction")
@@ -209,6 +215,22 @@ class Setup:
         return self._digest(self.request.seed)
 
     @property
+    def checkpoint_seconds(self) -> float | None:
+        """Least seconds between two checkpoints; None: a search on a table needs none."""
+        return None if self.table is not None else self.request.checkpoint_seconds
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What must match to resume from a checkpoint: the request and the code."""
+        module = sys.modules[self.kind.__module__].__file__
+        return {
+            "run": self.id,
+            "pvnas_bench": pvnas_bench.__version__,
+            "torch": str(torch.__version__),
+            "strategy": hashlib.blake2b(Path(module).read_bytes(), digest_size=16).hexdigest() if module else "",
+        }
+
+    @property
     def path(self) -> Path:
         """Path of the record."""
         return self._folder(f"s{self.request.seed}", self.id) / records.FILE_NAME
@@ -237,15 +259,4 @@ def _clips_of(table: Table) -> str:
         f"give --dataset the path of the folder {data.name!r}, or of {data.name}.csv or {data.name}.toml, with the "
         f"{sum(data.clips.values()):,} clips of {len(data.classes)} classes from which the table was built "
         f"(fingerprint {data.fingerprint[:12]}…, printed by `data prepare --json`)"
-    )
-
-
-def protocol_entry(protocol: Protocol) -> records.ProtocolEntry:
-    """Protocol entry of a record or a table."""
-    return records.ProtocolEntry(
-        name=protocol.name,
-        version=protocol.version,
-        fingerprint=protocol.fingerprint,
-        budget=protocol.budget,
-        settings=protocol.settings,
     )

@@ -18,6 +18,8 @@ class TabularFinal:
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self.controls: dict[str, Any] = {}
+        self.model: None = None
+        """A table has no weights."""
 
     def __call__(self, search: Search, *, retrain: bool, state: object = None) -> records.Outcome:
         """Look up the result of a search; with `retrain` False, only describe it."""

@@ -77,8 +77,11 @@ def parse_cap(space: SearchSpace, cap: str | None) -> tuple[str, int]:
     return f"{int(macs)}", int(macs)
 
 
-def check_writable(folder: Path) -> None:
-    """Check that records can be written to a folder, without leaving a file there.
+def check_writable(folder: Path, what: str = "results folder", option: str = "--results") -> None:
+    """Check that files can be written to a folder, without leaving one there.
+
+    Args:
+        what, option: what the folder is called, and the option that names it.
 
     Raises:
         UsageError: the folder cannot be written.
@@ -87,4 +90,4 @@ def check_writable(folder: Path) -> None:
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise UsageError(f"the results folder {folder} cannot be written: choose another with --results")
+        raise UsageError(f"the {what} {folder} cannot be written: choose another with {option}")

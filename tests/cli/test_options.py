@@ -68,7 +68,9 @@ def test_a_strategy_has_one_spelling(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
     said = asked(cli, monkeypatch, "--strategy", "expert[network=tsm]")
     assert (said.strategy, said.settings) == ("expert", {"network": "tsm"})
     assert said == asked(cli, monkeypatch, "--strategy", "expert", "--set", "network=tsm")
-    (listed,) = Grid.parse({"strategies": ["expert[network=tsm]"], "seeds": 1}).requests(said.results, threads=None)
+    (listed,) = Grid.parse({"strategies": ["expert[network=tsm]"], "seeds": 1}).requests(
+        said.results, threads=None, weights=True
+    )
     assert listed == said
 
 
@@ -105,8 +107,8 @@ def test_compare_passes_only_given_options_to_its_grid(cli: Cli, monkeypatch: py
     cli("compare", "--strategy", "a", "--strategy", "b[k=1]", "--seeds", 2, "--budget", "0", "--partial")
     keys, shared = heard[0]
     assert keys == {"strategies": ["a", "b[k=1]"], "seeds": 2, "budget": 0.0, "partial": True}
-    assert shared["threads"] == 1
-    assert shared.keys() == {"tables", "deterministic", "device", "threads", "results", "timeout"}
+    assert (shared["threads"], shared["weights"]) == (1, False)
+    assert shared.keys() == {"tables", "deterministic", "device", "threads", "results", "weights", "timeout"}
 
 
 def test_a_grid_has_a_key_for_every_compared_option() -> None:

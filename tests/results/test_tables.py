@@ -10,8 +10,7 @@ from pvnas_bench.boards import table_lessons
 from pvnas_bench.boards.report import table_page as report
 from pvnas_bench.boards.table_regret import from_csv
 from pvnas_bench.grid.definition import Grid
-from pvnas_bench.protocol import get_protocol
-from pvnas_bench.run.setup import protocol_entry
+from pvnas_bench.protocol import get_protocol, protocol_entry
 from pvnas_bench.table import Table
 from pvnas_bench.table.store import Files, load
 
