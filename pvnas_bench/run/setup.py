@@ -1,6 +1,7 @@
 """The setup of a run: a request with all names resolved."""
 
 import copy
+import hashlib
 import re
 import sys
 from contextlib import AbstractContextManager
