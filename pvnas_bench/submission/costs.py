@@ -41,7 +41,7 @@ class Recomputation:
         Raises:
             UsageError: there is no table of its space and data set here.
         """
-        return find(record.space.name, record.data.name, self._tables) if table_of(record) else None
+        return find(_named(record.space.name), record.data.name, self._tables) if table_of(record) else None
 
     def disagreements(self, record: Record) -> Iterator[str]:
         """Disagreements of a record with what its architectures, protocol and table give.
