@@ -367,9 +367,9 @@ def _resolution(runs: Sequence[Record], entries: Sequence[_Entry]) -> list[str]:
     searches = [{seed: s.top1 for seed, s in one.scores.items()} for one in entries if one.role == "search"]
     if (found := reliability.consistency(searches)) is not None:
         notes.append(
-            f"the choice of strategy accounts for {max(found.icc, 0):.0%} of the variance between scores: "
-            f"ICC {found.icc:.2f} [{found.icc_low:.2f}, {found.icc_high:.2f}], F = {found.f:.2f}, p = {found.p:.2g}, over {found.entries} "
-            f"searches × {counted(found.seeds, 'seed')}, seeds as blocks."
+            f"the choice of strategy accounts for {max(found.icc, 0):.0%} of the variance between scores: ICC "
+            f"{found.icc:.2f} [{found.icc_low:.2f}, {found.icc_high:.2f}], F = {found.f:.2f}, p = {found.p:.2g}, over "
+            f"{found.entries} searches × {counted(found.seeds, 'seed')}, seeds as blocks."
         )
     if (report := reliability.of_board(runs, _published())) is not None:
         notes.append(reliability.sentence(report))
