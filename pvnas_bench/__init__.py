@@ -1,13 +1,13 @@
-"""A benchmark of neural-architecture-search strategies for video recognition.
+"""Benchmark of neural-architecture-search strategies for video recognition.
 
-A strategy imports what it needs from here and from `pvnas_bench.methods`. Names are loaded when they are first used, so
-that commands which only read records never import torch.
+Strategies import only from this package's root and from `pvnas_bench.methods`. Names are loaded on first use, so
+commands that only read records never import torch.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # the same names, for type checkers
+if TYPE_CHECKING:  # the names of `_HOMES`, for type checkers
     from pvnas_bench.errors import UsageError as UsageError
     from pvnas_bench.ledger import BACKWARD as BACKWARD
     from pvnas_bench.ledger import BudgetExhausted as BudgetExhausted
@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from pvnas_bench.network.temporal_cell import TemporalCell as TemporalCell
     from pvnas_bench.network.temporal_cell import TemporalNetwork as TemporalNetwork
     from pvnas_bench.problem import Evaluation as Evaluation
+    from pvnas_bench.problem import Json as Json
     from pvnas_bench.problem import Problem as Problem
     from pvnas_bench.seeding import derive as derive
     from pvnas_bench.seeding import torch_seeded as torch_seeded
@@ -43,8 +44,8 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from pvnas_bench.space import Stage as Stage
     from pvnas_bench.space import cell_options as cell_options
     from pvnas_bench.space import edge_name as edge_name
+    from pvnas_bench.space import mixes_time as mixes_time
     from pvnas_bench.space import uniform_options as uniform_options
-    from pvnas_bench.state import Json as Json
     from pvnas_bench.state import State as State
     from pvnas_bench.strategy import Info as Info
     from pvnas_bench.strategy import SearchFinished as SearchFinished
@@ -63,7 +64,7 @@ _HOMES = {
     "network.standalone": ("Classifier", "Head", "Stem"),
     "network.supernet": ("ElasticNorm", "Gated", "Plan", "SuperBlock", "Supernet", "path_plan"),
     "network.temporal_cell": ("TemporalCell", "TemporalNetwork"),
-    "problem": ("Evaluation", "Problem"),
+    "problem": ("Evaluation", "Json", "Problem"),
     "seeding": ("derive", "torch_seeded"),
     "space": (
         "EDGES",
@@ -80,9 +81,10 @@ _HOMES = {
         "Stage",
         "cell_options",
         "edge_name",
+        "mixes_time",
         "uniform_options",
     ),
-    "state": ("Json", "State"),
+    "state": ("State",),
     "strategy": ("Info", "SearchFinished", "Strategy", "StrategyConfig"),
     "training.search_supernet": ("SearchSupernet",),
     "video": ("ClipBatch",),

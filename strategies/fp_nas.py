@@ -13,7 +13,6 @@ FP-NAS draws K = λ H(P(A|α)) samples, many while the distribution is flat and 
 to fine: the variables of a block are independent at first and get a joint distribution, their outer product, at θ.
 """
 
-from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -21,7 +20,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from pvnas_bench import Architecture, BlockSpace, ClipBatch, Info, Json, Strategy
+from pvnas_bench import Architecture, BlockSpace, ClipBatch, Info, Strategy
 from pvnas_bench.methods import FactorisedDistribution, JointDistribution, SharedWeights, WeightsConfig
 
 
@@ -137,6 +136,7 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
         rng = self.problem.torch_rng("architectures")
         architectures = [self.alphas.sample(rng) for _ in range(samples)]
         self.samples += samples
+        self.problem.note(total_samples=self.samples)
         if samples == 1:
             return architectures, torch.ones(1, device=self.problem.device)
         with torch.no_grad():
@@ -169,12 +169,9 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
         self.problem.backward(alpha_loss(log_p, weights, costs, self.config.beta, self.config.baseline))
         self.problem.update(self.alpha_optimisers[self.joint])
         self.alpha_steps += 1
+        self.problem.note(alpha_steps=self.alpha_steps)
         self.problem.log(samples=len(architectures), effective_samples=float(1 / (weights**2).sum()))
 
     def incumbent(self) -> Architecture:
         """The most probable architecture under the cap; a random one before the first alpha step."""
         return self.alphas.best(self.problem.costs, self.problem.cap) if self.alpha_steps else self.fallback
-
-    def diagnostics(self) -> Mapping[str, Json]:
-        """Numbers of samples and of alpha steps."""
-        return {"total_samples": self.samples, "alpha_steps": self.alpha_steps}

@@ -1,4 +1,4 @@
-"""The commands, by name. Bodies import what they need: see the package's docstring."""
+"""The commands by name. Their bodies import what they need, see the package's docstring."""
 
 import os
 from enum import StrEnum
@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from pvnas_bench.cli import _commands_data, _commands_records, _commands_run, _commands_table
+from pvnas_bench.cli import (
+    _commands_data,
+    _commands_deploy,
+    _commands_records,
+    _commands_run,
+    _commands_submission,
+    _commands_table,
+)
 from pvnas_bench.cli._options import Json
 from pvnas_bench.errors import UsageError
 
@@ -18,12 +25,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-data = typer.Typer(
-    help="Find, examine and show data sets, and make their clips ready.", no_args_is_help=True, rich_markup_mode=None
-)
+data = typer.Typer(help="List, prepare, verify and show data sets.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data, name="data")
 table = typer.Typer(
-    help="Train every architecture of a small space once, to search it in no time.",
+    help="Build and use tables: every architecture of a small space trained once, for searches in seconds.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -31,7 +36,7 @@ app.add_typer(table, name="table")
 
 
 class Listed(StrEnum):
-    """What `list` lists."""
+    """Kinds of things that `list` shows."""
 
     strategies = "strategies"
     spaces = "spaces"
@@ -54,16 +59,16 @@ def _options(
     ] = False,
 ) -> None:
     """Compare architecture-search strategies for video recognition."""
-    # torchrun started this process: what `torch.distributed.is_torchelastic_launched` asks, without torch.
+    # The test of `torch.distributed.is_torchelastic_launched`, without torch.
     if "TORCHELASTIC_RUN_ID" in os.environ and context.invoked_subcommand != "run":
-        raise UsageError(f"torchrun starts `run` only: start `{context.invoked_subcommand}` without it")
+        raise UsageError(f"torchrun works with `run` only: start `{context.invoked_subcommand}` without it")
 
 
 def list_(
-    what: Annotated[Listed, typer.Argument(help="What to list.", metavar="strategies|spaces|datasets")],
+    what: Annotated[Listed, typer.Argument(help="Kind of names to list.", metavar="strategies|spaces|datasets")],
     json: Json = False,
 ) -> int:
-    """List the strategies, spaces or data sets that have a name."""
+    """List the names of strategies, spaces or data sets, with their descriptions."""
     from pvnas_bench.cli import _list
     from pvnas_bench.system.quiet import quiet
 
@@ -79,7 +84,15 @@ for command in (
     _commands_records.plot,
     _commands_records.report,
     _commands_records.check,
+    _commands_table.reliability,
     _commands_run.test,
+    _commands_submission.submit,
+    _commands_submission.verify,
+    _commands_submission.checklist,
+    _commands_deploy.train,
+    _commands_deploy.predict,
+    _commands_deploy.evaluate,
+    _commands_deploy.export,
 ):
     app.command()(command)
 app.command("list")(list_)
@@ -88,6 +101,7 @@ for command in (_commands_data.prepare, _commands_data.verify, _commands_data.sh
     data.command()(command)
 for command in (
     _commands_table.build,
+    _commands_table.merge,
     _commands_table.info,
     _commands_table.query,
     _commands_table.verify,

@@ -1,10 +1,15 @@
-"""Building blocks of strategies, all public: one module for each idea.
+"""Building blocks of strategies, all public, one module per idea.
 
-`ask_tell`: black-box search. `bilevel`: alternating gradient search on a supernet (DARTS and its relatives).
-`shared_weights`: optimising a supernet's weights. `distribution`: distributions over architectures. `gates`: gradients
-from two sampled paths. `knapsack`: the best architecture of additive scores under a cap. `evolution` and
-`path_evolution`: evolution by a cheap fitness, as a supernet's. `pareto`: fronts of accuracy and MACs. `zero_cost`:
-search by a score of untrained networks.
+- `ask_tell`: black-box search.
+- `bilevel`: alternating gradient-based search on a supernet (DARTS and its relatives).
+- `shared_weights`: optimisation of a supernet's weights.
+- `distribution`: categorical distributions over architectures.
+- `gates`: gradients for architecture parameters from two sampled paths.
+- `knapsack`: the architecture with the best additive score under a cap.
+- `edge_candidates`: the operators of temporal cells, edge by edge.
+- `evolution`, `path_evolution`: evolution with a cheap fitness, such as a supernet's accuracy.
+- `pareto`: Pareto fronts of accuracy and MACs.
+- `zero_cost`: search with a score of untrained networks.
 """
 
 from pvnas_bench.methods.ask_tell import Asked, AskTell, Trial
@@ -22,10 +27,26 @@ from pvnas_bench.methods.bilevel import (
     skips,
 )
 from pvnas_bench.methods.distribution import FactorisedDistribution, JointDistribution
+from pvnas_bench.methods.edge_candidates import Edge, EdgeCandidates
 from pvnas_bench.methods.evolution import Evolution, EvolutionRecipe, best, next_generation
-from pvnas_bench.methods.gates import input_loss, sample_input, straight_through, thrifty, two_path_loss, two_path_plan
+from pvnas_bench.methods.gates import (
+    BinaryGates,
+    input_loss,
+    sample_input,
+    straight_through,
+    thrifty,
+    two_path_loss,
+    two_path_plan,
+)
 from pvnas_bench.methods.knapsack import CandidateScores, best_under_cap, decision_scores
-from pvnas_bench.methods.pareto import crowding_distance, dominates, hypervolume, objectives, pareto_front
+from pvnas_bench.methods.pareto import (
+    crowded_tournament,
+    crowding_distance,
+    dominates,
+    hypervolume,
+    objectives,
+    pareto_front,
+)
 from pvnas_bench.methods.path_evolution import PathEvolution, PathEvolutionConfig
 from pvnas_bench.methods.shared_weights import (
     OptimiserConfig,
@@ -42,7 +63,10 @@ __all__ = [
     "Asked",
     "Bilevel",
     "BilevelConfig",
+    "BinaryGates",
     "CandidateScores",
+    "Edge",
+    "EdgeCandidates",
     "Evolution",
     "EvolutionRecipe",
     "FactorisedDistribution",
@@ -61,6 +85,7 @@ __all__ = [
     "ZeroCostConfig",
     "best",
     "best_under_cap",
+    "crowded_tournament",
     "crowding_distance",
     "decision_scores",
     "dominates",

@@ -1,22 +1,26 @@
 """Binary gates on sampled candidates: gradients for architecture parameters at the cost of two paths.
 
-ProxylessNAS (Cai, Zhu & Han 2019, section 3.2.1): one of two sampled candidates runs as the block's output; the
-gradient of their gates gives that of their probabilities, renormalised over the two.
+ProxylessNAS (Cai, Zhu & Han 2019, section 3.2.1): of two sampled candidates, one is the block's output. The gradients
+of their gates give those of their probabilities, renormalised over the two.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pvnas_bench.methods.distribution import FactorisedDistribution
+from pvnas_bench.methods.shared_weights import set_rate
 from pvnas_bench.network.supernet import Candidate, Plan
-from pvnas_bench.space import BlockSpace
+from pvnas_bench.problem import Problem
+from pvnas_bench.space import Architecture, BlockSpace
 
 
 def straight_through(log_weights: Tensor, generator: torch.Generator) -> Tensor:
-    """A random one-hot vector drawn by softmax(log_weights), with the gradient of those probabilities.
+    """Sample a one-hot vector from softmax(log_weights), with the gradient of these probabilities.
 
     Args:
         log_weights: (k,) log-weights, differentiable.
@@ -25,14 +29,14 @@ def straight_through(log_weights: Tensor, generator: torch.Generator) -> Tensor:
     picked = int(torch.multinomial(probabilities.detach().cpu(), 1, generator=generator))
     hard = torch.zeros_like(probabilities)
     hard[picked] = 1.0
-    return hard + (probabilities - probabilities.detach())  # the bracket is exactly zero
+    return hard + (probabilities - probabilities.detach())  # the bracket is exactly zero: it only adds the gradient
 
 
 def thrifty(space: BlockSpace, thrift: float) -> Tensor:
-    """Cost correction (decisions, most options) to add to log-probabilities before an input is drawn.
+    """Cost correction (decisions, most options) to add to log-probabilities before sampling frames and size.
 
-    The result for ``frames`` and ``size`` is Q(f, s) ∝ P(f) P(s) / (f s²)^thrift. The MACs of a path grow with f s²:
-    at a thrift of 1 and a uniform P every input takes the same share of a budget.
+    They are then sampled from Q(f, s) ∝ P(f) P(s) / (f s²)^thrift. The MACs of a path grow with f s², so with thrift 1
+    and uniform P all inputs use the same share of a budget.
     """
     added = torch.zeros(len(space.decisions), max(len(decision.options) for decision in space.decisions))
     for name, options, power in (("frames", space.frames, 1), ("size", space.sizes, 2)):
@@ -41,7 +45,7 @@ def thrifty(space: BlockSpace, thrift: float) -> Tensor:
 
 
 def input_log_probabilities(space: BlockSpace, log_p: Tensor) -> Tensor:
-    """log Q of ``frames`` and of ``size``, (2, most options), renormalised, differentiable.
+    """Log-probabilities Q of ``frames`` and ``size``: (2, most options), renormalised, differentiable.
 
     Args:
         log_p: (decisions, most options), `FactorisedDistribution.log_table`, optionally with `thrifty` added.
@@ -51,7 +55,7 @@ def input_log_probabilities(space: BlockSpace, log_p: Tensor) -> Tensor:
 
 @torch.no_grad()
 def sample_input(space: BlockSpace, log_p: Tensor, generator: torch.Generator) -> tuple[int, int]:
-    """Random option indices of the decisions ``frames`` and ``size``; see `input_log_probabilities`."""
+    """Sample option indices of the decisions ``frames`` and ``size``; see `input_log_probabilities`."""
     p = input_log_probabilities(space, log_p).exp().cpu()
     frames, size = (p / torch.empty_like(p).exponential_(generator=generator)).argmax(1).tolist()
     return frames, size
@@ -65,11 +69,11 @@ def input_loss(
     loss_at: Callable[[int, int], Tensor],
     generator: torch.Generator,
 ) -> Tensor:
-    """A loss term with REINFORCE's gradient for (frames, size); another sample is the baseline (leave-one-out).
+    """Loss term with REINFORCE's gradient for (frames, size); a second sample is the baseline (leave-one-out).
 
     Args:
-        log_p: log-probabilities that `first` was sampled from, see `input_log_probabilities`.
-        first: option indices of the input with this loss.
+        log_p: log-probabilities from which `first` was sampled, see `input_log_probabilities`.
+        first: option indices of the input that has this loss.
         loss_at: returns the loss at other frames and size.
     """
     second = sample_input(space, log_p, generator)
@@ -84,7 +88,7 @@ def input_loss(
 
 
 def two_path_plan(space: BlockSpace, log_p: Tensor, frames: int, size: int, generator: torch.Generator) -> Plan:
-    """Plan of two sampled candidates per slot and two sampled depths per stage, one of each switched on.
+    """Plan with two sampled candidates per slot and two sampled depths per stage, one of each active.
 
     Args:
         log_p: (decisions, most options), `FactorisedDistribution.log_table`; the gates carry its gradient.
@@ -104,8 +108,8 @@ def two_path_plan(space: BlockSpace, log_p: Tensor, frames: int, size: int, gene
         if slot.index > reached[slot.stage - 1]:
             pairs.append(None)
             continue
-        own = [p[i, : len(space.decisions[i].options)] for i in space.groups[slot.name]]
-        pairs.append(_two_candidates(own, slot.operators, generator))
+        probabilities = [p[i, : len(space.decisions[i].options)] for i in space.groups[slot.name]]
+        pairs.append(_two_candidates(probabilities, slot.operators, generator))
         races.append(torch.empty(2).exponential_(generator=generator))
     gate = iter(_gates(_log_weights(space, log_p, pairs), torch.stack(races)))
     slots = [None if pair is None else list(zip(pair, next(gate), strict=True)) for pair in pairs]
@@ -115,11 +119,11 @@ def two_path_plan(space: BlockSpace, log_p: Tensor, frames: int, size: int, gene
 def two_path_loss(
     space: BlockSpace, log_p: Tensor, log_q: Tensor, loss_at: Callable[[Plan], Tensor], generator: torch.Generator
 ) -> Tensor:
-    """Loss of a random two-path plan, with gradients for all logits: gates for blocks, REINFORCE for the input.
+    """Loss of a random two-path plan, with gradients for all logits: by gates for blocks, by REINFORCE for the input.
 
     Args:
         log_p: (decisions, most options), `FactorisedDistribution.log_table`.
-        log_q: log-probabilities to draw the input from: log_p, optionally with `thrifty` added.
+        log_q: log-probabilities to sample the input from: log_p, optionally with `thrifty` added.
         loss_at: returns the loss of a plan.
     """
     drawn = sample_input(space, log_q, generator)
@@ -128,10 +132,70 @@ def two_path_loss(
     return loss + input_loss(space, log_q, drawn, loss.detach(), lambda f, s: loss_at(plan.at(f, s)), generator)
 
 
-def _two(p: npt.NDArray[np.float32], generator: torch.Generator) -> list[int]:
-    """Two different indices drawn by probability without replacement; fewer where there are fewer.
+class BinaryGates:
+    """A distribution over architectures that learns through two-path plans, under a soft limit of its expected MACs.
 
-    An exponential race: the first arrivals at rates p (Efraimidis & Spirakis 2006).
+    Attributes:
+        alphas: the distribution, at first uniform per decision.
+        optimiser: Adam on its logits with β = (0, 0.999), as in ProxylessNAS.
+        expected_macs: E[MACs], a function of `alphas.log_table().exp()`.
+    """
+
+    def __init__(
+        self, problem: Problem[BlockSpace], rate: float, macs_weight: float, target: float, thrift: float | None = None
+    ) -> None:
+        """Make the distribution and its optimiser.
+
+        Args:
+            rate: learning rate.
+            macs_weight: weight λ of the term |E[MACs]/target − 1|.
+            target: target of E[MACs], over the cap.
+            thrift: draw inputs with `thrifty` of this thrift added; None: by the distribution itself.
+        """
+        self._problem, self._macs_weight, self._target = problem, macs_weight, target * problem.cap
+        self.alphas = FactorisedDistribution(problem.space, problem.device)
+        self.optimiser = torch.optim.Adam(self.alphas.parameters(), lr=rate, betas=(0.0, 0.999))
+        self.expected_macs = problem.expected_macs()
+        self._thrifty = None if thrift is None else thrifty(problem.space, thrift).to(problem.device)
+
+    def sample(self) -> Architecture:
+        """A random architecture."""
+        return self.alphas.sample(self._problem.torch_rng("paths"), self._thrifty)
+
+    def step(self, loss_at: Callable[[Plan], Tensor], rate: float | None = None) -> None:
+        """Take a step down the loss of a random two-path plan and the MACs term; see `two_path_loss`.
+
+        Args:
+            loss_at: returns the loss of a plan.
+            rate: learning rate from this step on; None: as before.
+        """
+        problem, log_p = self._problem, self.alphas.log_table()
+        log_q = log_p if self._thrifty is None else log_p + self._thrifty
+        loss = two_path_loss(problem.space, log_p, log_q, loss_at, problem.torch_rng("paths"))
+        macs = self.expected_macs.penalty(log_p.exp(), self._target)
+        problem.backward(loss + self._macs_weight * macs)
+        if rate is not None:
+            set_rate(self.optimiser, rate)
+        problem.update(self.optimiser)
+
+    def best(self) -> Architecture:
+        """The most probable architecture under the cap; see `FactorisedDistribution.best`."""
+        return self.alphas.best(self._problem.costs, self._problem.cap)
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of the distribution and its optimiser."""
+        return {"alphas": self.alphas.state_dict(), "optimiser": self.optimiser.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Resume from a `state_dict`."""
+        self.alphas.load_state_dict(state["alphas"])
+        self.optimiser.load_state_dict(state["optimiser"])
+
+
+def _two(p: npt.NDArray[np.float32], generator: torch.Generator) -> list[int]:
+    """Sample two different indices by probability, without replacement; fewer if there are fewer.
+
+    It uses an exponential race: the first two arrivals at rates p (Efraimidis & Spirakis 2006).
     """
     rates = p / torch.empty(len(p)).exponential_(generator=generator).numpy()
     first: list[int] = np.argsort(-rates)[:2].tolist()
@@ -141,10 +205,10 @@ def _two(p: npt.NDArray[np.float32], generator: torch.Generator) -> list[int]:
 def _two_candidates(
     p: Sequence[npt.NDArray[np.float32]], operators: tuple[str, ...], generator: torch.Generator
 ) -> list[Candidate]:
-    """Two different candidates of a slot, drawn by probability without replacement."""
+    """Sample two different candidates of a slot by probability, without replacement."""
     joint = p[0][:, None, None] * p[1][:, None] * p[2]
     for o, operator in enumerate(operators):
-        if operator == "skip":  # one candidate: expansion and SE do not matter
+        if operator == "skip":  # a single candidate: expansion and SE have no effect
             joint[o] = 0.0
             joint[o, 0, 0] = p[0][o]
     pair = []
@@ -155,7 +219,7 @@ def _two_candidates(
 
 
 def _log_weights(space: BlockSpace, log_p: Tensor, pairs: Sequence[list[Candidate] | None]) -> Tensor:
-    """log P (slots, 2) of both candidates of each slot with a pair, differentiable.
+    """Log-probabilities (slots, 2) of both candidates, for each slot with a pair; differentiable.
 
     Args:
         log_p: (decisions, most options) log-probabilities.
@@ -171,7 +235,7 @@ def _log_weights(space: BlockSpace, log_p: Tensor, pairs: Sequence[list[Candidat
 
 
 def _gates(log_weights: Tensor, races: Tensor) -> list[tuple[Tensor, ...]]:
-    """`straight_through` of each row; the winner of its race is switched on.
+    """Apply `straight_through` to each row; the winner of its race is active.
 
     Args:
         races: (slots, 2) exponential random times.

@@ -1,6 +1,6 @@
-"""The families of spaces: construction, cost and layers of a space's networks.
+"""Families of spaces: construction, cost and layers of their networks.
 
-A family is a space's `family`; only this table distinguishes them.
+A space names its family in `family`; only the table in this module distinguishes families.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,11 +14,11 @@ from pvnas_bench.network.cost import Cost, CostModel, Layer, network_layers
 from pvnas_bench.network.standalone import Classifier, Network
 from pvnas_bench.network.temporal_cell import TemporalCostModel, TemporalNetwork, temporal_layers
 from pvnas_bench.network.workloads import Pass, block_passes, cell_passes
-from pvnas_bench.space import Architecture, SearchSpace
+from pvnas_bench.space import Architecture, CellSpec, NetworkSpec, SearchSpace
 
 
 class Costs(Protocol):
-    """A cost model: the exact cost of each architecture, by look-up."""
+    """Cost model: the exact cost of each architecture by look-up."""
 
     classes: int
 
@@ -26,20 +26,22 @@ class Costs(Protocol):
         """MACs of one clip's forward pass, and trainable parameters."""
 
     def cheapest(self) -> Cost:
-        """Cost of the architecture of the least MACs in the space."""
+        """Cost of the space's architecture with the fewest MACs."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """Constructors of a kind of networks.
+    """Constructors of a family's networks and of their costs.
 
     Attributes:
+        spec: what a space's `spec` returns.
         network: builds a stand-alone network from a space's `spec` and the number of classes.
-        layers: builds its table of layers from the same.
+        layers: lists the layers of this network, from the same arguments.
         costs: builds the cost model from a space and the number of classes.
-        workloads: builds the timed passes of a record from a space and a device.
+        workloads: builds a record's timed passes from a space and a device.
     """
 
+    spec: type[NetworkSpec] | type[CellSpec]
     network: Callable[[Any, int], Classifier]
     layers: Callable[[Any, int], Iterator[Layer]]
     costs: Callable[[Any, int], Costs]
@@ -47,26 +49,26 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {
-    "mbconv": Family(Network, network_layers, CostModel, block_passes),
-    "temporal_cell": Family(TemporalNetwork, temporal_layers, TemporalCostModel, cell_passes),
+    "mbconv": Family(NetworkSpec, Network, network_layers, CostModel, block_passes),
+    "temporal_cell": Family(CellSpec, TemporalNetwork, temporal_layers, TemporalCostModel, cell_passes),
 }
-"""Families by name, the `family` of a space."""
+"""Families by name."""
 
 
 def build(space: SearchSpace, architecture: Architecture, classes: int) -> Classifier:
-    """The stand-alone network of an architecture, on the CPU, initialised by torch's global generator."""
+    """Build the stand-alone network of an architecture on the CPU, initialised with torch's global generator."""
     return FAMILIES[space.family].network(space.spec(architecture), classes)
 
 
 def layers(space: SearchSpace, architecture: Architecture, classes: int) -> Iterator[Layer]:
-    """The network of an architecture, layer by layer, from input to logits.
+    """Layers of an architecture's network, from input to logits.
 
-    A frozen backbone comes first, with the MACs of its frames; the architecture's cost excludes it.
+    A frozen backbone comes first, with the MACs of all frames; the architecture's cost excludes it.
     """
-    own = list(FAMILIES[space.family].layers(space.spec(architecture), classes))
+    rows = list(FAMILIES[space.family].layers(space.spec(architecture), classes))
     if space.backbone is not None:
-        yield backbone_layer(space.backbone, frames=own[0].shape_in[0])
-    yield from own
+        yield backbone_layer(space.backbone, frames=rows[0].shape_in[0])
+    yield from rows
 
 
 def cost_model(space: SearchSpace, classes: int) -> Costs:

@@ -2,11 +2,13 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pvnas_bench import records, seeding
 from pvnas_bench.ledger import Ledger
@@ -21,6 +23,7 @@ from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
 from pvnas_bench.run.time_controls import time_controls
 from pvnas_bench.space import Architecture, Backbone
+from pvnas_bench.training.model_file import all_weights
 from pvnas_bench.training.testing import test
 from pvnas_bench.training.train import Training
 from pvnas_bench.training.workbench import Clock, TrainingDiverged, Workbench
@@ -28,16 +31,30 @@ from pvnas_bench.training.workbench import Clock, TrainingDiverged, Workbench
 LATENCY_PASSES, LATENCY_WARMUP = 20, 5
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A retraining whose weights are kept.
+
+    Attributes:
+        weights: as in the model's file.
+    """
+
+    retraining: int
+    weights: Mapping[str, Tensor]
+
+
 class Final:
-    """Retraining on the whole train split, and the single test."""
+    """The final phase: retraining on the whole train split, and the single test."""
 
     def __init__(self, setup: Setup, observer: Observer, checkpoints: Checkpoints) -> None:
         self._setup, self._observer, self._checkpoints = setup, observer, checkpoints
         self.controls: dict[str, Any] = {}
         """Control measurements of the first trained network, for the record."""
+        self.model: Kept | None = None
+        """The best retraining so far, if weights are asked for."""
 
     def __call__(self, search: Search, *, retrain: bool, state: State | None = None) -> records.Outcome:
-        """Train and test the result of a search; without retraining, only describe it.
+        """Train and test the result of a search; with `retrain` False, only describe it.
 
         Args:
             state: state of this phase in a checkpoint, to resume from.
@@ -60,6 +77,8 @@ class Final:
             ledger.resume(spent, samples, 0)
             clock.seconds.update(state["clock"])
             start, self.controls, under_way = Phase.resumed(state["phase"]), state["controls"], state["under_way"]
+            if (best := state.get("best")) is not None:
+                self.model = Kept(best["retraining"], best["weights"])
         searched = search.ended()
 
         def boundary(training: Callable[[], State]) -> None:
@@ -72,14 +91,18 @@ class Final:
                         "clock": dict(clock.seconds),
                         "phase": start.state(setup.device),
                         "controls": self.controls,
+                        "best": self.model and vars(self.model),
                         "under_way": training(),
                     },
                 }
             )
 
         for retraining in range(len(trained), setup.protocol.retrainings if retrain else 0):
-            trained.append(self._retrain(full, architecture, retraining, under_way, boundary))
+            one, network = self._retrain(full, architecture, retraining, under_way, boundary)
+            trained.append(one)
             under_way = None
+            if setup.request.weights and setup.world.first and best_of(trained) == retraining:
+                self.model = Kept(retraining, all_weights(network, setup.frozen))
         network = build(setup.space, architecture, len(setup.store.classes)).to(setup.device)
         return records.Outcome(
             architecture=str(architecture),
@@ -99,7 +122,7 @@ class Final:
         retraining: int,
         state: State | None,
         boundary: Callable[[Callable[[], State]], None],
-    ) -> records.Trained:
+    ) -> tuple[records.Trained, Classifier]:
         """Train on the whole train split with a separate seed, and test once."""
         setup = self._setup
         cost = setup.costs(architecture)
@@ -133,7 +156,7 @@ class Final:
         if setup.space.backbone is not None and retraining == 0:
             shares = parameter_shares(setup.space.backbone, cost)
             self.controls = {**shares, **time_controls(network, cost.macs, bench, setup.store.indices("test"))}
-        return records.Trained(
+        trained = records.Trained(
             seed=retraining,
             test_top1=scores.top1,
             test_top5=scores.top5,
@@ -142,10 +165,19 @@ class Final:
             confusion=tuple(tuple(int(n) for n in row) for row in scores.confusion),
             curve=tuple(training.curve),
         )
+        return trained, network
+
+
+def best_of(trained: Sequence[records.Trained]) -> int:
+    """Position of the retraining with the highest accuracy on the val split after its last epoch.
+
+    The first of equals, and of all where the data set has no val split: the test selects nothing.
+    """
+    return max(range(len(trained)), key=lambda i: (trained[i].curve[-1].get("val_top1", 0.0), -i))
 
 
 def parameter_shares(backbone: Backbone, temporal: Cost) -> dict[str, Any]:
-    """Shares of the parameters in the frozen backbone and in the temporal network."""
+    """Parameters of the frozen backbone and of the temporal network, and the latter's share."""
     frozen = frame_cost(backbone).parameters
     share = temporal.parameters / (frozen + temporal.parameters)
     return {"parameters": {"backbone": frozen, "temporal": temporal.parameters, "temporal_share": share}}

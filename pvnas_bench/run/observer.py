@@ -1,4 +1,4 @@
-"""The observer of a run: receives its progress."""
+"""The observer of a run, which receives its progress."""
 
 from typing import TYPE_CHECKING
 
@@ -12,16 +12,16 @@ class Observer:
     """Receives a run's events. The base class ignores them; subclasses override methods."""
 
     def making(self, done: int, total: int) -> None:
-        """Report the number of clips generated, of a synthetic data set."""
+        """Report the number of generated clips of a synthetic data set."""
 
     def preparing(self, done: int, total: int) -> None:
-        """Report the number of clips decoded."""
+        """Report the number of decoded clips."""
 
     def training_backbone(self, epoch: int, epochs: int) -> None:
         """Report an epoch of the backbone's training."""
 
     def extracting(self, done: int, total: int) -> None:
-        """Report the number of clips with computed features."""
+        """Report the number of clips whose features are computed."""
 
     def timed(self, clock: "Clock") -> None:
         """Report the start of a phase (search or final training), with its clock."""
@@ -36,7 +36,7 @@ class Observer:
         """Report the start (epoch 0) or an epoch of retraining i of n."""
 
     def resuming(self, step: int) -> None:
-        """Report that the run resumes from a checkpoint after this step."""
+        """Report that the run resumes from a checkpoint written after this step."""
 
     def warned(self, message: str) -> None:
         """Report a problem that does not stop the run."""

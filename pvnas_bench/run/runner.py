@@ -11,20 +11,22 @@ from pvnas_bench import records, seeding
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.families import workloads
 from pvnas_bench.network.workloads import convolution_pass
+from pvnas_bench.protocol import protocol_entry
 from pvnas_bench.run import yardstick
 from pvnas_bench.run.checkpoints import Checkpoints
-from pvnas_bench.run.final import Final
+from pvnas_bench.run.final import Final, Kept
 from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.rank_correlation import ranking
 from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import OtherProcesses, Search
-from pvnas_bench.run.setup import Setup, protocol_entry
+from pvnas_bench.run.setup import Setup
 from pvnas_bench.run.tabular_final import TabularFinal
+from pvnas_bench.run.weights import model_info
 from pvnas_bench.system import files, machine, signals
 from pvnas_bench.system.leases import claimed
 from pvnas_bench.system.masking import masked, masked_values
 from pvnas_bench.system.signals import Stop, TimedOut
-from pvnas_bench.training import distributed, process
+from pvnas_bench.training import distributed, model_file, process
 from pvnas_bench.training.workbench import TrainingFailed
 
 __all__ = ["Observer", "Request", "Run", "run"]
@@ -44,27 +46,28 @@ class Run:
 
         Raises:
             UsageError: the request cannot work; nothing was written to the results.
-            RankLost: a process has ended.
+            RankLost: another process of the run has ended.
         """
         self.observer = observer or Observer()
+        self._kept: Kept | None = None
         with world.in_turn():
             self.setup = request if isinstance(request, Setup) else Setup(request, self.observer, world)
 
     def __call__(self, *, trials: OtherProcesses | None = None, patience: float = 0.0) -> tuple[records.Record, Path]:
         """Search, train and test the result, and write the record.
 
-        A strategy's error, an invalid incumbent, a time-out and an interruption end in a record that says so. After
-        the last two the checkpoint stays, and the same request resumes from it. Of several processes the first writes
-        files and watches the time; a lost process interrupts the others.
+        A strategy's error, an invalid incumbent, a timeout or an interruption becomes the status of the record. After
+        a timeout or an interruption the checkpoint is kept, and the same request resumes from it. With several
+        processes, the first one writes files and enforces the time limit; the loss of one interrupts the others.
 
         Args:
             trials: other processes that train a search's architectures in parallel; results are the same.
-            patience: seconds to wait for another process with the same run.
+            patience: seconds to wait for another process that executes the same run.
 
         Raises:
-            UsageError: the budget is too small for one step of the strategy; another process has the same run; the
-                record cannot be written.
-            RankLost: a process has ended before the search began.
+            UsageError: the budget is too small for one step of the strategy; another process executes the same run;
+                the record cannot be written.
+            RankLost: another process of the run ended before the search began.
         """
         setup = self.setup
         if not setup.world.first:
@@ -79,6 +82,7 @@ class Run:
             if record.status in ("ok", "failed"):
                 checkpoints.clear()
                 files.remove_leftovers(setup.path)
+                files.remove_leftovers(setup.path.with_name(model_file.FILE_NAME))
         return record, setup.path
 
     def record(self) -> records.Record:
@@ -87,10 +91,10 @@ class Run:
             return self._run(None)
 
     def lost(self, status: records.Status, error: str) -> None:
-        """Write the record of a run whose process is gone, from its last checkpoint, which stays.
+        """Write the record of a run whose process died, from its last checkpoint, which is kept.
 
         Raises:
-            UsageError: another process has the run by now; the record cannot be written.
+            UsageError: another process executes the run by now; the record cannot be written.
         """
         with claimed(self.setup.path) as claim:
             checkpoints = Checkpoints(self.setup, claim, Stop(None), self.observer)
@@ -99,7 +103,7 @@ class Run:
             self._save(self._record(search, status, error, None, None, self.setup.preparation), checkpoints)
 
     def _run(self, checkpoints: Checkpoints | None, trials: OtherProcesses | None = None) -> records.Record:
-        """Search and train, from the last checkpoint on."""
+        """Search and train, resuming from the last checkpoint."""
         setup = self.setup
         final: Final | TabularFinal = TabularFinal(setup)
         if setup.table is None:
@@ -131,6 +135,7 @@ class Run:
                 outcome = final(search, retrain=False)
             except TrainingFailed as failure:
                 status, error = "failed", f"final training: {type(failure).__name__}: {failure}"
+        self._kept = final.model
         pace = self._pace() if status == "ok" and setup.table is None and setup.world.first else None
         ranked = ranking(search, setup.table) if status == "ok" and setup.table is not None else {}
         measured = {**setup.preparation, **final.controls, **ranked}
@@ -139,23 +144,31 @@ class Run:
         return self._record(search, status, error, outcome, pace, measured)
 
     def _save(self, record: records.Record, checkpoints: Checkpoints) -> None:
-        """Write the record, on a full disk in place of the checkpoint before the last.
+        """Write the record; if the disk is full, delete the older checkpoint and try again.
 
         Raises:
-            UsageError: the record cannot be written; the checkpoint stays.
+            UsageError: the record cannot be written; the newest checkpoint is kept.
         """
         path = self.setup.path
         try:
             try:
-                records.save(record, path)
+                self._write(record)
             except OSError:
                 checkpoints.thin()
-                records.save(record, path)
+                self._write(record)
         except OSError as error:
             raise UsageError(
-                f"the record cannot be written to {path.parent} ({error.strerror}): make room, and repeat the "
-                "command to resume from its last checkpoint"
+                f"the record cannot be written to {path.parent} ({error.strerror}): free some space, then repeat the "
+                "command to resume from the last checkpoint"
             ) from None
+
+    def _write(self, record: records.Record) -> None:
+        """Write the record; before it the weights, so that a record that is there has all its files."""
+        path = self.setup.path
+        if record.status == "ok" and self._kept is not None:
+            content = model_file.encode(model_info(self.setup, record, self._kept), self._kept.weights)
+            files.write_atomically(path.with_name(model_file.FILE_NAME), content)
+        records.save(record, path)
 
     def _pace(self) -> records.Speed:
         space, device = self.setup.space, self.setup.device
@@ -221,6 +234,6 @@ class Run:
 
 
 def run(request: Request, observer: Observer | None = None) -> tuple[records.Record, Path]:
-    """Run a request, with the other processes of `torchrun` if any; see `Run`."""
+    """Run a request, together with the other processes of `torchrun` if there are any; see `Run`."""
     with distributed.joined() as world:
         return Run(request, observer, world)()

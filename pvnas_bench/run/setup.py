@@ -1,9 +1,8 @@
 """The setup of a run: a request with all names resolved."""
 
 import copy
-import hashlib
-import json
 import re
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
@@ -11,16 +10,19 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import torch
 
+import pvnas_bench
 from pvnas_bench import records, registry
 from pvnas_bench.errors import UsageError
+from pvnas_bench.network.backbone import FrozenBackbone
 from pvnas_bench.network.families import cost_model
 from pvnas_bench.problem import SearchSplit
-from pvnas_bench.protocol import Protocol, get_protocol
+from pvnas_bench.protocol import get_protocol
 from pvnas_bench.run.clips import data_entry, open_clips, search_splits, search_view
 from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.request import Request
-from pvnas_bench.run.words import check_family, check_writable, parse_cap, parse_config
+from pvnas_bench.run.words import check_family, check_writable, entry_name, parse_cap, parse_config
 from pvnas_bench.space import Backbone
 from pvnas_bench.system import machine
 from pvnas_bench.system.masking import masked, masked_values, remember
@@ -34,7 +36,7 @@ from pvnas_bench.video import ClipStore, LazyStore, list_datasets
 
 
 class TrainsOnClips(UsageError):
-    """A search on a table asked for clips in a process limited to look-ups."""
+    """A strategy asked for clips in a process that only looks trainings up in a table."""
 
 
 class Setup:
@@ -45,7 +47,7 @@ class Setup:
 
         Args:
             world: the processes of the run.
-            clips: True if a search on a table may open the clips; otherwise asking for them raises TrainsOnClips.
+            clips: False if a search on a table must not open the clips; it raises TrainsOnClips if it needs them.
 
         Raises:
             UsageError: the request cannot work; nothing was written to the results.
@@ -65,21 +67,21 @@ class Setup:
             self.protocol = self.protocol.with_budget(request.budget)
         self._protocol_named = named.name
         if self.table is not None and request.precision != "float32":
-            raise UsageError("a table has trainings in float32: leave out --precision")
+            raise UsageError("trainings in a table have the precision float32: omit --precision")
         self.cap_name, self.cap = parse_cap(self.space, request.cap)
         self.device = process.choose_device(request.device)
         self.threads = request.threads or max(machine.usable_cores() // world.local_size, 1)
         check_writable(request.results)
         self.store = self._open_clips(observer)
         if self.table is None:
-            search_splits(self.store, self.protocol)  # refuses what cannot be divided
+            search_splits(self.store, self.protocol)  # raises UsageError if a class cannot be split
         self.data = data_entry(self.store) if self.table is None else self.table.about.data
         self.costs = cost_model(self.space, len(self.data.classes))
         cheapest = self.costs.cheapest().macs
         if cheapest > self.cap:
             raise UsageError(
-                f"no architecture of {self.space.name} is under the cap of {self.cap:,} MACs: "
-                f"the cheapest has {cheapest:,}, raise --cap"
+                f"no architecture of {self.space.name} is under the cap of {self.cap:,} MACs, "
+                f"the cheapest has {cheapest:,}: raise --cap"
             )
         self.reference_training = training_macs(
             self.costs(self.space.reference).macs,
@@ -89,6 +91,8 @@ class Setup:
         )
         self.preparation: dict[str, Any] = {}
         """Record entries of preparatory work shared by all searches."""
+        self.frozen: FrozenBackbone | None = None
+        """The network that computed the clips' features."""
         if self.space.backbone is not None:
             self._prepare_features(self.space.backbone, observer)
 
@@ -110,7 +114,7 @@ class Setup:
             training=observer.training_backbone,
             extracting=observer.extracting,
         )
-        self.store = features.store
+        self.store, self.frozen = features.store, features.network
         in_rt = {
             f"{work}_reference_trainings": features.about[f"{work}_macs"] / self.reference_training
             for work in ("training", "extraction")
@@ -120,22 +124,16 @@ class Setup:
     def _find_table(self) -> Table:
         """The table of the space and the data set, complete unless the request allows a partial one."""
         request, space = self.request, self.space
-        found = find_table(space.name, request.dataset, request.tables)
-        if found.about.space.fingerprint != space.fingerprint:
+        table = find_table(space, request.dataset, request.tables)
+        if not request.partial and (missing := table.missing(space)):
             raise UsageError(
-                f"the table of {space.name} is of {found.about.space.fingerprint}, the space is {space.fingerprint}: "
-                "build it again, or name another folder with --tables"
+                f"the table {table.about.stem} lacks {len(missing)} of {space.size} architectures, such as "
+                f"{missing[0]}: build them with `table build`, or search only the others with --partial"
             )
-        if len(found) < space.size and not request.partial:
-            missing = found.missing(space)
-            raise UsageError(
-                f"the table {found.about.stem} lacks {len(missing)} of {space.size} architectures, such as "
-                f"{missing[0]}: build them with `table build`, or search among the others only with --partial"
-            )
-        return found
+        return table
 
     def _open_clips(self, observer: Observer) -> ClipStore:
-        """The clips; those of a table are opened when a strategy trains on them."""
+        """Open the clips; with a table, only when a strategy trains on them."""
         request, table = self.request, self.table
 
         def opened() -> ClipStore:
@@ -151,10 +149,11 @@ class Setup:
                 store = opened()
             except UsageError as error:
                 raise UsageError(
-                    f"{self.kind.info.name} trains on clips, which the table has not: {error}; {_clips_of(table)}"
+                    f"{self.kind.info.name} trains on clips, which a table does not contain: {error}; "
+                    f"{_clips_of(table)}"
                 ) from None
             if store.dataset.fingerprint != table.about.data.fingerprint:
-                raise UsageError(f"the clips of {request.dataset} are not those of the table: {_clips_of(table)}")
+                raise UsageError(f"the clips of {request.dataset} differ from those of the table: {_clips_of(table)}")
             return store
 
         return cast(ClipStore, LazyStore(checked))
@@ -174,7 +173,7 @@ class Setup:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """The command that repeats this run; files are named without their folders, which differ between machines."""
+        """The command that repeats this run. Paths lack their folders, which differ between machines."""
         request, start = self.request, ["pvnas-bench"] if self.world.size == 1 else self.world.command
         resolved = replace(
             request,
@@ -191,27 +190,22 @@ class Setup:
 
     @cached_property
     def source(self) -> records.Source | None:
-        """Hash of the strategy's source, part of a plug-in's identity: an edited file is another entry."""
+        """Hash of the strategy's source; it identifies a plug-in, so an edited file is another strategy."""
         return registry.source(self.kind)
 
     @cached_property
     def entry(self) -> str:
         """Leaderboard row: the strategy's name and its non-default hyper-parameters."""
-        changed = {
-            key: value
-            for key, value in self.config.model_dump(mode="json").items()
-            if value != self.kind.Config().model_dump(mode="json")[key]
-        }
-        settings = ", ".join(f"{key}={value}" for key, value in masked_values(changed).items())
-        return f"{self.kind.info.name}[{settings}]" if settings else self.kind.info.name
+        return entry_name(self.kind, self.config)
 
     @cached_property
     def space_fingerprint(self) -> str:
+        """Fingerprint of the space, and the cap."""
         return f"{self.space.fingerprint}:{self.cap_name}"
 
     @cached_property
     def protocol_fingerprint(self) -> str:
-        """Fingerprint of the protocol; each state of a table has a separate board."""
+        """Fingerprint of the protocol, and that of the table if any: each state of a table has separate boards."""
         fingerprint = self.protocol.fingerprint
         return fingerprint if self.table is None else f"{fingerprint}:{self.table.fingerprint}"
 
@@ -221,20 +215,34 @@ class Setup:
         return self._digest(self.request.seed)
 
     @property
+    def checkpoint_seconds(self) -> float | None:
+        """Least seconds between two checkpoints; None: a search on a table needs none."""
+        return None if self.table is not None else self.request.checkpoint_seconds
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What must match to resume from a checkpoint: the request and the code."""
+        module = sys.modules[self.kind.__module__].__file__
+        return {
+            "run": self.id,
+            "pvnas_bench": pvnas_bench.__version__,
+            "torch": str(torch.__version__),
+            "strategy": hashlib.blake2b(Path(module).read_bytes(), digest_size=16).hexdigest() if module else "",
+        }
+
+    @property
     def path(self) -> Path:
         """Path of the record."""
         return self._folder(f"s{self.request.seed}", self.id) / records.FILE_NAME
 
     @property
     def lines(self) -> Path:
-        """Path of the joint records of this request with every seed, when searched together."""
+        """Path of the file with the records of all seeds of this request, when they are searched together."""
         return self._folder("seeds", self._digest("seeds")) / records.LINES_NAME
 
-    def _digest(self, *more: str | int) -> str:
-        parts = [self.space_fingerprint, self.data.fingerprint, self.protocol_fingerprint, self.entry, *more]
-        if self.source is not None and not self.source.builtin:
-            parts.append(self.source.sha256)
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    def _digest(self, run: str | int) -> str:
+        fingerprints = self.space_fingerprint, self.data.fingerprint, self.protocol_fingerprint
+        return records.identifier(*fingerprints, self.entry, run, self.source)
 
     def _folder(self, last: str, digest: str) -> Path:
         words = (self.entry, self.space.name, self.data.name, self.protocol.name, last)
@@ -243,23 +251,12 @@ class Setup:
 
 
 def _clips_of(table: Table) -> str:
-    """The --dataset that has the clips of a table, in words."""
+    """Message: the value of --dataset with the clips of a table."""
     data = table.about.data
     if data.name in dict(list_datasets()):
         return f"give --dataset {data.name}"
     return (
-        f"give --dataset the path of a folder {data.name!r}, or of {data.name}.csv or {data.name}.toml, that holds the "
-        f"{sum(data.clips.values()):,} clips of {len(data.classes)} classes it was made of (fingerprint "
-        f"{data.fingerprint[:12]}…, which `data prepare --json` prints)"
-    )
-
-
-def protocol_entry(protocol: Protocol) -> records.ProtocolEntry:
-    """Protocol entry of a record or a table."""
-    return records.ProtocolEntry(
-        name=protocol.name,
-        version=protocol.version,
-        fingerprint=protocol.fingerprint,
-        budget=protocol.budget,
-        settings=protocol.settings,
+        f"give --dataset the path of the folder {data.name!r}, or of {data.name}.csv or {data.name}.toml, with the "
+        f"{sum(data.clips.values()):,} clips of {len(data.classes)} classes from which the table was built "
+        f"(fingerprint {data.fingerprint[:12]}…, printed by `data prepare --json`)"
     )

@@ -1,4 +1,4 @@
-"""Search spaces: decisions, architectures, encoding, sampling, neighbours. Pure Python and numpy."""
+"""Search spaces: decisions, architectures, encoding, sampling and neighbours, in pure Python and numpy."""
 
 from pvnas_bench.space._blocks import (
     KERNELS,
@@ -8,6 +8,7 @@ from pvnas_bench.space._blocks import (
     Slot,
     Stage,
     hidden_channels,
+    mixes_time,
     uniform_options,
 )
 from pvnas_bench.space._cell import (
@@ -47,5 +48,6 @@ __all__ = [
     "cell_options",
     "edge_name",
     "hidden_channels",
+    "mixes_time",
     "uniform_options",
 ]

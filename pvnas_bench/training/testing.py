@@ -1,4 +1,4 @@
-"""Tests of one stand-alone network: its accuracy over a set of clips."""
+"""Testing of stand-alone networks: accuracy over a set of clips."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from pvnas_bench.video import FrameOrder
 
 @dataclass(frozen=True)
 class Scores:
-    """Accuracies over a set of clips as fractions, and mean cross-entropy."""
+    """Accuracies over a set of clips, as fractions, and mean cross-entropy."""
 
     top1: float
     top5: float
@@ -23,7 +23,6 @@ class Scores:
     confusion: npt.NDArray[np.int64]
 
 
-@torch.no_grad()
 def test(
     network: Classifier,
     macs: int,
@@ -31,32 +30,63 @@ def test(
     indices: npt.NDArray[np.int64],
     order: FrameOrder = "forward",  # noqa: PT028 (not a pytest function)
 ) -> Scores:
-    """Accuracy of a network over these clips, by the mean softmax over the protocol's views.
+    """Test a network on these clips; predictions are the mean softmax over the protocol's views.
 
     Args:
         macs: MACs of one clip's forward pass, for the ledger.
-        order: frame order of each clip; an accuracy unaffected by the order does not rely on it.
+        order: frame order of each clip; other orders show how much the network relies on temporal order.
 
     Raises:
-        BudgetExhausted: the next batch does not fit.
+        BudgetExhausted: the next batch does not fit into the budget.
+        OutOfMemory: one view of a clip does not fit into memory.
+    """
+    return score(*probabilities(network, macs, bench, indices, order))
+
+
+@torch.no_grad()
+def probabilities(
+    network: Classifier,
+    macs: int,
+    bench: Workbench,
+    indices: npt.NDArray[np.int64],
+    order: FrameOrder = "forward",
+) -> tuple[Tensor, Tensor]:
+    """Class probabilities (N, classes) of these clips, and their labels (N,); see `test`."""
+    network.eval()
+    predicted, labels = [], []
+    for batch in bench.batches(indices, train=False, seed=0, order=order):
+        bench.ledger.forward(macs * len(batch) * len(batch.views), len(batch), 0)
+        share = bench.world.share(batch)
+        inputs = bench.inputs(share, network)
+        with bench.clock("forward"):
+            logits = _logits(network, inputs) if share.part is None else bench.over(network, share)(inputs)
+            predicted.append(_mean_over_views(logits, len(batch)))
+        labels.append(batch.labels)
+    return torch.cat(predicted), torch.cat(labels)
+
+
+@torch.no_grad()
+def classify(network: Classifier, inputs: Tensor, clips: int) -> Tensor:
+    """Class probabilities (N, classes) of one batch, by the mean softmax over views, on the CPU.
+
+    Args:
+        inputs: (N V, ...) on the network's device.
+        clips: N.
+
+    Raises:
         OutOfMemory: one view of a clip does not fit.
     """
     network.eval()
-    probabilities, labels = [], []
-    for batch in bench.batches(indices, train=False, seed=0, order=order):
-        bench.ledger.forward(macs * len(batch) * len(batch.views), len(batch), 0)
-        own = bench.world.share(batch)
-        inputs = bench.inputs(own, network)
-        with bench.clock("forward"):
-            logits = _logits(network, inputs) if own.part is None else bench.over(network, own)(inputs)
-            views = logits.softmax(-1).unflatten(0, (len(batch), -1))
-            probabilities.append(views.mean(1).cpu())
-        labels.append(batch.labels)
-    return score(torch.cat(probabilities), torch.cat(labels))
+    return _mean_over_views(_logits(network, inputs), clips)
+
+
+def _mean_over_views(logits: Tensor, clips: int) -> Tensor:
+    views: Tensor = logits.softmax(-1).unflatten(0, (clips, -1))
+    return views.mean(1).cpu()
 
 
 def _logits(network: Classifier, inputs: Tensor) -> Tensor:
-    """Logits of a batch, in as many parts as the memory requires."""
+    """Logits of a batch, computed in as many parts as memory requires."""
     parts = 1
     while True:
         try:

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from pvnas_bench.network.operators import ElasticOperators, Operator, temporal_shift
-from pvnas_bench.space import KERNELS
+from pvnas_bench.space import KERNELS, mixes_time
 
 N, T, C, S = 2, 5, 16, 8
 
@@ -21,7 +21,7 @@ def unfold(x: torch.Tensor) -> torch.Tensor:
 
 
 def reference(token: str, video: torch.Tensor, weights: list[torch.Tensor], stride: int) -> torch.Tensor:
-    """Depth-wise Conv3d in the layout that its users write."""
+    """Depth-wise Conv3d in its default layout."""
     if token in ("s3", "s5", "tsm", "f3"):
         k = weights[0].shape[-1]
         y = F.conv3d(video, weights[0][:, :, None], stride=(1, stride, stride), padding=(0, k // 2, k // 2), groups=C)
@@ -47,6 +47,18 @@ def test_operator_equals_conv3d_forward_and_backward(token: str, stride: int) ->
     torch.testing.assert_close(unfold(frames.grad), plain.grad, rtol=1e-9, atol=1e-9)
     for mine, theirs in zip(operator.weights, weights, strict=True):
         torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("token", sorted(KERNELS))
+def test_an_operator_that_mixes_time_sees_other_frames(token: str) -> None:
+    operator, (video, frames) = Operator(token, C, 1).double(), folded()
+    other = video.clone()
+    other[:, :, 0] += 1
+    both = frames, other.transpose(1, 2).flatten(0, 1)
+    one, two = (operator(temporal_shift(x, T) if token == "tsm" else x, T) for x in both)  # the block shifts
+    changed = two - one
+    assert mixes_time(token) == bool(unfold(changed)[:, :, 1:].abs().max() > 1e-9)
+    assert not mixes_time("skip")
 
 
 @pytest.mark.parametrize("token", sorted(KERNELS))
@@ -93,8 +105,8 @@ def test_shift_gradient() -> None:
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 @pytest.mark.parametrize("operator", list(KERNELS))
 @pytest.mark.parametrize("channels", [2, 16])
-def test_a_trace_computes_what_the_operator_does(operator: str, channels: int) -> None:
-    """`torch.jit.trace`, on which ONNX is built, knows no autograd function of ours; other numbers of clips too."""
+def test_a_trace_computes_the_same_as_the_operator(operator: str, channels: int) -> None:
+    """`torch.jit.trace`, used by ONNX export, does not support our autograd functions; also for other batch sizes."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         layer = Operator(operator, channels, stride=1).eval()

@@ -22,8 +22,14 @@ def constraints(project: dict[str, object], extras: tuple[str, ...] = ("test",))
     """One line of pip's constraints, ``name==version``, for each requirement that applies to this platform."""
     dependencies, optional = project["dependencies"], project["optional-dependencies"]
     assert isinstance(dependencies, list) and isinstance(optional, dict)
-    lines = [*dependencies, *(line for extra in extras for line in optional[extra])]
-    requirements = [Requirement(line) for line in lines]
+    requirements = [Requirement(line) for line in dependencies]
+    waiting = list(extras)
+    for extra in waiting:
+        for requirement in map(Requirement, optional[extra]):
+            if requirement.name == project["name"]:  # an extra that includes others
+                waiting += sorted(requirement.extras - {*waiting})
+            else:
+                requirements.append(requirement)
     return [f"{r.name}=={floor(r)}" for r in requirements if r.marker is None or r.marker.evaluate()]
 
 

@@ -210,7 +210,7 @@ def test_early_stopping_compares_five_point_means_four_apart() -> None:
 def test_curvature_is_measured_and_can_stop_the_search(tiny_dataset: Path) -> None:
     driven = Driven("darts", tiny_dataset, BUDGET, hessian_every=1, hessian_iterations=1, early_stop=True)
     driven.step()
-    assert len(driven.strategy.diagnostics()["hessian_eigenvalue"]) == driven.strategy.alpha_steps > 0
+    assert len(driven.problem.facts["hessian_eigenvalue"]) == driven.strategy.alpha_steps > 0
     driven.strategy.eigenvalues = [1.0] * 8 + [100.0]
     driven.to_the_end()
     assert driven.problem.ledger.spent < 0.9 * BUDGET
@@ -220,7 +220,7 @@ def test_curvature_is_measured_and_can_stop_the_search(tiny_dataset: Path) -> No
 # --- pieces -----------------------------------------------------------------------------------------------------------
 
 
-def test_small_ones() -> None:
+def test_learning_rates_and_skips_by_hand() -> None:
     assert [rate_at(t, 1.0, 0.2) for t in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.6, 0.2])
     assert [rate_at(t, 1.0, 0.0, 0.2) for t in (0.0, 0.1, 0.2, 0.6, 1.0)] == pytest.approx([0.0, 0.5, 1.0, 0.5, 0.0])
     assert skips(SPACE, SPACE.parse("4-24-3-1/s3-e2-no/skip-_-_/skip-_-_/s3-e2-no/_/_")) == 2

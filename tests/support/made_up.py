@@ -1,4 +1,4 @@
-"""Tables of made-up numbers, without any training."""
+"""Synthetic tables, without training."""
 
 from datetime import UTC, datetime
 
@@ -6,9 +6,8 @@ import numpy as np
 
 from pvnas_bench.grid.table_build import random_order
 from pvnas_bench.network.cost import CostModel
-from pvnas_bench.protocol import get_protocol
+from pvnas_bench.protocol import get_protocol, protocol_entry
 from pvnas_bench.records import DataEntry
-from pvnas_bench.run.setup import protocol_entry
 from pvnas_bench.space import BlockSpace
 from pvnas_bench.table import About, KnownTraining, Session
 from pvnas_bench.table.journal import Content as Content
@@ -42,7 +41,7 @@ def session() -> Session:
 def training(
     space: BlockSpace, costs: CostModel, string: str, seed: int, quality: float, noise: float
 ) -> KnownTraining:
-    """A training that ends near a quality."""
+    """A training whose accuracy ends near the given quality."""
     rng = np.random.default_rng([seed, *string.encode()])
     epochs = get_protocol("micro").epochs
     curve = np.clip(quality * np.linspace(0.4, 1, epochs) + noise * rng.normal(size=epochs), 0, 1)
@@ -67,7 +66,7 @@ def training(
 
 
 def content(space: BlockSpace, seeds: int = 1, sample: int | None = None, noise: float = 0.02) -> Content:
-    """A whole table, or that of the first architectures of the random order."""
+    """A complete table, or one of the first architectures in random order."""
     costs, rng = CostModel(space, 3), np.random.default_rng(0)
     strings = random_order(space)[:sample]
     quality = dict(zip(strings, 0.3 + 0.5 * rng.random(len(strings)), strict=True))

@@ -1,6 +1,6 @@
-"""The statistics of leaderboards and plots: numpy only where a leaderboard needs them, and never torch.
+"""Statistics of leaderboards and plots. Leaderboards need numpy only; nothing imports torch.
 
-Everything here is a pure function. Scores are fractions, larger is better.
+All functions are pure. Scores are fractions, higher is better.
 """
 
 from pvnas_bench.boards.statistics.curves import mean_band, performance_profile, step_values
@@ -17,6 +17,14 @@ from pvnas_bench.boards.statistics.hypothesis import (
     wilcoxon,
 )
 from pvnas_bench.boards.statistics.ranking import Floats, kendall_tau, ranks
+from pvnas_bench.boards.statistics.reliability import (
+    Reliability,
+    power,
+    reliability,
+    seeds_needed,
+    tau_between_halves,
+    tau_between_seeds,
+)
 from pvnas_bench.boards.statistics.resampling import (
     Interval,
     Statistic,
@@ -30,6 +38,7 @@ __all__ = [
     "Floats",
     "Friedman",
     "Interval",
+    "Reliability",
     "Statistic",
     "attainment",
     "bootstrap",
@@ -44,11 +53,16 @@ __all__ = [
     "pairs_needed",
     "pairwise",
     "performance_profile",
+    "power",
     "rank_intervals",
     "ranks",
     "relative_improvement",
+    "reliability",
+    "seeds_needed",
     "smallest_p",
     "step_values",
+    "tau_between_halves",
+    "tau_between_seeds",
     "tie_groups",
     "wilcoxon",
 ]
