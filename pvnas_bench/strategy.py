@@ -77,11 +77,18 @@ class Strategy(Generic[C, S]):
     Config: ClassVar[type[StrategyConfig]] = StrategyConfig
 
     def __init_subclass__(cls, **options: object) -> None:
-        """Read `Config` from the brackets of the base class: ``Strategy[MineConfig]``."""
+        """Read `Config` from the brackets of the base class: ``Strategy[MineConfig]``.
+
+        Raises:
+            TypeError: the model in the brackets is no `StrategyConfig`.
+        """
         super().__init_subclass__(**options)
         arguments = [arg for base in vars(cls).get("__orig_bases__", ()) for arg in get_args(base)]
         named = [getattr(arg, "__bound__", None) or arg for arg in arguments]
-        configs = [kind for kind in named if isinstance(kind, type) and issubclass(kind, StrategyConfig)]
+        configs = [kind for kind in named if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        for config in configs:
+            if not issubclass(config, StrategyConfig):
+                raise TypeError(f"{cls.__name__}[{config.__name__}]: derive {config.__name__} from StrategyConfig")
         if configs and "Config" not in vars(cls):
             cls.Config = configs[0]
 
