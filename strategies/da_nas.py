@@ -91,7 +91,7 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
         self.baseline_weights = SharedWeights(problem, config, self.baseline)
         self.alphas = FactorisedDistribution(problem.space, problem.device)
         self.alpha_optimiser = torch.optim.Adam(self.alphas.parameters(), lr=config.alpha_rate, betas=(0.0, 0.999))
-        self.expected_macs = problem.expected_macs()
+        self.cap_penalty = problem.cap_penalty()
         self.accuracies: list[list[float]] = []
         self.order: list[int] = []
         self.phase, self.alpha_steps = 0, 0
@@ -167,8 +167,8 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
         problem, config, log_p, present = self.problem, self.config, self.alphas.log_table(), self.present
         loss_at = functools.partial(self.supernet.loss, batch, classes=present)
         loss = two_path_loss(problem.space, log_p, log_p, loss_at, problem.torch_rng("paths"))
-        macs = self.expected_macs.penalty(log_p.exp(), config.target * problem.cap)
-        problem.backward(loss + config.macs_weight * macs)
+        penalty = self.cap_penalty(log_p.exp(), config.target)
+        problem.backward(loss + config.macs_weight * penalty)
         self.supernet.zero_grad(set_to_none=True)
         problem.update(self.alpha_optimiser)
         self.alpha_steps += 1
@@ -181,7 +181,7 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
 
     def _prune(self) -> None:
         """Drop the worst options of each decision."""
-        incumbent = self.alphas.best(self.problem.costs, self.problem.cap)
+        incumbent = self.alphas.best(self.problem.costs, self.problem.caps)
         gone = []
         for i, (decision, logit) in enumerate(zip(self.problem.space.decisions, self.alphas.logits, strict=True)):
             options = lowest(logit.softmax(0).tolist(), self.config.ratio, incumbent.choices[i])
@@ -204,8 +204,8 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
                     self.audit[name] = float(self.supernet.loss(batch, swapped)) - own
 
     def incumbent(self) -> Architecture:
-        """The most probable architecture under the cap; a random one before the first alpha step."""
-        return self.alphas.best(self.problem.costs, self.problem.cap) if self.alpha_steps else self.fallback
+        """The most probable architecture under the caps; a random one before the first alpha step."""
+        return self.alphas.best(self.problem.costs, self.problem.caps) if self.alpha_steps else self.fallback
 
     def diagnostics(self) -> Mapping[str, Json]:
         """`audit`: loss added by a pruned operator; below 0, the better one was pruned early."""

@@ -111,7 +111,7 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
         self.alphas = FactorisedDistribution(problem.space, problem.device)
         self.alpha_optimiser = torch.optim.Adam(self.alphas.parameters(), lr=config.alpha_rate, betas=(0.0, 0.999))
         self.thrifty = thrifty(problem.space, config.thrift).to(problem.device)
-        self.expected_macs = problem.expected_macs()
+        self.expected_macs, self.cap_penalty = problem.expected_macs(), problem.cap_penalty()
         self.derived: list[Evaluation] = []
         self.epochs = max(round(config.comparison * problem.full_epochs), 1)
         problem.set_aside(trainings=config.cycles, epochs=self.epochs)
@@ -158,21 +158,21 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
             lambda plan: self.supernet.loss(batch, plan, train_weights=False),
             problem.torch_rng("paths"),
         )
-        macs = self.expected_macs.penalty(log_p.exp(), self.config.target * problem.cap)
-        problem.backward(loss + self.config.macs_weight * macs)
+        penalty = self.cap_penalty(log_p.exp(), self.config.target)
+        problem.backward(loss + self.config.macs_weight * penalty)
         set_rate(self.alpha_optimiser, rate)
         problem.update(self.alpha_optimiser)
 
     def _derive(self) -> None:
         """End a cycle: derive an architecture and measure it by a short stand-alone training."""
-        best = self.alphas.best(self.problem.costs, self.problem.cap)
+        best = self.alphas.best(self.problem.costs, self.problem.caps)
         self.derived.append(self.problem.compare(best, self.epochs))
         self.problem.log(val_top1=max(evaluation.top1 for evaluation in self.derived))
 
     def incumbent(self) -> Architecture:
         """The best of the derived architectures; before the first, the most probable one."""
         if not self.derived:
-            return self.alphas.best(self.problem.costs, self.problem.cap)
+            return self.alphas.best(self.problem.costs, self.problem.caps)
         return max(self.derived, key=lambda evaluation: evaluation.top1).architecture
 
     def diagnostics(self) -> Mapping[str, Json]:

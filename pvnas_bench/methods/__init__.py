@@ -24,7 +24,7 @@ from pvnas_bench.methods.bilevel import (
 from pvnas_bench.methods.distribution import FactorisedDistribution, JointDistribution
 from pvnas_bench.methods.evolution import Evolution, EvolutionRecipe, best, next_generation
 from pvnas_bench.methods.gates import input_loss, sample_input, straight_through, thrifty, two_path_loss, two_path_plan
-from pvnas_bench.methods.knapsack import CandidateScores, best_under_cap, decision_scores
+from pvnas_bench.methods.knapsack import CandidateScores, best_under_caps, decision_scores
 from pvnas_bench.methods.pareto import crowding_distance, dominates, hypervolume, objectives, pareto_front
 from pvnas_bench.methods.path_evolution import PathEvolution, PathEvolutionConfig
 from pvnas_bench.methods.shared_weights import (
@@ -60,7 +60,7 @@ __all__ = [
     "ZeroCost",
     "ZeroCostConfig",
     "best",
-    "best_under_cap",
+    "best_under_caps",
     "crowding_distance",
     "decision_scores",
     "dominates",

@@ -186,8 +186,8 @@ class Bilevel(Strategy[BC, BlockSpace]):
     # --- what the harness asks for ------------------------------------------------------------------------------------
 
     def incumbent(self) -> Architecture:
-        """The most probable architecture under the cap."""
-        return self.distribution().best(self.problem.costs, self.problem.cap)
+        """The most probable architecture under the caps."""
+        return self.distribution().best(self.problem.costs, self.problem.caps)
 
     def score(self, architecture: Architecture) -> float | None:
         """Top-1 on search-val with the supernet's weights, on the input of the search."""

@@ -10,6 +10,7 @@ from pvnas_bench.space._blocks import (
     hidden_channels,
     uniform_options,
 )
+from pvnas_bench.space._caps import KEYS, Caps, Costed, Limit, written
 from pvnas_bench.space._cell import (
     CELL_OPERATORS,
     EDGES,
@@ -28,6 +29,7 @@ __all__ = [
     "EDGES",
     "INACTIVE",
     "KERNELS",
+    "KEYS",
     "OPERATORS",
     "SE",
     "TEMPORAL_KERNELS",
@@ -35,11 +37,14 @@ __all__ = [
     "Backbone",
     "Block",
     "BlockSpace",
+    "Caps",
     "Cell",
     "CellSpace",
     "CellSpec",
+    "Costed",
     "Decision",
     "Level",
+    "Limit",
     "NetworkSpec",
     "SearchSpace",
     "Slot",
@@ -48,4 +53,5 @@ __all__ = [
     "edge_name",
     "hidden_channels",
     "uniform_options",
+    "written",
 ]
