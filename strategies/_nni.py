@@ -61,9 +61,7 @@ def reference_input(problem: Problem[BlockSpace]) -> tuple[int, int]:
         raise UsageError(
             f"{at} the cheapest network has {cheapest:,} MACs, above the cap of {problem.cap:,}: raise --cap"
         )
-    alike = [
-        {choice: 1.0 for choice, _ in candidates(space, slot) if choice[0] != INACTIVE} for slot in space.slots
-    ]
+    alike = [{choice: 1.0 for choice, _ in candidates(space, slot) if choice[0] != INACTIVE} for slot in space.slots]
     try:
         most_probable(problem, frames, size, alike)
     except ValueError:

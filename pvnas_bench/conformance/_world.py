@@ -17,7 +17,7 @@ from pvnas_bench.network.cost import CostModel
 from pvnas_bench.problem import Problem
 from pvnas_bench.protocol import Protocol
 from pvnas_bench.run.clips import search_splits
-from pvnas_bench.space import BlockSpace, Stage, uniform_options
+from pvnas_bench.space import BlockSpace, Caps, Stage, uniform_options
 from pvnas_bench.training.train import training_macs
 from pvnas_bench.training.workbench import Clock, Workbench
 from pvnas_bench.video import CacheSpec, ClipStore, Dataset, open_dataset, prepare, write_clip
@@ -176,7 +176,7 @@ class World:
             "train": np.arange(cut),
             "val": np.arange(cut, len(visible)),
         }
-        return Problem(searched, costs, bench, positions, searched.caps["L"], seed), watch
+        return Problem(searched, costs, bench, positions, Caps.parse(searched, None), seed), watch
 
 
 @contextmanager

@@ -62,9 +62,7 @@ def block_layers(space: BlockSpace, classes: int) -> dict[str, LayerPass]:
     layers: dict[str, LayerPass] = {}
     for frames in space.frames:
         for size in space.sizes:
-            layers[stem_key(space.stem, frames, size)] = LayerPass(
-                lambda: Stem(space.stem), (frames, size, size, RGB)
-            )
+            layers[stem_key(space.stem, frames, size)] = LayerPass(lambda: Stem(space.stem), (frames, size, size, RGB))
             side = math.ceil(size / 2)
             for slot in space.slots:
                 for _, block in candidates(space, slot):

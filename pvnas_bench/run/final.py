@@ -86,6 +86,7 @@ class Final:
             macs=cost.macs,
             parameters=cost.parameters,
             latency_ms=latency(network, setup.device) * 1e3 if setup.world.first else 0.0,
+            predicted_latency_ms=cost.latency_ms if setup.costs.latencies is not None else None,
             front=tuple(map(str, search.front)),
             network=tuple(vars(layer) for layer in layers(setup.space, architecture, len(setup.store.classes))),
             trained=tuple(trained),

@@ -23,6 +23,9 @@ class Observer:
     def extracting(self, done: int, total: int) -> None:
         """Report the number of clips with computed features."""
 
+    def timing(self, done: int, total: int) -> None:
+        """Report the number of layers and networks timed for a latency table."""
+
     def timed(self, clock: "Clock") -> None:
         """Report the start of a phase (search or final training), with its clock."""
 

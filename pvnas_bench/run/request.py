@@ -35,6 +35,7 @@ class Option:
         in_grid: True if a grid's file may give one value for all its runs.
         side_by_side: default where several runs share a machine.
         repeated: when the command that repeats a run names it: always, where it is not the default, or never.
+        joined: True if the flag may be repeated, and a grid's key be a list; the values are joined by commas.
     """
 
     help: str
@@ -48,6 +49,7 @@ class Option:
     in_grid: bool = False
     side_by_side: Any = None
     repeated: Literal["always", "changed", "never"] = "never"
+    joined: bool = False
 
 
 def _said(help: str, **more: Any) -> dict[str, Option]:
@@ -106,8 +108,11 @@ class Request:
     cap: str | None = field(
         default=None,
         metadata=_said(
-            "Most MACs of a network: one of the space's caps, or a number such as 2.5e7.",
+            "The most that a network may cost: MACs as one of the space's caps or a number such as 2.5e7, parameters "
+            "as params=30k, milliseconds of this machine as latency=3ms; may be repeated.",
+            metavar="CAP",
             default="the space's first",
+            joined=True,
             in_grid=True,
             repeated="always",
         ),

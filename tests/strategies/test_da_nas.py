@@ -89,7 +89,7 @@ def test_the_worst_go_and_adam_forgets_them(tiny_dataset: Path) -> None:
     strategy.alpha_optimiser.step()
     before = [logit.detach().clone() for logit in strategy.alphas.logits]
     moments = [strategy.alpha_optimiser.state[logit]["exp_avg_sq"].clone() for logit in strategy.alphas.logits]
-    chosen = strategy.alphas.best(strategy.problem.costs, strategy.problem.cap)
+    chosen = strategy.alphas.best(strategy.problem.costs, strategy.problem.caps)
     strategy._prune()
     for i, logit in enumerate(strategy.alphas.logits):
         gone = {o for o in range(len(logit)) if not logit[o].isfinite()}
@@ -99,7 +99,7 @@ def test_the_worst_go_and_adam_forgets_them(tiny_dataset: Path) -> None:
         for o in range(len(logit)):
             moment = float(strategy.alpha_optimiser.state[logit]["exp_avg_sq"][o])
             assert moment == (0.0 if o in gone else float(moments[i][o]))
-    assert strategy.alphas.best(strategy.problem.costs, strategy.problem.cap) == chosen
+    assert strategy.alphas.best(strategy.problem.costs, strategy.problem.caps) == chosen
 
 
 def test_pruned_candidates_stay_pruned(tiny_dataset: Path) -> None:

@@ -4,7 +4,7 @@ Everything here is a pure function. Scores are fractions, larger is better.
 """
 
 from pvnas_bench.boards.statistics.curves import mean_band, performance_profile, step_values
-from pvnas_bench.boards.statistics.fronts import attainment, hypervolume, nondominated
+from pvnas_bench.boards.statistics.fronts import attainment, box, hypervolume, nondominated
 from pvnas_bench.boards.statistics.hypothesis import (
     Friedman,
     cliques,
@@ -33,6 +33,7 @@ __all__ = [
     "Statistic",
     "attainment",
     "bootstrap",
+    "box",
     "cliques",
     "friedman",
     "holm",
