@@ -335,12 +335,8 @@ def _rows(
     listed = [[(run, score.top1) for runs in entry.completed.values() for run, score in runs] for entry in order]
     on_front = fronts([(value, costs_of([run for run, _ in runs])) for value, runs in zip(means, listed, strict=True)])
     for number, (entry, interval, group, value) in enumerate(zip(order, intervals, groups, means, strict=True)):
-        volumes = {
-            cost: volume(
-                [[(r, s.top1) for r, s in entry.completed.get(seed, ())] for seed in entry.scores], cost, point
-            )
-            for cost in ("macs", "parameters", "latency")
-        }
+        by_seed = [[(run, score.top1) for run, score in entry.completed.get(seed, ())] for seed in entry.scores]
+        volumes = {cost: volume(by_seed, cost, point) for cost in COSTS}
         top1 = _top1(entry)
         mean, middle = statistics.bootstrap([top1]), statistics.bootstrap([top1], "iqm")
         gain = None

@@ -49,7 +49,7 @@ class Final:
         architecture = search.incumbent
         assert architecture is not None
         cost = setup.costs(architecture)
-        ledger, clock, start = Ledger(setup.reference_training), Clock(), Phase.begin()
+        ledger, clock, start = Ledger(setup.reference_training), Clock(), Phase.begin(setup.device)
         self._observer.timed(clock)
         full = Workbench(setup.store, setup.protocol, setup.device, ledger, clock, setup.world)
         trained: list[records.Trained] = []
@@ -59,10 +59,15 @@ class Final:
             spent, samples = state["ledger"]
             ledger.resume(spent, samples, 0)
             clock.seconds.update(state["clock"])
-            start, self.controls, under_way = Phase.resumed(state["phase"]), state["controls"], state["under_way"]
+            start, self.controls, under_way = (
+                Phase.resumed(state["phase"], setup.device),
+                state["controls"],
+                state["under_way"],
+            )
         searched = search.ended()
 
         def boundary(training: Callable[[], State]) -> None:
+            start.tick()
             self._checkpoints.boundary(
                 lambda: {
                     "search": searched,
@@ -127,6 +132,7 @@ class Final:
         while not training.finished:
             training.epoch()
             progress(len(training.curve))
+            self._observer.trained(retraining + 1, training.curve[-1])
             boundary(training.state_dict)
         scores = test(network, cost.macs, bench, setup.store.indices("test"))
         if not math.isfinite(scores.loss):

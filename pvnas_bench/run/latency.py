@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -31,8 +32,8 @@ TOGETHER = 64
 """Layers in memory at a time, which are timed in turns."""
 SWEEPS, ROUNDS = 2, 5
 """Passes over all layers, and rounds of each pass, minutes and moments apart: the least counts."""
-SECONDS = 0.002
-"""Least time of a layer in a round, in one pass or several."""
+SECONDS, PASSES, PATIENCE = 0.002, 3, 0.02
+"""Least time and number of undisturbed passes in a round, and the seconds after which the round ends anyway."""
 FITTED = 64
 """Networks that the line from the sum of layers to a latency is fitted on."""
 FITS, SMALLEST = 50, 1e-4
@@ -156,22 +157,37 @@ def _measured(space: SearchSpace, classes: int, place: Place, observer: Observer
 
 
 def timed(passes: Mapping[str, Pass], device: torch.device, rounds: int = ROUNDS) -> dict[str, list[float]]:
-    """Seconds of a pass in each round, the least of the round; all take turns, after one untimed pass of each."""
-    times: dict[str, list[float]] = {name: [] for name in passes}
+    """Seconds of a pass in each round: the median of those that the system did not interrupt.
+
+    All passes take turns, after one untimed pass of each. A round in which every pass was interrupted has no value,
+    unless all have: then the least of all passes is the only one.
+    """
+    clean: dict[str, list[float]] = {name: [] for name in passes}
+    least = dict.fromkeys(passes, math.inf)
     with torch.no_grad():
         for number in range(rounds + 1):
             for name, run in passes.items():
-                best, spent = math.inf, 0.0
-                while spent < SECONDS:
-                    start = time.perf_counter()
+                undisturbed, spent = [], 0.0
+                run()
+                while (sum(undisturbed) < SECONDS or len(undisturbed) < PASSES) and spent < PATIENCE:
+                    interrupted, start = _interruptions(), time.perf_counter()
                     run()
                     if device.type == "cuda":
                         torch.cuda.synchronize(device)
                     passed = time.perf_counter() - start
-                    best, spent = min(best, passed), spent + passed
-                if number:
-                    times[name].append(best)
-    return times
+                    spent += passed
+                    if number:
+                        least[name] = min(least[name], passed)
+                    if _interruptions() == interrupted:
+                        undisturbed.append(passed)
+                if number and undisturbed:
+                    clean[name].append(median(undisturbed))
+    return {name: rounds or [least[name]] for name, rounds in clean.items()}
+
+
+def _interruptions() -> int:
+    """How often the system took a core from this process to give it to another."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 def time_networks(

@@ -1,5 +1,6 @@
 """The observer of a run: receives its progress."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pvnas_bench import records
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
 
 class Observer:
     """Receives a run's events. The base class ignores them; subclasses override methods."""
+
+    def opened(self) -> None:
+        """Report that the run begins or goes on: every name is resolved."""
 
     def making(self, done: int, total: int) -> None:
         """Report the number of clips generated, of a synthetic data set."""
@@ -37,6 +41,12 @@ class Observer:
 
     def training(self, architecture: str, retraining: int, retrainings: int, epoch: int, epochs: int) -> None:
         """Report the start (epoch 0) or an epoch of retraining i of n."""
+
+    def trained(self, retraining: int, row: Mapping[str, float]) -> None:
+        """Report what an epoch of retraining i measured: `epoch`, `train_loss`, `val_top1` where there is a val split."""
+
+    def recorded(self, record: records.Record) -> None:
+        """Report the record of a run that ended, however it did."""
 
     def resuming(self, step: int) -> None:
         """Report that the run resumes from a checkpoint after this step."""

@@ -211,6 +211,23 @@ class Request:
         ),
     )
     results: Path = field(default=Path("results/runs"), metadata=_said("Folder of the records.", metavar="DIR"))
+    tensorboard: Path | None = field(
+        default=None,
+        metadata=_said(
+            "Write series, incumbents and scores for TensorBoard, in a folder of each run; needs the extra tensorboard.",
+            metavar="DIR",
+            default="none",
+        ),
+    )
+    mlflow: str | None = field(
+        default=None,
+        metadata=_said(
+            "Log the same, and the options, to MLflow: a server's URL, sqlite:///FILE.db or a folder; needs the extra "
+            "mlflow.",
+            metavar="URI",
+            default="none",
+        ),
+    )
     resume: bool = field(
         default=True,
         metadata=_said(

@@ -82,7 +82,7 @@ class Search:
         """
         if self._setup.table is None:
             process.load_compiler()
-        self._phase = Phase.begin()
+        self._phase = Phase.begin(self._setup.device)
         if state is not None and "cost" in state:
             self._restore(state)
             self.cost = records.PhaseCost.model_validate(state["cost"])
@@ -204,7 +204,7 @@ class Search:
             self.problem._load_state(state["problem"])
             self._restore(state)
             seconds, self._clock.simulated = state["clock"]
-            self._phase = Phase.resumed(state["phase"])
+            self._phase = Phase.resumed(state["phase"], self._setup.device)
         except Exception as error:
             raise UsageError(
                 f"the checkpoint in {self._setup.path.parent} does not fit ({type(error).__name__}: {error}): "
@@ -228,6 +228,7 @@ class Search:
     def _note(self, step: int) -> None:
         """Ask for the incumbent, check it, and add the step to the trajectory."""
         setup = self._setup
+        self._phase.tick()
         incumbent = self.strategy.incumbent()
         if incumbent is None or incumbent is not self.incumbent:
             valid(setup.space, incumbent)

@@ -17,6 +17,7 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.network.families import cost_model
 from pvnas_bench.problem import SearchSplit
 from pvnas_bench.protocol import Protocol, get_protocol
+from pvnas_bench.run import tracking
 from pvnas_bench.run.clips import data_entry, open_clips, search_splits, search_view
 from pvnas_bench.run.latency import Place, open_table
 from pvnas_bench.run.observer import Observer
@@ -54,7 +55,8 @@ class Setup:
         if not 0 <= request.seed < 2**64:
             raise UsageError(f"a seed is a whole number from 0 to 2**64 - 1, got {request.seed}: change --seed")
         self.request, self.world, self._clips = request, world, clips
-        remember(dict(request.settings))
+        remember({**request.settings, "mlflow": request.mlflow})
+        tracking.check(request)
         self.kind = registry.get_strategy(request.strategy)
         self.config = parse_config(self.kind, request.settings)
         self.space = registry.get_space(request.space)
