@@ -79,6 +79,7 @@ for command in (
     _commands_records.plot,
     _commands_records.report,
     _commands_records.check,
+    _commands_run.latency,
     _commands_run.test,
 ):
     app.command()(command)

@@ -43,7 +43,7 @@ class Observer:
         """Report the start (epoch 0) or an epoch of retraining i of n."""
 
     def trained(self, retraining: int, row: Mapping[str, float]) -> None:
-        """Report what an epoch of retraining i measured: `epoch`, `train_loss`, `val_top1` where there is a val split."""
+        """Report a measured epoch of retraining i: `epoch`, `train_loss`, `val_top1` where there is a val split."""
 
     def recorded(self, record: records.Record) -> None:
         """Report the record of a run that ended, however it did."""

@@ -214,7 +214,7 @@ class Request:
     tensorboard: Path | None = field(
         default=None,
         metadata=_said(
-            "Write series, incumbents and scores for TensorBoard, in a folder of each run; needs the extra tensorboard.",
+            "Write series, incumbents and scores for TensorBoard, a folder for each run; needs the extra tensorboard.",
             metavar="DIR",
             default="none",
         ),
