@@ -14,6 +14,7 @@ import torch
 
 from pvnas_bench.ledger import BudgetExhausted, Ledger
 from pvnas_bench.network.cost import CostModel
+from pvnas_bench.network.latencies import LatencyTable
 from pvnas_bench.problem import Problem
 from pvnas_bench.protocol import Protocol
 from pvnas_bench.run.clips import search_splits
@@ -155,10 +156,22 @@ class World:
 
     store: ClipStore
 
-    def problem(self, kind: SpaceKind, seed: int, budget: float = PROTOCOL.budget) -> tuple[Problem, Watch]:
-        """A problem as the runner makes it, watched."""
+    def problem(
+        self,
+        kind: SpaceKind,
+        seed: int,
+        budget: float = PROTOCOL.budget,
+        caps: Caps | None = None,
+        latencies: LatencyTable | None = None,
+    ) -> tuple[Problem, Watch]:
+        """A problem as the runner makes it, watched.
+
+        Args:
+            caps: None: the space's.
+            latencies: of a machine, for a cap on latency.
+        """
         watch, protocol, searched = Watch(), PROTOCOL, space(kind)
-        costs = CostModel(searched, len(self.store.classes))
+        costs = CostModel(searched, len(self.store.classes), latencies)
         splits = search_splits(self.store, protocol)
         visible = np.concatenate([splits["train"], splits["val"]])
         subset = self.store.subset(visible)
@@ -176,7 +189,7 @@ class World:
             "train": np.arange(cut),
             "val": np.arange(cut, len(visible)),
         }
-        return Problem(searched, costs, bench, positions, Caps.parse(searched, None), seed), watch
+        return Problem(searched, costs, bench, positions, caps or Caps.parse(searched, None), seed), watch
 
 
 @contextmanager

@@ -105,7 +105,7 @@ def _scores(costs: CostModel, scores: CandidateScores, total: Sum) -> Scores:
         scores.depths,
         tuple(
             tuple(
-                np.array([by_candidate.get(c, -np.inf) for c in place.candidates])
+                np.array([by_candidate.get((o, e, a), -np.inf) for o, e, a in place.candidates])
                 for place, by_candidate in zip(chain.places, places, strict=False)
             )
             for chain in total.chains

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,11 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Place:
-    """One slot or cell: its decisions, its candidates' options, and the cost of each."""
+    """One slot or cell: its decisions, its candidates' options (tuples), and the cost of each."""
 
     members: tuple[int, ...]
     candidates: tuple[tuple[int, ...], ...]
-    costs: Mapping[tuple[int, ...], Costed]
+    costs: Mapping[Any, Costed]
 
 
 @dataclass(frozen=True)

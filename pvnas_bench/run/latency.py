@@ -30,9 +30,12 @@ VERSION = 1
 """Version of the measurement: another one is a separate table."""
 TOGETHER = 64
 """Layers in memory at a time, which are timed in turns."""
-SWEEPS, ROUNDS = 2, 5
-"""Passes over all layers, and rounds of each pass, minutes and moments apart: the least counts."""
-SECONDS, PASSES, PATIENCE = 0.002, 3, 0.02
+SWEEPS, ROUNDS = 4, 3
+"""Passes over all layers, and rounds of each pass, a minute and a moment apart: the least counts."""
+NETWORK_ROUNDS = 16
+LARGEST_GROUP = 2**26
+"""Parameters of the networks that are in memory at a time and take turns."""
+SECONDS, PASSES, PATIENCE = 0.001, 3, 0.02
 """Least time and number of undisturbed passes in a round, and the seconds after which the round ends anyway."""
 FITTED = 64
 """Networks that the line from the sum of layers to a latency is fitted on."""
@@ -167,7 +170,8 @@ def timed(passes: Mapping[str, Pass], device: torch.device, rounds: int = ROUNDS
     with torch.no_grad():
         for number in range(rounds + 1):
             for name, run in passes.items():
-                undisturbed, spent = [], 0.0
+                undisturbed: list[float] = []
+                spent = 0.0
                 run()
                 while (sum(undisturbed) < SECONDS or len(undisturbed) < PASSES) and spent < PATIENCE:
                     interrupted, start = _interruptions(), time.perf_counter()
@@ -199,17 +203,22 @@ def time_networks(
     done: int = 0,
     total: int = 0,
 ) -> Iterator[list[float]]:
-    """Seconds of one clip's forward pass through each network, per round; a few networks at a time take turns.
+    """Seconds of one clip's forward pass through each network, per round; the networks take turns.
 
     Args:
         done, total: what the observer is told besides these networks.
     """
-    total = total or len(architectures)
-    for start in range(0, len(architectures), TOGETHER // 8):
-        some = architectures[start : start + TOGETHER // 8]
-        observer.timing(done + start, total)
-        passes = {f"{i}": _network_pass(space, classes, a, device) for i, a in enumerate(some)}
-        yield from timed(passes, device, SWEEPS * ROUNDS).values()
+    total, costs = total or len(architectures), cost_model(space, classes)
+    left = list(architectures)
+    while left:
+        observer.timing(done + len(architectures) - len(left), total)
+        group = [left.pop(0)]
+        parameters = costs(group[0]).parameters
+        while left and len(group) < TOGETHER and parameters + costs(left[0]).parameters <= LARGEST_GROUP:
+            group.append(left.pop(0))
+            parameters += costs(group[-1]).parameters
+        passes = {f"{i}": _network_pass(space, classes, a, device) for i, a in enumerate(group)}
+        yield from timed(passes, device, NETWORK_ROUNDS).values()
 
 
 def _network_pass(space: SearchSpace, classes: int, architecture: Architecture, device: torch.device) -> Pass:

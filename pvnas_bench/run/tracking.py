@@ -229,7 +229,7 @@ class TensorBoard:
         if phase not in self._writers:
             from torch.utils.tensorboard import SummaryWriter
 
-            writer: Any = SummaryWriter(str(self._folder / phase), purge_step=first)  # type: ignore[no-untyped-call]
+            writer: Any = SummaryWriter(str(self._folder / phase), purge_step=first)
             self._writers[phase] = writer
             table = "\n".join(f"| {name} | {value} |" for name, value in self._asked.items())
             writer.add_text("run", f"| option | value |\n|---|---|\n{table}", first)

@@ -79,10 +79,10 @@ class Caps:
             UsageError: a part is none of these, or a quantity is capped twice.
         """
         if words is None:
-            name, macs = next(iter(space.caps.items()))
-            return cls(macs, named=name)
+            first, macs = next(iter(space.caps.items()))
+            return cls(macs, named=first)
         values: dict[str, float] = {}
-        named = None
+        named: str | None = None
         for word in words.split(","):
             key, value, name = _parsed(space, word.strip())
             if key in values:
