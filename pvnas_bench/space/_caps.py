@@ -1,6 +1,5 @@
 """Caps: the most MACs, parameters and milliseconds that a network may cost, alone or together."""
 
-import math
 import re
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,7 +9,7 @@ from pvnas_bench.space._decisions import SearchSpace
 
 MOST_MACS, MOST_PARAMETERS, MOST_MILLISECONDS = 1e18, 1e15, 1e9
 """Largest caps: what a record can hold."""
-_NUMBER = re.compile(r"(?P<number>[-+]?[\d._]*\d[\d._]*(?:e[-+]?\d+)?)\s*(?P<unit>[a-zµ]*)", re.IGNORECASE)
+_NUMBER = re.compile(r"(?P<number>[-+]?(?:[\d._]*\d[\d._]*(?:e[-+]?\d+)?|nan|inf))\s*(?P<unit>[a-zµ]*)", re.IGNORECASE)
 _COUNTS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 _TIMES = {"s": 1e3, "ms": 1.0, "us": 1e-3, "µs": 1e-3}
 KEYS = ("macs", "params", "latency")
@@ -195,7 +194,6 @@ def _value(text: str, units: dict[str, float]) -> float | None:
     if match is None or match["unit"].lower() not in units:
         return None
     try:
-        value = float(match["number"]) * units[match["unit"].lower()]
+        return float(match["number"]) * units[match["unit"].lower()]
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
