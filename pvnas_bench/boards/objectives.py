@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Literal
 
 import numpy as np
@@ -13,8 +14,8 @@ Cost = Literal["macs", "parameters", "latency"]
 COSTS: tuple[Cost, ...] = ("macs", "parameters", "latency")
 CAP_OF: Mapping[Cost, str] = {"macs": "macs", "parameters": "params", "latency": "latency"}
 """Keys of a record's caps."""
-REFERENCE = 1.1
-"""Reference cost over the cap, or over the most that a run of the board has: there accuracy would count for nothing."""
+OVER_CAP, OVER_MEDIAN = 1.1, 2.0
+"""Reference cost over the cap, and without a cap over the median of the board's runs: there accuracy counts nothing."""
 References = dict[str, float]
 """Reference point of hypervolumes: each cost that compares, and `top1`."""
 
@@ -53,7 +54,8 @@ def references(runs: Sequence[Record], chance: float, machines: int) -> Referenc
             continue
         space = runs[0].space
         caps = space.caps or {"macs": float(space.cap_macs)}
-        most = REFERENCE * caps.get(CAP_OF[cost], max(values))
+        capped = caps.get(CAP_OF[cost])
+        most = OVER_MEDIAN * median(values) if capped is None else OVER_CAP * capped
         if most > 0:
             point[cost] = most
     return point

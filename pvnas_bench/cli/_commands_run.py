@@ -126,6 +126,10 @@ def latency(
         list[str] | None,
         typer.Option("--architecture", help="Measure this one; may be repeated.  [default: random ones]", metavar="A"),
     ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Measure the networks of the runs in this folder that have a cap on latency.", metavar="DIR"),
+    ] = None,
     networks: Annotated[int, typer.Option(help="How many random networks to measure.", min=2)] = 50,
     device: Annotated[str, declared("device")] = Request.device,
     threads: Annotated[int | None, declared("threads")] = None,
@@ -146,6 +150,7 @@ def latency(
             space,
             dataset,
             architectures or [],
+            results,
             networks=networks,
             device=device,
             threads=threads,

@@ -10,6 +10,8 @@ from pvnas_bench.cli import INTERRUPTED, OK, _progress
 from pvnas_bench.cli._run import Shown
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.families import cost_model
+from pvnas_bench.network.latencies import LatencyTable
+from pvnas_bench.records import Record, require_records
 from pvnas_bench.run import latency
 from pvnas_bench.space import SearchSpace
 from pvnas_bench.system import machine
@@ -22,6 +24,7 @@ def show(
     space: str,
     dataset: str | None,
     architectures: list[str],
+    results: Path | None = None,
     *,
     networks: int,
     device: str,
@@ -34,7 +37,8 @@ def show(
 
     Args:
         dataset: the data set whose classes the networks tell apart; None: as many classes as make no difference.
-        architectures: those to measure; none: random ones and the hand-designed ones.
+        architectures: those to measure; none: random ones.
+        results: folder of runs whose networks are measured instead.
 
     Raises:
         UsageError: something asked for cannot be done.
@@ -52,6 +56,8 @@ def show(
             classes = CLASSES if dataset is None else len(open_dataset(dataset, progress=observer.making).classes)
             table = latency.open_table(searched, classes, place, None, observer, again=again)
             costs = cost_model(searched, classes, table)
+            runs = _runs(results, searched, table) if results is not None else []
+            chosen += [searched.parse(run.outcome.architecture) for run in runs if run.outcome]
             if chosen:
                 predictions = latency.measured_predictions(searched, costs, place, chosen, observer)
             else:
@@ -72,11 +78,43 @@ def show(
         "experts": {name: costs(network).latency_ms for name, network in searched.experts.items()},
         "predictions": latency.rows(predictions),
     }
+    if runs:
+        caps = [run.space.caps["latency"] for run in runs]
+        measured = [p.measured_ms for p in predictions[-len(runs) :]]
+        found["runs"] = len(runs)
+        found["runs_under"] = sum(ms <= TOLERANCE * cap for ms, cap in zip(measured, caps, strict=True))
+        found["runs_highest"] = max(ms / cap for ms, cap in zip(measured, caps, strict=True))
     print(json.dumps(found) if as_json else describe(searched, found, place, listed=bool(chosen)))
     return OK
 
 
 CLASSES = 16
+TOLERANCE = 1.05
+"""Measured latency over the cap up to which a run's network keeps to it."""
+
+
+def _runs(results: Path, space: SearchSpace, table: LatencyTable) -> list[Record]:
+    """The finished runs of a folder under a cap on the latency of this table.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found, _ = require_records(results, slimmed=True)
+    runs = [
+        run
+        for run in found
+        if run.status == "ok"
+        and run.outcome
+        and "latency" in run.space.caps
+        and run.space.fingerprint.startswith(f"{space.fingerprint}:")
+        and run.space.fingerprint.endswith(f":{table.fingerprint}")
+    ]
+    if not runs:
+        raise UsageError(
+            f"no finished run in {results} has a cap on latency of {space.name} by the table {table.fingerprint} of this "
+            "machine: give the --dataset, --threads and --device of the runs"
+        )
+    return runs
 
 
 def describe(space: SearchSpace, found: dict[str, Any], place: latency.Place, *, listed: bool) -> str:
@@ -93,6 +131,11 @@ def describe(space: SearchSpace, found: dict[str, Any], place: latency.Place, *,
         "  hand-designed " + ", ".join(f"{name} {ms:.3g} ms" for name, ms in found["experts"].items()),
         f"  table         {Path(found['table'])} ({found['fingerprint']})",
     ]
+    if "runs" in found:
+        lines.append(
+            f"  runs          {found['runs_under']} of {found['runs']} measured within {TOLERANCE:g} × their cap, the "
+            f"highest {found['runs_highest']:.3f} ×"
+        )
     if listed:
         lines += [
             f"{row['predicted_ms']:9.3f} ms predicted {row['measured_ms']:9.3f} ms measured {row['error']:+7.1%}  "

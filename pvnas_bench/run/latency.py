@@ -32,7 +32,7 @@ TOGETHER = 64
 """Layers in memory at a time, which are timed in turns."""
 SWEEPS, ROUNDS = 4, 3
 """Passes over all layers, and rounds of each pass, a minute and a moment apart: the least counts."""
-NETWORK_ROUNDS = 16
+NETWORK_ROUNDS = 24
 LARGEST_GROUP = 2**26
 """Parameters of the networks that are in memory at a time and take turns."""
 SECONDS, PASSES, PATIENCE = 0.001, 3, 0.02
@@ -160,7 +160,7 @@ def _measured(space: SearchSpace, classes: int, place: Place, observer: Observer
 
 
 def timed(passes: Mapping[str, Pass], device: torch.device, rounds: int = ROUNDS) -> dict[str, list[float]]:
-    """Seconds of a pass in each round: the median of those that the system did not interrupt.
+    """Seconds of a pass in each round: the least of those that the system did not interrupt.
 
     All passes take turns, after one untimed pass of each. A round in which every pass was interrupted has no value,
     unless all have: then the least of all passes is the only one.
@@ -185,7 +185,7 @@ def timed(passes: Mapping[str, Pass], device: torch.device, rounds: int = ROUNDS
                     if _interruptions() == interrupted:
                         undisturbed.append(passed)
                 if number and undisturbed:
-                    clean[name].append(median(undisturbed))
+                    clean[name].append(min(undisturbed))
     return {name: rounds or [least[name]] for name, rounds in clean.items()}
 
 

@@ -222,8 +222,7 @@ class Request:
     mlflow: str | None = field(
         default=None,
         metadata=_said(
-            "Log the same, and the options, to MLflow: a server's URL, sqlite:///FILE.db or a folder; needs the extra "
-            "mlflow.",
+            "Log the same, and the options, to MLflow: a server's URL or sqlite:///FILE.db; needs the extra mlflow.",
             metavar="URI",
             default="none",
         ),
