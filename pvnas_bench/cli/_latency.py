@@ -111,8 +111,8 @@ def _runs(results: Path, space: SearchSpace, table: LatencyTable) -> list[Record
     ]
     if not runs:
         raise UsageError(
-            f"no finished run in {results} has a cap on latency of {space.name} by the table {table.fingerprint} of this "
-            "machine: give the --dataset, --threads and --device of the runs"
+            f"no finished run in {results} has a cap on latency of {space.name} by this machine's table "
+            f"{table.fingerprint}: give the --dataset, --threads and --device of the runs"
         )
     return runs
 
