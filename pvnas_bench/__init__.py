@@ -1,13 +1,13 @@
-"""A benchmark of neural-architecture-search strategies for video recognition.
+"""Benchmark of neural-architecture-search strategies for video recognition.
 
-A strategy imports what it needs from here and from `pvnas_bench.methods`. Names are loaded when they are first used, so
-that commands which only read records never import torch.
+Strategies import only from this package's root and from `pvnas_bench.methods`. Names are loaded on first use, so
+commands that only read records never import torch.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # the same names, for type checkers
+if TYPE_CHECKING:  # the names of `_HOMES`, for type checkers
     from pvnas_bench.errors import UsageError as UsageError
     from pvnas_bench.ledger import BACKWARD as BACKWARD
     from pvnas_bench.ledger import BudgetExhausted as BudgetExhausted

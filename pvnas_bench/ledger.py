@@ -15,7 +15,7 @@ class BudgetExhausted(Exception):
 class Ledger:
     """Counts the MACs of every forward and backward pass, and refuses work beyond the budget.
 
-    Its counts never fall: charges are non-negative whole numbers.
+    Counts never decrease: charges are non-negative whole numbers.
 
     Attributes:
         reference: MACs of one reference training, the unit of `budget` and `spent`.
@@ -64,11 +64,11 @@ class Ledger:
         """Check that work of this size fits.
 
         Raises:
-            BudgetExhausted: it does not.
+            BudgetExhausted: it does not fit.
         """
         if not self.fits(macs):
             raise BudgetExhausted(
-                f"{macs / self.reference:.3g} reference trainings asked for, {self.left:.3g} of {self.budget:g} left"
+                f"{macs / self.reference:.3g} reference trainings requested, {self.left:.3g} of {self.budget:g} left"
             )
 
     def forward(self, macs: int, samples: int, backward: int) -> None:
@@ -82,7 +82,7 @@ class Ledger:
         Raises:
             BudgetExhausted: the work does not fit; nothing is charged.
             ValueError: a number is negative.
-            TypeError: a number is no whole number.
+            TypeError: a number is not a whole number.
         """
         macs = _count("macs", macs)
         self.require(macs * (1 + _count("backward", backward)))
@@ -108,19 +108,19 @@ class Ledger:
         """Resume from the counts of a checkpoint.
 
         Raises:
-            ValueError: the ledger would fall.
-            TypeError: a count is no whole number.
+            ValueError: a count is negative, or below the ledger's own.
+            TypeError: a count is not a whole number.
         """
         macs, samples = _count("macs", macs), _count("samples", samples)
         evaluations = _count("evaluations", evaluations)
         if macs < self._macs or samples < self._samples or evaluations < self._evaluations:
-            raise ValueError("a ledger never falls: resume a new one")
+            raise ValueError("a ledger cannot decrease: load the checkpoint's counts into a new one")
         self._macs, self._samples, self._evaluations = macs, samples, evaluations
 
 
 def _count(name: str, value: int) -> int:
     if (value := operator.index(value)) < 0:
-        raise ValueError(f"a ledger is charged, never refunded: {name} is {value}")
+        raise ValueError(f"a ledger cannot be refunded: {name} is {value}, below 0")
     return value
 
 

@@ -33,7 +33,7 @@ SearchSplit = Literal["train", "val"]
 S = TypeVar("S", bound=SearchSpace, default=SearchSpace)
 ONE_VIEW = Views(1, 1)
 TRIES = 10_000
-"""Most draws in search of a random architecture under the caps."""
+"""Largest number of draws for one random architecture under the caps."""
 ITERATION = 9
 """Cost in forward passes of a weight step (3) plus an architecture step along two paths (6)."""
 MOST_SET_ASIDE = 0.75
@@ -41,7 +41,7 @@ MOST_SET_ASIDE = 0.75
 
 
 def in_mixed_order(splits: Mapping[SearchSplit, npt.NDArray[np.int64]]) -> dict[SearchSplit, npt.NDArray[np.int64]]:
-    """The clips of each split in a fixed mixed order.
+    """Shuffle the clips of each split into a fixed order.
 
     Batch-norm on the statistics of a batch sorted by class would remove the differences between classes.
     """
@@ -62,10 +62,10 @@ def whole(name: str, value: int) -> int:
     """Return a count if it is a whole number of at least 1.
 
     Raises:
-        ValueError: it is not.
+        ValueError: the value is not one.
     """
     if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__") or operator.index(value) < 1:
-        raise ValueError(f"{name} is a whole number of at least 1, not {value!r}")
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
     return operator.index(value)
 
 
@@ -96,7 +96,7 @@ class TrialResult:
 
     Attributes:
         macs, samples: its charges.
-        failures: as `Problem.failures`.
+        failures: numbers of failures by reason, as in `Problem.failures`.
         cpu_seconds, memory: CPU seconds, and largest size in bytes, of its process.
     """
 
@@ -111,20 +111,20 @@ class TrialResult:
 
 
 class Trials(Protocol):
-    """Trains architectures in other processes, with the results of `Problem.evaluate` in this one."""
+    """Trains architectures in other processes, with the same results as `Problem.evaluate` in this one."""
 
     @property
     def room(self) -> bool:
         """True if another trial should be submitted now."""
 
     def __contains__(self, trial: tuple[Architecture, int]) -> bool:
-        """Return True if an (architecture, epochs) was submitted and its result not taken."""
+        """Return True if a trial (architecture, epochs) was submitted and its result was not taken yet."""
 
     def submit(self, architecture: Architecture, epochs: int) -> None:
         """Submit an architecture for training."""
 
     def take(self, architecture: Architecture, epochs: int) -> TrialResult | None:
-        """Wait for a submitted trial's result; None: its process was lost repeatedly."""
+        """Wait for a submitted trial's result; None if its process was lost repeatedly."""
 
 
 class Problem(Generic[S]):
@@ -137,7 +137,7 @@ class Problem(Generic[S]):
         ledger: budget and spending; the problem charges it.
         seed: seed of this run.
         metered: metered passes of networks other than the supernet.
-        failures: numbers of failed trainings of `evaluate` and of skipped updates, by reason.
+        failures: numbers of failed `evaluate` trainings and of skipped updates, by reason.
     """
 
     def __init__(
@@ -192,7 +192,10 @@ class Problem(Generic[S]):
             UsageError: the space has another family.
         """
         if not isinstance(self._costs, CostModel):
-            raise UsageError(f"{self.space.name} has no cost tables by candidate (its family is {self.space.family})")
+            raise UsageError(
+                f"{self.space.name} has no cost tables per candidate (its family is {self.space.family}): "
+                "choose a space of the family mbconv, such as st_default"
+            )
         return self._costs
 
     def cost(self, architecture: Architecture) -> Cost:
@@ -230,7 +233,7 @@ class Problem(Generic[S]):
             rng: random generator; None: the stream "sample".
         """
         rng = self.rng("sample") if rng is None else rng
-        return self._found(self.draw(lambda: self.space.sample(rng)), "sample")
+        return self._under_cap(self.draw(lambda: self.space.sample(rng)), "sample")
 
     def mutate(
         self, parent: Architecture, rng: np.random.Generator | None = None, rate: float | None = None
@@ -242,22 +245,22 @@ class Problem(Generic[S]):
             rate: probability that a decision changes; None: exactly one decision changes.
         """
         rng = self.rng("mutate") if rng is None else rng
-        return self._found(self.draw(lambda: self.space.mutate(parent, rng, rate)), f"mutation of {parent}")
+        return self._under_cap(self.draw(lambda: self.space.mutate(parent, rng, rate)), f"mutation of {parent}")
 
     def draw(self, make: Callable[[], Architecture], known: Collection[Architecture] = ()) -> Architecture | None:
-        """The first new architecture under the caps in repeated calls of `make`.
+        """Call `make` until it returns an architecture under the caps that is not among the known ones.
 
         Returns:
-            The architecture; None if `TRIES` calls gave none.
+            The architecture; None after `TRIES` unsuccessful calls.
         """
         for _ in range(TRIES):
             if (architecture := make()) not in known and self.feasible(architecture):
                 return architecture
         return None
 
-    def _found(self, architecture: Architecture | None, what: str) -> Architecture:
+    def _under_cap(self, architecture: Architecture | None, what: str) -> Architecture:
         if architecture is None:
-            raise RuntimeError(f"no {what} is under {self.caps} in {TRIES:,} tries: raise --cap")
+            raise RuntimeError(f"no {what} under {self.caps} in {TRIES:,} draws: raise --cap")
         return architecture
 
     # --- search data --------------------------------------------------------------------------------------------------
@@ -294,16 +297,16 @@ class Problem(Generic[S]):
         return self._bench.batches(indices, train=True, seed=seeding.derive(self.seed, "search", split, epoch))
 
     def search_pairs(self, *, classes: Sequence[int] | None = None) -> Iterator[tuple[ClipBatch, ClipBatch]]:
-        """One epoch of search-train, each batch with one of search-val, which repeats when exhausted.
+        """One epoch of pairs: a batch of search-train with one of search-val, which restarts when exhausted.
 
-        Where budget is set aside, the epoch ends before the first iteration that exceeds the search's share; `progress`
-        is 1 then.
+        If budget is set aside, the epoch ends before the first iteration that would exceed the search's share, and
+        `progress` becomes 1.
 
         Args:
             classes: only clips of these classes; None: all.
 
         Raises:
-            ValueError: search-val has no clip of them.
+            ValueError: search-val has no clip of these classes.
         """
         held_out: Iterator[ClipBatch] = iter(())
         for batch in self.search_batches("train", classes=classes):
@@ -320,7 +323,7 @@ class Problem(Generic[S]):
             self._share.dearest = max(self._share.dearest, self._share.spent - before)
 
     def validation_batches(self) -> Iterator[ClipBatch]:
-        """All of search-val in a fixed, mixed order, not augmented, in large batches of one view of each clip."""
+        """Large batches of all of search-val: one view per clip, not augmented, in a fixed shuffled order."""
         return self._bench.batches(self._splits["val"], train=False, seed=0, views=ONE_VIEW)
 
     # --- work, metered ------------------------------------------------------------------------------------------------
@@ -334,13 +337,13 @@ class Problem(Generic[S]):
         if not isinstance(self.space, BlockSpace):
             raise UsageError(
                 f"{self.space.name} has no supernet (its family is {self.space.family}): "
-                "a strategy that trains one works on spaces of the family mbconv, such as st_default"
+                "choose a space of the family mbconv, such as st_default"
             )
         with seeding.torch_seeded(self.seed, "init", name):
             return SearchSupernet(Supernet(self.space, self.classes).to(self.device), self.costs, self._bench)
 
     def backward(self, loss: Tensor) -> None:
-        """Run `loss.backward()`, timed by the clock."""
+        """Run `loss.backward()` and time it with the clock."""
         with self._bench.clock("backward"):
             loss.backward()
 
@@ -361,13 +364,13 @@ class Problem(Generic[S]):
     def _clipped(self, optimiser: torch.optim.Optimizer, norm: float) -> bool:
         """Clip the norm of an optimiser's gradients; return True if it is finite."""
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
-        if math.isfinite(found := float(nn.utils.clip_grad_norm_(parameters, norm, foreach=True))):
+        if math.isfinite(total := float(nn.utils.clip_grad_norm_(parameters, norm, foreach=True))):
             self._skips = 0
             return True
         self._skips += 1
         self.failures["skipped updates"] = self.failures.get("skipped updates", 0) + 1
         if self._skips > SKIPS:
-            raise TrainingDiverged(f"the norm of the gradients was {found:g} in {self._skips} updates in a row")
+            raise TrainingDiverged(f"the norm of the gradients was {total:g} in {self._skips} updates in a row")
         return False
 
     # --- trainings ----------------------------------------------------------------------------------------------------
@@ -442,7 +445,7 @@ class Problem(Generic[S]):
         return Evaluation(architecture, scores.top1, scores.loss, epochs, cost.macs, cost.parameters, tuple(curve))
 
     def _taken(self, architecture: Architecture, epochs: int) -> Evaluation:
-        """`_evaluate`, in another process. A training lost for good has failed and is charged in full."""
+        """Take the result of a training in another process; a lost training fails and is charged in full."""
         assert self._trials is not None
         with self._bench.clock("trials"):
             trained = self._trials.take(architecture, epochs)
@@ -456,7 +459,7 @@ class Problem(Generic[S]):
         return Evaluation(architecture, trained.top1, trained.loss, epochs, cost.macs, cost.parameters, trained.curve)
 
     def evaluate_many(self, architectures: Sequence[Architecture], epochs: int | None = None) -> list[Evaluation]:
-        """`evaluate` each architecture, in order.
+        """Evaluate several architectures, in order; see `evaluate`.
 
         Raises:
             BudgetExhausted: the evaluations do not all fit; nothing was done.
@@ -464,17 +467,17 @@ class Problem(Generic[S]):
         """
         fidelity = self._fidelity(epochs)
         self.ledger.require(sum(self._evaluation_macs(a, fidelity) for a in architectures))
-        found = []
+        evaluations = []
         for done, architecture in enumerate(architectures):
             self.prefetch(architectures[done:], epochs)
-            found.append(self.evaluate(architecture, epochs))
-        return found
+            evaluations.append(self.evaluate(architecture, epochs))
+        return evaluations
 
     def prefetch(self, architectures: Iterable[Architecture], epochs: int | None = None) -> None:
         """Announce the next calls of `evaluate`, in order, so that other processes can train in parallel.
 
-        Results and charges stay the same: `evaluate` charges. Trainings beyond the budget are left out.
-        Without an executor this does nothing.
+        Results and charges do not change; `evaluate` charges, not this method. Trainings beyond the budget are not
+        submitted. Without an executor this does nothing.
 
         Args:
             architectures: the next architectures; may be infinite.
@@ -511,7 +514,7 @@ class Problem(Generic[S]):
     def set_aside(
         self, *, trainings: int | None = None, epochs: int | None = None, validations: int | None = None, macs: int = 0
     ) -> None:
-        """Reserve up to three quarters of the budget to compare architectures, or to measure the result.
+        """Reserve up to three quarters of the budget for comparing architectures and measuring the result.
 
         Args:
             trainings: number of trainings by `compare`, each priced at the cap.
@@ -534,7 +537,7 @@ class Problem(Generic[S]):
         self._share.reserve(count, each, measured, MOST_SET_ASIDE)
 
     def compare(self, architecture: Architecture, epochs: int | None = None) -> Evaluation:
-        """`evaluate` from the reserved budget; repeated comparisons are free.
+        """Evaluate an architecture from the reserved budget; repeated comparisons are free.
 
         Raises:
             BudgetExhausted: the whole evaluation does not fit; nothing was done.
@@ -563,7 +566,7 @@ class Problem(Generic[S]):
         return means
 
     def _state(self) -> dict[str, Any]:
-        """State of the random streams, the ledger, its shares and the evaluations."""
+        """State of the random streams, the ledger, the search's share and the evaluations."""
         share = self._share
         return {
             "rngs": {name: rng.bit_generator.state for name, rng in self._rngs.items()},
@@ -592,6 +595,6 @@ class Problem(Generic[S]):
         for string, top1, loss, epochs, curve in state["evaluations"]:
             architecture = self.space.parse(string)
             cost = self._costs(architecture)
-            found = Evaluation(architecture, top1, loss, epochs, cost.macs, cost.parameters, tuple(curve))
-            self._evaluations[architecture, epochs] = found
+            evaluation = Evaluation(architecture, top1, loss, epochs, cost.macs, cost.parameters, tuple(curve))
+            self._evaluations[architecture, epochs] = evaluation
         self._logged.clear()

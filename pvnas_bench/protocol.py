@@ -1,4 +1,4 @@
-"""Protocols: everything that must be equal for results to be comparable."""
+"""Protocols: the settings that must be equal for results to be comparable."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from pvnas_bench.video import Views, named_views
 
 Precision = Literal["float32", "bfloat16"]
 MOST_BUDGET = 1e9
-"""Reference trainings that a record can hold."""
+"""Largest budget in reference trainings that a record can hold."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Protocol:
         proxy_epochs: default epochs of `problem.evaluate`.
         learning_rate: peak rate of AdamW (Loshchilov & Hutter 2019); linear warm-up (`warmup` of steps), then cosine.
         gradient_clip: largest norm of the gradient.
-        search_val_fraction: part of the train split's clips for search-val.
+        search_val_fraction: fraction of the train split's clips held out as search-val.
         cache_size: side in pixels of the square frames in the cache.
         cache_frames: largest number of frames cached per clip.
-        fit: ``squash`` keeps everything in view; ``crop`` keeps the aspect ratio.
+        fit: ``squash`` keeps the whole frame; ``crop`` keeps the aspect ratio.
         crop_scale: range of the side of a random training crop, as a fraction of the frame.
         sampling: ``uniform`` segments (TSN) or ``dense`` with `stride`.
         retrainings: retrainings of the final architecture, with different seeds; all are reported.
@@ -60,7 +60,7 @@ class Protocol:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Settings as JSON values, without the default precision: published fingerprints lack it."""
+        """Settings as JSON values; the default precision is omitted, as in published fingerprints."""
         settings: dict[str, Any] = json.loads(json.dumps(vars(self)))
         if self.precision == "float32":
             del settings["precision"]
@@ -68,7 +68,7 @@ class Protocol:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of every setting."""
+        """Name, version and a hash of all settings but the description."""
         settings = {key: value for key, value in self.settings.items() if key != "description"}
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
         return f"{self.name}@{self.version}:{digest}"
@@ -79,7 +79,11 @@ class Protocol:
         return named_views(self.views)
 
     def with_budget(self, budget: float) -> "Protocol":
-        """The protocol with another search budget: a separate board."""
+        """The protocol with another search budget, whose results have a separate board.
+
+        Raises:
+            UsageError: the budget is not a positive number of at most `MOST_BUDGET`.
+        """
         if not 0 < budget <= MOST_BUDGET:
             raise UsageError(
                 f"a budget is a positive number of reference trainings, got {budget:g} (at most {MOST_BUDGET:g}): "
@@ -91,7 +95,7 @@ class Protocol:
         """The protocol with another precision; a non-default one gets a separate name.
 
         Raises:
-            UsageError: there is no such precision.
+            UsageError: the precision is unknown.
         """
         if precision not in get_args(Precision):
             raise UsageError(f"unknown precision {precision!r}: choose {' or '.join(get_args(Precision))}")
@@ -168,7 +172,7 @@ def get_protocol(name: str) -> Protocol:
     """The protocol of this name.
 
     Raises:
-        UsageError: there is none; the message lists the protocols.
+        UsageError: the name is unknown; the message lists the protocols.
     """
     if name not in PROTOCOLS:
         raise UsageError(f"unknown protocol {name!r}: choose one of {', '.join(PROTOCOLS)}")

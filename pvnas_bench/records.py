@@ -1,15 +1,15 @@
-"""Records: one run's result with its provenance, as one JSON file, or as a line of a file of many.
+"""Records: the result of one run with its provenance, as a JSON file or as one line of a JSON Lines file.
 
-A record is data: reading one never executes anything. `Record` is the schema; `load` reads one file,
-`load_folder` reads a results folder and says which files it left out and why; `save` writes atomically.
-Every reader validates the whole record, so that a file is a record for all commands or for none; `slim` records drop
-their trajectories, confusion matrices and layer tables afterwards, which takes a tenth of the memory.
+A record is data: reading one never executes code. `Record` is the schema; `load` reads one file, `load_folder` reads a
+results folder and reports the files it left out with the reasons; `save` writes atomically. Every reader validates the
+whole record, so all commands accept the same files. `slim` then drops trajectories, confusion matrices and layer
+tables, which leaves a tenth of the memory.
 
-Every measured number has a range, the widest that a real run can reach: a record beyond it is left out, by name and
-field.
+Every measured number has a range, the widest that a real run can reach. A record with a number out of range is left
+out, and the reason names the field.
 
-A measurement that is not a number (a diverged loss, a score of a broken network) is `nan` in memory and
-`null` in the file, so that every record is standard JSON. A run with such a test score counts as a failure.
+A measurement that is not finite (a diverged loss, the score of a broken network) is `nan` in memory and `null` in the
+file, so every record is standard JSON. A run with such a test score counts as failed.
 """
 
 import gc
@@ -41,19 +41,19 @@ from pvnas_bench.system.files import read_whole, write_atomically
 SCHEMA_VERSION: Final = 1
 FILE_NAME = "record.json"
 LINES_NAME = "records.jsonl"
-"""Of a file with a record on each line: runs on a table take milliseconds, and there are thousands of them."""
+"""Name of a file with one record per line, for the thousands of short runs on a table."""
 MAX_BYTES = 64 * 2**20
-"""A larger file is not a record: it is left out unread."""
+"""Largest size of a record's file; a larger file is left out unread."""
 
 MOST_FLOAT32 = 3.4e38
-"""What is larger, a network in float32 cannot have measured."""
+"""Largest value that a network in float32 can produce."""
 
 Status = Literal["ok", "interrupted", "failed", "timeout"]
 Role = Literal["search", "random_control", "expert_control"]
 
 
 def _measured(low: float, high: float) -> Any:
-    """A float in a range; what is not finite, or `null` in the file, is `nan`: no measurement."""
+    """Field of a float in a range; `null` and non-finite values become `nan`, a missing measurement."""
 
     def validate(value: object, ranged: ValidatorFunctionWrapHandler) -> Any:
         if value is None or (isinstance(value, float) and not math.isfinite(value)):
@@ -70,18 +70,18 @@ def _logged(value: object) -> object:
 
 
 Fraction = Annotated[float, *_measured(0, 1)]
-"""An accuracy that was measured, or `nan`."""
+"""A measured accuracy in [0, 1], or `nan`."""
 Loss = Annotated[float, *_measured(0, MOST_FLOAT32)]
-"""A loss that was measured, or `nan`."""
+"""A measured loss, or `nan`."""
 Milliseconds = Annotated[float, *_measured(0, 1e12)]
 Logged = Annotated[float, Field(allow_inf_nan=True), BeforeValidator(_logged)]
-"""A number of any meaning that a strategy logged. `nan` stands for what diverged: not finite, or beyond float32."""
+"""Any number logged by a strategy; `nan` if it diverged (not finite, or beyond float32)."""
 Seconds = Annotated[float, Field(ge=0, le=1e12)]
 Trainings = Annotated[float, Field(ge=0, le=1e9)]
 """A cost in reference trainings."""
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Operations = Annotated[int, Field(ge=0, le=10**30)]
-"""MACs of a whole phase."""
+"""MACs of a phase (search or final training)."""
 Seed = Annotated[int, Field(ge=0, lt=2**64)]
 
 
@@ -93,13 +93,13 @@ def _epoch(values: dict[str, float]) -> dict[str, float]:
 
 
 Epoch = Annotated[dict[str, Loss], AfterValidator(_epoch)]
-"""What was measured in an epoch of a training."""
+"""Measurements of one training epoch by name, such as train_loss."""
 
 
 def _step(values: dict[str, float]) -> dict[str, float]:
     accuracy = values.get("val_top1", 0.0)
-    if accuracy < 0 or accuracy > 1:  # neither is true of nan
-        raise ValueError(f"val_top1 = {accuracy:g} is no fraction from 0 to 1")
+    if accuracy < 0 or accuracy > 1:  # both are False for nan
+        raise ValueError(f"val_top1 = {accuracy:g} is not a fraction from 0 to 1")
     return values
 
 
@@ -111,29 +111,31 @@ class _Model(BaseModel):
 
 
 class Source(_Model):
-    """The source of a strategy: its file, and the modules of its folder that this imports."""
+    """Source code of a strategy: its file and the modules of the same folder that it imports."""
 
     builtin: bool
-    """Whether it is one of the package's, and no plug-in."""
+    """True for a strategy of the package, False for a plug-in."""
     sha256: str
 
 
 class StrategyEntry(_Model):
-    """Which strategy ran, with which hyper-parameters."""
+    """The strategy of a run and its hyper-parameters."""
 
     name: str
     entry: str
-    """The leaderboard row: the name, plus the hyper-parameters that differ from their defaults."""
+    """Leaderboard row: the name and the hyper-parameters that differ from their defaults."""
     title: str
     levels: tuple[str, ...]
     role: Role = "search"
-    """A search method, or one of the controls: randomly sampled architectures, hand-designed networks."""
+    """A search method, or a control: randomly sampled architectures, hand-designed networks."""
     config: dict[str, Any]
     source: Source | None = None
-    """Records before there was this field have none."""
+    """None in records older than this field."""
 
 
 class SpaceEntry(_Model):
+    """The search space of a run and its cap."""
+
     name: str
     version: int
     fingerprint: str
@@ -147,6 +149,8 @@ class SpaceEntry(_Model):
 
 
 class DataEntry(_Model):
+    """The data set of a run."""
+
     name: str
     fingerprint: str
     classes: tuple[str, ...]
@@ -157,6 +161,8 @@ class DataEntry(_Model):
 
 
 class ProtocolEntry(_Model):
+    """The protocol of a run."""
+
     name: str
     version: int
     fingerprint: str
@@ -166,7 +172,7 @@ class ProtocolEntry(_Model):
 
 
 class Step(_Model):
-    """The state after one step of the strategy: a point of the anytime curve (a step function)."""
+    """State after one step of the strategy: a point of the anytime curve (a step function)."""
 
     step: Count
     cost: Trainings
@@ -176,11 +182,11 @@ class Step(_Model):
     incumbent: str
     macs: Count
     metrics: Metrics = Field(default_factory=dict)
-    """What the strategy logged, `val_top1` (fraction on search-val) among it where it measured that."""
+    """Metrics logged by the strategy; `val_top1` is the incumbent's accuracy on search-val, a fraction."""
 
 
 class PhaseCost(_Model):
-    """What a phase (search or final training) consumed."""
+    """Resource use of a phase (search or final training)."""
 
     reference_trainings: Trainings
     macs: Operations
@@ -190,7 +196,7 @@ class PhaseCost(_Model):
     """Wall seconds by activity: data, forward, backward, optimiser, harness."""
     peak_memory_bytes: Count
     samples: Count
-    """Clips that went through a forward pass."""
+    """Clips passed forward."""
     architectures_evaluated: Count = 0
     overshoot: Trainings = 0.0
     """Budget spent beyond the limit, in reference trainings."""
@@ -199,7 +205,7 @@ class PhaseCost(_Model):
 
 
 class Trained(_Model):
-    """One retraining of the architecture found, and its one test."""
+    """One retraining of the final architecture, and its single test."""
 
     seed: Seed
     test_top1: Fraction
@@ -207,41 +213,46 @@ class Trained(_Model):
     test_mean_class: Fraction
     test_loss: Loss
     confusion: tuple[tuple[Count, ...], ...]
-    """Rows: true class, columns: predicted class, counts of test clips."""
+    """Numbers of test clips: rows are true classes, columns are predicted classes."""
     curve: tuple[Epoch, ...]
     """Per epoch: epoch, train_loss, and val_top1 where the data set has a val split."""
 
 
 class Outcome(_Model):
+    """The final architecture of a run, its cost and its retrainings."""
+
     architecture: str
     macs: Count
     parameters: Count
     latency_ms: Milliseconds
-    """Median wall milliseconds of one clip's forward pass, batch of one, after warm-up, on the run's device."""
+    """Median wall milliseconds of one clip's forward pass (batch of one, after warm-up, on the run's device)."""
     predicted_latency_ms: Annotated[float, Field(ge=0, le=1e12)] | None = None
-    """Milliseconds of the same pass as predicted from the machine's latency table, which a cap on latency is of."""
+    """Milliseconds of the same pass predicted from the machine's latency table; None: latency is not capped."""
     front: tuple[str, ...] = ()
+    """Non-dominated architectures of a multi-objective strategy."""
     network: tuple[dict[str, Any], ...] = ()
-    """The network as a table of layers for drawing. Of each: name, operator, shape_in and shape_out
-    ([frames, height, width, channels]), macs, parameters."""
+    """Layers of the network, for drawing: name, operator, shape_in and shape_out ([frames, height, width, channels]),
+    macs, parameters."""
     trained: tuple[Trained, ...]
     cost: PhaseCost
 
 
 class Speed(_Model):
-    """How fast the code was: seconds beside those of a reference workload, which runs of one machine can share.
+    """Speed of the code: seconds of several workloads and of a reference workload on the same machine.
 
-    All of it is timed in the run's own process, each the least of several repetitions that take turns, so
-    that a busy or slower machine slows both sides of the ratio.
+    All workloads are timed in the run's process, in alternating repetitions; each value is the minimum. A busy or
+    slower machine therefore slows both sides of the ratio.
     """
 
     reference_seconds: float = Field(gt=0, le=1e12)
-    """One pass of the reference workload."""
+    """Seconds of one pass of the reference workload."""
     seconds: dict[str, Seconds]
-    """One pass of each piece of work that `check` guards (an operator, a supernet step), by its name."""
+    """Seconds of one pass of each workload that `check` guards (an operator, a supernet step), by name."""
 
 
 class Provenance(_Model):
+    """Code, command, machine and settings of a run."""
+
     created: AwareDatetime
     command: tuple[str, ...]
     pvnas_bench: str
@@ -254,6 +265,8 @@ class Provenance(_Model):
 
 
 class Record(_Model):
+    """The result of one run, with its provenance."""
+
     schema_version: Literal[1] = SCHEMA_VERSION
     id: str
     status: Status
@@ -267,29 +280,30 @@ class Record(_Model):
     search: PhaseCost
     trajectory: tuple[Step, ...]
     diagnostics: dict[str, Any] = Field(default_factory=dict)
-    """What the strategy chose to report about its search, JSON values; on a space with a frozen backbone also what that
-    cost (`backbone`), how `parameters` divide, and how the network found depends on `clip_length` and frame order; on a
-    table, of a strategy that scores architectures, how these scores rank the whole space (`rank_pairs`, `rank_tau`)."""
+    """Facts about the search as JSON values: those of the strategy (`Strategy.diagnostics`) and of the harness. On a
+    space with a frozen backbone: its cost (`backbone`), its share of the `parameters`, and the accuracy of the final
+    network by `clip_length` and under `frame_shuffle`. On a table, if the strategy scores architectures: the rank
+    correlation of its scores with the truth (`rank_pairs`, `rank_tau`)."""
     outcome: Outcome | None
     speed: Speed | None = None
     provenance: Provenance
 
     @property
     def board(self) -> tuple[str, str, str]:
-        """Records compare only when these three fingerprints agree."""
+        """Fingerprints of space, data set and protocol; only records with equal ones are comparable."""
         return self.space.fingerprint, self.data.fingerprint, self.protocol.fingerprint
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A file of a results folder that is no record, and why."""
+    """A file in a results folder that is not a valid record, with the reason."""
 
     path: Path
     reason: str
 
 
 _MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""From a schema version to the next: what turns a record's JSON of that version into the next one's."""
+"""Functions by schema version: each converts a record's JSON from that version to the next."""
 
 
 def load(path: Path) -> Record:
@@ -303,7 +317,7 @@ def load(path: Path) -> Record:
 
 
 def slim(record: Record) -> Record:
-    """The record without what only drawings of single runs need: these fields are empty."""
+    """The record without the fields that only plots of single runs need; these are empty."""
     outcome = record.outcome
     if outcome is not None:
         trained = tuple(one.model_copy(update={"confusion": (), "curve": ()}) for one in outcome.trained)
@@ -312,10 +326,10 @@ def slim(record: Record) -> Record:
 
 
 def _parsed(text: bytes) -> Record:
-    """A record from its JSON.
+    """Parse a record's JSON.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a record.
     """
     try:
         return Record.model_validate_json(text)
@@ -330,32 +344,32 @@ def _parsed(text: bytes) -> Record:
 
 
 def _migrated(text: bytes) -> dict[str, Any] | None:
-    """The JSON of an older schema version in today's form; None if it is not of an older version."""
+    """Convert a record's JSON of an older schema version to the current one; None if it is not of an older version."""
     try:
-        found = from_json(text)
+        content = from_json(text)
     except ValueError:
         return None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         return None
-    version = found.get("schema_version")
+    version = content.get("schema_version")
     if type(version) is not int or version == SCHEMA_VERSION:
         return None
     if version > SCHEMA_VERSION:
         raise ValueError(
-            f"a record of schema {version}, newer than this program's {SCHEMA_VERSION}: upgrade pvnas-bench"
+            f"a record of schema {version}, newer than the supported {SCHEMA_VERSION}: upgrade pvnas-bench"
         )
     while version < SCHEMA_VERSION:
         if version not in _MIGRATIONS:
-            raise ValueError(f"a record of schema {version}, which this program cannot read")
-        found = dict(_MIGRATIONS[version](found))
+            raise ValueError(f"a record of schema {version}, which this version of pvnas-bench cannot read")
+        content = dict(_MIGRATIONS[version](content))
         version += 1
-    return dict(found)
+    return dict(content)
 
 
 def _reason(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     if first["type"] == "json_invalid":
-        return f"not JSON, or cut short: {first['ctx']['error']}"
+        return f"not JSON, or truncated: {first['ctx']['error']}"
     where = ".".join(str(part) for part in first["loc"]) or "file"
     if first["type"].startswith(("greater", "less")):
         where += f" = {str(first['input'])[:20]}"
@@ -364,7 +378,7 @@ def _reason(error: ValidationError) -> str:
 
 
 def find(folder: Path) -> Iterator[Path]:
-    """The files of records under a folder, in a fixed order."""
+    """Yield the files of records under a folder, in sorted order."""
     for directory, subfolders, files in os.walk(folder):
         subfolders.sort()
         for name in sorted(files):
@@ -373,9 +387,9 @@ def find(folder: Path) -> Iterator[Path]:
 
 
 def read(path: Path) -> "Iterator[Record | Unreadable]":
-    """The records of a file of either sort, one after the other, or why there is none where one should be.
+    """Yield the records of a file, one or many; an `Unreadable` with the reason in place of each invalid one.
 
-    The last line of a file of many may be one that a process was killed while writing: without its end it is left out.
+    A last line without its line end, left by a process killed while writing, is ignored.
     """
     try:
         if path.name != LINES_NAME:
@@ -394,47 +408,50 @@ def read(path: Path) -> "Iterator[Record | Unreadable]":
 
 
 def load_folder(folder: Path, *, slimmed: bool = False) -> tuple[list[Record], list[Unreadable]]:
-    """Every record under a folder, and every file or line that claims to be one but cannot be read.
+    """Read every record under a folder.
 
-    In a file of many the last record of a run is the one that counts.
+    In a file of many records, the last record of each run counts.
 
     Args:
-        slimmed: keep of each record what `slim` keeps.
+        slimmed: apply `slim` to each record.
+
+    Returns:
+        The records, and the files and lines that are not valid records.
     """
-    found: list[Record] = []
+    records: list[Record] = []
     unreadable: list[Unreadable] = []
     with without_cycle_collection():
         for path in find(folder):
-            of_file: dict[str, Record] = {}
+            by_id: dict[str, Record] = {}
             for record in read(path):
                 if isinstance(record, Unreadable):
                     unreadable.append(record)
                 else:
-                    of_file[record.id] = slim(record) if slimmed else record
-            found += of_file.values()
-    return found, unreadable
+                    by_id[record.id] = slim(record) if slimmed else record
+            records += by_id.values()
+    return records, unreadable
 
 
 def require_records(folder: Path, *, slimmed: bool = False) -> tuple[list[Record], list[Unreadable]]:
-    """`load_folder` for a command that cannot go on without records.
+    """Read every record under a folder, at least one; see `load_folder`.
 
     Raises:
-        UsageError: there is no such folder, or no readable record in it.
+        UsageError: the folder does not exist, or holds no valid record.
     """
     if not folder.is_dir():
         raise UsageError(f"no results folder {folder}: run a search first, or name the folder with --results")
-    found, unreadable = load_folder(folder, slimmed=slimmed)
-    if not found:
+    records, unreadable = load_folder(folder, slimmed=slimmed)
+    if not records:
         left_out = ""
         if unreadable:
             left_out = f" ({len(unreadable)} unreadable, the first {unreadable[0].path}: {unreadable[0].reason})"
         raise UsageError(f"no records in {folder}{left_out}: run a search first, or name another folder")
-    return found, unreadable
+    return records, unreadable
 
 
 @contextmanager
 def without_cycle_collection() -> Iterator[None]:
-    """Pause the cycle collector: records hold no cycles, and it would walk all of them again and again."""
+    """Pause the cyclic garbage collector: records hold no cycles, and it would traverse all of them repeatedly."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -445,12 +462,12 @@ def without_cycle_collection() -> Iterator[None]:
 
 
 def save(record: Record, path: Path) -> None:
-    """Write a record so that a reader sees either nothing or all of it. What is not finite becomes `null`."""
+    """Write a record atomically; non-finite values become `null`."""
     write_atomically(path, (_lines(json.loads(record.model_dump_json())) + "\n").encode())
 
 
 def _lines(value: Any, indent: str = "") -> str:
-    """JSON with a line for each thing that a person compares: a field, a step, a layer, a row of a matrix."""
+    """Format JSON for line-by-line comparison: one line per field, step, layer or row of a matrix."""
     items = list(value.values()) if isinstance(value, dict) else value
     if not isinstance(value, dict | list) or not any(isinstance(item, dict | list) for item in items):
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
@@ -464,7 +481,7 @@ def _lines(value: Any, indent: str = "") -> str:
 
 
 def _holds_lists_of_lists(item: dict[str, Any]) -> bool:
-    """Whether a list's element is too large for one line: a retraining with its confusion matrix and curve."""
+    """Return True if a list's element needs several lines, as a retraining with confusion matrix and curve does."""
     return any(
         isinstance(field, list) and any(isinstance(one, dict | list) for one in field) for field in item.values()
     )

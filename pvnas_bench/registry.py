@@ -1,11 +1,11 @@
-"""Look-up of strategies and spaces: the package's, those of installed plug-ins, and those in a user's file.
+"""Look-up of strategies and spaces: built-in, from installed plug-ins, or from a user's file.
 
 A plug-in is code and is loaded only when named: by its path, or by an entry point in the group
 ``pvnas_bench.strategies`` or ``pvnas_bench.spaces``. A strategy's file defines subclasses of `Strategy`; a space's file
 defines `SPACE`.
 
-The name identifies a strategy of the package. Name and source hash identify a plug-in, whose name must differ from the
-package's.
+A built-in strategy is identified by its name, a plug-in by its name and the hash of its source. A plug-in's name must
+differ from the built-in names.
 """
 
 import difflib
@@ -40,7 +40,7 @@ def _import_file(path: Path) -> ModuleType:
     """Import a user's file under a module name unique to its path.
 
     Raises:
-        UsageError: there is no such file, or it does not import.
+        UsageError: the file does not exist, or importing it fails.
     """
     if not path.is_file():
         raise UsageError(f"no such file: {path}")
@@ -55,17 +55,21 @@ def _import_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise UsageError(f"{path} does not import: {type(error).__name__}: {error}") from error
+        raise UsageError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     return module
 
 
 def _named(kind: str, group: str, name: str) -> ModuleType:
-    """The module of a name or a path."""
+    """Import the module with this name or path.
+
+    Raises:
+        UsageError: the name is unknown, or the file cannot be imported.
+    """
     known = _module_names(group)
     if name.endswith(".py") or "/" in name:
         path = Path(name)
-        own = Path(*importlib.import_module(group).__path__, path.name)
-        if path.stem not in known or not path.is_file() or not path.samefile(own):
+        builtin = Path(*importlib.import_module(group).__path__, path.name)
+        if path.stem not in known or not path.is_file() or not path.samefile(builtin):
             return _import_file(path)
         name = path.stem
     if name in known:
@@ -75,7 +79,7 @@ def _named(kind: str, group: str, name: str) -> ModuleType:
         module: ModuleType = importlib.import_module(plugins[name].module)
         return module
     near = difflib.get_close_matches(name, [*known, *plugins], n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join([*known, *plugins])}"
+    hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join([*known, *plugins])}"
     raise UsageError(f"unknown {kind} {name!r}: {hint}")
 
 
@@ -93,36 +97,35 @@ def _strategies_of(module: ModuleType) -> "list[type[AnyStrategy]]":
 
 
 def get_strategy(name: str) -> "type[AnyStrategy]":
-    """The strategy of a name or of a user's file.
+    """The strategy with this name, or defined in this file.
 
     Raises:
-        UsageError: there is none (the message suggests a name), or the file does not import, does not hold exactly
-            one, or gives it the name of a strategy of the package.
+        UsageError: the name is unknown (the message suggests one), or the file cannot be imported, does not define
+            exactly one strategy, or gives it the name of a built-in one.
     """
-    found = _strategies_of(_named("strategy", STRATEGIES, name))
-    if len(found) != 1:
+    kinds = _strategies_of(_named("strategy", STRATEGIES, name))
+    if len(kinds) != 1:
         raise UsageError(
-            f"{name} defines {len(found)} strategies: it needs exactly one subclass of Strategy with an info"
+            f"{name} defines {len(kinds)} strategies: it needs exactly one subclass of Strategy with an info"
         )
-    kind = found[0]
+    kind = kinds[0]
     if not is_builtin(kind) and kind.info.name in _module_names(STRATEGIES):
         raise UsageError(
-            f"{name} calls its strategy {kind.info.name!r}, as one of the package is called: give its info a name of "
-            "its own"
+            f"{name} names its strategy {kind.info.name!r}, like a built-in one: choose another name in its info"
         )
     return kind
 
 
 def is_builtin(kind: "type[AnyStrategy]") -> bool:
-    """Return True if a strategy belongs to the package."""
+    """Return True if a strategy is built in."""
     package, _, module = kind.__module__.rpartition(".")
     return package == STRATEGIES and module in _module_names(STRATEGIES)
 
 
 def source(kind: "type[AnyStrategy]") -> Source | None:
-    """Source entry of a record: the hash of a strategy's file and of the neighbouring files it imports.
+    """Source entry of a record: hash of a strategy's file and of the modules it imports from the same folder.
 
-    None if no file can be read.
+    None if the file cannot be read.
     """
     file = getattr(sys.modules.get(kind.__module__), "__file__", None)
     if file is None:
@@ -136,26 +139,28 @@ def source(kind: "type[AnyStrategy]") -> Source | None:
 
 
 def get_space(name: str) -> SearchSpace:
-    """The space of a name or of a user's file.
+    """The space with this name, or defined in this file.
 
     Raises:
-        UsageError: there is none (the message suggests a name), or the file does not import or has no `SPACE`.
+        UsageError: the name is unknown (the message suggests one), or the file cannot be imported or has no `SPACE`.
     """
     space = getattr(_named("space", SPACES, name), "SPACE", None)
     if not isinstance(space, SearchSpace):
         raise UsageError(f"{name} defines no space: it needs SPACE = BlockSpace(...) or CellSpace(...)")
     if not space.family:
-        raise UsageError(f"space {name} is a {type(space).__name__}, of no family: use a BlockSpace or a CellSpace")
+        raise UsageError(
+            f"space {name} is a {type(space).__name__}, which has no family: use a BlockSpace or a CellSpace"
+        )
     return space
 
 
 def all_strategies() -> "Iterator[type[AnyStrategy]]":
-    """Every strategy of the package and of installed plug-ins."""
+    """Yield every built-in strategy and those of installed plug-ins."""
     for name in [*_module_names(STRATEGIES), *(point.name for point in entry_points(group=STRATEGIES))]:
         yield get_strategy(name)
 
 
 def all_spaces() -> Iterator[SearchSpace]:
-    """Every space of the package and of installed plug-ins."""
+    """Yield every built-in space and those of installed plug-ins."""
     for name in [*_module_names(SPACES), *(point.name for point in entry_points(group=SPACES))]:
         yield get_space(name)

@@ -1,4 +1,4 @@
-"""Random streams by name: derived from a run's seed, independent of each other and of the order of their use."""
+"""Named random streams, derived from a run's seed and independent of each other and of their order of use."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -10,18 +10,18 @@ import torch
 
 
 def derive(seed: int, *names: str | int) -> int:
-    """A 63-bit seed for the stream of this name."""
+    """Derive a 63-bit seed for the stream of this name."""
     key = "\x1f".join(map(str, (seed, *names)))
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def generator(seed: int, *names: str | int) -> np.random.Generator:
-    """A counter-based (Philox) numpy generator for the stream of this name."""
+    """Make a counter-based (Philox) numpy generator for the stream of this name."""
     return np.random.Generator(np.random.Philox(derive(seed, *names)))
 
 
 def torch_generator(seed: int, *names: str | int) -> torch.Generator:
-    """A torch generator on the CPU for the stream of this name."""
+    """Make a torch generator on the CPU for the stream of this name."""
     return torch.Generator().manual_seed(derive(seed, *names))
 
 
@@ -31,7 +31,7 @@ def torch_state() -> list[torch.Tensor]:
 
 
 def set_torch_state(state: Sequence[torch.Tensor]) -> None:
-    """Restore torch's global generators from a `torch_state`, for the GPUs present."""
+    """Restore torch's global generators from a `torch_state`, for all GPUs of this machine."""
     torch.set_rng_state(state[0])
     for i, of_gpu in enumerate(state[1 : 1 + _gpus()]):
         torch.cuda.set_rng_state(of_gpu, i)
@@ -39,9 +39,9 @@ def set_torch_state(state: Sequence[torch.Tensor]) -> None:
 
 @contextmanager
 def torch_seeded(seed: int, *names: str | int) -> Iterator[None]:
-    """Seed torch's global generators with the stream of this name; restore them afterwards.
+    """Context that seeds torch's global generators with the stream of this name and restores them afterwards.
 
-    For code that uses global generators, such as layer initialisation and dropout.
+    It serves code that uses global generators, such as layer initialisation and dropout.
     """
     derived = derive(seed, *names)
     with torch.random.fork_rng(range(_gpus())):

@@ -1,9 +1,9 @@
 """Automatic state: saving and restoring the attributes of a strategy.
 
 The state covers every stateful attribute (modules, optimisers, distributions, generators), every attribute that is
-plain data, an `Architecture` or an `Evaluation`, and every list, tuple, set, deque or dict of these. A stateful object
-is not rebuilt: the one that `setup` built loads its state; so does a trainable tensor (a leaf that requires
-a gradient), since an optimiser identifies it by the object.
+plain data, an `Architecture` or an `Evaluation`, and every list, tuple, set, deque or dict of these. Stateful objects
+are not replaced: `setup` builds them again and they load their states. The same holds for trainable tensors (leaves
+that require a gradient), since an optimiser refers to the tensor object.
 """
 
 from collections import deque
@@ -27,7 +27,7 @@ Parse: TypeAlias = Callable[[str], Architecture]
 
 PLAIN = (bool, int, float, str, type(None))
 NUMBERS = "biufc"
-"""Kinds of numpy's types that a checkpoint has."""
+"""Kinds of numpy dtypes that a checkpoint can hold."""
 SEQUENCES = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
 
 
@@ -50,7 +50,7 @@ def keep(value: object, where: str = "the value") -> State:
         return {"trained": value.detach()} if value.requires_grad and value.is_leaf else value.detach()
     if isinstance(value, np.ndarray | np.generic):
         if value.dtype.kind not in NUMBERS:
-            raise CannotBeKept(f"{where} is a numpy array of {value.dtype}: only numbers can be kept")
+            raise CannotBeKept(f"{where} is a numpy array of {value.dtype}: only numbers can be saved")
         return np.asarray(value) if isinstance(value, np.ndarray) else {"scalar": np.asarray(value)}
     if isinstance(value, Architecture):
         return {"architecture": str(value)}
@@ -69,7 +69,7 @@ def keep(value: object, where: str = "the value") -> State:
         return {"deque": [value.maxlen, [keep(member, f"{where}[{i}]") for i, member in enumerate(value)]]}
     if type(value) is dict:
         return {
-            "dict": [[keep(key, f"a key of {where}"), keep(own, f"{where}[{key!r}]")] for key, own in value.items()]
+            "dict": [[keep(key, f"a key of {where}"), keep(item, f"{where}[{key!r}]")] for key, item in value.items()]
         }
     if has_state(value):
         return {"object": value.state_dict()}  # type: ignore[attr-defined]
@@ -92,7 +92,7 @@ def restore(state: Any, built: object, parse: Parse, where: str = "the value") -
         where: name of the value, for messages.
 
     Raises:
-        ValueError: `setup` built no object to load the state.
+        ValueError: `setup` built no object that can load the state.
     """
     if not isinstance(state, Mapping):
         return state
@@ -114,10 +114,13 @@ def restore(state: Any, built: object, parse: Parse, where: str = "the value") -
         pairs = ((restore(key, None, parse, where), value) for key, value in content)
         return {key: restore(value, known.get(key), parse, f"{where}[{key!r}]") for key, value in pairs}
     if built is None:
-        raise ValueError(f"{where} is no attribute after setup: build it there, or override load_state_dict")
+        raise ValueError(f"setup does not create {where}: create it there, or override load_state_dict")
     if kind == "trained":
         if not isinstance(built, torch.Tensor) or built.shape != content.shape:
-            raise ValueError(f"{where} is another one after setup: build it there, or override load_state_dict")
+            raise ValueError(
+                f"{where} from setup is not a tensor of shape {tuple(content.shape)}: create that one, "
+                "or override load_state_dict"
+            )
         with torch.no_grad():
             built.copy_(content)
     elif kind == "numpy":
@@ -133,4 +136,5 @@ def _members(content: Sequence[Any], built: object, parse: Parse, where: str) ->
     known = (
         list(built) if isinstance(built, list | tuple | deque) and len(built) == len(content) else [None] * len(content)
     )
-    return [restore(own, one, parse, f"{where}[{i}]") for i, (own, one) in enumerate(zip(content, known, strict=True))]
+    pairs = zip(content, known, strict=True)
+    return [restore(member, built_member, parse, f"{where}[{i}]") for i, (member, built_member) in enumerate(pairs)]

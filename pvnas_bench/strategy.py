@@ -1,8 +1,8 @@
 """The strategy contract: the interface of a search method.
 
-A strategy is a file with one subclass of `Strategy`. The harness drives it: it calls `setup` once and `step` until the
-budget is spent, asks for the `incumbent` after every step, saves its attributes so that the search can resume in
-another process, and does everything else itself.
+A strategy is a file with one subclass of `Strategy`. The harness calls `setup` once, then `step` until the budget is
+spent, and asks for the `incumbent` after every step. It saves the strategy's attributes, so that the search can resume
+in another process, and does everything else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from pvnas_bench.training.search_supernet import SearchSupernet
 
 Role = Literal["search", "random_control", "expert_control"]
 GIVEN = ("problem", "config")
-"""Attributes present before `setup`."""
+"""Attributes set before `setup`."""
 
 
 class SearchFinished(Exception):
@@ -33,7 +33,7 @@ class Info:
     Attributes:
         name: name of the strategy on the command line and in records.
         title, paper, year: its publication; paper is a citation.
-        levels: levels of the decisions it searches.
+        levels: levels of the searched decisions.
         published: parts that follow the publication or its code.
         reconstructed: choices of this benchmark where the publication is silent.
         role: a search method, or a control that is always on the board.
@@ -136,14 +136,14 @@ class Strategy(Generic[C, S]):
         `setup` rebuilds the others. Override it, with `load_state_dict`, only where an object's class changes during
         the search.
         """
-        found: dict[str, State] = {}
+        state: dict[str, State] = {}
         for name, value in vars(self).items():
             if name not in GIVEN:
                 try:
-                    found[name] = keep(value, name)
+                    state[name] = keep(value, name)
                 except CannotBeKept:
                     continue
-        return found
+        return state
 
     def load_state_dict(self, state: Mapping[str, State]) -> None:
         """Resume from a `state_dict`; called after `setup`."""
@@ -152,4 +152,4 @@ class Strategy(Generic[C, S]):
 
 
 AnyStrategy: TypeAlias = Strategy[Any, Any]
-"""A strategy of any hyper-parameters and any space, as the harness drives it."""
+"""A strategy with any hyper-parameters and any space: the harness's view."""

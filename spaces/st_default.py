@@ -1,7 +1,7 @@
 """`st_default`: inverted-bottleneck spatial-temporal networks for small clips, searched on a CPU in minutes.
 
-The light-weight family of X3D, MoViNet and ProxylessNAS at a scale of 16 to 40 pixels. Modular decisions choose
-how a block sees space and time; structural ones choose how much of the clip it sees.
+Light-weight networks like X3D, MoViNet and ProxylessNAS, for frames of 24 to 40 pixels. Modular decisions set how each
+block combines space and time; structural decisions set the number and size of frames and the depth.
 """
 
 from pvnas_bench.space import BlockSpace, Stage, uniform_options
@@ -13,7 +13,7 @@ STAGES = (
 
 
 def expert(operators: tuple[str, str], se: str = "no", expansion: int = 4) -> dict[str, str]:
-    """A hand-designed network: 8 frames of 32 pixels, depths 2-2, one operator per stage."""
+    """Options of a hand-designed network: 8 frames of 32 pixels, depths 2-2, one operator per stage."""
     return uniform_options(STAGES, frames=8, size=32, depths=(2, 2), operators=operators, expansion=expansion, se=se)
 
 

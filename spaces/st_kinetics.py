@@ -1,8 +1,8 @@
 """`st_kinetics`: the decisions of `st_default` at the scale of Kinetics-400 and Something-Something.
 
-Six stages of inverted bottlenecks in the manner of ProxylessNAS (Cai et al. 2019), at two to three times the widths of
-X3D (Feichtenhofer 2020), 8 to 16 frames of 112 to 224 pixels. The caps are the MACs of the networks in the comparison:
-TSM-R50 has 32.9 GMACs per clip with 8 frames, twice that with 16.
+Six stages of inverted bottlenecks as in ProxylessNAS (Cai et al. 2019), two to three times as wide as X3D
+(Feichtenhofer 2020), with 8 to 16 frames of 112 to 224 pixels. The caps are those of the networks to compare with:
+TSM-R50 has 32.9 GMACs per clip with 8 frames and twice as many with 16.
 """
 
 from pvnas_bench.space import BlockSpace, Stage, uniform_options
@@ -18,7 +18,7 @@ STAGES = (
 
 
 def expert(operator: str, se: str = "no") -> dict[str, str]:
-    """A hand-designed network: 12 frames of 160 pixels, depths 2-3-4-4-4-1, one operator throughout."""
+    """Options of a hand-designed network: 12 frames of 160 pixels, depths 2-3-4-4-4-1, the same operator everywhere."""
     return uniform_options(
         STAGES,
         frames=12,

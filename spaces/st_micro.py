@@ -1,8 +1,8 @@
 """`st_micro`: the operators of `st_default` in a chain of three blocks, small enough to train every architecture.
 
-It is the video counterpart of NAS-Bench-201 (Dong & Yang 2020): an operator and an expansion for each block, all else
-fixed, so the whole space is known and the truth judges a search. Blocks are few, as one or two that see time are nearly
-enough here. A training takes seconds; `table build` builds the tables under the protocol `micro`.
+A video counterpart of NAS-Bench-201 (Dong & Yang 2020): only the operator and expansion of each block vary, so all
+architectures can be trained and searches compared with the true ranking. Three blocks suffice, as one or two temporal
+operators nearly solve the task. A training takes seconds; `table build` builds the tables under the protocol `micro`.
 """
 
 from pvnas_bench.space import BlockSpace, Stage, uniform_options
@@ -12,7 +12,7 @@ FRAMES, SIZE, EXPANSION = 8, 16, 3
 
 
 def expert(operator: str) -> dict[str, str]:
-    """A hand-designed network: one operator throughout, or two that alternate."""
+    """Options of a hand-designed network: one operator, or two that alternate."""
     return uniform_options(
         STAGES, frames=FRAMES, size=SIZE, depths=(3,), operators=(operator,), expansion=EXPANSION, se="no"
     )

@@ -1,9 +1,9 @@
 """`st_temporal_cell`: temporal cells on the features of a frozen 2-D backbone, for clips of any length.
 
-The setting of NAS-TC (Ren et al. 2021): the backbone is a 2-D network of inverted bottlenecks on frames of 32 pixels.
-It runs once over every frame of every clip, so a clip of a minute and more costs a search only its time steps. The
-publication omits operators, sizes and hyper-parameters: all of them are choices of this benchmark, and none of its
-figures is reproduced here.
+The setting of NAS-TC (Ren et al. 2021). The backbone is a 2-D network of inverted bottlenecks on frames of 32 pixels.
+It runs only once on every frame, so even for clips longer than a minute, a search only pays for time steps. The paper
+omits operators, sizes and hyper-parameters; they are choices of this benchmark, and the paper's results are not
+reproduced here.
 """
 
 from pvnas_bench.space import CELL_OPERATORS, Backbone, Block, CellSpace, NetworkSpec, cell_options
@@ -25,14 +25,14 @@ BACKBONE = Backbone(
 
 
 def expert(*operators: str) -> dict[str, str]:
-    """A hand-designed network: 32 time steps, 2 cells of 64 channels, the same operators in both."""
+    """Options of a hand-designed network: 32 time steps, 2 cells of 64 channels, the same operators in both."""
     return cell_options(steps=32, cells=2, channels=64, operators=operators)
 
 
 SPACE = CellSpace(
     "st_temporal_cell",
     1,
-    description="temporal cells on features of a frozen 2-D backbone, long clips, caps 2 (L), 8 (M) MMACs beside it",
+    description="temporal cells on features of a frozen 2-D backbone, long clips, caps 2 (L), 8 (M) MMACs without it",
     backbone=BACKBONE,
     steps=(8, 16, 32, 64, 128, 256),
     cells=(1, 2, 3),

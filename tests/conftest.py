@@ -1,4 +1,4 @@
-"""Fixtures that every room uses: a cache of the test run's own, and real clips that are quick to decode."""
+"""Fixtures for all rooms: a separate cache for the tests, and real clips that decode quickly."""
 
 import os
 import sys
@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-if TYPE_CHECKING:  # it imports torch, which tests of records and of the command line do without
+if TYPE_CHECKING:  # imports torch, which tests of records and of the command line do not need
     from pvnas_bench.conformance._world import World
 
 SUPPORT = Path(__file__).parent / "support"
-"""Modules that tests of several rooms import."""
+"""Folder of modules shared by tests of several rooms."""
 sys.path.append(str(SUPPORT))
 
 from lives import FAMILIES, Nursery, nursery  # noqa: E402 (after the path is known)
 from tables import built  # noqa: E402, F401 (a fixture)
 
-# A busy machine is slow, not wrong; the same examples every time.
+# No deadline, as the machine may be busy; the same examples every time.
 settings.register_profile("pvnas_bench", deadline=None, derandomize=True)
 settings.load_profile("pvnas_bench")
 
@@ -31,7 +31,7 @@ CLIPS, FRAMES, SIDE, DOT = 12, 8, 32, 10
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The cache of decoded clips: never the user's own. Processes that a test starts inherit it."""
+    """Cache of decoded clips, never the user's; processes started by tests inherit it."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PVNAS_BENCH_CACHE", str(folder))
@@ -40,7 +40,7 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of 3 classes × 12 H.264 clips, 8 frames of 32×32: a square that moves. Only read it."""
+    """A folder of 3 classes × 12 H.264 clips, 8 frames of 32×32: a moving square; read-only."""
     root = tmp_path_factory.mktemp("tiny")
     rng = np.random.default_rng(0)
     for label in CLASSES:
@@ -74,7 +74,7 @@ def write_clip(path: Path, frames: np.ndarray) -> None:
 
 @pytest.fixture(scope="session")
 def small_world() -> "Iterator[World]":
-    """The conformance suite's world: its clips are made once."""
+    """The conformance suite's world, whose clips are generated once."""
     from pvnas_bench.conformance._world import world
 
     with world() as made:
@@ -92,6 +92,6 @@ def clips(small_world: "World") -> "Iterator[World]":
 
 @pytest.fixture(scope="module")
 def born() -> Iterator[Nursery]:
-    """A nursery of strategies of all families, whose runs can be killed."""
+    """A nursery that can start and kill runs of strategies of all families."""
     with nursery(*FAMILIES) as made:
         yield made

@@ -28,7 +28,7 @@ HERE = settings(suppress_health_check=list(HealthCheck))
 
 @pytest.fixture
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder in a folder that nothing may be written to; the process is in the inner one."""
+    """A working folder inside another folder, to which nothing may be written."""
     inner = tmp_path / "a" / "b" / "c"
     inner.mkdir(parents=True)
     monkeypatch.chdir(inner)
@@ -41,7 +41,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def told(*words: object) -> tuple[int, str]:
-    """The exit code of a command that ended without a traceback, and what it wrote, held to one line of error."""
+    """Check that a command ended without a traceback and with at most one line of error; return code and output."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main([str(word) for word in words])
@@ -54,7 +54,7 @@ def told(*words: object) -> tuple[int, str]:
 
 
 def empty(folder: Path) -> Path:
-    """The folder, without what an example before left."""
+    """Empty the folder of an earlier example's files."""
     for path in sorted(folder.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
     return folder
@@ -62,7 +62,7 @@ def empty(folder: Path) -> Path:
 
 @st.composite
 def bent(draw: st.DrawFn, whole: Any) -> Any:
-    """A JSON value of which something is replaced, removed or added."""
+    """A JSON value with a part replaced, removed or added."""
     made = copy.deepcopy(whole)
     place = made
     while True:
@@ -91,7 +91,7 @@ def write(path: Path, value: Any) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_is_no_record_is_left_out(scratch: Path, name: str) -> None:
+def test_files_that_are_not_records_are_left_out(scratch: Path, name: str) -> None:
     (scratch / "results").mkdir()
     (scratch / "results" / "x.record.json").write_bytes(FILES[name])
     for command in (("leaderboard",), ("report", "--output", "page.html"), ("plot", "tradeoff", "--output", "plots")):
@@ -102,7 +102,7 @@ def test_a_file_that_is_no_record_is_left_out(scratch: Path, name: str) -> None:
 
 @settings(HERE, max_examples=300)
 @given(bent(WHOLE[0]), st.sampled_from(["terminal", "markdown", "csv", "json"]))
-def test_a_record_bent_anywhere_is_shown_or_left_out(scratch: Path, record: Any, format: str) -> None:
+def test_a_mutated_record_is_shown_or_left_out(scratch: Path, record: Any, format: str) -> None:
     results = empty(scratch) / "results"
     write(results / "a" / "record.json", record)
     write(results / "b" / "record.json", WHOLE[1])
@@ -113,7 +113,7 @@ def test_a_record_bent_anywhere_is_shown_or_left_out(scratch: Path, record: Any,
 
 @settings(HERE, max_examples=100)
 @given(bent(WHOLE[0]))
-def test_a_page_of_a_bent_record_holds_no_markup_of_it(scratch: Path, record: Any) -> None:
+def test_a_page_has_no_markup_from_a_mutated_record(scratch: Path, record: Any) -> None:
     results = empty(scratch) / "results"
     write(results / "a" / "record.json", record)
     write(results / "b" / "record.json", WHOLE[1])
@@ -145,7 +145,7 @@ def test_every_command_reads_the_same_records(scratch: Path, record: Any) -> Non
 
 @settings(HERE, max_examples=60)
 @given(bent(WHOLE[0]))
-def test_a_check_of_a_bent_record_judges_or_refuses(scratch: Path, record: Any) -> None:
+def test_a_check_of_a_mutated_record_judges_or_refuses(scratch: Path, record: Any) -> None:
     results = empty(scratch) / "results"
     write(results / "a" / "record.json", WHOLE[0])
     write(scratch / "baseline.json", [record, WHOLE[1]])
@@ -162,7 +162,7 @@ def test_pictures_stay_in_their_folder(scratch: Path, name: str) -> None:
     assert {path.parent.name for path in scratch.rglob("*.svg")} <= {"plots"}
 
 
-def test_what_is_no_file_is_not_read(scratch: Path) -> None:
+def test_paths_that_are_not_files_are_not_read(scratch: Path) -> None:
     results = scratch / "results"
     write(results / "a" / "record.json", WHOLE[0])
     (results / "zero.record.json").symlink_to("/dev/zero")
@@ -184,7 +184,7 @@ def test_what_is_no_file_is_not_read(scratch: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_is_no_table_is_refused(scratch: Path, name: str, suffix: str) -> None:
+def test_a_file_that_is_not_a_table_is_refused(scratch: Path, name: str, suffix: str) -> None:
     (scratch / "tables").mkdir()
     (scratch / "tables" / f"st_micro-made_up.{suffix}").write_bytes(FILES[name])
     words = ("--dataset", "made_up", "--tables", "tables")
@@ -194,7 +194,7 @@ def test_a_file_that_is_no_table_is_refused(scratch: Path, name: str, suffix: st
 
 @settings(HERE, max_examples=80)
 @given(st.data())
-def test_a_journal_with_a_bent_line_is_shown_or_refused(scratch: Path, data: st.DataObject) -> None:
+def test_a_journal_with_a_mutated_line_is_shown_or_refused(scratch: Path, data: st.DataObject) -> None:
     tables = empty(scratch) / "tables"
     tables.mkdir()
     with journal.opened(tables / "st_micro-made_up.jsonl") as entries:
@@ -210,7 +210,7 @@ def test_a_journal_with_a_bent_line_is_shown_or_refused(scratch: Path, data: st.
 
 @settings(HERE, max_examples=60)
 @given(st.data())
-def test_a_table_with_bent_bytes_is_shown_or_refused(scratch: Path, data: st.DataObject) -> None:
+def test_a_table_with_mutated_bytes_is_shown_or_refused(scratch: Path, data: st.DataObject) -> None:
     tables = empty(scratch) / "tables"
     tables.mkdir()
     whole = bytearray(to_parquet(TABLE))
@@ -220,7 +220,7 @@ def test_a_table_with_bent_bytes_is_shown_or_refused(scratch: Path, data: st.Dat
     told("table", "info", "--dataset", "made_up", "--tables", "tables")
 
 
-def test_names_in_a_table_are_no_paths(scratch: Path) -> None:
+def test_names_in_a_table_are_not_used_as_paths(scratch: Path) -> None:
     assert TABLE.about is not None
     evil = TABLE.about.model_copy(update={"data": TABLE.about.data.model_copy(update={"name": "../../../escaped"})})
     (scratch / "tables").mkdir()
@@ -235,7 +235,7 @@ def test_names_in_a_table_are_no_paths(scratch: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_is_no_grid_is_refused(scratch: Path, name: str) -> None:
+def test_a_file_that_is_not_a_grid_is_refused(scratch: Path, name: str) -> None:
     (scratch / "grid.toml").write_bytes(FILES[name])
     assert told("compare", "grid.toml", "--results", "results")[0] == USAGE
     assert not (scratch / "results").exists()
@@ -252,7 +252,7 @@ GRID = {
 
 @settings(HERE, max_examples=80)
 @given(st.sampled_from(sorted(GRID)), st.sampled_from(VALUES), st.booleans())
-def test_a_grid_with_a_bent_value_is_refused(scratch: Path, key: str, value: Any, listed: bool) -> None:
+def test_a_grid_with_a_mutated_value_is_refused(scratch: Path, key: str, value: Any, listed: bool) -> None:
     empty(scratch)
     values = {**GRID, key: [value] if listed else value}
     lines = [f"{name} = {json.dumps(given)}" for name, given in values.items()]
@@ -261,7 +261,7 @@ def test_a_grid_with_a_bent_value_is_refused(scratch: Path, key: str, value: Any
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_is_no_manifest_is_refused(scratch: Path, name: str) -> None:
+def test_a_file_that_is_not_a_manifest_is_refused(scratch: Path, name: str) -> None:
     (scratch / "clips.csv").write_bytes(FILES[name])
     assert told("data", "prepare", "clips.csv")[0] == USAGE
 
@@ -290,7 +290,7 @@ WORDS = [str(value) for value in VALUES if isinstance(value, str | int | float) 
 
 @settings(HERE, max_examples=150)
 @given(st.sampled_from(OPTIONS), st.sampled_from(WORDS) | st.text(max_size=20))
-def test_a_word_that_is_no_value_is_refused(scratch: Path, option: str, word: str) -> None:
+def test_a_word_that_is_not_a_value_is_refused(scratch: Path, option: str, word: str) -> None:
     empty(scratch)
     words = {"--strategy": "expert", "--dataset": "no_such", "--results": "results", option: word}
     code, _ = told("run", *(part for pair in words.items() for part in pair))

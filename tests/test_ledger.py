@@ -1,4 +1,4 @@
-"""The ledger, and that the problem charges it what was counted by an independent counter."""
+"""The ledger, and the problem's charges against an independent counter."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_work_beyond_the_budget_is_refused_and_not_charged() -> None:
     ledger.forward(50, 5, backward=2)
     ledger.backward(100)
     assert (ledger.macs, ledger.samples, ledger.spent, ledger.left) == (150, 5, 1.5, 0.5)
-    with pytest.raises(BudgetExhausted, match=r"0\.51 reference trainings asked for, 0\.5 of 2 left"):
+    with pytest.raises(BudgetExhausted, match=r"0\.51 reference trainings requested, 0\.5 of 2 left"):
         ledger.forward(51, 1, backward=0)
     with pytest.raises(BudgetExhausted):
         ledger.forward(17, 1, backward=2)  # its backward pass would not fit
@@ -56,20 +56,20 @@ def test_work_beyond_the_budget_is_refused_and_not_charged() -> None:
     ("number", "error"),
     [(-1, ValueError), (np.int64(-1), ValueError), (0.5, TypeError), (float("nan"), TypeError), ("1", TypeError)],
 )
-def test_what_is_charged_is_a_whole_number_and_never_a_refund(name: str, number: object, error: type) -> None:
+def test_charges_are_whole_numbers_and_never_negative(name: str, number: object, error: type) -> None:
     ledger = Ledger(reference=100)
     with pytest.raises(error):
         CHARGES[name](ledger, number)
     assert (ledger.macs, ledger.samples, ledger.evaluations) == (0, 0, 0)
 
 
-def test_a_ledger_goes_on_from_counts_that_are_not_below_its_own() -> None:
+def test_a_ledger_resumes_only_from_counts_at_least_as_large() -> None:
     ledger = Ledger(reference=100)
     ledger.charge(50, samples=5, evaluations=1)
     ledger.resume(50, 5, 2)
     assert (ledger.macs, ledger.samples, ledger.evaluations) == (50, 5, 2)
     for lower in ((49, 5, 2), (50, 4, 2), (50, 5, 1)):
-        with pytest.raises(ValueError, match="never falls"):
+        with pytest.raises(ValueError, match="cannot decrease"):
             ledger.resume(*lower)
     assert (ledger.macs, ledger.samples, ledger.evaluations) == (50, 5, 2)
 
@@ -88,7 +88,7 @@ def share(budget: float = 10.0) -> tuple[Ledger, SearchShare]:
     return ledger, SearchShare(ledger)
 
 
-def test_progress_is_what_was_spent_of_what_is_not_set_aside() -> None:
+def test_progress_is_the_spent_share_of_the_budget_not_set_aside() -> None:
     ledger, own = share()
     assert own.progress() == 0.0
     own.reserve(2, 1.0, 3.0, 0.75)
@@ -101,7 +101,7 @@ def test_progress_is_what_was_spent_of_what_is_not_set_aside() -> None:
     assert own.progress() == 1.0
 
 
-def test_what_is_set_aside_adds_up_and_shrinks_in_proportion_to_the_most_there_may_be() -> None:
+def test_reserves_add_up_and_shrink_in_proportion_to_their_maximum() -> None:
     _, own = share()
     own.reserve(2, 1.0, 1.0, 0.5)
     own.reserve(4, 1.5, 3.0, 0.5)  # 8 for comparisons, 4 for the end; the half of the budget is 5
@@ -109,7 +109,7 @@ def test_what_is_set_aside_adds_up_and_shrinks_in_proportion_to_the_most_there_m
     assert (own.set_aside, own.measurements) == pytest.approx((10 / 3, 5 / 3))
 
 
-def test_a_comparison_releases_its_part_and_what_it_cost_is_not_the_searchs() -> None:
+def test_a_comparison_releases_its_reserve_and_is_not_charged_to_the_search() -> None:
     ledger, own = share()
     own.reserve(4, 1.0, 0.0, 0.75)
     ledger.charge(300)
@@ -119,11 +119,11 @@ def test_a_comparison_releases_its_part_and_what_it_cost_is_not_the_searchs() ->
         assert own.spent == pytest.approx(3.0)
         assert own.set_aside == pytest.approx(4 - number)
         assert own.budget == pytest.approx(10 - 0.5 * number - (4 - number))
-    own.release(0.5)  # one that nothing was set aside for
+    own.release(0.5)  # a comparison without a reserve
     assert (own.set_aside, own.comparisons, own.compared) == (0.0, 0, 2.5)
 
 
-def test_progress_never_falls_though_a_cheap_comparison_gives_back() -> None:
+def test_progress_never_falls_after_a_cheap_comparison() -> None:
     ledger, own = share()
     own.reserve(1, 5.0, 0.0, 0.75)
     ledger.charge(400)
@@ -134,7 +134,7 @@ def test_progress_never_falls_though_a_cheap_comparison_gives_back() -> None:
     assert own.progress() == pytest.approx(9 / 10)
 
 
-def test_there_is_room_until_an_iteration_as_dear_as_the_dearest_would_not_fit() -> None:
+def test_there_is_room_until_the_most_expensive_iteration_would_not_fit() -> None:
     ledger, own = share()
     own.reserve(0, 0.0, 4.0, 0.75)
     own.dearest = 2.5
@@ -146,7 +146,7 @@ def test_there_is_room_until_an_iteration_as_dear_as_the_dearest_would_not_fit()
     assert not own.room(), "it stays over"
 
 
-def test_there_is_always_room_where_nothing_is_set_aside() -> None:
+def test_there_is_always_room_without_a_reserve() -> None:
     ledger, own = share()
     own.dearest = 100.0
     ledger.charge(999)
@@ -157,7 +157,7 @@ def test_there_is_always_room_where_nothing_is_set_aside() -> None:
 
 
 def test_a_reference_training_is_the_full_training_of_the_reference_architecture(problem: Problem) -> None:
-    # 36 clips, of which the fixture's manifest-less split leaves some for training: counted, not assumed
+    # the number of training clips of the automatic split of 36 clips is counted, not assumed
     setup_macs = problem.cost(problem.space.reference).macs
     assert problem.ledger.reference % (3 * setup_macs * problem.full_epochs) == 0
     clips = problem.ledger.reference // (3 * setup_macs * problem.full_epochs)
@@ -177,7 +177,7 @@ def test_a_supernet_step_is_charged_its_forward_and_twice_that_for_backward(prob
     assert problem.ledger.samples == len(batch)
 
 
-def test_an_evaluation_costs_what_it_said_and_repeats_exactly(problem: Problem) -> None:
+def test_an_evaluation_has_its_predicted_cost_and_repeats_exactly(problem: Problem) -> None:
     architecture = problem.sample(problem.rng("x"))
     price = problem.evaluation_cost(architecture, epochs=2)
     first = problem.evaluate(architecture, epochs=2)
@@ -187,7 +187,7 @@ def test_an_evaluation_costs_what_it_said_and_repeats_exactly(problem: Problem) 
     assert problem.ledger.evaluations == 2
 
 
-def test_an_evaluation_that_does_not_fit_is_not_begun(problem: Problem) -> None:
+def test_an_evaluation_beyond_the_budget_does_not_start(problem: Problem) -> None:
     problem.ledger.budget = 0.5 * problem.evaluation_cost(problem.space.reference, epochs=2)
     with pytest.raises(BudgetExhausted):
         problem.evaluate(problem.space.reference, epochs=2)
@@ -230,7 +230,7 @@ def test_streams_are_independent_of_each_other_and_of_the_order_of_their_use(pro
     assert np.allclose(drawn, seeding.generator(problem.seed, "strategy", "other").random(2))
 
 
-def test_torch_seeded_leaves_no_trace_outside() -> None:
+def test_torch_seeded_restores_the_global_generators() -> None:
     before = torch.random.get_rng_state()
     with seeding.torch_seeded(0, "x"):
         inside = torch.rand(3)

@@ -1,4 +1,4 @@
-"""Trials trained ahead in other processes: the search cannot tell, and nothing beyond the budget is begun.
+"""Prefetched trials in other processes: equal searches, and no training beyond the budget.
 
 The other processes are a stand-in here: another problem of the same seed, at once. `test_ray.py` has real ones.
 """
@@ -19,7 +19,7 @@ from pvnas_bench.run.setup import Setup
 
 
 class StandIn:
-    """Trains what was submitted when it is taken; remembers what was."""
+    """Trains submitted trials when their results are taken; records what was submitted."""
 
     used = Elsewhere()
 
@@ -63,7 +63,7 @@ def setup(strategy: str, tiny_dataset: Path, tmp_path: Path, budget: float, **se
 
 
 def outcome(search: Search) -> dict[str, Any]:
-    """Everything that a search did but how long it took."""
+    """Results of a search without its duration."""
     status = search.run()
     steps = [step.model_dump(exclude={"wall"}) for step in search.trajectory]
     ledger = search.ledger
@@ -74,7 +74,7 @@ def outcome(search: Search) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "strategy", ["random_search", "successive_halving", "regularized_evolution", "naswot", "local_search"]
 )
-def test_a_search_is_the_same_with_and_without(strategy: str, tiny_dataset: Path, tmp_path: Path) -> None:
+def test_a_search_is_the_same_with_and_without_prefetching(strategy: str, tiny_dataset: Path, tmp_path: Path) -> None:
     few = {"samples": "10", "finalists": "3"} if strategy == "naswot" else {}
     ready = setup(strategy, tiny_dataset, tmp_path, budget=4.0, **few)
     trials = StandIn(ready)
@@ -90,7 +90,7 @@ def problems(tiny_dataset: Path, tmp_path: Path, lost: int = -1) -> tuple[Proble
     return Search(ready, Observer()).problem, Search(ready, Observer(), None, trials).problem, trials
 
 
-def test_a_batch_is_trained_side_by_side_and_charged_as_if_it_were_not(tiny_dataset: Path, tmp_path: Path) -> None:
+def test_a_batch_is_trained_in_parallel_and_charged_in_sequence(tiny_dataset: Path, tmp_path: Path) -> None:
     serial, parallel, trials = problems(tiny_dataset, tmp_path)
     batch = [serial.sample(serial.rng("x")) for _ in range(6)]
     assert parallel.evaluate_many([*batch, batch[0]], 1) == serial.evaluate_many([*batch, batch[0]], 1)
@@ -98,14 +98,14 @@ def test_a_batch_is_trained_side_by_side_and_charged_as_if_it_were_not(tiny_data
     assert vars(parallel.ledger) == vars(serial.ledger)
 
 
-def test_a_batch_beyond_the_budget_is_not_begun(tiny_dataset: Path, tmp_path: Path) -> None:
+def test_a_batch_beyond_the_budget_is_not_submitted(tiny_dataset: Path, tmp_path: Path) -> None:
     _, problem, trials = problems(tiny_dataset, tmp_path)
     with pytest.raises(BudgetExhausted):
         problem.evaluate_many([problem.sample(problem.rng("x")) for _ in range(100)])
     assert not trials.submitted and problem.ledger.macs == 0
 
 
-def test_what_the_budget_has_nothing_left_for_is_not_trained(tiny_dataset: Path, tmp_path: Path) -> None:
+def test_trainings_beyond_the_budget_are_not_submitted(tiny_dataset: Path, tmp_path: Path) -> None:
     _, problem, trials = problems(tiny_dataset, tmp_path)
     trials.most = 1000
     problem.prefetch(problem.sample(problem.rng("x")) for _ in count())
@@ -113,7 +113,7 @@ def test_what_the_budget_has_nothing_left_for_is_not_trained(tiny_dataset: Path,
     assert 0.5 < spent <= problem.ledger.left == 1.0
 
 
-def test_a_trial_that_is_lost_for_good_failed_and_the_others_did_not(tiny_dataset: Path, tmp_path: Path) -> None:
+def test_only_a_lost_trial_fails(tiny_dataset: Path, tmp_path: Path) -> None:
     serial, problem, _ = problems(tiny_dataset, tmp_path, lost=1)
     batch = [problem.sample(problem.rng("x")) for _ in range(3)]
     first, second, third = problem.evaluate_many(batch, 1)

@@ -31,12 +31,12 @@ COUNTS: dict[str, Callable[[Problem[Any], Any], object]] = {
 @pytest.mark.parametrize("name", COUNTS)
 @pytest.mark.parametrize("value", [0, -1, 0.5, 1.0, True, False, "2", float("nan"), np.bool_(True), np.float64(2)])
 def test_a_count_is_a_whole_number_of_at_least_one(problem: Problem[Any], name: str, value: object) -> None:
-    with pytest.raises(ValueError, match="is a whole number of at least 1"):
+    with pytest.raises(ValueError, match="must be a whole number of at least 1"):
         COUNTS[name](problem, value)
     assert problem.ledger.macs == 0 and problem.progress == 0
 
 
-def test_a_count_may_be_numpys(problem: Problem[Any]) -> None:
+def test_a_count_may_be_a_numpy_integer(problem: Problem[Any]) -> None:
     reference = problem.space.reference
     assert problem.evaluation_cost(reference, np.int64(3)) == problem.evaluation_cost(reference, 3)
 
@@ -44,7 +44,7 @@ def test_a_count_may_be_numpys(problem: Problem[Any]) -> None:
 # --- the search's share -----------------------------------------------------------------------------------------------
 
 
-def test_progress_is_of_the_budget_less_what_is_set_aside(problem: Problem[Any]) -> None:
+def test_progress_is_relative_to_the_budget_without_the_reserve(problem: Problem[Any]) -> None:
     ledger = problem.ledger
     problem.set_aside(validations=3, macs=ledger.reference // problem.clips_in("val") * 10)
     aside = 3 * (ledger.reference // problem.clips_in("val") * 10) * problem.clips_in("val") / ledger.reference
@@ -56,13 +56,13 @@ def test_progress_is_of_the_budget_less_what_is_set_aside(problem: Problem[Any])
     assert problem.progress == 1.0
 
 
-def test_no_more_than_a_part_of_the_budget_can_be_set_aside(problem: Problem[Any]) -> None:
+def test_only_a_part_of_the_budget_can_be_set_aside(problem: Problem[Any]) -> None:
     problem.set_aside(trainings=10**6)
     problem.ledger.charge(problem.ledger.reference)
     assert problem.progress == pytest.approx(1 / (100 * (1 - MOST_SET_ASIDE)))
 
 
-def test_a_comparison_is_no_part_of_the_search_and_free_the_second_time(problem: Problem[Any]) -> None:
+def test_a_comparison_is_not_part_of_the_search_and_free_when_repeated(problem: Problem[Any]) -> None:
     ledger, architecture = problem.ledger, problem.space.reference
     problem.set_aside(trainings=2, epochs=1)
     ledger.charge(10 * ledger.reference)
@@ -76,7 +76,7 @@ def test_a_comparison_is_no_part_of_the_search_and_free_the_second_time(problem:
     assert problem.progress == pytest.approx(20 / (100 - (ledger.spent - 20)))  # nothing is set aside any more
 
 
-def test_what_is_set_aside_ends_an_epoch_before_the_iteration_that_would_not_fit(problem: Problem[Any]) -> None:
+def test_an_epoch_ends_before_an_iteration_that_would_use_the_reserve(problem: Problem[Any]) -> None:
     ledger = problem.ledger
     problem.set_aside(validations=1, macs=60 * ledger.reference // problem.clips_in("val"))
     spent = []
@@ -90,7 +90,7 @@ def test_what_is_set_aside_ends_an_epoch_before_the_iteration_that_would_not_fit
     assert list(problem.search_pairs()) == []
 
 
-def test_without_anything_set_aside_the_ledger_ends_the_search(problem: Problem[Any]) -> None:
+def test_without_a_reserve_the_ledger_ends_the_search(problem: Problem[Any]) -> None:
     def search() -> None:
         while True:
             for _pair in problem.search_pairs():
@@ -104,7 +104,7 @@ def test_without_anything_set_aside_the_ledger_ends_the_search(problem: Problem[
 # --- batches ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_held_out_batch_starts_anew_when_its_split_is_exhausted(problem: Problem[Any]) -> None:
+def test_the_held_out_batches_restart_when_their_split_is_exhausted(problem: Problem[Any]) -> None:
     pairs = list(problem.search_pairs())
     assert len(pairs) == len(list(problem.search_batches("train")))
     per_epoch = len(list(problem.search_batches("val")))
@@ -141,7 +141,7 @@ def test_samples_and_mutations_are_under_the_cap(problem: Problem[Any]) -> None:
     assert all(problem.feasible(child) and child != parent for child in children)
 
 
-def test_draws_leave_out_what_is_known_and_end(problem: Problem[Any]) -> None:
+def test_draws_exclude_known_architectures_and_end(problem: Problem[Any]) -> None:
     one, other = problem.sample(), problem.space.reference
     calls: list[Architecture] = []
 
@@ -161,7 +161,7 @@ def test_draws_leave_out_what_is_known_and_end(problem: Problem[Any]) -> None:
 # --- the history ------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_logged_is_averaged_until_it_is_taken(problem: Problem[Any]) -> None:
+def test_logged_values_are_averaged_until_taken(problem: Problem[Any]) -> None:
     for loss in (1.0, 2.0, 6.0):
         problem.log(train_loss=loss)
     problem.log(val_top1=0.25)

@@ -35,7 +35,7 @@ def test_a_record_of_every_schema_version_loads(path: Path) -> None:
     assert loaded.speed is not None and loaded.speed.seconds == {"full3": 0.02}
 
 
-def test_every_schema_version_has_a_kept_sample() -> None:
+def test_every_schema_version_has_a_sample() -> None:
     kept = {json.loads(path.read_text())["schema_version"] for path in SAMPLES.iterdir()}
     assert kept == set(range(1, records.SCHEMA_VERSION + 1))
 
@@ -57,7 +57,7 @@ def test_a_step_and_a_layer_have_a_line_each(tmp_path: Path) -> None:
     assert "     [8, 2, 2, 2]," in lines
 
 
-def test_a_slim_record_lacks_only_what_is_bulky(tmp_path: Path) -> None:
+def test_a_slim_record_lacks_only_the_large_fields(tmp_path: Path) -> None:
     whole = records.load(put(tmp_path, content("beta", 2, 0.75, retrainings=2)))
     (slim,), _ = records.load_folder(tmp_path, slimmed=True)
     assert slim.trajectory == () and slim.diagnostics == {}
@@ -72,7 +72,7 @@ def test_a_slim_record_lacks_only_what_is_bulky(tmp_path: Path) -> None:
     assert slim.model_copy(update=bulk) == whole
 
 
-def test_a_measurement_beyond_its_range_is_no_record(tmp_path: Path) -> None:
+def test_a_record_with_a_measurement_out_of_range_is_refused(tmp_path: Path) -> None:
     reasons = {}
     for value in (50.0, 1e308, -5):
         path = put(tmp_path, content(top1=value))
@@ -85,7 +85,7 @@ def test_a_measurement_beyond_its_range_is_no_record(tmp_path: Path) -> None:
 
 
 def numbers(made: Any, *at: str | int) -> Iterator[tuple[str | int, ...]]:
-    """Where the numbers of a record are that have a range: all but settings and what is of any meaning."""
+    """Locations of a record's numbers that have a range: all except settings and free-form values."""
     if at and at[-1] in ("config", "settings", "hardware", "diagnostics", "metrics", "network", "schema_version"):
         return
     if isinstance(made, dict | list):
@@ -112,18 +112,18 @@ def test_every_number_has_a_range(place: tuple[Any, ...], value: float) -> None:
 
 
 @given(st.floats(), st.sampled_from(["val_top1", "train_loss", "anything"]))
-def test_what_a_strategy_logs_is_a_number_that_can_be_drawn(value: float, name: str) -> None:
+def test_logged_values_are_numbers_that_can_be_plotted(value: float, name: str) -> None:
     made = content()
     made["trajectory"][0]["metrics"] = {name: value}
     if name == "val_top1" and (-3.4e38 <= value < 0 or 1 < value <= 3.4e38):
-        with pytest.raises(ValidationError, match=r"val_top1 = .* is no fraction"):
+        with pytest.raises(ValidationError, match=r"val_top1 = .* is not a fraction"):
             Record.model_validate(made)
         return
     logged = Record.model_validate(made).trajectory[0].metrics[name]
     assert logged == value if abs(value) <= 3.4e38 else math.isnan(logged)
 
 
-def test_what_is_not_finite_is_null_in_the_file_and_nan_in_memory(tmp_path: Path) -> None:
+def test_non_finite_values_are_null_in_the_file_and_nan_in_memory(tmp_path: Path) -> None:
     diverged = record(top1=math.nan, diagnostics={"losses": [1.0, math.inf, {"last": -math.inf}]})
     records.save(diverged, tmp_path / "record.json")
     text = (tmp_path / "record.json").read_text()
@@ -157,7 +157,7 @@ def test_bad_files_are_named_and_left_out(tmp_path: Path) -> None:
         assert [r.strategy.entry for r in loaded] == ["alpha"]
         reasons = {entry.path.parent.name: entry.reason for entry in unreadable}
         assert sorted(reasons) == ["bytes", "cut", "empty", "foreign", "list", "newer", "text"]
-        assert "cut short" in reasons["cut"]
+        assert "truncated" in reasons["cut"]
         assert "not a record of schema 1" in reasons["foreign"]
         assert "schema 99, newer" in reasons["newer"]
         assert all("\n" not in reason for reason in reasons.values())
@@ -185,13 +185,13 @@ def test_older_schemas_are_migrated_step_by_step(tmp_path: Path, monkeypatch: py
     assert records.load(put(tmp_path, old)) == Record.model_validate(content())
 
 
-def test_folders_without_records_are_the_users_mistake(tmp_path: Path) -> None:
+def test_folders_without_records_are_usage_errors(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no results folder .*missing.*: run a search first"):
         records.require_records(tmp_path / "missing")
     with pytest.raises(UsageError, match=r"no records in .*: run a search first"):
         records.require_records(tmp_path)
     put(tmp_path, "{")
-    with pytest.raises(UsageError, match=r"1 unreadable, the first .*record.json: not JSON, or cut short"):
+    with pytest.raises(UsageError, match=r"1 unreadable, the first .*record.json: not JSON, or truncated"):
         records.require_records(tmp_path)
 
 
@@ -248,9 +248,7 @@ def test_any_diagnostics_and_names_survive(value: Any, name: str) -> None:
 
 
 @given(st.text())
-def test_no_text_makes_reading_fail_otherwise_than_with_a_reason(
-    tmp_path_factory: pytest.TempPathFactory, text: str
-) -> None:
+def test_any_text_is_read_or_refused_with_a_reason(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.getbasetemp() / "any.record.json"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(ValueError, match=r"not JSON|not a record"):

@@ -1,4 +1,4 @@
-"""Plug-ins: whose name they may have, and that none takes the place of another."""
+"""Plug-ins: valid names, and no plug-in replaces another strategy."""
 
 import shutil
 import sys
@@ -26,7 +26,7 @@ def plugin(folder: Path, name: str = "mine", title: str = "Mine", file: str = "m
 
 @pytest.mark.parametrize("name", ["random_search", "pvnas", "optuna_tpe"])
 def test_a_plug_in_with_the_name_of_a_strategy_of_the_package_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match=rf"mine.py calls its strategy '{name}', as one of the package is called"):
+    with pytest.raises(UsageError, match=rf"mine.py names its strategy '{name}', like a built-in one: choose another"):
         registry.get_strategy(plugin(tmp_path, name))
 
 
@@ -36,7 +36,7 @@ def test_a_copy_of_a_strategy_of_the_package_is_refused_and_the_file_itself_is_t
     assert file is not None
     assert registry.get_strategy(file) is known
     shutil.copy(file, tmp_path / "random_search.py")
-    with pytest.raises(UsageError, match="give its info a name of its own"):
+    with pytest.raises(UsageError, match="choose another name in its info"):
         registry.get_strategy(str(tmp_path / "random_search.py"))
 
 
@@ -44,7 +44,7 @@ def test_a_copy_of_a_strategy_of_the_package_is_refused_and_the_file_itself_is_t
 @pytest.mark.parametrize("find", [registry.get_strategy, registry.get_space])
 def test_a_plug_in_that_exits_is_an_error_that_names_it(tmp_path: Path, exit: str, find: object) -> None:
     (tmp_path / "mine.py").write_text(exit)
-    with pytest.raises(UsageError, match=r"mine.py does not import: SystemExit: "):
+    with pytest.raises(UsageError, match=r"mine.py cannot be imported: SystemExit: "):
         find(str(tmp_path / "mine.py"))  # type: ignore[operator]
 
 

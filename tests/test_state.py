@@ -1,4 +1,4 @@
-"""Automatic state: what is kept comes back, and what cannot be kept is named."""
+"""Automatic state: saved attributes are restored, and attributes that cannot be saved are named."""
 
 from collections import deque
 from collections.abc import Callable
@@ -19,7 +19,7 @@ RESULT = Evaluation(ONE, 0.5, 1.25, 4, 100, 10, ({"epoch": 1.0, "train_loss": 2.
 
 
 def through_a_file(value: object, built: object = None) -> Any:
-    """The value after a checkpoint was written and read."""
+    """The value after a round trip through a checkpoint file."""
     return restore(decode(encode(keep(value)), torch.device("cpu")), built, SPACE.parse)
 
 
@@ -43,23 +43,23 @@ def through_a_file(value: object, built: object = None) -> Any:
         {"dict": [1], "object": {}, "architecture": "s3"},
     ],
 )
-def test_data_comes_back_equal_and_of_its_type(value: object) -> None:
+def test_data_comes_back_equal_and_with_its_type(value: object) -> None:
     back = through_a_file(value)
     assert back == value and type(back) is type(value)
 
 
-def test_what_equality_does_not_compare_comes_back_too() -> None:
+def test_properties_that_equality_ignores_come_back_too() -> None:
     assert through_a_file(RESULT).curve == RESULT.curve
     assert through_a_file(deque([1], maxlen=3)).maxlen == 3
 
 
 @pytest.mark.parametrize("number", [np.float32(2.5), np.float64(0.1), np.int64(-3), np.bool_(True)])
-def test_a_number_of_numpys_is_one_again(number: np.generic) -> None:
+def test_a_numpy_number_comes_back_as_one(number: np.generic) -> None:
     back = through_a_file({number: [number]})
     assert back == {number: [number]} and {type(n) for n in (*back, *back[number])} == {type(number)}
 
 
-def test_a_tensor_that_trains_is_the_one_that_its_optimiser_knows() -> None:
+def test_a_trained_tensor_stays_the_one_of_its_optimiser() -> None:
     def made() -> tuple[list[torch.Tensor], torch.optim.Optimizer]:
         tensors = [torch.zeros(2, requires_grad=True), nn.Parameter(torch.zeros(3))]
         return tensors, torch.optim.SGD(tensors, lr=1.0, momentum=0.9)
@@ -77,7 +77,7 @@ def test_a_tensor_that_trains_is_the_one_that_its_optimiser_knows() -> None:
 
 
 @pytest.mark.parametrize("built", [None, torch.zeros(3), 0.0])
-def test_a_tensor_that_trains_and_that_setup_did_not_build_is_named(built: object) -> None:
+def test_a_trained_tensor_that_setup_did_not_build_is_named(built: object) -> None:
     with pytest.raises(ValueError, match=r"alphas is .* after setup"):
         restore(keep(torch.zeros(2, requires_grad=True)), built, SPACE.parse, "alphas")
 
@@ -94,7 +94,7 @@ def test_tensors_and_arrays() -> None:
     assert float(back[2]) == 2.5
 
 
-def test_an_object_with_a_state_takes_it() -> None:
+def test_an_object_with_a_state_is_restored() -> None:
     def made() -> tuple[nn.Linear, torch.optim.Optimizer]:
         layer = nn.Linear(2, 2)
         return layer, torch.optim.Adam(layer.parameters(), lr=0.1)
@@ -116,7 +116,7 @@ def test_an_object_with_a_state_takes_it() -> None:
         (lambda: torch.Generator().manual_seed(0), lambda rng: float(torch.rand((), generator=rng))),
     ],
 )
-def test_a_generator_goes_on_where_it_was(make: Callable[[], Any], draw: Callable[[Any], float]) -> None:
+def test_a_generator_resumes_where_it_was(make: Callable[[], Any], draw: Callable[[Any], float]) -> None:
     rng = make()
     draw(rng)
     other = through_a_file(rng, make())
@@ -135,11 +135,11 @@ def test_a_generator_goes_on_where_it_was(make: Callable[[], Any], draw: Callabl
         (np.array([None]), "thing is a numpy array of object"),
     ],
 )
-def test_what_cannot_be_kept_is_named(value: object, where: str) -> None:
+def test_attributes_that_cannot_be_saved_are_named(value: object, where: str) -> None:
     with pytest.raises(CannotBeKept, match=where):
         keep(value, "thing")
 
 
 def test_an_object_that_setup_did_not_build_is_named() -> None:
-    with pytest.raises(ValueError, match="layers is no attribute after setup"):
+    with pytest.raises(ValueError, match="setup does not create layers"):
         restore(keep(nn.Linear(1, 1)), None, SPACE.parse, "layers")

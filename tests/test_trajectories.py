@@ -1,4 +1,4 @@
-"""Searches do, to the last bit, what they did in version 0.1.0, but for those whose draws the contract changed."""
+"""Searches equal those of version 0.1.0 to the last bit, except where the contract changed random draws."""
 
 import hashlib
 import json
@@ -28,16 +28,16 @@ HERE = {
     "optuna": machine.libraries()["optuna"],
 }
 DIFFERS = {name: f"made with {name} {then}" for name, then in THEN["made_with"].items() if HERE[name] != then}
-"""What is not as it was where the trajectories were made."""
+"""Differences between this environment and the one of the stored trajectories."""
 MOST = 60
 SLOW = {"optuna_gp"}
-"""Left to the searches on tables."""
+"""Strategies tested only by searches on tables."""
 
 Point = tuple[float, str, dict[str, float]]
 
 
 def summary(points: Sequence[Point], names: Sequence[str]) -> dict[str, Any]:
-    """What the file has of a trajectory; metrics that were added since do not count."""
+    """Stored summary of a trajectory, without metrics that were added later."""
     rows = [
         [cost, incumbent, sorted((k, v) for k, v in logged.items() if k in names)] for cost, incumbent, logged in points
     ]
@@ -56,7 +56,7 @@ def compare_only_if_equal(*names: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(THEN["world"]) - SLOW))
-def test_a_search_that_trains_is_what_it_was(clips: World, name: str) -> None:
+def test_a_search_that_trains_is_unchanged(clips: World, name: str) -> None:
     compare_only_if_equal("torch", "capability", "processor", *(["optuna"] if name.startswith("optuna") else []))
     then, kind = THEN["world"][name], registry.get_strategy(name)
     problem, _ = clips.problem("all", 3, then["budget"])
@@ -76,7 +76,7 @@ def test_a_search_that_trains_is_what_it_was(clips: World, name: str) -> None:
 
 
 class Ends(Observer):
-    """Ends a search after so many steps."""
+    """Ends a search after a number of steps."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -88,7 +88,7 @@ class Ends(Observer):
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tables with the trainings that they had then: a run's answers depend on which seeds there are."""
+    """The tables with only their trainings of that time, as a run's results depend on the seeds present."""
     folder = tmp_path_factory.mktemp("tables")
     for name, sessions in THEN["sessions"].items():
         file = f"st_micro-{name}.parquet"
@@ -99,7 +99,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("which", sorted(THEN["tables"]))
-def test_a_search_on_a_table_is_what_it_was(tables: Path, which: str) -> None:
+def test_a_search_on_a_table_is_unchanged(tables: Path, which: str) -> None:
     name, dataset = which.split()
     if name.startswith("optuna"):  # its samplers change from version to version, and one of them rounds
         compare_only_if_equal("optuna", *(["torch", "capability", "processor"] if name == "optuna_gp" else []))

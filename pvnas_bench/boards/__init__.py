@@ -1,1 +1,1 @@
-"""From records to answers: leaderboards, statistics, plots and pages. Never imports torch."""
+"""Evaluation of records: leaderboards, statistics, plots and reports. Never imports torch."""

@@ -1,4 +1,4 @@
-"""Entries compared over tasks."""
+"""Comparison of entries over tasks."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,25 +13,25 @@ from pvnas_bench.system.text import counted
 
 @dataclass(frozen=True)
 class Across:
-    """The entries that stand on every board of one protocol, compared over tasks (space × data set)."""
+    """Comparison over tasks (space × data set) of the entries that are on every board of one protocol."""
 
     protocol: str
     budget: float
     tasks: tuple[str, ...]
     entries: tuple[str, ...]
-    """Best mean rank first."""
+    """Entries, best mean rank first."""
     scores: tuple[tuple[float, ...], ...]
-    """Of each entry, its mean top-1 on each task."""
+    """Mean top-1 of each entry on each task."""
     mean_ranks: tuple[float, ...]
     friedman_p: float | None
     adjusted_p: tuple[tuple[float, ...], ...]
-    """Pairwise Wilcoxon tests over tasks, Holm-adjusted."""
+    """p values of pairwise Wilcoxon tests over tasks, Holm-adjusted."""
     unjustified: str | None
-    """Why no critical-difference diagram may be drawn; None where it may."""
+    """Reason why a critical-difference diagram is not justified; None if it is."""
 
 
 def across(boards: Sequence[Board]) -> list[Across]:
-    """Comparisons over tasks, one for each protocol and budget. Blocks are tasks: seeds are averaged within them."""
+    """Compare entries over tasks, for each protocol and budget. Blocks are tasks; seeds are averaged within them."""
     protocols: dict[tuple[str, str, float], list[Board]] = defaultdict(list)
     for board in boards:
         protocols[board.protocol, board.fingerprints["protocol"], board.budget].append(board)
@@ -50,11 +50,11 @@ def _across(boards: Sequence[Board]) -> Across:
     adjusted, _ = statistics.pairwise([dict(enumerate(means[e])) for e in entries])
     needed = statistics.pairs_needed(len(entries) * (len(entries) - 1) // 2)
     if len(entries) < 3:
-        reason = f"it compares three or more entries that stand on every board of the protocol, and {len(entries)} do"
+        reason = f"it needs at least three entries that are on every board of the protocol, there are {len(entries)}"
     elif len(boards) < needed:
         reason = (
             f"its blocks are tasks (space × data set), not seeds, and there are {len(boards)}: with {len(entries)} "
-            f"entries no difference can be significant on fewer than {counted(needed, 'task')}"
+            f"entries a significant difference needs at least {counted(needed, 'task')}"
         )
     else:
         reason = None

@@ -1,19 +1,19 @@
 """The leaderboard: a pure function of records.
 
-`build` sorts records into boards, one for each set of fingerprints, and each board's runs into rows, one for
-each entry (a strategy with the hyper-parameters that differ from its defaults). The `render_…` and `to_…`
-functions write boards down; the same records always give the same bytes.
+`build` groups records into boards, one for each set of fingerprints, and the runs of a board into rows, one for each
+entry (a strategy with its non-default hyper-parameters). `boards.render` writes boards; the same records always give
+the same bytes.
 
-How a row's score comes about:
+The score of a row:
 
-- A run's score is the mean over its retrainings; an entry's unit is the *seed*. Several runs of one entry with
-  one seed are averaged, never chosen from, so that doing a run again neither helps nor narrows an interval.
-- A run that failed, timed out, scored not a number, or found an architecture above a cap is a failure. A seed
-  with failures only is imputed with the mean of the random-sampling control on the same board, or with chance
-  level (1 / classes) where the board has none; the board says which.
-- Runs of a plug-in whose source differs are of different entries: where a board has several, each is marked with the
-  start of its source's hash. A row of a strategy of the package that mixes sources is named in a note.
-- An interrupted run had less than the budget: it is counted and not scored.
+- The score of a run is the mean over its retrainings. The unit of an entry is the *seed*: several runs of one entry
+  with one seed are averaged, never selected, so that repeating a run neither helps nor narrows an interval.
+- A run that failed, timed out, has a non-finite score, or ended with an architecture above a cap is a failure. A seed
+  with failures only gets the mean score of the random-sampling control on the same board, or chance level
+  (1 / classes) if the board has none; a note says which.
+- Runs of a plug-in with different sources belong to different entries: if a board has several, each is marked with the
+  beginning of its source's hash. A note names rows of built-in strategies that mix sources.
+- An interrupted run, which had less than the budget, is counted but not scored.
 """
 
 import math
@@ -32,10 +32,10 @@ from pvnas_bench.system.text import counted
 
 @dataclass(frozen=True)
 class Row:
-    """One entry of a board. Accuracies and improvement are fractions, seconds are wall or CPU seconds.
+    """One entry of a board. Accuracies and improvement are fractions.
 
-    What no run of the entry measured is None. Costs, MACs, parameters and latency are means over the entry's
-    completed runs, peak memory is their maximum.
+    A value that no run measured is None. Costs, MACs, parameters and latency are means over the entry's completed runs,
+    peak memory is their maximum.
     """
 
     rank: int
@@ -95,13 +95,12 @@ class Board:
     references: References
     """Reference point of the hypervolumes: each cost, and `top1`, chance."""
     fingerprints: dict[str, str]
-    """Of space, data and protocol."""
+    """Fingerprints of space, data and protocol."""
     differs: tuple[str, ...]
-    """The parts in which this board's runs differ from those of the other boards: space, data, protocol, cap, budget.
-    """
+    """Parts in which the boards differ from each other: space, data, protocol, cap, budget."""
     rows: tuple[Row, ...]
     underpowered: bool
-    """Too few seeds for any test to declare a winner."""
+    """True if there are too few seeds for any test to declare a winner."""
     notes: tuple[str, ...]
 
     @property
@@ -111,7 +110,7 @@ class Board:
 
 
 class Score(NamedTuple):
-    """A run's test result: the means over its retrainings."""
+    """Test result of a run: means over its retrainings, as fractions."""
 
     top1: float
     top5: float
@@ -129,11 +128,11 @@ class _Entry:
     failed: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     interrupted: int = 0
     scores: dict[int, Score] = field(default_factory=dict)
-    """Of each seed, after imputation."""
+    """Score of each seed, after imputation."""
 
 
 def score(record: Record) -> Score | None:
-    """The test result of a run; None where the run is no valid completed one (see the module's first lines)."""
+    """The test result of a run; None if the run is not completed or not valid (see the module's docstring)."""
     outcome = record.outcome
     if record.status != "ok" or outcome is None or not outcome.trained or above_caps(record):
         return None
@@ -145,7 +144,7 @@ def _finite(score: Score) -> Score | None:
 
 
 def board_key(record: Record) -> dict[str, Any]:
-    """What must agree for two runs to share a board: the three fingerprints, the cap and the budget."""
+    """Key of a record's board: the three fingerprints, the cap and the budget."""
     return {
         "space": record.space.fingerprint,
         "data": record.data.fingerprint,
@@ -156,15 +155,15 @@ def board_key(record: Record) -> dict[str, Any]:
 
 
 def build(records: Sequence[Record]) -> list[Board]:
-    """Boards of these records, in the order of their names; runs with different fingerprints never share one."""
+    """Build the boards of records, sorted by name; runs with different fingerprints never share a board."""
     with without_cycle_collection():
         return _build(records)
 
 
 def by_source(records: Sequence[Record]) -> Sequence[Record]:
-    """The same records, where the entries of one board that are one plug-in with several sources have different names.
+    """Mark the entries of records so that a plug-in with several sources on one board has several entries.
 
-    A strategy of the package, and a record without a source, keeps its name.
+    Built-in strategies, and records without a source, keep their entries.
     """
     if not any(record.strategy.source and not record.strategy.source.builtin for record in records):
         return records
@@ -265,7 +264,7 @@ def _mean_score(scores: Iterable[Score]) -> Score:
 
 
 def _control_scores(controls: Sequence[_Entry]) -> list[Score]:
-    """Of each seed of the random-sampling control that completed, its score."""
+    """Scores of the completed seeds of the random-sampling control."""
     return [_mean_score(s for _, s in runs) for entry in controls for runs in entry.completed.values()]
 
 
@@ -297,7 +296,7 @@ def _mean(values: Iterable[float]) -> float | None:
 
 
 def _differences(order: Sequence[_Entry]) -> tuple[statistics.Floats, str | None]:
-    """Adjusted p values between the entries, and a sentence where no winner can be declared for want of seeds."""
+    """Adjusted p values between the entries, and a note if there are too few seeds to declare a winner."""
     size = len(order)
     if size < 2:
         return np.ones((size, size)), None
@@ -392,21 +391,21 @@ def _rows(
 def _notes(runs: Sequence[Record], rows: Sequence[Row], has_control: bool, imputed: Score) -> list[str]:
     notes = []
     if not has_control:
-        notes.append("no run of a random-sampling control here, so improvement over random sampling is not known.")
+        notes.append("no random-sampling control on this board, so the improvement over it is unknown.")
     if any(row.failures for row in rows):
         source = "the mean of the random-sampling control" if has_control else "chance level"
         notes.append(f"failures count: a seed without a completed run is scored {imputed.top1:.1%} top-1, {source}.")
     above = [run for run in runs if above_caps(run)]
     if above:
-        notes.append(f"{counted(len(above), 'run')} with an architecture above a cap: failures.")
+        notes.append(f"{counted(len(above), 'run')} with an architecture above a cap, counted as failed.")
     interrupted = sum(run.status == "interrupted" for run in runs)
     if interrupted:
-        notes.append(f"{counted(interrupted, 'interrupted run')} not scored, for want of budget.")
+        notes.append(f"{counted(interrupted, 'interrupted run')} not scored, since the search is incomplete.")
     over = [run for run in runs if run.search.overshoot > 0.01 * run.protocol.budget]
     if over:
-        notes.append(f"{counted(len(over), 'run')} spent over 1 % more than the budget.")
+        notes.append(f"{counted(len(over), 'run')} exceeded the budget by more than 1 %.")
     if (machines := _machines(runs)) > 1:
-        notes.append(f"runs of {machines} kinds of machine: their latency and seconds do not compare.")
+        notes.append(f"runs on {machines} kinds of machine: latency and times are not comparable.")
     notes += _sources(runs)
     versions = {(run.provenance.pvnas_bench, run.provenance.commit) for run in runs}
     if len(versions) > 1:
@@ -415,14 +414,14 @@ def _notes(runs: Sequence[Record], rows: Sequence[Row], has_control: bool, imput
 
 
 def _machines(runs: Sequence[Record]) -> int:
-    """Kinds of machine, by the facts that all runs state: newer versions state more of them."""
+    """Number of kinds of machine, by the facts that all records have; newer versions record more facts."""
     stated = [run.provenance.hardware for run in runs]
     common = sorted(set.intersection(*map(set, stated))) or sorted(set().union(*stated))
     return len({(r.device, *(repr(r.provenance.hardware.get(name)) for name in common)) for r in runs})
 
 
 def _sources(runs: Sequence[Record]) -> Iterator[str]:
-    """What a board says of rows that mix sources of a strategy, and of entries that are told apart by theirs."""
+    """Yield notes about rows that mix sources of a strategy, and about entries marked with their sources."""
     seeds: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     apart = False
     for run in runs:
@@ -430,7 +429,7 @@ def _sources(runs: Sequence[Record]) -> Iterator[str]:
         seeds[run.strategy.entry][source.sha256[:8] if source else "not recorded"].add(run.seed)
         apart |= source is not None and run.strategy.entry.endswith(_mark(source))
     if apart:
-        yield "an entry with @ is a plug-in whose file was another for other runs; the mark is the start of its hash."
+        yield "@ marks entries of one plug-in with different sources, by the beginning of the source's hash."
     mixed = [
         f"{entry} ({'; '.join(f'{source}: {_seeds(of)}' for source, of in sorted(sources.items()))})"
         for entry, sources in seeds.items()
@@ -441,7 +440,7 @@ def _sources(runs: Sequence[Record]) -> Iterator[str]:
 
 
 def _seeds(seeds: Iterable[int]) -> str:
-    """Seeds in words, neighbours as a range."""
+    """Format seeds as text, consecutive ones as a range."""
     ordered = sorted(seeds)
     runs: list[list[int]] = []
     for seed in ordered:
@@ -454,12 +453,12 @@ def _seeds(seeds: Iterable[int]) -> str:
 
 
 def mark(fingerprint: str) -> str:
-    """A fingerprint as people compare it: short ones in full, digests by their start."""
+    """Shorten a fingerprint for people: short ones in full, digests by their beginning."""
     return fingerprint if len(fingerprint) <= 32 else fingerprint[:12]
 
 
 def _with_namesakes(boards: Sequence[Board]) -> list[Board]:
-    """Boards that a reader could take for one, because all names agree, say which fingerprint tells them apart."""
+    """Add a note to boards with equal names: the fingerprints in which they differ."""
     numbered = [(board.title, board.budget) for board in boards]
     result = []
     for board, name in zip(boards, numbered, strict=True):
@@ -469,7 +468,7 @@ def _with_namesakes(boards: Sequence[Board]) -> list[Board]:
         )
         if parts:
             marks = ", ".join(f"{part} {mark(board.fingerprints[part])}" for part in parts)
-            note = f"another board has the same names and other fingerprints; this one is {marks}."
+            note = f"another board has the same names but other fingerprints; this one has {marks}."
             board = replace(board, notes=(note, *board.notes))
         result.append(board)
     return result

@@ -1,4 +1,4 @@
-"""Boards written down: for people and for programs."""
+"""Rendering of boards: as text and Markdown for people, as CSV, JSON and Parquet for programs."""
 
 import csv
 import io
@@ -74,41 +74,41 @@ def _name(row: Row) -> str:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the tables that people read."""
+    """A column of the tables for people."""
 
     key: str
-    """The field of a row that it shows, and by which it sorts."""
+    """Field of `Row` that it shows and sorts by."""
     header: str
     cell: Callable[[Row], str]
     help: str
     keep: int
-    """Narrow terminals drop the columns with the highest numbers first; 0 is never dropped."""
+    """Priority in narrow terminals: columns with the highest numbers are hidden first; 0 is never hidden."""
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("rank", "rank", _rank, "by mean top-1, with the 95 % bootstrap interval of the rank", 0),
-    Column("tie_group", "tie", lambda r: f"{r.tie_group}", "group that tests cannot tell from the group's first", 2),
-    Column("entry", "entry", _name, "strategy and what differs from its defaults", 0),
+    Column("rank", "rank", _rank, "rank by mean top-1, with its 95 % bootstrap interval", 0),
+    Column("tie_group", "tie", lambda r: f"{r.tie_group}", "group of entries that do not differ from its first", 2),
+    Column("entry", "entry", _name, "strategy and its non-default hyper-parameters", 0),
     Column(
         "top1_mean",
         "top-1 %",
         lambda r: _percent_interval(r.top1_mean, r.top1_mean_low, r.top1_mean_high),
-        "mean over seeds of the test accuracy, with its 95 % bootstrap interval",
+        "test accuracy, mean over seeds, with its 95 % bootstrap interval",
         0,
     ),
     Column(
         "top1_iqm",
         "IQM %",
         lambda r: _percent_interval(r.top1_iqm, r.top1_iqm_low, r.top1_iqm_high),
-        "interquartile mean of the test accuracy, with its 95 % bootstrap interval",
+        "test accuracy, interquartile mean over seeds, with its 95 % bootstrap interval",
         6,
     ),
     Column("improvement", "vs random %", _improvement, "relative improvement of mean top-1 over random sampling", 1),
-    Column("top5", "top-5 %", lambda r: _percent(r.top5), "mean over seeds", 8),
-    Column("mean_class", "mean-class %", lambda r: _percent(r.mean_class), "accuracy averaged over classes", 7),
-    Column("macs", "MACs", lambda r: _count(r.macs), "of the architecture found, per clip", 1),
-    Column("parameters", "params", lambda r: _count(r.parameters), "of the architecture found", 4),
-    Column("latency_ms", "latency ms", lambda r: _plain(r.latency_ms, 2), "one clip, on the run's device", 5),
+    Column("top5", "top-5 %", lambda r: _percent(r.top5), "test top-5 accuracy, mean over seeds", 8),
+    Column("mean_class", "mean-class %", lambda r: _percent(r.mean_class), "test accuracy averaged over classes", 7),
+    Column("macs", "MACs", lambda r: _count(r.macs), "MACs of the final architecture, per clip", 1),
+    Column("parameters", "params", lambda r: _count(r.parameters), "parameters of the final architecture", 4),
+    Column("latency_ms", "latency ms", lambda r: _plain(r.latency_ms, 2), "latency of one clip on the run's device", 5),
     Column(
         "search_reference_trainings",
         "search rt",
@@ -116,20 +116,20 @@ COLUMNS: tuple[Column, ...] = (
         "search cost in reference trainings",
         1,
     ),
-    Column("search_wall_seconds", "wall", lambda r: _seconds(r.search_wall_seconds), "search, wall time", 3),
-    Column("search_cpu_seconds", "CPU", lambda r: _seconds(r.search_cpu_seconds), "search, CPU time", 9),
+    Column("search_wall_seconds", "wall", lambda r: _seconds(r.search_wall_seconds), "wall time of the search", 3),
+    Column("search_cpu_seconds", "CPU", lambda r: _seconds(r.search_cpu_seconds), "CPU time of the search", 9),
     Column(
         "search_peak_memory_bytes",
         "peak",
         lambda r: _memory(r.search_peak_memory_bytes),
-        "search, most memory of any run",
+        "peak memory of the search, maximum over runs",
         10,
     ),
     Column(
         "architectures_evaluated",
         "archs",
         lambda r: _plain(r.architectures_evaluated, 0),
-        "architectures evaluated by the search",
+        "number of architectures evaluated by the search",
         11,
     ),
     Column(
@@ -161,18 +161,18 @@ COLUMNS: tuple[Column, ...] = (
         "of the machine during the search, where it says",
         16,
     ),
-    Column("seeds", "seeds", lambda r: f"{r.seeds}", "search seeds behind the scores", 0),
-    Column("failures", "fail", lambda r: f"{r.failures}", "failed runs", 0),
+    Column("seeds", "seeds", lambda r: f"{r.seeds}", "number of search seeds", 0),
+    Column("failures", "fail", lambda r: f"{r.failures}", "number of failed runs", 0),
 )
 
 
 def _one_line(text: str) -> str:
-    """Text that cannot move the cursor, start an escape sequence or reverse the reading direction."""
+    """Replace characters that could move the cursor, start an escape sequence or reverse the reading direction."""
     return "".join(c if c.isprintable() else "�" for c in text)
 
 
 def describe(board: Board) -> str:
-    """What a board's runs have in common, in one line."""
+    """Describe a board in one line: cap, budget, classes and fingerprints."""
     marks = ", ".join(f"{part} {mark(fingerprint)}" for part, fingerprint in board.fingerprints.items())
     limits = f"cap {_caps(board)}, budget {board.budget:g} rt"
     return f"{limits}, {counted(board.classes, 'class')}; fingerprints: {marks}"
@@ -196,36 +196,40 @@ def reference_point(board: Board) -> str | None:
 
 
 def render_terminal(boards: Sequence[Board], columns: int = 120) -> str:
-    """Plain-text tables for a terminal of so many columns; what does not fit is left out and named."""
+    """Render boards as plain-text tables; columns that do not fit are hidden and listed.
+
+    Args:
+        columns: width of the terminal.
+    """
     return "\n".join(_terminal_board(board, columns) for board in boards)
 
 
 def _terminal_board(board: Board, columns: int) -> str:
-    kept = list(COLUMNS)
+    shown = list(COLUMNS)
     while True:
-        cells = [[column.header for column in kept]] + [
-            [shortened(_one_line(column.cell(row)), 48) for column in kept] for row in board.rows
+        cells = [[column.header for column in shown]] + [
+            [shortened(_one_line(column.cell(row)), 48) for column in shown] for row in board.rows
         ]
-        widths = [max(width(line[index]) for line in cells) for index in range(len(kept))]
-        droppable = [column for column in kept if column.keep]
-        if sum(widths) + 2 * (len(kept) - 1) <= columns or not droppable:
+        widths = [max(width(line[index]) for line in cells) for index in range(len(shown))]
+        droppable = [column for column in shown if column.keep]
+        if sum(widths) + 2 * (len(shown) - 1) <= columns or not droppable:
             break
-        kept.remove(max(droppable, key=lambda column: column.keep))
+        shown.remove(max(droppable, key=lambda column: column.keep))
     lines = [_one_line(board.title), _one_line(describe(board)), ""]
     for number, cells_of_row in enumerate(cells):
         aligned = [
             left(cell, size) if column.header == "entry" else right(cell, size)
-            for column, cell, size in zip(kept, cells_of_row, widths, strict=True)
+            for column, cell, size in zip(shown, cells_of_row, widths, strict=True)
         ]
         lines.append("  ".join(aligned).rstrip())
         if number == 0:
             lines.append("  ".join("─" * size for size in widths))
     lines += [f"· {_one_line(note)}" for note in board.notes]
-    if any(column.header.startswith("HV") for column in kept) and (point := reference_point(board)):
+    if any(column.header.startswith("HV") for column in shown) and (point := reference_point(board)):
         lines.append(f"· {point}")
-    hidden = [column.header for column in COLUMNS if column not in kept]
+    hidden = [column.header for column in COLUMNS if column not in shown]
     if hidden:
-        lines.append(f"· not shown for want of width: {', '.join(hidden)}.")
+        lines.append(f"· hidden (terminal too narrow): {', '.join(hidden)}.")
     return "\n".join(lines) + "\n"
 
 
@@ -237,7 +241,7 @@ def _markdown(text: str) -> str:
 
 
 def to_markdown(boards: Sequence[Board]) -> str:
-    """One heading, table and list of notes for each board, then what the columns mean."""
+    """Render boards as Markdown: a heading, a table and notes for each, then the meaning of the columns."""
     blocks = []
     for board in boards:
         lines = [f"### {_markdown(board.title)}", "", _markdown(describe(board)), ""]
@@ -260,7 +264,7 @@ _TABLE_COLUMNS = (*_BOARD_COLUMNS, *_FINGERPRINTS, "underpowered", *(f.name for 
 
 
 def table(boards: Sequence[Board]) -> list[dict[str, Any]]:
-    """All rows of all boards as flat dictionaries with the same keys: the board's, then the row's, unrounded units."""
+    """All rows of all boards as flat dictionaries with equal keys: the board's, then the row's, in base units."""
     return [
         {
             **{name: getattr(board, name) for name in _BOARD_COLUMNS},
@@ -274,12 +278,12 @@ def table(boards: Sequence[Board]) -> list[dict[str, Any]]:
 
 
 def _rounded(value: Any) -> Any:
-    """Ten significant digits: more than any measurement here has, fewer than differ between machines."""
+    """Round to ten significant digits: more than any measurement has, fewer than differ between machines."""
     return float(f"{value:.10g}") if isinstance(value, float) else value
 
 
 def to_csv(boards: Sequence[Board]) -> str:
-    """One line for each row of each board; an unknown value is empty, and no text is a formula of a spreadsheet."""
+    """Render boards as CSV, a line for each row; unknown values are empty, and text cells are never formulas."""
     lines: list[str] = []
     for row in [dict.fromkeys(_TABLE_COLUMNS), *table(boards)]:
         text = io.StringIO(newline="")
@@ -291,7 +295,7 @@ def to_csv(boards: Sequence[Board]) -> str:
 
 
 def to_json(boards: Sequence[Board]) -> str:
-    """An array of boards with their rows and notes."""
+    """Render boards as a JSON array, with their rows and notes."""
     listed = []
     for board in boards:
         entry = {f.name: getattr(board, f.name) for f in fields(Board)}
@@ -301,7 +305,7 @@ def to_json(boards: Sequence[Board]) -> str:
 
 
 def to_parquet(boards: Sequence[Board]) -> bytes:
-    """The table of `to_csv` as a Parquet file."""
+    """Render the table of `to_csv` as a Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

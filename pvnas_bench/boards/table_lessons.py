@@ -1,4 +1,4 @@
-"""What a table teaches, in numbers: spread, noise, operators and positions, and what predicts accuracy."""
+"""Analysis of a table: spread and noise of accuracies, effects of options, and predictors of accuracy."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,15 +17,15 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Noise:
-    """How much of the accuracies is the architecture and how much is chance, from architectures with several seeds.
+    """Spread of accuracies over architectures and over seeds, from architectures with several seeds.
 
     Attributes:
-        architectures: with several seeds.
-        seeds: of each, on average.
+        architectures: number of architectures with several seeds.
+        seeds: mean number of seeds of these architectures.
         seed_deviation: standard deviation of a training over seeds, pooled over architectures.
-        spread: standard deviation of true accuracy over architectures: what the variance of the means leaves when the
-            variance of a mean is taken off.
-        tau: Kendall's τ between the rankings of two seeds, the mean over pairs of seeds.
+        spread: standard deviation of true accuracy over architectures; its square is the variance of the means minus
+            the mean variance of a mean.
+        tau: Kendall's τ between the rankings of two seeds, mean over pairs of seeds.
     """
 
     architectures: int
@@ -36,14 +36,18 @@ class Noise:
 
     @property
     def standard_error(self) -> float:
-        """Of an architecture's mean over its seeds."""
+        """Standard error of an architecture's mean over its seeds."""
         return self.seed_deviation / math.sqrt(self.seeds)
 
 
 def noise(values: Floats) -> Noise | None:
-    """The noise of accuracies (architectures, seeds), nan where not trained; None without two seeds of three.
+    """Estimate the noise of accuracies; architectures with a single seed are left out.
 
-    Architectures with a single seed are left out.
+    Args:
+        values: accuracies (architectures, seeds), nan where not trained.
+
+    Returns:
+        The noise; None if fewer than three architectures have two seeds.
     """
     counts = (~np.isnan(values)).sum(1)
     several = values[counts > 1]
@@ -62,32 +66,32 @@ def noise(values: Floats) -> Noise | None:
 
 
 def truth(table: Table) -> Floats:
-    """The mean test top-1 of each architecture of a table, in its order."""
+    """True accuracy (mean test top-1) of each architecture of a table, in the table's order."""
     return np.array([table.top1(architecture) for architecture in table.architectures])
 
 
 def effects(space: SearchSpace, table: Table) -> dict[str, dict[str, float]]:
-    """By decision and option, the mean truth of the architectures with it, less the mean of all.
+    """Effect of each option by decision: mean true accuracy of the architectures with it, minus the mean of all.
 
-    Decisions with a single option are left out, and options that no architecture of the table has.
+    Decisions with a single option and options without an architecture in the table are left out.
     """
     parsed, values = [space.parse(a) for a in table.architectures], truth(table)
-    found: dict[str, dict[str, float]] = {}
+    gains: dict[str, dict[str, float]] = {}
     for i, decision in enumerate(space.decisions):
         chosen = np.array([architecture.choices[i] for architecture in parsed])
         if len(decision.options) > 1:
-            found[decision.name] = {
+            gains[decision.name] = {
                 option: float(values[chosen == o].mean() - values.mean())
                 for o, option in enumerate(decision.options)
                 if (chosen == o).any()
             }
-    return found
+    return gains
 
 
 def additive_share(space: SearchSpace, table: Table) -> float:
-    """The share of the truth's variance that a sum of one effect for each option explains (R² of least squares).
+    """Share of the variance of true accuracies explained by a sum of one effect per option (R² of least squares).
 
-    nan where nothing varies.
+    nan if all accuracies are equal.
     """
     codes = np.stack([space.encode(space.parse(a)) for a in table.architectures]).astype(np.float64)
     values = truth(table)
@@ -97,9 +101,9 @@ def additive_share(space: SearchSpace, table: Table) -> float:
 
 
 def fidelity(table: Table) -> list[float]:
-    """Of each number of epochs, Kendall's τ between the search-val top-1 after so many and the truth.
+    """Kendall's τ between the search-val top-1 after 1, 2, … epochs and the true accuracy.
 
-    The search-val accuracy is that of one training, the first of an architecture's seeds.
+    The search-val accuracy is that of the training with the first seed.
     """
     curves = np.array([table.trainings(a)[0].val_top1 for a in table.architectures])
     values = truth(table)
@@ -107,10 +111,10 @@ def fidelity(table: Table) -> list[float]:
 
 
 def exhaustive_regret(table: Table) -> float:
-    """The regret of who trains every architecture once and takes the best on search-val, the mean over seeds.
+    """Regret of exhaustive search: of the architecture that is best on search-val with one seed, mean over seeds.
 
-    Only seeds count that every architecture of the table was trained with; nan where there is none. Where such a seed
-    is the only one, the truth comes from the same trainings.
+    Only seeds with which all architectures of the table were trained count; nan if there is none. If such a seed is the
+    only one, the true accuracies come from the same trainings.
     """
     seen = table.matrix("val_top1")
     whole = seen[:, ~np.isnan(seen).any(0)]
@@ -120,10 +124,10 @@ def exhaustive_regret(table: Table) -> float:
 
 
 def predictors(table: Table, scores: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """Kendall's τ of what is known without a training with the truth.
+    """Kendall's τ between predictors that need no training and the true accuracy.
 
     Args:
-        scores: of untrained networks, by name, in the order of the table's architectures.
+        scores: zero-cost scores by name, in the order of the table's architectures.
     """
     first = [table.trainings(a)[0] for a in table.architectures]
     known: dict[str, Sequence[float]] = {
@@ -136,6 +140,6 @@ def predictors(table: Table, scores: Mapping[str, Sequence[float]]) -> dict[str,
 
 
 def shared(one: Table, other: Table) -> tuple[Floats, Floats]:
-    """The truths of the architectures that both tables have."""
+    """True accuracies, in both tables, of the architectures that both have."""
     both = [architecture for architecture in one.architectures if architecture in other]
     return np.array([one.top1(a) for a in both]), np.array([other.top1(a) for a in both])

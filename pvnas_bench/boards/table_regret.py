@@ -1,4 +1,4 @@
-"""Regret curves of runs on a table: how far the incumbent is below the best architecture, against cost."""
+"""Regret curves of runs on a table: accuracy of the best architecture minus that of the incumbent, against cost."""
 
 import csv
 import io
@@ -19,25 +19,26 @@ from pvnas_bench.system.text import no_apostrophe, no_formula
 from pvnas_bench.table.table import Table
 
 POINTS = 120
-"""Of a curve: records of hundreds of runs are read one at a time and only this much of each is kept."""
+"""Points of a curve. Hundreds of records are read one at a time, and only these points are kept."""
 FIRST = 0.5
-"""Reference trainings at which the curves begin: most searches have an incumbent by then."""
+"""Reference trainings at which the curves begin, when most searches have an incumbent."""
 COLUMNS = ("table", "entry", "role", "budget", "runs", "best_found", "val", "tau", "cost", "mean", "low", "high")
 
 
 @dataclass(frozen=True)
 class Regret:
-    """The regret of one entry over its seeds under one budget, in fractions of test clips.
+    """Regret of one entry with one budget over its seeds, in fractions of test clips.
 
     Attributes:
-        budget: of each search, in reference trainings.
-        runs: that ended well, one a seed.
-        best_found: share of them that ended at the best architecture.
+        budget: budget of each search in reference trainings.
+        runs: number of completed runs, one per seed.
+        best_found: share of runs that ended with the best architecture.
         val: mean final regret on search-val, which is all that a search sees (`Table.val_regret`).
-        tau: Kendall's τ between the scores of its searches and the truth over the whole space, the mean over runs; nan
+        tau: Kendall's τ between the searches' scores and the true accuracies of the whole space, mean over runs; nan
             for searches without scores.
         at: costs in reference trainings.
-        mean, low, high: of the regret at each cost, with the edges of a 95 % bootstrap band, nan with one run.
+        mean: mean regret at each cost.
+        low, high: edges of its 95 % bootstrap band, nan with one run.
     """
 
     entry: str
@@ -55,7 +56,7 @@ class Regret:
 
 @dataclass
 class _Runs:
-    """What is kept of the runs of an entry, by the id of each."""
+    """Data of the runs of an entry; curves by the run's id."""
 
     curves: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     val: list[float] = field(default_factory=list)
@@ -63,10 +64,9 @@ class _Runs:
 
 
 def regrets(folder: Path, table: Table) -> list[Regret]:
-    """The regret of every entry and budget with runs on this state of a table, the lowest in the end first.
+    """Regret of every entry and budget with runs on this state of a table, lowest final regret first.
 
-    Before its first step a search stands for an architecture like any other: its regret is that of its first
-    incumbent.
+    Before the first step of a search, its regret is that of its first incumbent.
     """
     entries: dict[tuple[str, records.Role, float], _Runs] = defaultdict(_Runs)
     for path in records.find(folder):
@@ -83,27 +83,27 @@ def regrets(folder: Path, table: Table) -> list[Regret]:
             runs.val.append(table.val_regret(run.trajectory[-1].incumbent))
             if isinstance(tau := run.diagnostics.get("rank_tau"), float):
                 runs.taus.append(tau)
-    found = []
+    curves = []
     for (entry, role, budget), runs in sorted(entries.items()):
         rows = list(runs.curves.values())
         best = float(np.mean([row[-1] <= 0 for row in rows]))
         tau = float(np.mean(runs.taus)) if runs.taus else math.nan
         val = float(np.mean(runs.val))
-        found.append(Regret(entry, role, budget, len(rows), best, val, tau, _grid(budget), *mean_band(rows)))
-    return _sorted(found)
+        curves.append(Regret(entry, role, budget, len(rows), best, val, tau, _grid(budget), *mean_band(rows)))
+    return _sorted(curves)
 
 
 def _grid(budget: float) -> npt.NDArray[np.float64]:
-    """The costs of a curve that ends with the budget."""
+    """Costs of the points of a curve, up to the budget."""
     return np.geomspace(min(FIRST, budget / 2), budget, POINTS)
 
 
-def _sorted(found: Sequence[Regret]) -> list[Regret]:
-    return sorted(found, key=lambda regret: (float(regret.mean[-1]), regret.entry))
+def _sorted(curves: Sequence[Regret]) -> list[Regret]:
+    return sorted(curves, key=lambda regret: (float(regret.mean[-1]), regret.entry))
 
 
 def _on(run: records.Record, table: Table) -> bool:
-    """Whether a record is of a run on this state of the table."""
+    """Return True if a record is of a run on this state of the table."""
     return (
         run.space.name == table.about.space.name
         and run.data.fingerprint == table.about.data.fingerprint
@@ -111,12 +111,12 @@ def _on(run: records.Record, table: Table) -> bool:
     )
 
 
-def to_csv(found: Sequence[Regret], table: Table) -> str:
-    """Curves as CSV, a row for each point: all that a page needs of thousands of records."""
+def to_csv(curves: Sequence[Regret], table: Table) -> str:
+    """Render curves as CSV, a row for each point; a page needs nothing else of the records."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for one in _sorted(found):
+    for one in _sorted(curves):
         numbers = map(_short, (one.best_found, one.val, one.tau))
         about = (table.fingerprint, no_formula(one.entry), one.role, _short(one.budget), one.runs, *numbers)
         for point in zip(one.at, one.mean, one.low, one.high, strict=True):
@@ -125,7 +125,7 @@ def to_csv(found: Sequence[Regret], table: Table) -> str:
 
 
 def from_csv(path: Path, table: Table) -> list[Regret]:
-    """The curves that `to_csv` wrote, the lowest in the end first; none of another state of the table.
+    """Read the curves written by `to_csv` for this state of the table, lowest final regret first.
 
     Raises:
         UsageError: the file cannot be read.
@@ -154,7 +154,7 @@ def from_csv(path: Path, table: Table) -> list[Regret]:
             ]
         )
     except (OSError, ValueError, IndexError, TypeError) as error:
-        raise UsageError(f"{path} cannot be read ({error}): remove it, and name the runs with --results") from None
+        raise UsageError(f"{path} cannot be read ({error}): remove it and name the runs with --results") from None
 
 
 def _short(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Scores of untrained networks for every architecture of a table, kept as CSV."""
+"""Zero-cost scores of every architecture of a table, stored as CSV."""
 
 import csv
 import io
@@ -10,10 +10,10 @@ from pvnas_bench.table.table import Table
 
 
 def to_csv(scores: Mapping[str, Sequence[float]], table: Table) -> str:
-    """A row for each architecture, a column for each score.
+    """Render scores as CSV: a row for each architecture, a column for each score.
 
     Args:
-        scores: by name, in the order of the table's architectures.
+        scores: scores by name, in the order of the table's architectures.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -24,7 +24,7 @@ def to_csv(scores: Mapping[str, Sequence[float]], table: Table) -> str:
 
 
 def from_csv(path: Path, table: Table) -> dict[str, list[float]]:
-    """The scores that `to_csv` wrote, in the order of the table's architectures.
+    """Read the scores written by `to_csv`, in the order of the table's architectures.
 
     Raises:
         UsageError: the file cannot be read, or lacks an architecture of the table.
@@ -34,4 +34,4 @@ def from_csv(path: Path, table: Table) -> dict[str, list[float]]:
         values = {row[0]: list(map(float, row[1:])) for row in rows}
         return {name: [values[a][i] for a in table.architectures] for i, name in enumerate(names)}
     except (OSError, ValueError, KeyError, IndexError) as error:
-        raise UsageError(f"{path} does not fit the table ({error}): score it again with --scores") from None
+        raise UsageError(f"{path} does not fit the table ({error}): write it again with --scores") from None

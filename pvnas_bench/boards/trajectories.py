@@ -1,4 +1,4 @@
-"""Anytime curves: the incumbent's accuracy on search-val against cost, as step functions, and other logged series."""
+"""Anytime curves (the incumbent's accuracy on search-val against cost, step functions) and other logged series."""
 
 import math
 from collections import defaultdict
@@ -13,26 +13,35 @@ from pvnas_bench.records import Record
 
 Axis = Literal["cost", "wall", "step"]
 MOST = 1000
-"""Points of a mean curve; thousands of runs on a table would have hundreds of thousands."""
+"""Largest number of points of a mean curve; thousands of runs on a table report at hundreds of thousands of costs."""
 AXES: tuple[Axis, ...] = get_args(Axis)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The mean over seeds, at every cost at which some run reported; nan until all of them have."""
+    """Mean curve over seeds; nan until every seed has a value.
+
+    Attributes:
+        at: positions on the axis.
+        mean: mean accuracy at each position, a fraction.
+        low, high: edges of the pointwise 95 % bootstrap band, nan with a single seed.
+        seeds: number of seeds.
+    """
 
     at: statistics.Floats
     mean: statistics.Floats
     low: statistics.Floats
     high: statistics.Floats
-    """Edges of the pointwise 95 % bootstrap band, nan with a single seed."""
     seeds: int
 
 
 def curve(record: Record, axis: Axis = "cost") -> tuple[list[float], list[float]]:
-    """Where on the axis a run reported the accuracy of its incumbent (val_top1), and what it was.
+    """Accuracies of the incumbent that a run reported (val_top1), with their positions on the axis.
 
-    What a strategy did not measure in a step stands as it was.
+    Between two reports the earlier value holds.
+
+    Returns:
+        Positions and accuracies.
     """
     at: list[float] = []
     values: list[float] = []
@@ -45,16 +54,15 @@ def curve(record: Record, axis: Axis = "cost") -> tuple[list[float], list[float]
 
 
 def mean_curve(records: Sequence[Record], axis: Axis = "cost") -> Curve | None:
-    """The mean of the runs that measured their incumbents; None where none did.
+    """Mean curve of the runs that measured their incumbents; None if none did.
 
-    A seed counts once, with the mean of its runs, as on a board.
-    Every run's curve is evaluated where any run reported, at `MOST` of these places where there are more; its last
-    value stands from then on.
+    A seed counts once, with the mean of its runs, as on a board. All curves are evaluated at every position at which
+    any run reported, or at `MOST` of them; the last value of a run holds to the end.
     """
     by_seed: dict[int, list[tuple[list[float], list[float]]]] = defaultdict(list)
     for record in records:
-        if (found := curve(record, axis))[0]:
-            by_seed[record.seed].append(found)
+        if (points := curve(record, axis))[0]:
+            by_seed[record.seed].append(points)
     if not by_seed:
         return None
     grid = np.unique(np.concatenate([at for curves in by_seed.values() for at, _ in curves]))
@@ -69,17 +77,17 @@ def mean_curve(records: Sequence[Record], axis: Axis = "cost") -> Curve | None:
 
 
 def logged(record: Record, name: str) -> list[float]:
-    """What a strategy logged under a name, step by step, without what is not finite.
+    """Finite values of a metric logged by a strategy, one per step.
 
-    Records of version 0.1 have such series among the diagnostics.
+    Records of version 0.1 have such series in the diagnostics.
     """
-    kept = numbers(record.diagnostics.get(name))
-    return kept or [v for step in record.trajectory if math.isfinite(v := step.metrics.get(name, math.nan))]
+    series = numbers(record.diagnostics.get(name))
+    return series or [v for step in record.trajectory if math.isfinite(v := step.metrics.get(name, math.nan))]
 
 
 def numbers(value: object) -> list[float]:
-    """A list of finite numbers out of a record's diagnostics; empty if it is anything else."""
+    """Convert a value of a record's diagnostics to floats; empty unless it is a list of finite numbers."""
     if not isinstance(value, Sequence) or isinstance(value, str):
         return []
-    kept = [float(v) for v in value if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)]
-    return kept if len(kept) == len(value) else []
+    finite = [float(v) for v in value if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)]
+    return finite if len(finite) == len(value) else []

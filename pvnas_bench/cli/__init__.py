@@ -1,12 +1,12 @@
 """The command line: `pvnas-bench`, or `python -m pvnas_bench`.
 
-`_app` declares the commands and their options; each command's work is in a module of its own, imported when the
+`_app` declares the commands and their options. Each command is implemented in a separate module, imported when the
 command runs, so that `--help` and the commands that only read records start without torch. Progress and errors go to
 standard error, results to standard output.
 
-Exit codes: 0 done; 1 the run failed (its record says so), `check` found a regression, or `test` a breach of the
-contract; 2 something was asked for that cannot be done, or standard output is full; 130 interrupted. A closed or full
-standard error, and a pipe whose reader is gone, cost nothing but the words.
+Exit codes: 0 success; 1 the run failed (see its record), `check` found a regression, or `test` found a breach of the
+contract; 2 a request that cannot be met, or standard output cannot be written; 130 interrupted. A closed or full
+standard error, or a closed pipe, loses output but does not change the exit code.
 """
 
 import sys
@@ -19,21 +19,21 @@ from pvnas_bench.system.streams import lasting
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 LONGEST = 2000
-"""Characters of an error; of a longer one the middle is left out."""
+"""Largest length of an error message in characters; the middle of a longer one is cut out."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     Args:
-        argv: the arguments; None: those of the process.
+        argv: the arguments; None: `sys.argv`.
     """
     with lasting() as (out, _):
         code = _main(argv)
         out.flush()
         if out.failed is not None and not isinstance(out.failed, BrokenPipeError):
             reason = out.failed.strerror or out.failed
-            return max(code, _refuse(f"standard output cannot be written ({reason}): what was asked for is done"))
+            return max(code, _refuse(f"standard output cannot be written ({reason}): the command itself has finished"))
     return code
 
 
@@ -42,7 +42,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
     from pvnas_bench.cli._app import app
 
-    # The base of typer's own errors about options and arguments; it has no public name in every version.
+    # The base class of typer's errors about options and arguments; not every version has a public name for it.
     wrong_usage = cast(type[typer.BadParameter], typer.BadParameter.__mro__[1])
     command = typer.main.get_command(app)
     try:
@@ -53,7 +53,7 @@ def _main(argv: Sequence[str] | None) -> int:
         return _refuse(error.format_message())
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
-        return _refuse(f"{what}{error.strerror or error}: mend that, and give the command again")
+        return _refuse(f"{what}{error.strerror or error}: fix this, then run the command again")
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     return int(code or OK)

@@ -1,4 +1,4 @@
-"""The commands, by name. Bodies import what they need: see the package's docstring."""
+"""The commands by name. Their bodies import what they need, see the package's docstring."""
 
 import os
 from enum import StrEnum
@@ -18,12 +18,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-data = typer.Typer(
-    help="Find, examine and show data sets, and make their clips ready.", no_args_is_help=True, rich_markup_mode=None
-)
+data = typer.Typer(help="List, prepare, verify and show data sets.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data, name="data")
 table = typer.Typer(
-    help="Train every architecture of a small space once, to search it in no time.",
+    help="Build and use tables: every architecture of a small space trained once, for searches in seconds.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -31,7 +29,7 @@ app.add_typer(table, name="table")
 
 
 class Listed(StrEnum):
-    """What `list` lists."""
+    """Kinds of things that `list` shows."""
 
     strategies = "strategies"
     spaces = "spaces"
@@ -54,16 +52,16 @@ def _options(
     ] = False,
 ) -> None:
     """Compare architecture-search strategies for video recognition."""
-    # torchrun started this process: what `torch.distributed.is_torchelastic_launched` asks, without torch.
+    # The test of `torch.distributed.is_torchelastic_launched`, without torch.
     if "TORCHELASTIC_RUN_ID" in os.environ and context.invoked_subcommand != "run":
-        raise UsageError(f"torchrun starts `run` only: start `{context.invoked_subcommand}` without it")
+        raise UsageError(f"torchrun works with `run` only: start `{context.invoked_subcommand}` without it")
 
 
 def list_(
-    what: Annotated[Listed, typer.Argument(help="What to list.", metavar="strategies|spaces|datasets")],
+    what: Annotated[Listed, typer.Argument(help="Kind of names to list.", metavar="strategies|spaces|datasets")],
     json: Json = False,
 ) -> int:
-    """List the strategies, spaces or data sets that have a name."""
+    """List the names of strategies, spaces or data sets, with their descriptions."""
     from pvnas_bench.cli import _list
     from pvnas_bench.system.quiet import quiet
 

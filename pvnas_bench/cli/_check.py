@@ -11,7 +11,7 @@ from pvnas_bench.system.files import write_atomically
 
 @dataclass(frozen=True)
 class Limits:
-    """What is tolerated, see `pvnas_bench.boards.check.compare`."""
+    """Tolerances of a check, see `pvnas_bench.boards.check.compare`."""
 
     margin: float
     alpha: float
@@ -20,10 +20,10 @@ class Limits:
 
 
 def check(results: Path, baseline: Path, limits: Limits, *, junit: Path | None, github: bool) -> int:
-    """Print what regressed; the exit code is 1 if anything did.
+    """Compare records with a baseline and print the regressions; the exit code is 1 if there are any.
 
     Raises:
-        UsageError: no record in the folder, an unfit baseline, nothing to compare, or a file that cannot be written.
+        UsageError: no record in the folder, an invalid baseline, nothing to compare, or a file that cannot be written.
     """
     fresh, _ = _results.load(results, reference=False)
     outcome = compare(fresh, load_baseline(baseline), **asdict(limits))

@@ -13,21 +13,21 @@ from pvnas_bench.run.request import Request
 RayAddress = Annotated[
     str | None,
     typer.Option(
-        help="Address of a Ray cluster, for --executor ray.  [default: RAY_ADDRESS, or a Ray of its own]",
+        help="Address of a Ray cluster, for --executor ray.  [default: RAY_ADDRESS, else a local Ray]",
         metavar="HOST:PORT",
     ),
 ]
 
 
 class Trials(StrEnum):
-    """What trains the trials of a `run`."""
+    """Executors for the trials of a `run`."""
 
     serial = "serial"
     ray = "ray"
 
 
 class Cells(StrEnum):
-    """What runs the cells of a `compare`."""
+    """Executors for the cells of a `compare`."""
 
     processes = "processes"
     ray = "ray"
@@ -38,16 +38,16 @@ def run(
     request: Request,
     *,
     executor: Annotated[
-        Trials, typer.Option(help="Train trials one by one in the run itself, or side by side in workers of Ray.")
+        Trials, typer.Option(help="Train trials one after the other in the run itself, or in parallel Ray workers.")
     ] = Trials.serial,
     ray_address: RayAddress = None,
     workers: Annotated[
-        int | None, typer.Option(help="Trials side by side on Ray.  [default: what there is room for]", min=1)
+        int | None, typer.Option(help="Parallel trials on Ray.  [default: as many as fit]", min=1)
     ] = None,
     reference: Reference = True,
     json: Json = False,
 ) -> int:
-    """Search, train the architecture found, test it, and show it on its leaderboard.
+    """Search, train and test the final architecture, and show it on its leaderboard.
 
     The last line of standard output is the path of the run's record.json.
     """
@@ -64,10 +64,12 @@ def run(
 def profile(
     request: Request,
     *,
-    functions: Annotated[int, typer.Option(help="How many functions of strategy and harness to name.", min=0)] = 8,
+    functions: Annotated[
+        int, typer.Option(help="Number of functions to list, of the strategy and of the harness.", min=0)
+    ] = 8,
     json: Json = False,
 ) -> int:
-    """Show where a run's time goes, by activity, and between strategy and harness. No record is kept."""
+    """Show where a run spends its time, by activity and between strategy and harness, without keeping its record."""
     from pvnas_bench.system.quiet import quiet
 
     with quiet():
@@ -82,23 +84,23 @@ def compare(
     shared: Mapping[str, Any],
     *,
     grid: Annotated[
-        Path | None, typer.Argument(help="A TOML file with what the options say.", metavar="[GRID.toml]")
+        Path | None, typer.Argument(help="TOML file with the grid; an option overrides it.", metavar="[GRID.toml]")
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(help="Runs side by side.  [default: every core, or what a cluster has room for]", min=1),
+        typer.Option(help="Parallel runs.  [default: one per core, or as many as fit on a cluster]", min=1),
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
     executor: Annotated[
-        Cells, typer.Option(help="Processes of this machine, or Ray: on this machine or on a cluster.")
+        Cells, typer.Option(help="Run the cells in processes of this machine, or on Ray, local or a cluster.")
     ] = Cells.processes,
     ray_address: RayAddress = None,
     reference: Reference = True,
 ) -> int:
-    """Run a grid of strategies, spaces, data sets and seeds side by side, and show the leaderboards.
+    """Run a grid of strategies, spaces, data sets and seeds in parallel, and show the leaderboards.
 
-    A cell whose record exists is not run again, so the same command resumes, also beside another such command on the
-    same results.
+    A cell with a record is not run again, so the same command resumes; several such commands can share one results
+    folder.
     """
     from pvnas_bench.system.quiet import quiet
 
@@ -162,10 +164,10 @@ def latency(
 
 def test(
     strategy: Annotated[
-        str, typer.Argument(help="A name of `list strategies`, or a .py file of your own.", metavar="STRATEGY")
+        str, typer.Argument(help="A name from `list strategies`, or the path of a .py file.", metavar="STRATEGY")
     ],
 ) -> int:
-    """Check that a strategy keeps to the contract: a line for each check, exit code 1 if one fails."""
+    """Check that a strategy follows the contract; one line per check, exit code 1 if one fails."""
     from pvnas_bench.cli import _test
     from pvnas_bench.system.quiet import quiet
 

@@ -20,7 +20,7 @@ from pvnas_bench.system import machine, signals
 from pvnas_bench.system.text import counted
 
 LONGEST = 30
-"""Most cells that the live table shows at a time: those that run, and the last that ended."""
+"""Largest number of rows in the live table: running cells and the latest finished ones."""
 
 
 def compare(
@@ -37,15 +37,15 @@ def compare(
     """Run the grid of a TOML file, of options, or of both (an option wins), and show its leaderboards.
 
     Args:
-        keys: of the grid, that options give.
-        shared: the fields of every `Request` that a grid's file cannot say.
+        keys: keys of the grid set by options.
+        shared: fields of every `Request` that a grid's file cannot set.
 
     Raises:
-        UsageError: something in the grid cannot work; nothing was run.
+        UsageError: a cell of the grid cannot run; nothing was run.
     """
     values = Grid.load(grid).model_dump(exclude_unset=True) if grid else {}
     if not values and "strategies" not in keys:
-        raise UsageError("nothing to compare: name strategies with --strategy, or a grid's TOML file")
+        raise UsageError("no strategy to compare: give --strategy, or the TOML file of a grid")
     requests = Grid.parse({**values, **keys}).requests(**shared)
     threads, device, results = shared["threads"], shared["device"], shared["results"]
     running = _executor(executor, workers, threads, device, address)
@@ -55,7 +55,7 @@ def compare(
         with signals.terminable():
             cells = _run(cells, running, retry_failed)
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on from here", file=sys.stderr)
+        print("interrupted: repeat the command to resume", file=sys.stderr)
         return INTERRUPTED
     if any(cell.state in get_args(Status) for cell in cells):
         _leaderboard.show(results, None, None, reference=reference)
@@ -66,7 +66,7 @@ def _executor(name: Name, workers: int | None, threads: int, device: str, addres
     """The executor of this name.
 
     Raises:
-        UsageError: it is not installed, or an option does not go with it.
+        UsageError: the executor is not installed, or an option does not apply to it.
     """
     if name == "ray":
         from pvnas_bench.grid.ray import Ray
@@ -75,12 +75,12 @@ def _executor(name: Name, workers: int | None, threads: int, device: str, addres
             raise UsageError("Ray chooses among the GPUs: give --device cuda")
         return Ray(workers, address, threads)
     if address is not None:
-        raise UsageError("--ray-address is of a Ray cluster: add --executor ray")
+        raise UsageError("--ray-address applies to Ray only: add --executor ray")
     return Processes(workers or max(machine.usable_cores() // threads, 1))
 
 
 def _run(cells: Sequence[GridCell], executor: Executor, retry_failed: bool) -> list[GridCell]:
-    """Run the cells and show how they stand."""
+    """Run the cells and show their status."""
     state = {cell.path: cell for cell in cells}
     show = _live if sys.stderr.isatty() else _lines
     with closing(run_cells(cells, executor=executor, retry_failed=retry_failed)) as events:

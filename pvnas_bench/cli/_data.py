@@ -17,20 +17,20 @@ from pvnas_bench.video import verify as examine
 
 
 def decoded(name: str, protocol: str, **options: Any) -> ClipStore:
-    """The clips of a data set as a protocol needs them, decoded before or now, with progress on standard error.
+    """Open the clips of a data set for a protocol, decoding those not in the cache, with progress on standard error.
 
     Args:
-        options: of `video.prepare`.
+        options: options of `video.prepare`.
 
     Raises:
-        UsageError: no such data set or protocol, or the data is unfit.
+        UsageError: the data set or the protocol does not exist, or the data is unsuitable.
     """
     settings = get_protocol(protocol)
     spec = CacheSpec(settings.cache_size, settings.cache_frames, settings.fit)
     with _progress.display() as display:
 
         def progress(done: int, total: int) -> None:
-            display.show("clips", done, total, f"{done:,} of {total:,} made ready")
+            display.show("clips", done, total, f"{done:,} of {total:,} prepared")
 
         def making(done: int, total: int) -> None:
             display.show("making clips", done, total, f"{done:,} of {total:,} drawn and encoded")
@@ -39,10 +39,11 @@ def decoded(name: str, protocol: str, **options: Any) -> ClipStore:
 
 
 def prepare(name: str, protocol: str, *, workers: int | None, tolerated: float, as_json: bool) -> int:
-    """Decode a data set's clips as a protocol needs them, and say what it holds.
+    """Decode a data set's clips for a protocol, and print a summary.
 
     Raises:
-        UsageError: no such data set or protocol, the data is unfit for a search, or the disk is too small.
+        UsageError: the data set or the protocol does not exist, the data is unsuitable for a search, or the disk is too
+            small.
     """
     from pvnas_bench.run.clips import search_splits
 
@@ -52,9 +53,9 @@ def prepare(name: str, protocol: str, *, workers: int | None, tolerated: float, 
     try:
         store = decoded(name, protocol, workers=workers, tolerated=tolerated, announce=announce)
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on where it stopped", file=sys.stderr)
+        print("interrupted: repeat the command to resume", file=sys.stderr)
         return INTERRUPTED
-    search_splits(store, get_protocol(protocol))  # refuses what no search could be made on
+    search_splits(store, get_protocol(protocol))  # raises UsageError if a class cannot be split
     clips = {split: len(store.indices(split)) for split in ("train", "val", "test")}
     if as_json:
         about = {
@@ -79,10 +80,10 @@ def prepare(name: str, protocol: str, *, workers: int | None, tolerated: float, 
 
 
 def verify(name: str, *, min_frames: int, workers: int | None, as_json: bool) -> int:
-    """Decode every clip and print what is wrong; the exit code says whether anything is.
+    """Decode every clip and print the defects; the exit code is 1 if there are any.
 
     Raises:
-        UsageError: no such data set, or the data is unfit.
+        UsageError: the data set does not exist, or is unsuitable.
     """
     dataset = open_dataset(name)
     with _progress.display() as display:
@@ -90,38 +91,38 @@ def verify(name: str, *, min_frames: int, workers: int | None, as_json: bool) ->
         def progress(done: int, total: int) -> None:
             display.show("clips", done, total, f"{done:,} of {total:,} examined")
 
-        found = examine(dataset, min_frames=min_frames, workers=workers, progress=progress)
+        defects = examine(dataset, min_frames=min_frames, workers=workers, progress=progress)
     if as_json:
-        print(json.dumps({"name": dataset.name, **asdict(found)}, ensure_ascii=False))
-        return FAILED if found else OK
-    for path in found.missing:
+        print(json.dumps({"name": dataset.name, **asdict(defects)}, ensure_ascii=False))
+        return FAILED if defects else OK
+    for path in defects.missing:
         print(f"missing {path}")
-    for path, reason in found.corrupt:
+    for path, reason in defects.corrupt:
         print(f"corrupt {path}: {reason}")
-    for path, frames in found.too_short:
+    for path, frames in defects.too_short:
         print(f"too short {path}: {frames} frame{'s' * (frames > 1)}")
-    for group in found.duplicates:
+    for group in defects.duplicates:
         print(f"duplicate {' = '.join(group)}")
-    for leak in found.leaks:
+    for leak in defects.leaks:
         print(f"leak {' = '.join(f'{path} ({split})' for path, split in leak)}")
-    for subject, splits in found.shared_subjects:
+    for subject, splits in defects.shared_subjects:
         print(f"leak subject {subject}: in {' and '.join(splits)}")
     counts = {
-        "missing": len(found.missing),
-        "corrupt": len(found.corrupt),
-        "too short": len(found.too_short),
-        "duplicate": len(found.duplicates),
-        "leaking": len(found.leaks) + len(found.shared_subjects),
+        "missing": len(defects.missing),
+        "corrupt": len(defects.corrupt),
+        "too short": len(defects.too_short),
+        "duplicate": len(defects.duplicates),
+        "leaking": len(defects.leaks) + len(defects.shared_subjects),
     }
-    print(f"{dataset.name}: {counted(found.clips, 'clip')}, {', '.join(f'{n} {what}' for what, n in counts.items())}")
-    return FAILED if found else OK
+    print(f"{dataset.name}: {counted(defects.clips, 'clip')}, {', '.join(f'{n} {what}' for what, n in counts.items())}")
+    return FAILED if defects else OK
 
 
 def show(name: str, output: Path, classes: Sequence[str], *, clips: int, frames: int) -> int:
     """Write contact sheets of a data set's classes, and print the path of each file.
 
     Raises:
-        UsageError: no such data set or class, or the folder cannot be written.
+        UsageError: the data set or a class does not exist, or the folder cannot be written.
     """
     dataset = open_dataset(name)
     for unknown in (label for label in classes if label not in dataset.classes):

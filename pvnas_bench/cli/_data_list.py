@@ -1,4 +1,4 @@
-"""The command `data list`: data sets that have a name, and those that lie in a folder."""
+"""The command `data list`: built-in data sets, and those in a folder."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -11,19 +11,19 @@ from pvnas_bench.video import LAYOUTS, detect, is_manifest, list_datasets, load_
 _Item = dict[str, str]
 
 _DEEPEST = 4
-"""Levels below the folder that are looked into."""
+"""Largest depth of searched subfolders."""
 _MOST_FOLDERS = 5000
 
 
 def show(folder: Path, *, formats: bool, as_json: bool) -> int:
-    """Print the data sets of the package and those found in a folder, or the layouts that are understood.
+    """Print the built-in data sets and those in a folder, or the supported layouts.
 
     Raises:
-        UsageError: there is no such folder.
+        UsageError: the folder does not exist.
     """
     if not folder.is_dir():
         raise UsageError(f"no such folder {str(folder)!r}: check the path")
-    items = list(_formats() if formats else [*_named(), *_found(folder)])
+    items = list(_formats() if formats else [*_named(), *_in_folder(folder)])
     if as_json:
         print(json.dumps(items, indent=1, ensure_ascii=False))
         return OK
@@ -44,10 +44,10 @@ def _named() -> Iterator[_Item]:
         yield {"name": name, "description": description}
 
 
-def _found(folder: Path) -> Iterator[_Item]:
-    """What lies in the folder and below, under the words that --dataset takes; only first lines are read.
+def _in_folder(folder: Path) -> Iterator[_Item]:
+    """Yield the data sets in a folder and its subfolders, named as for --dataset; only first lines are read.
 
-    A folder that is a data set is not looked into any further, but for the descriptions and manifests beside its clips.
+    The subfolders of a data set are not searched; descriptions and manifests next to its clips are listed.
     """
     seen: set[Path] = set()
     waiting = [(folder, 0)]
@@ -55,12 +55,12 @@ def _found(folder: Path) -> Iterator[_Item]:
         place, depth = waiting.pop()
         real = place.resolve()
         if real in seen:
-            continue  # by a link, perhaps into itself
+            continue  # reached again by a link, perhaps to a parent
         seen.add(real)
         try:
             entries = sorted(entry for entry in place.iterdir() if not entry.name.startswith("."))
         except OSError:
-            continue  # nobody may look into it
+            continue  # not readable
         yield from _described(entries)
         layout = _layout(place)
         if layout:
@@ -73,16 +73,16 @@ def _described(entries: Iterable[Path]) -> Iterator[_Item]:
     for path in entries:
         try:
             if path.suffix == ".toml" and path.is_file():
-                found = load_description(path)
-                yield {"name": str(path), "format": found.format or "described", "licence": found.licence}
+                described = load_description(path)
+                yield {"name": str(path), "format": described.format or "described", "licence": described.licence}
             elif path.suffix == ".csv" and is_manifest(path):
                 yield {"name": str(path), "format": "manifest"}
         except UsageError:
-            continue  # not a description, or not one that can be used: `data verify` says why
+            continue  # not a description, or an invalid one: `data verify` reports the reason
 
 
 def _layout(folder: Path) -> str:
-    """The layout of the data set that a folder is; '' if it is none."""
+    """Layout of the data set in a folder; empty if it is not a data set."""
     try:
         layout, source = detect(folder)
         return layout.name if next(layout.read(source), None) is not None else ""

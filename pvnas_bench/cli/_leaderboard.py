@@ -11,7 +11,7 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.system.files import write_atomically
 
 WIDTH = 120
-"""Columns of a table that is written to a file or a pipe."""
+"""Columns of a table written to a file or a pipe."""
 
 SUFFIXES = {".txt": "terminal", ".md": "markdown", ".csv": "csv", ".json": "json", ".parquet": "parquet"}
 
@@ -20,11 +20,11 @@ def show(results: Path, format: str | None, output: Path | None, *, reference: b
     """Write the boards of a folder's records to a file or to standard output.
 
     Raises:
-        UsageError: no record in the folder, or a format that cannot go where it is asked for.
+        UsageError: no record in the folder, an unknown format, or one that cannot be written there.
     """
     chosen = format or _format_of(output)
     if chosen == "parquet" and output is None:
-        raise UsageError("parquet is binary: name a file for it with --output")
+        raise UsageError("the format parquet is binary: name a file with --output")
     records, _ = _results.load(results, reference=reference, slimmed=True, or_published=True)
     content = rendered(leaderboard.build(records), chosen)
     if output is None:
@@ -40,12 +40,12 @@ def _format_of(output: Path | None) -> str:
     if output is None:
         return "terminal"
     if output.suffix not in SUFFIXES:
-        raise UsageError(f"{output} names no format: end it in {', '.join(SUFFIXES)}, or give --format")
+        raise UsageError(f"unknown suffix of --output {output}: use one of {', '.join(SUFFIXES)}, or give --format")
     return SUFFIXES[output.suffix]
 
 
 def rendered(boards: Sequence[leaderboard.Board], format: str) -> str | bytes:
-    """The boards in one of the formats."""
+    """Render boards in one of the formats."""
     if format == "terminal":
         width = shutil.get_terminal_size((WIDTH, 24)).columns
         return render.render_terminal(boards, width if sys.stdout.isatty() else WIDTH)

@@ -6,13 +6,13 @@ from typing import Any
 
 
 def show(what: str, *, as_json: bool) -> int:
-    """Print the strategies, spaces or data sets that have a name."""
-    found = _LISTS[what]()
+    """Print the names and descriptions of strategies, spaces or data sets."""
+    items = _LISTS[what]()
     if as_json:
-        print(json.dumps(found, indent=1, ensure_ascii=False))
+        print(json.dumps(items, indent=1, ensure_ascii=False))
         return 0
-    width = max(len(item["name"]) for item in found)
-    for item in found:
+    width = max(len(item["name"]) for item in items)
+    for item in items:
         print(f"{item['name']:<{width}}  {item['description']}")
     return 0
 
@@ -37,7 +37,7 @@ def _strategies() -> list[dict[str, Any]]:
 
 
 def _settings(config: Any) -> dict[str, dict[str, Any]]:
-    """Default and meaning of each hyper-parameter."""
+    """Default and description of each hyper-parameter."""
     return {
         name: {"default": field.default, "description": field.description or ""}
         for name, field in config.model_fields.items()

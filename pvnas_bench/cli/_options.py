@@ -1,4 +1,4 @@
-"""The options of commands: those of a run from the fields of a `Request`, and those that several commands share."""
+"""Command-line options: those of a run, generated from the fields of `Request`, and those shared by commands."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -26,12 +26,11 @@ _TYPES = get_type_hints(Request)
 INTRODUCTION = """\
 # Options of a run
 
-Made from the fields of `pvnas_bench.run.request.Request`. The further options of each command, such as where it prints
-what, are in its `--help`.
+Generated from the fields of `pvnas_bench.run.request.Request`. `--help` of each command lists its other options.
 
-A strategy is written `name` or `name[key=value, …]` everywhere: after `--strategy` of `run`, `profile` and `compare`,
-and in a grid's file. `compare` takes `--strategy`, `--space` and `--dataset` several times, or a TOML file whose keys
-are in the second table; an option wins over the file:
+A strategy is written `name` or `name[key=value, …]`, both for `--strategy` and in a grid's file. `compare` takes
+`--strategy`, `--space` and `--dataset` several times, or a TOML file with the keys of the second table; an option
+overrides the file:
 
 ```toml
 strategies = ["random_search", "expert[network=tsm]", "path/to/mine.py"]
@@ -44,7 +43,7 @@ budget = 6.0
 
 
 def on_request(function: Callable[Concatenate[Request, _More], int]) -> Callable[..., int]:
-    """A command of one run: in place of its `Request` it has the options of that, before its own."""
+    """Decorate a command of one run: replace its `Request` by the options of a request, followed by its other ones."""
     asked = list(options(cast(Command, function.__name__)))
 
     def given(words: dict[str, Any]) -> Request:
@@ -56,7 +55,7 @@ def on_request(function: Callable[Concatenate[Request, _More], int]) -> Callable
 
 
 def on_grid(function: Callable[Concatenate[Mapping[str, Any], Mapping[str, Any], _More], int]) -> Callable[..., int]:
-    """A command of many runs: in place of the keys of a grid and of the fields that all runs share it has options."""
+    """Decorate a command of many runs: replace the keys of a grid and the shared fields of its requests by options."""
     asked = list(options("compare"))
 
     def given(words: dict[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -77,9 +76,9 @@ def _joined(value: Any, option: Option) -> Any:
 
 
 def _with_options(function: Callable[..., int], asked: list[inspect.Parameter], given: Any) -> Callable[..., int]:
-    """The function behind typer: `given` makes its first arguments from the words of the asked options."""
-    own = inspect.signature(function).parameters.values()
-    listed = [*asked, *(one for one in own if one.kind is one.KEYWORD_ONLY)]
+    """Give a function the signature that typer reads; `given` makes its first arguments from the asked options."""
+    parameters = inspect.signature(function).parameters.values()
+    listed = [*asked, *(one for one in parameters if one.kind is one.KEYWORD_ONLY)]
 
     @wraps(function)
     def called(**words: Any) -> int:
@@ -108,7 +107,7 @@ def _grid_parameter(field: "Field[Any]", option: Option) -> inspect.Parameter:
         return _keyword(field.name, list[str] | None, None, flag, option, "; may be repeated")
     if option.joined:
         return _keyword(field.name, list[str] | None, None, flag, option)
-    if option.in_grid and _TYPES[field.name] is not bool:  # None: what the grid's file says
+    if option.in_grid and _TYPES[field.name] is not bool:  # None: the value in the grid's file
         return _keyword(field.name, _TYPES[field.name] | None, None, flag, option)
     if option.side_by_side is not None:
         alone = Option(option.help, least=option.least)
@@ -133,18 +132,18 @@ def _typer(flag: str, option: Option, more: str = "") -> Any:
 
 
 def declared(name: str) -> Any:
-    """The option of a `Request`'s field, for the other commands that have it."""
+    """The option of a field of `Request`, for other commands that have it too."""
     (field,) = (field for field, _ in options() if field.name == name)
     return _typer(flag_of(field), option_of(name))
 
 
 def table() -> str:
-    """`docs/options.md`: every option of a run, and every key of a grid's file."""
+    """Content of `docs/options.md`: all options of a run, and all keys of a grid's file."""
     return "\n".join([INTRODUCTION, *_flags(), "", *_keys(), ""])
 
 
 def _flags() -> Iterator[str]:
-    yield from ("| option | of | what it is | default |", "|---|---|---|---|")
+    yield from ("| option | commands | description | default |", "|---|---|---|---|")
     for field, option in options():
         flag = flag_of(field).replace("/", "`, `")
         commands = [one for one in option.commands if one != "compare" or not option.axis_help]
@@ -154,7 +153,7 @@ def _flags() -> Iterator[str]:
 
 
 def _keys() -> Iterator[str]:
-    yield from ("| key of a grid | what it is |", "|---|---|")
+    yield from ("| key of a grid | description |", "|---|---|")
     for field, option in options():
         if option.axis:
             what = option.axis_help or f"A list: {option.help[0].lower()}{option.help[1:]}"
@@ -177,11 +176,11 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Results = Annotated[Path, declared("results")]
 Dataset = Annotated[str, declared("dataset")]
 Tables = Annotated[Path | None, declared("tables")]
-Workers = Annotated[int | None, typer.Option(help="Processes that decode.  [default: every core]", min=1)]
+Workers = Annotated[int | None, typer.Option(help="Parallel decoding processes.  [default: one per core]", min=1)]
 Reference = Annotated[
-    bool, typer.Option("--reference/--no-reference", help="Show the published runs of the same board.")
+    bool, typer.Option("--reference/--no-reference", help="Include the published runs of the same boards.")
 ]

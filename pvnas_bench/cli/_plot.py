@@ -12,7 +12,7 @@ from pvnas_bench.cli import OK, _results
 def plot(
     results: Path, kinds: Sequence[str], output: Path, formats: Sequence[str], axis: str, *, reference: bool
 ) -> int:
-    """Draw every kind for every board of the records, print the files, and say why a plot was not drawn.
+    """Draw plots of each kind for each board of the records; print their paths, and reasons for missing plots.
 
     Raises:
         UsageError: no record in the folder, an unknown kind, format or axis, or an output that cannot be written.

@@ -1,4 +1,4 @@
-"""The command `profile`: a run whose record is dropped, and a table of where its time went."""
+"""The command `profile`: a run without a record, and a table of its time by activity."""
 
 import json
 import sys
@@ -19,11 +19,11 @@ from pvnas_bench.system.text import counted
 from pvnas_bench.training.workbench import Clock
 
 WORDS: Mapping[str, str] = {"data": "augment", "forward": "forward", "backward": "backward", "optimiser": "optimiser"}
-"""What each activity of the clock is called here; decoding has its own line."""
+"""Names of the clock's activities in the output; decoding has a separate line."""
 
 
 class Profiled(Shown):
-    """Shows a run, and tells the sampler which clock counts."""
+    """Shows a run on a display, and passes its clocks to the sampler."""
 
     def __init__(self, display: _progress.Display, samples: Samples) -> None:
         super().__init__(display)
@@ -34,13 +34,13 @@ class Profiled(Shown):
 
 
 def profile(request: Request, *, functions: int, as_json: bool) -> int:
-    """Run a request in a folder that is removed, and print where the time went.
+    """Run a request in a temporary folder, and print its time by activity.
 
     Args:
-        functions: how many functions to name of the strategy, and of the harness.
+        functions: number of functions to list, of the strategy and of the harness.
 
     Raises:
-        UsageError: something asked for cannot be done.
+        UsageError: the request cannot work.
     """
     try:
         with tempfile.TemporaryDirectory() as folder, _progress.display() as display, sampled() as samples:
@@ -53,13 +53,13 @@ def profile(request: Request, *, functions: int, as_json: bool) -> int:
         return INTERRUPTED
     if record.error:
         print(f"{record.status}: {record.error}", file=sys.stderr)
-    found = facts(record, ready, samples, functions)
-    print(json.dumps(found) if as_json else describe(record, found))
+    profiled = facts(record, ready, samples, functions)
+    print(json.dumps(profiled) if as_json else describe(record, profiled))
     return EXIT_CODES[record.status]
 
 
 def facts(record: records.Record, ready: float, samples: Samples, functions: int) -> dict[str, Any]:
-    """Seconds by phase and activity, and functions of strategy and harness with their share of the run's samples."""
+    """Seconds by phase and activity; functions of strategy and harness with their shares of the run's samples."""
     phases = {"search": record.search} | ({"final training": record.outcome.cost} if record.outcome else {})
     return {
         "decode": ready,
@@ -74,30 +74,34 @@ def facts(record: records.Record, ready: float, samples: Samples, functions: int
 
 
 def seconds_of(cost: records.PhaseCost, strategys: float) -> dict[str, float]:
-    """By activity; of what the record calls the harness's, the strategy's share on its own."""
-    found = {WORDS.get(activity, activity): seconds for activity, seconds in cost.seconds.items()}
-    both = found.pop(HARNESS, 0.0)
-    return found | {STRATEGY: strategys * both, HARNESS: (1 - strategys) * both}
+    """Seconds of a phase by activity.
+
+    Args:
+        strategys: the strategy's share of the time that the record assigns to the harness.
+    """
+    seconds = {WORDS.get(activity, activity): value for activity, value in cost.seconds.items()}
+    both = seconds.pop(HARNESS, 0.0)
+    return seconds | {STRATEGY: strategys * both, HARNESS: (1 - strategys) * both}
 
 
-def describe(record: records.Record, found: Mapping[str, Any]) -> str:
-    """The same as a table."""
-    phases = found["phases"]
+def describe(record: records.Record, profiled: Mapping[str, Any]) -> str:
+    """Format the result of `facts` as a table."""
+    phases = profiled["phases"]
     last = (STRATEGY, HARNESS)
     order = [*WORDS.values(), *sorted({a for p in phases.values() for a in p} - {*WORDS.values(), *last}), *last]
     lines = [
         f"{record.strategy.entry} on {record.space.name}, {record.data.name}, {record.protocol.name}, budget "
         f"{record.protocol.budget:g}, {counted(record.provenance.threads, 'thread')}, peak memory "
-        f"{found['peak_memory_bytes'] / 2**20:.0f} MiB",
+        f"{profiled['peak_memory_bytes'] / 2**20:.0f} MiB",
         f"{'':12}" + "".join(f"{name:>22}" for name in phases),
     ]
     for activity in order:
         cells = [_cell(phase.get(activity, 0.0), sum(phase.values())) for phase in phases.values()]
         lines.append(f"{activity:12}" + "".join(f"{cell:>22}" for cell in cells))
-    lines.append(f"{'in all':12}" + "".join(f"{sum(phase.values()):>20.1f} s" for phase in phases.values()))
-    lines.append(f"{'decode':12}{found['decode']:>20.1f} s, and opening clips that were decoded before")
+    lines.append(f"{'total':12}" + "".join(f"{sum(phase.values()):>20.1f} s" for phase in phases.values()))
+    lines.append(f"{'decode':12}{profiled['decode']:>20.1f} s, including opening cached clips")
     for whose in last:
-        if functions := found[f"{whose}_functions"]:
+        if functions := profiled[f"{whose}_functions"]:
             lines += ["", f"where the {whose}'s time went, as a share of both phases:"]
             lines += [f"  {share:6.2%}  {function}" for function, share in functions.items()]
     return "\n".join(lines)

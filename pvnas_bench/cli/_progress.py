@@ -1,4 +1,4 @@
-"""Progress on standard error: a live bar in a terminal, plain lines anywhere else."""
+"""Progress on standard error: a live bar in a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -8,29 +8,31 @@ from typing import Self
 
 LINES_PER_PHASE = 10
 SECONDS_PER_LINE = 0.5
-"""A phase that is over sooner has two lines."""
+"""Minimum seconds between two lines, except for the first and the last of a phase."""
 
 
 class Display(AbstractContextManager["Display"]):
-    """Shows how far a command is; leave the context before printing results."""
+    """Shows the progress of a command; leave the context before printing results."""
 
     def show(self, phase: str, done: float, total: float, note: str = "") -> None:
-        """Show that so much of a phase's total is done. A new name, or less done than before, begins a phase.
+        """Show the progress of a phase. A new name, or less done than before, begins a phase.
 
         Args:
-            total: 0 where it is not known.
+            phase: name of the phase.
+            done: amount done so far.
+            total: total amount; 0 if unknown.
             note: one line about the state.
         """
         raise NotImplementedError
 
     def say(self, line: str) -> None:
-        """Print a line that stays."""
+        """Print a permanent line."""
         print(line, file=sys.stderr, flush=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave the screen as a command's results need it."""
+        """Clean up the screen for the command's results."""
 
 
 def display() -> Display:
@@ -39,8 +41,10 @@ def display() -> Display:
 
 
 class Lines(Display):
-    """A line when a phase begins, when another tenth of it is done, and when it ends; never two within half a second
-    but for the end, which is the last state shown where a phase ends short of its total.
+    """Prints a line when a phase begins, after each tenth of it, and when it ends.
+
+    Lines within a phase are at least `SECONDS_PER_LINE` apart. If a phase ends before its total, its last state is
+    printed.
     """
 
     def __init__(self) -> None:
@@ -76,7 +80,7 @@ def _left(elapsed: float, share: float) -> str:
 
 
 class Bars(Display):
-    """One bar for each phase, and below them a line about the state."""
+    """Shows one bar per phase, and below them a line about the state."""
 
     def __init__(self) -> None:
         from rich.console import Console, Group
@@ -131,7 +135,7 @@ class Bars(Display):
         self._live.console.print(line, markup=False, highlight=False)
 
     def _finish(self) -> None:
-        """A phase that ended short of its total, as a search whose last step did not fit, is complete all the same."""
+        """Show the phase as complete, even if it ended before its total, as a search whose last step did not fit."""
         if self._phase:
             task = self._progress.tasks[-1]
             self._progress.update(self._task, total=task.total or 1, completed=task.total or 1)

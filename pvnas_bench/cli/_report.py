@@ -10,14 +10,14 @@ from pvnas_bench.boards.report import Clips, Thumbnail, thumbnail, write
 from pvnas_bench.cli import OK, _data, _results
 
 CLIPS = 12
-"""Shown of a data set, one of each class as far as they go."""
+"""Largest number of clips shown of a data set, one per class."""
 
 
 def report(results: Path, output: Path, datasets: Sequence[str], *, reference: bool) -> int:
-    """Write the page of the records and print its path.
+    """Write the report of the records and print its path.
 
     Raises:
-        UsageError: no record in the folder, an unknown data set, or a page that cannot be written.
+        UsageError: no record in the folder, an unknown data set, or a file that cannot be written.
     """
     records, unreadable = _results.load(results, reference=reference, or_published=True)
     clips = _clips(datasets, {record.data.fingerprint for record in records}) if datasets else None
@@ -28,16 +28,16 @@ def report(results: Path, output: Path, datasets: Sequence[str], *, reference: b
 
 
 def _clips(datasets: Iterable[str], known: Collection[str]) -> Clips:
-    """Gives a run the test clips of its own data set.
+    """Return a function from a record to test clips of its data set.
 
     Args:
-        known: fingerprints of the runs' data sets; a data set that is not among them is named on standard error.
+        known: fingerprints of the runs' data sets; other data sets are reported on standard error.
     """
     shown: dict[str, list[Thumbnail]] = {}
     for name in datasets:
         store = _data.decoded(name, "quick")
         if store.dataset.fingerprint not in known:
-            print(f"no run here is on the clips of {name}: they are not shown", file=sys.stderr)
+            print(f"clips of {name} not shown: no run is on that data set", file=sys.stderr)
         test = store.indices("test")
         _, first = np.unique(store.labels[test], return_index=True)
         shown[store.dataset.fingerprint] = [

@@ -1,4 +1,4 @@
-"""Reading results: a user's records, and among them the published ones."""
+"""Reading results: the user's records and the published ones."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,34 +12,34 @@ from pvnas_bench.errors import UsageError
 
 REFERENCE = "pvnas_bench.reference"
 RUNS = Path("results/runs")
-"""Where records go and are looked for unless a command says otherwise."""
+"""Default folder of records."""
 
 
 def load(
     folder: Path, *, reference: bool, slimmed: bool = False, or_published: bool = False
 ) -> tuple[list[records.Record], list[records.Unreadable]]:
-    """The records of a folder, and the published records of the same boards if asked for.
+    """Read the records of a folder, for any command.
 
-    Files that are no records are named on standard error and left out. Every command reads records here, so that a
-    record counts for all of them or for none.
+    Invalid records are left out and reported on standard error.
 
     Args:
+        reference: True to add the published records of the same boards.
         slimmed: as in `records.load_folder`.
-        or_published: all published records, which is said in a line, while the folder is the default one and empty.
+        or_published: True to return all published records, with a message, if the default folder has no records.
 
     Returns:
-        the records, and the files that were left out.
+        The records, and the files that were left out.
 
     Raises:
-        UsageError: there is no record in the folder.
+        UsageError: the folder has no records.
     """
     if or_published and reference and folder == RUNS and not any(records.find(folder)):
-        print(f"no records in {folder} yet: these are the published runs", file=sys.stderr)
+        print(f"no records in {folder} yet: showing the published runs", file=sys.stderr)
         return _published(slimmed), []
-    own, unreadable = records.require_records(folder, slimmed=slimmed)
+    local, unreadable = records.require_records(folder, slimmed=slimmed)
     for file in unreadable:
         print(f"left out {file.path}: {file.reason}", file=sys.stderr)
-    return own + _of_boards(own, _published(slimmed)) if reference else own, unreadable
+    return local + _of_boards(local, _published(slimmed)) if reference else local, unreadable
 
 
 def _published(slimmed: bool) -> list[records.Record]:
@@ -47,27 +47,27 @@ def _published(slimmed: bool) -> list[records.Record]:
         return records.load_folder(folder, slimmed=slimmed)[0]
 
 
-def _of_boards(own: Sequence[records.Record], found: Sequence[records.Record]) -> list[records.Record]:
-    """The published records of the boards that a user's records are on, without those that are among them."""
-    boards = {board(record) for record in own}
-    known = {(record.id, record.provenance.created) for record in own}
-    return [r for r in found if board(r) in boards and (r.id, r.provenance.created) not in known]
+def _of_boards(local: Sequence[records.Record], published: Sequence[records.Record]) -> list[records.Record]:
+    """The published records on the boards of the user's records, without copies of the latter."""
+    boards = {board(record) for record in local}
+    known = {(record.id, record.provenance.created) for record in local}
+    return [r for r in published if board(r) in boards and (r.id, r.provenance.created) not in known]
 
 
 def board(record: records.Record) -> tuple[object, ...]:
-    """What two records on one board have in common."""
+    """Key of a record's board."""
     return tuple(board_key(record).values())
 
 
 def on_board(listed: Iterable[records.Record], record: records.Record) -> list[records.Record]:
-    """Those of the records that share a board with this one."""
+    """The records on the same board as this one."""
     return [other for other in listed if board(other) == board(record)]
 
 
 @contextmanager
 def writing(output: Path, option: str = "--output") -> Iterator[None]:
-    """A file or folder, named by this option, that cannot be written in the context is the user's error."""
+    """Turn an OSError within the context into a UsageError about the output named by this option."""
     try:
         yield
     except OSError as error:
-        raise UsageError(f"cannot write {output} ({error.strerror}): choose another {option}") from None
+        raise UsageError(f"cannot write {output} ({error.strerror}): choose another path with {option}") from None

@@ -1,4 +1,4 @@
-"""The command `run`: progress while it runs, then what came out."""
+"""The command `run`: shows the progress of a run, then its result."""
 
 import json
 import math
@@ -31,7 +31,7 @@ class Shown(Observer):
     def __init__(self, display: _progress.Display) -> None:
         self._display = display
         self._val_top1 = math.nan
-        """Of the last step that logged one."""
+        """The incumbent's accuracy on search-val in the last step that logged it."""
 
     def making(self, done: int, total: int) -> None:
         self._display.show("making clips", done, total, f"{done:,} of {total:,} drawn and encoded")
@@ -40,7 +40,7 @@ class Shown(Observer):
         self._display.show("latency", done, total, f"{done:,} of {total:,} layers and networks timed")
 
     def preparing(self, done: int, total: int) -> None:
-        self._display.show("clips", done, total, f"{done:,} of {total:,} made ready")
+        self._display.show("clips", done, total, f"{done:,} of {total:,} prepared")
 
     def training_backbone(self, epoch: int, epochs: int) -> None:
         self._display.show("backbone", epoch, epochs, f"epoch {epoch} of {epochs}")
@@ -49,7 +49,7 @@ class Shown(Observer):
         self._display.show("features", done, total, f"{done:,} of {total:,} clips")
 
     def resuming(self, step: int) -> None:
-        self._display.say(f"goes on from its checkpoint after step {step}")
+        self._display.say(f"resuming from the checkpoint after step {step}")
 
     def warned(self, message: str) -> None:
         self._display.say(masked(f"warning: {message}"))
@@ -73,11 +73,11 @@ class Shown(Observer):
 
 @dataclass(frozen=True)
 class OnRay:
-    """Where trials are trained side by side.
+    """Settings for training trials on Ray.
 
     Attributes:
-        workers: None: as many as there is room for.
-        address: None: what RAY_ADDRESS names, or a Ray of this run's own.
+        workers: number of parallel trials; None: as many as fit.
+        address: address of a cluster; None: RAY_ADDRESS, else a local Ray.
     """
 
     workers: int | None
@@ -85,40 +85,43 @@ class OnRay:
 
 
 def on_ray(executor: str, workers: int | None, address: str | None) -> OnRay | None:
-    """Where trials are trained, from the options.
+    """Check the options of the executor; None if trials are trained in the run itself.
 
     Raises:
-        UsageError: options of Ray without Ray, or it is not installed.
+        UsageError: an option of Ray without --executor ray, or Ray is not installed.
     """
     if executor == "ray":
         from pvnas_bench.grid.ray import Connection
 
-        Connection(address)  # before clips are made ready
+        Connection(address)  # fails before clips are prepared
         return OnRay(workers, address)
     if workers is not None or address is not None:
-        raise UsageError("--workers and --ray-address are of Ray: add --executor ray")
+        raise UsageError("--workers and --ray-address apply to Ray only: add --executor ray")
     return None
 
 
 def run(request: Request, *, reference: bool, as_json: bool, on: OnRay | None = None) -> int:
-    """Run a request and print its outcome; the last line names the record.
+    """Run a request and print its result; the last line is the path of the record.
 
     Args:
-        on: train trials there.
+        on: train the trials on Ray; None: in the run itself.
 
     Raises:
-        UsageError: something asked for cannot be done; nothing was written to the results.
+        UsageError: the request cannot work; nothing was written to the results.
     """
     try:
         with joined() as world:
             if world.size > 1 and on is not None:
-                raise UsageError("torchrun divides a training, --executor ray the trials of a search: choose one")
+                raise UsageError(
+                    "torchrun and --executor ray cannot be combined: torchrun splits each training, Ray distributes "
+                    "the trials of a search; choose one"
+                )
             if not world.first:
                 return _follow(request, world)
             with _progress.display() as display:
-                made = Run(request, Shown(display), world)
-                with _trials(made.setup, on) as trials:
-                    record, path = made(trials=trials)
+                prepared = Run(request, Shown(display), world)
+                with _trials(prepared.setup, on) as trials:
+                    record, path = prepared(trials=trials)
     except KeyboardInterrupt:
         print("interrupted before the search began: no record was written", file=sys.stderr)
         return INTERRUPTED
@@ -128,7 +131,7 @@ def run(request: Request, *, reference: bool, as_json: bool, on: OnRay | None = 
     if record.error:
         print(f"{record.status}: {record.error}", file=sys.stderr)
     if checkpoints.found(path.parent):
-        print("the same command goes on from its checkpoint", file=sys.stderr)
+        print("repeat the command to resume from the checkpoint", file=sys.stderr)
     if as_json:
         print(json.dumps(summary(record, path)))
     else:
@@ -139,7 +142,7 @@ def run(request: Request, *, reference: bool, as_json: bool, on: OnRay | None = 
 
 
 def _follow(request: Request, world: World) -> int:
-    """Take part in a run whose first process tells of it; of this one only what it failed of is said."""
+    """Take part in a run as another than the first process, which shows it; print only this process's failure."""
     where = f"process {world.rank} (of 0 to {world.size - 1})"
     try:
         record, _ = Run(request, world=world)()
@@ -154,7 +157,7 @@ def _follow(request: Request, world: World) -> int:
 
 
 def _trials(setup: Setup, on: OnRay | None) -> AbstractContextManager[OtherProcesses | None]:
-    """What trains the trials of a search; None: the run itself."""
+    """Trainer of a search's trials; None: the run itself."""
     if on is None:
         return nullcontext()
     from pvnas_bench.grid.ray_trials import RayTrials
@@ -163,13 +166,13 @@ def _trials(setup: Setup, on: OnRay | None) -> AbstractContextManager[OtherProce
 
 
 def board(record: records.Record, results: Path, *, reference: bool) -> str:
-    """The leaderboard that a record is on."""
-    found, _ = _results.load(results, reference=reference, slimmed=True)
-    return str(_leaderboard.rendered(leaderboard.build(_results.on_board(found, record)), "terminal"))
+    """Render the leaderboard of a record."""
+    listed, _ = _results.load(results, reference=reference, slimmed=True)
+    return str(_leaderboard.rendered(leaderboard.build(_results.on_board(listed, record)), "terminal"))
 
 
 def summary(record: records.Record, path: Path) -> dict[str, Any]:
-    """What a program would read first; the record at `path` has the rest."""
+    """Main results of a run as JSON values; the record at `path` has the rest."""
     outcome, score = record.outcome, leaderboard.score(record)
     return {
         "record": str(path),
@@ -203,12 +206,12 @@ def _cost(record: records.Record, outcome: records.Outcome) -> str:
         latency = f" ({outcome.predicted_latency_ms or math.nan:.2f} predicted, of {caps['latency']:g} allowed)"
     return (
         f"{outcome.macs / 1e6:.2f} MMACs{macs}, {outcome.parameters:,} parameters{parameters}, "
-        f"{outcome.latency_ms:.2f} ms a clip{latency}"
+        f"{outcome.latency_ms:.2f} ms per clip{latency}"
     )
 
 
 def describe(record: records.Record) -> str:
-    """A run's outcome in a few lines."""
+    """Summarise the result of a run in a few lines."""
     outcome, score, search = record.outcome, leaderboard.score(record), record.search
     lines = [
         f"{record.strategy.entry} on {record.space.name} (cap {record.space.cap}), {record.data.name}, "
@@ -229,6 +232,6 @@ def describe(record: records.Record) -> str:
     )
     if record.data.skipped:
         lines.append(
-            f"  left out      {counted(len(record.data.skipped), 'clip')} that cannot be read, named in the record"
+            f"  left out      {counted(len(record.data.skipped), 'clip')} that cannot be read, listed in the record"
         )
     return "\n".join(lines) + "\n"

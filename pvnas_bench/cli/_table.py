@@ -23,7 +23,7 @@ def build(
     workers: int | None,
     tables: Path | None,
 ) -> int:
-    """Build a table, or go on with it, and print its path."""
+    """Build or extend a table, and print its path."""
     from pvnas_bench.cli._run import Shown
     from pvnas_bench.grid import table_build as building
     from pvnas_bench.system import machine
@@ -43,7 +43,7 @@ def build(
                 path = progress.path
                 display.show("trainings", progress.done, progress.asked, _note(progress.known, progress.last))
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on from here", file=sys.stderr)
+        print("interrupted: repeat the command to resume", file=sys.stderr)
         return INTERRUPTED
     print(path)
     return OK
@@ -51,7 +51,7 @@ def build(
 
 def _note(known: int, last: KnownTraining | None) -> str:
     if last is None:
-        return f"{known} were known before"
+        return f"{counted(known, 'training')} finished before"
     return (
         f"{last.architecture} seed {last.seed}: search-val {last.val_top1[-1]:.1%}, test {last.test_top1:.1%}, "
         f"{last.seconds:.1f} s"
@@ -59,7 +59,7 @@ def _note(known: int, last: KnownTraining | None) -> str:
 
 
 def info(space: str, dataset: str, tables: Path | None, *, as_json: bool) -> int:
-    """Print what a table holds."""
+    """Print the content and the provenance of a table."""
     table = find(registry.get_space(space).name, dataset, tables)
     if as_json:
         print(json.dumps(_facts(table), ensure_ascii=False))
@@ -74,8 +74,8 @@ def info(space: str, dataset: str, tables: Path | None, *, as_json: bool) -> int
         f"  clips         {_clips(about)}",
         f"  recipe        {about.protocol.name} version {about.protocol.version}, {counted(about.epochs, 'epoch')}",
         f"  test top-1    {facts['lowest']:.1%} to {facts['highest']:.1%}, mean {facts['mean']:.1%}",
-        f"  a training    {facts['seconds']:.1f} CPU seconds, {facts['hours']:.1f} hours in all",
-        f"  made by       {counted(len(table.sessions), 'build')}, pvnas-bench {', '.join(facts['versions'])}, "
+        f"  training      {facts['seconds']:.1f} CPU seconds on average, {facts['hours']:.1f} hours in total",
+        f"  built by      {counted(len(table.sessions), 'build')}, pvnas-bench {', '.join(facts['versions'])}, "
         f"{', '.join(facts['processors'])}",
         f"  fingerprint   {table.fingerprint}",
     ]
@@ -85,7 +85,7 @@ def info(space: str, dataset: str, tables: Path | None, *, as_json: bool) -> int
 
 def _clips(about: About) -> str:
     clips = about.clips
-    return f"{clips['train']} to train on, {clips['val']} to validate on, {clips['test']} to test on"
+    return f"{clips['train']} for training, {clips['val']} for validation, {clips['test']} for the test"
 
 
 def _facts(table: Table) -> dict[str, Any]:
@@ -113,10 +113,10 @@ def _facts(table: Table) -> dict[str, Any]:
 
 
 def query(architecture: str, space: str, dataset: str, tables: Path | None, *, as_json: bool) -> int:
-    """Print what an architecture reached.
+    """Print the results of an architecture.
 
     Raises:
-        UsageError: it is no architecture of the space, or the table has no training of it.
+        UsageError: the string is not an architecture of the space, or the table has no training of it.
     """
     known = registry.get_space(space)
     string, table = str(known.parse(architecture)), find(known.name, dataset, tables)
@@ -124,7 +124,7 @@ def query(architecture: str, space: str, dataset: str, tables: Path | None, *, a
     if not trainings:
         raise UsageError(
             f"{string} was not trained yet: the table has {len(table)} of {table.about.space.architectures} "
-            "architectures, build the rest with `table build`"
+            "architectures; train the others with `table build`"
         )
     if as_json:
         print(json.dumps([training._asdict() for training in trainings]))
@@ -134,7 +134,7 @@ def query(architecture: str, space: str, dataset: str, tables: Path | None, *, a
     for t in trainings:
         print(
             f"  seed {t.seed}        search-val {t.val_top1[-1]:.1%}, test top-1 {t.test_top1:.1%}, "
-            f"top-5 {t.test_top5:.1%}, loss {t.test_loss:.3f}; {t.seconds:.1f} s, {t.latency_ms:.2f} ms a clip"
+            f"top-5 {t.test_top5:.1%}, loss {t.test_loss:.3f}; {t.seconds:.1f} s, {t.latency_ms:.2f} ms per clip"
         )
         print(f"    by epoch    {' '.join(f'{value:.1%}' for value in t.val_top1)}")
     values = [t.test_top1 for t in trainings]
@@ -145,7 +145,7 @@ def query(architecture: str, space: str, dataset: str, tables: Path | None, *, a
 
 
 def verify(space: str, dataset: str, sample: int, seed: int, tables: Path | None) -> int:
-    """Train a sample of a table again and print how it compares."""
+    """Train a sample of a table again and print the comparison."""
     from pvnas_bench.cli._run import Shown
     from pvnas_bench.grid import table_verify as verifying
 
@@ -183,14 +183,14 @@ def report(
     from pvnas_bench.boards.report import table_page as reporting
 
     known = registry.get_space(space)
-    found = [find(known.name, dataset, tables) for dataset in datasets]
+    opened = [find(known.name, dataset, tables) for dataset in datasets]
     scored = {}
     if scores:
         from pvnas_bench.grid.table_scores import score_all
 
-        for table, dataset in zip(found, datasets, strict=True):
+        for table, dataset in zip(opened, datasets, strict=True):
             scored[table.about.data.name] = score_all(table, space, dataset, tables)
     with _results.writing(output):
-        reporting.write(known, found, scored, results, output, baseline)
+        reporting.write(known, opened, scored, results, output, baseline)
     print(output)
     return OK

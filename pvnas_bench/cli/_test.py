@@ -5,10 +5,10 @@ from pvnas_bench.cli import FAILED, OK
 
 
 def test(strategy: str) -> int:
-    """Print a line for each check of the conformance suite, as it is done.
+    """Run the conformance suite and print a line for each check when it is done.
 
     Raises:
-        UsageError: there is no such strategy.
+        UsageError: the strategy does not exist.
     """
     code = OK
     for result in conformance.check(strategy):

@@ -1,6 +1,7 @@
-"""The conformance suite: whether a strategy keeps to the contract, on anyone's machine in a minute.
+"""The conformance suite: checks in a minute on any machine that a strategy follows the contract.
 
-It brings its own clips and spaces. A strategy that passes may run on any leaderboard; what it finds is another matter.
+It generates its own clips and spaces. A strategy that passes may run on any leaderboard; the suite does not judge the
+quality of its search.
 """
 
 from collections.abc import Iterator
@@ -15,32 +16,34 @@ from pvnas_bench.training import process
 
 SEED = 3
 FAMILY = "mbconv"
-"""Of the spaces that the suite brings."""
+"""Family of the suite's spaces."""
 TOLERANCE = 1.01
+"""Largest ratio of computed to charged MACs."""
 FEW_STEPS, MORE_BUDGET = 4, 4
-"""A search of fewer steps has no middle: it is repeated with so many times the budget."""
+"""A search of fewer than `FEW_STEPS` steps is too short to resume; it is repeated with `MORE_BUDGET` times the
+budget."""
 
 CHECKS = {
     "described": "info and hyper-parameters are described",
     "runs": "runs until its budget is spent",
     "space": "stays in the space",
     "cap": "stays under the cap",
-    "budget": "keeps to the budget",
-    "charged": "all that it computes is charged",
-    "test data": "never touches test data",
-    "global chance": "leaves global random state alone",
+    "budget": "stays within the budget",
+    "charged": "all its computation is charged",
+    "test data": "never reads test data",
+    "global chance": "does not change global random state",
     "diagnostics": "diagnostics are JSON",
     "same seed": "same seed, same trajectory",
-    "state": "saved and loaded in the middle, same continuation",
-    "structural": "runs where only structural decisions are free",
-    "modular": "runs where only modular decisions are free",
+    "state": "resumes from a saved state with the same trajectory",
+    "structural": "runs on a space with structural decisions only",
+    "modular": "runs on a space with modular decisions only",
 }
-"""What is checked, in order, by name."""
+"""Descriptions of the checks by name, in order."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One check's outcome; the reason is empty where it passed."""
+    """Outcome of one check; the reason is empty if it passed."""
 
     check: str
     passed: bool
@@ -48,47 +51,51 @@ class Result:
 
 
 def check(name: str) -> Iterator[Result]:
-    """Check a strategy by its name or its file; the results come as they are found.
+    """Check a strategy, given by its name or file; yield each result when it is known.
 
     Raises:
-        UsageError: there is no such strategy, or it does not work on spaces of blocks, which the suite brings.
+        UsageError: the strategy does not exist, or does not work on the suite's spaces of blocks.
     """
     kind = registry.get_strategy(name)
     if kind.info.families and FAMILY not in kind.info.families:
         families = " or ".join(kind.info.families)
         raise UsageError(
-            f"{kind.info.name} works on spaces of the family {families}, and the suite's are of {FAMILY}: "
-            "add that family to its info, or test the strategy with runs of your own"
+            f"{kind.info.name} works on spaces of the family {families}, but the suite's spaces have the family "
+            f"{FAMILY}: add it to the strategy's info, or test the strategy with `pvnas-bench run`"
         )
-    with process.configured(threads=1, deterministic=True), world() as found:
-        yield from results(kind, found)
+    with process.configured(threads=1, deterministic=True), world() as clips:
+        yield from results(kind, clips)
 
 
-def results(kind: type[AnyStrategy], made: World, budget: float = PROTOCOL.budget) -> Iterator[Result]:
-    """Check a strategy in a world of clips that is ready, by searches of so many reference trainings."""
+def results(kind: type[AnyStrategy], clips: World, budget: float = PROTOCOL.budget) -> Iterator[Result]:
+    """Check a strategy on prepared clips.
+
+    Args:
+        budget: budget of each search in reference trainings.
+    """
     yield _described(kind)
     config = kind.Config()
-    first = drive(kind, config, made.problem("all", SEED, budget), upset=1, count=True)
+    first = drive(kind, config, clips.problem("all", SEED, budget), upset=1, count=True)
     if len(first.points) < FEW_STEPS and not first.problems:
         budget *= MORE_BUDGET
-        first = drive(kind, config, made.problem("all", SEED, budget), upset=1, count=True)
+        first = drive(kind, config, clips.problem("all", SEED, budget), upset=1, count=True)
     problems = first.problems
     if first.unbegun:
-        first.fail("runs", f"not one step fits into {budget:g} reference trainings")
+        first.fail("runs", f"a budget of {budget:g} reference trainings is too small for one step")
     second = None
     if not first.crashed:
-        second = drive(kind, config, made.problem("all", SEED, budget), upset=2, keep=True)
+        second = drive(kind, config, clips.problem("all", SEED, budget), upset=2, keep=True)
         for name, reasons in second.problems.items():
             problems.setdefault(name, []).extend(reasons)
     for name in ("runs", "space", "cap", "budget"):
         yield _result(name, problems)
     if first.computed > TOLERANCE * first.charged:
-        problems["charged"] = [f"its convolutions took {first.computed:,} MACs, its ledger says {first.charged:,}"]
+        problems["charged"] = [f"its convolutions computed {first.computed:,} MACs, {first.charged:,} were charged"]
     for name in ("charged", "test data", "global chance", "diagnostics"):
         yield _result(name, problems)
     if second is None:
-        yield Result("same seed", False, "not checked: it does not run")
-        yield Result("state", False, "not checked: it does not run")
+        yield Result("same seed", False, "not checked: the strategy does not run")
+        yield Result("state", False, "not checked: the strategy does not run")
     else:
         yield _compare("same seed", first, second, 0)
         if "state" in problems or not second.states:
@@ -97,14 +104,14 @@ def results(kind: type[AnyStrategy], made: World, budget: float = PROTOCOL.budge
             middle = (len(second.states) - 1) // 2
             middle = max(middle, min(1, len(second.states) - 1))
             third = drive(
-                kind, config, made.problem("all", SEED, budget), upset=3, state=second.states[middle], start=middle
+                kind, config, clips.problem("all", SEED, budget), upset=3, state=second.states[middle], start=middle
             )
             if third.crashed:
-                yield Result("state", False, f"after {middle} steps: {third.problems['runs'][0]}")
+                yield Result("state", False, f"resumed after {middle} steps: {third.problems['runs'][0]}")
             else:
                 yield _compare("state", second, third, middle)
     for level in kind.info.levels:
-        yield _result(level, {level: drive(kind, config, made.problem(level, SEED, budget)).problems.get("runs", [])})
+        yield _result(level, {level: drive(kind, config, clips.problem(level, SEED, budget)).problems.get("runs", [])})
 
 
 def _described(kind: type[AnyStrategy]) -> Result:
@@ -126,14 +133,14 @@ def _result(name: str, problems: dict[str, list[str]]) -> Result:
 
 
 def _compare(name: str, one: Course, other: Course, start: int) -> Result:
-    """Whether the second course is the first from step `start` on."""
+    """Compare two courses; the second must equal the first from step `start` on."""
     words = ("cost", "incumbent", "front", "metrics or diagnostics")
     for step, (expected, got) in enumerate(zip(one.points[start:], other.points, strict=False), start + 1):
         for word, a, b in zip(words, expected, got, strict=True):
             if a != b:
-                return Result(name, False, f"step {step} has another {word}: {_short(a)} and {_short(b)}")
+                return Result(name, False, f"step {step} differs in {word}: {_short(a)} and {_short(b)}")
     if len(one.points) != len(other.points) + start:
-        return Result(name, False, f"{len(one.points)} steps and {len(other.points) + start}")
+        return Result(name, False, f"numbers of steps differ: {len(one.points)} and {len(other.points) + start}")
     return Result(name, True)
 
 

@@ -1,4 +1,4 @@
-"""Driving a strategy as the runner does, step by step, under watch."""
+"""Driving a strategy step by step, as the runner does, while watching for breaches of the contract."""
 
 import copy
 import json
@@ -24,36 +24,38 @@ from pvnas_bench.run.search import valid
 from pvnas_bench.strategy import AnyStrategy, SearchFinished, Strategy, StrategyConfig
 
 IDLE_STEPS = 200
-"""Steps in a row that spend nothing, after which a search is given up."""
+"""Consecutive steps without spending after which a search is stopped."""
 
 Point = tuple[int, str, tuple[str, ...], str]
-"""MACs spent, incumbent, front, and metrics and diagnostics as JSON, after a step."""
+"""State after a step: MACs spent, incumbent, front, and metrics and diagnostics as JSON."""
 
 
 @dataclass
 class Course:
-    """What a run did."""
+    """The course of a run: its trajectory and the problems with it."""
 
     points: list[Point] = field(default_factory=list)
     problems: dict[str, list[str]] = field(default_factory=dict)
-    """Reasons by the check that they fail."""
+    """Reasons of failure, by check."""
     states: list[dict[str, Any]] = field(default_factory=list)
     """Copies of the states of strategy and problem after setup and after each step."""
     computed: int = 0
-    """MACs of convolutions that ran."""
+    """MACs of all convolutions, if counted."""
     charged: int = 0
+    """MACs on the ledger."""
     crashed: bool = False
     unbegun: bool = False
-    """The budget was refused before anything was spent."""
+    """True if the budget was too small for any work."""
 
     def fail(self, check: str, reason: str) -> None:
+        """Add a reason of failure to a check."""
         reasons = self.problems.setdefault(check, [])
         if reason not in reasons:
             reasons.append(reason)
 
 
 class CountConvolutions(TorchDispatchMode):
-    """Counts the MACs of every convolution that runs, forward and backward."""
+    """Counts the MACs of every convolution, forward and backward."""
 
     macs = 0
 
@@ -72,7 +74,7 @@ class CountConvolutions(TorchDispatchMode):
 def drive(
     kind: type[AnyStrategy],
     config: StrategyConfig,
-    made: tuple[Problem, Watch],
+    watched: tuple[Problem, Watch],
     *,
     upset: int = 0,
     state: Mapping[str, Any] | None = None,
@@ -83,12 +85,13 @@ def drive(
     """Search until the budget is spent.
 
     Args:
-        upset: seed that the global generators have before the run, in place of their state.
-        state: of strategy and problem, to go on from after setup; `start` is the number of steps it has made.
-        keep: take the state after setup and after each step.
-        count: count convolutions.
+        upset: seed of the global generators before the run.
+        state: state of strategy and problem to resume from after setup.
+        start: number of steps before that state.
+        keep: save the state after setup and after each step.
+        count: count the MACs of convolutions.
     """
-    problem, watch = made
+    problem, watch = watched
     course, strategy = Course(), kind.info.variants.get(problem.space.family, kind)(problem, config)
     counter = CountConvolutions()  # type: ignore[no-untyped-call]
     with _upset(upset):
@@ -116,7 +119,7 @@ def drive(
                 if ended:
                     break
                 if watch.refused > refused:
-                    course.fail("budget", f"step {step} went on after BudgetExhausted: let it pass")
+                    course.fail("budget", f"step {step} continued after BudgetExhausted: do not catch it")
                     break
                 idle = 0 if problem.ledger.macs > spent else idle + 1
                 if idle == IDLE_STEPS:
@@ -133,13 +136,14 @@ def drive(
             course.fail("runs", f"{reason} ({Path(where.filename).name}:{where.lineno} in {where.name})")
         for name, changed in _changed(before).items():
             if changed:
-                course.fail("global chance", f"changed the state of {name}: draw from problem.rng(name)")
+                course.fail("global chance", f"the strategy changed the state of {name}: draw from problem.rng(name)")
     ledger = problem.ledger
     if watch.ledger:
         course.problems.setdefault("budget", []).extend(dict.fromkeys(watch.ledger))
     if ledger.macs - ledger.budget * ledger.reference > watch.largest:
         course.fail(
-            "budget", f"spent {ledger.spent:.2f} of {ledger.budget:g} reference trainings: more than a batch over"
+            "budget",
+            f"spent {ledger.spent:.2f} of {ledger.budget:g} reference trainings: the excess is larger than one batch",
         )
     for reason in watch.test_data:
         course.fail("test data", reason)
@@ -151,7 +155,7 @@ def drive(
 def _step(
     course: Course, strategy: AnyStrategy, problem: Problem, step: int, counter: CountConvolutions | None
 ) -> bool:
-    """One step; whether the search is over."""
+    """Run one step; return True if the search is over."""
     with seeding.torch_seeded(problem.seed, "step", step):
         try:
             if counter is None:
@@ -168,11 +172,11 @@ def _step(
 
 def _reseeded(course: Course, where: str, seed: int, *names: str | int) -> None:
     if torch.initial_seed() != seeding.derive(seed, *names):
-        course.fail("global chance", f"{where} seeded torch: the harness has done so")
+        course.fail("global chance", f"{where} seeded torch's global generator: only the harness seeds it")
 
 
 def _look(course: Course, strategy: AnyStrategy, problem: Problem, where: str) -> Point:
-    """What the strategy would return now, checked."""
+    """Check the strategy's current results, and return them as a point of the course."""
     incumbent, front = strategy.incumbent(), tuple(strategy.front())
     for name, architecture in (("incumbent", incumbent), *(("front", member) for member in front)):
         try:
@@ -186,35 +190,35 @@ def _look(course: Course, strategy: AnyStrategy, problem: Problem, where: str) -
         diagnostics = json.dumps(_without_times(strategy.diagnostics()))
     except (TypeError, ValueError) as error:
         diagnostics = ""
-        course.fail("diagnostics", f"after {where} they are no JSON: {error}")
+        course.fail("diagnostics", f"after {where} they are not JSON: {error}")
     metrics = json.dumps(problem.take_logged(), sort_keys=True)
     return problem.ledger.macs, str(incumbent), tuple(map(str, front)), metrics + diagnostics
 
 
 def _without_times(value: Any) -> Any:
-    """Diagnostics but for seconds, which no two runs share."""
+    """Diagnostics without durations, which differ between runs."""
     if isinstance(value, Mapping):
-        return {key: _without_times(own) for key, own in value.items() if not str(key).endswith("seconds")}
+        return {key: _without_times(item) for key, item in value.items() if not str(key).endswith("seconds")}
     return value
 
 
 def _saved(course: Course, strategy: AnyStrategy, problem: Problem) -> dict[str, Any]:
     try:
-        own = plain_copy(strategy.state_dict())
+        state = plain_copy(strategy.state_dict())
     except NotImplementedError:
-        course.fail("state", "it has no state_dict")
-        own = {}
+        course.fail("state", "the strategy has no state_dict")
+        state = {}
     except TypeError as error:
         course.fail("state", str(error))
-        own = {}
-    return {"strategy": own, "problem": copy.deepcopy(problem._state())}
+        state = {}
+    return {"strategy": state, "problem": copy.deepcopy(problem._state())}
 
 
 def plain_copy(state: Any, where: str = "state") -> Any:
-    """A deep copy of a state made of tensors, arrays, numbers, strings, lists and dicts.
+    """Deep copy of a state of tensors, arrays, numbers, strings, lists and dicts.
 
     Raises:
-        TypeError: it holds something else.
+        TypeError: the state holds a value of another type.
     """
     if isinstance(state, torch.Tensor):
         return state.detach().clone()
@@ -229,7 +233,7 @@ def plain_copy(state: Any, where: str = "state") -> Any:
     raise TypeError(f"{where} is a {type(state).__name__}: use tensors, numbers, strings, lists and dicts")
 
 
-# --- the generators that belong to everybody ------------------------------------------------------------------------
+# --- global random generators ---------------------------------------------------------------------------------------
 
 
 def _global_states() -> dict[str, Any]:
@@ -253,7 +257,7 @@ def _changed(before: Mapping[str, Any]) -> dict[str, bool]:
 
 @contextmanager
 def _upset(seed: int) -> Iterator[None]:
-    """Within the context the global generators have another state; it is put back afterwards."""
+    """Seed the global generators within the context; restore them afterwards."""
     before = _global_states()
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002

@@ -1,4 +1,4 @@
-"""State that a strategy hides where it cannot be kept: in objects without a state, closures, classes and modules."""
+"""Hidden state of a strategy, which cannot be saved: in objects without a state, closures, classes and modules."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,16 +14,16 @@ from pvnas_bench.state import CannotBeKept, keep
 from pvnas_bench.strategy import GIVEN, AnyStrategy, Strategy
 
 LARGEST = 20_000
-"""Values that are looked at in one place, at most."""
+"""Largest number of values inspected in one place."""
 
 
 @dataclass
 class Hidden:
-    """What a strategy could hide state in, as it is after `setup`.
+    """Contents, after `setup`, of every place where a strategy could hide state.
 
     Attributes:
-        attributes: by name, those that cannot be kept.
-        contents: by place, what they and the other places hold.
+        attributes: by name, the attributes that cannot be saved.
+        contents: by place, a comparable form of the content.
     """
 
     attributes: dict[str, object] = field(default_factory=dict)
@@ -31,29 +31,30 @@ class Hidden:
 
     @classmethod
     def of(cls, strategy: AnyStrategy) -> "Hidden":
-        """Look at a strategy."""
-        found = cls(_unkept(strategy))
-        for place, value in _places(strategy, found.attributes):
-            found.contents[place] = _content(value)
-        return found
+        """Inspect a strategy after `setup`."""
+        hidden = cls(_unsaved(strategy))
+        for place, value in _places(strategy, hidden.attributes):
+            hidden.contents[place] = _content(value)
+        return hidden
 
     def lost(self, strategy: AnyStrategy) -> list[str]:
-        """Why a new object would not go on where this strategy is: what has changed since, by name."""
-        now = _unkept(strategy)
+        """List the changes since `setup` that a resumed strategy would lack, one message each."""
+        now = _unsaved(strategy)
         reasons = [
-            f"step puts {_a(value)} into the attribute {name}, which cannot be kept: "
+            f"step sets the attribute {name} to {_a(value)}, which cannot be saved: "
             "build it in setup, or give it state_dict and load_state_dict"
             for name, value in now.items()
             if value is not self.attributes.get(name)
         ] + [
-            f"the attribute {name} is an iterator ({_a(value)}), whose place cannot be kept: keep a list and a number"
+            f"the attribute {name} is an iterator ({_a(value)}), whose position cannot be saved: "
+            "use a list and an index"
             for name, value in now.items()
             if value is self.attributes.get(name) and isinstance(value, Iterator) and not hasattr(value, "__dict__")
         ]
         if reasons:
             return reasons
         return [
-            f"step changes {place}, which is not kept: keep it in an attribute of plain data"
+            f"step changes {place}, which is not saved: use an attribute with plain data"
             for place, value in _places(strategy, now)
             if place in self.contents and self.contents[place] != _content(value)
         ]
@@ -63,21 +64,21 @@ def _a(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
-def _unkept(strategy: AnyStrategy) -> dict[str, object]:
-    """The attributes that automatic state leaves out."""
-    found: dict[str, object] = {}
+def _unsaved(strategy: AnyStrategy) -> dict[str, object]:
+    """The attributes that automatic state leaves out, by name."""
+    attributes: dict[str, object] = {}
     for name, value in vars(strategy).items():
         if name not in GIVEN:
             try:
                 keep(value, name)
             except CannotBeKept:
-                found[name] = value
-    return found
+                attributes[name] = value
+    return attributes
 
 
-def _places(strategy: AnyStrategy, unkept: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    """By name, everything that could hold state: objects in attributes, classes, and the modules of the classes."""
-    for name, value in unkept.items():
+def _places(strategy: AnyStrategy, unsaved: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """Yield every place that could hold state, with its value: unsaved attributes, classes, modules of the classes."""
+    for name, value in unsaved.items():
         inside = list(_functions(f"the function in the attribute {name}", value))
         yield from inside or [(f"the attribute {name} ({_a(value)})", value)]
     modules: dict[str, ModuleType] = {}
@@ -107,7 +108,7 @@ def _harness(module: ModuleType) -> bool:
 
 
 def _functions(where: str, value: object) -> Iterator[tuple[str, object]]:
-    """What a function closes over, and its defaults."""
+    """Yield the values that a function holds: closure, defaults and attributes."""
     function = getattr(value, "__func__", value)
     function = getattr(function, "fget", None) or function
     if not isinstance(function, FunctionType):
@@ -118,7 +119,7 @@ def _functions(where: str, value: object) -> Iterator[tuple[str, object]]:
         except ValueError:  # an empty cell
             continue
         if name != "__class__":
-            yield f"{name}, which {where} closes over", content
+            yield f"{name} in the closure of {where}", content
     if function.__defaults__ or function.__kwdefaults__:
         yield f"a default of {where}", [function.__defaults__, function.__kwdefaults__]
     if vars(function):
@@ -126,7 +127,7 @@ def _functions(where: str, value: object) -> Iterator[tuple[str, object]]:
 
 
 def _content(value: object) -> object:
-    """Something that is equal exactly when a value holds the same, as far as can be seen."""
+    """A form of a value for comparison: equal if and only if the visible content is equal."""
     seen: dict[int, int] = {}
 
     def look(value: object) -> object:
@@ -140,23 +141,23 @@ def _content(value: object) -> object:
         if isinstance(value, np.ndarray):
             return ("array", value.shape, value.tobytes())
         if isinstance(value, Mapping):
-            return ("mapping", [(look(key), look(own)) for key, own in value.items()])
+            return ("mapping", [(look(key), look(item)) for key, item in value.items()])
         if isinstance(value, list | tuple):
-            return ("sequence", [look(own) for own in value])
+            return ("sequence", [look(item) for item in value])
         if isinstance(value, set | frozenset):
             return ("set", sorted(map(repr, value)))
         if isinstance(value, FunctionType | MethodType):
-            return ("function", [look(own) for _, own in _functions("", value)])
+            return ("function", [look(held) for _, held in _functions("", value)])
         if isinstance(value, type | ModuleType | GeneratorType) or _of_library(value):
             return ("object", id(value))
         inside: dict[str, Any] = getattr(value, "__dict__", {})
-        return ("object", id(value), [(name, look(own)) for name, own in inside.items()])
+        return ("object", id(value), [(name, look(attribute)) for name, attribute in inside.items()])
 
     return look(value)
 
 
 def _of_library(value: object) -> bool:
-    """Whether an object is of the harness or of a library, which keep no state of a search."""
+    """Return True if an object's class belongs to the harness or to a library, which hold no state of a search."""
     module = sys.modules.get(type(value).__module__)
     if module is None:
         return True

@@ -1,4 +1,4 @@
-"""A world small enough to search in a second, with watchers where a strategy could cheat."""
+"""Clips and spaces small enough to search in a second, with watchers where a strategy could cheat."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from pvnas_bench.training.workbench import Clock, Workbench
 from pvnas_bench.video import CacheSpec, ClipStore, Dataset, open_dataset, prepare, write_clip
 
 SpaceKind = Literal["all", "structural", "modular"]
-"""Which decisions have more than one option."""
+"""The decisions with more than one option."""
 
 CLASSES = ("down", "left", "right")
 SUBJECTS: Mapping[str, Sequence[int]] = {"train": range(10), "test": range(10, 12)}
@@ -44,7 +44,7 @@ PROTOCOL = Protocol(
 
 
 def space(kind: SpaceKind) -> BlockSpace:
-    """A space of `st_default`'s decisions, with every kind of them free or only those of one level."""
+    """A small space with the decisions of `st_default`; only decisions of the given level have several options."""
     depths = (2,) if kind == "modular" else (1, 2)
     stages = (Stage(8, 2, depths), Stage(16, 2, depths))
 
@@ -74,40 +74,41 @@ def space(kind: SpaceKind) -> BlockSpace:
 
 @dataclass
 class Watch:
-    """What a strategy did that it may not."""
+    """Breaches of the contract by a strategy, as messages."""
 
     test_data: list[str] = field(default_factory=list)
     ledger: list[str] = field(default_factory=list)
     refused: int = 0
-    """How often the ledger refused work."""
+    """Number of times the ledger refused work."""
     largest: int = 0
-    """The largest pass that was charged, in MACs."""
+    """MACs of the largest charged pass."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class WatchedDataset(Dataset):
-    """A data set that notes who asks for the files of its clips."""
+    """A data set that reports access to the files of its clips."""
 
     watch: Watch
 
     def __getattribute__(self, name: str) -> Any:
         if name in ("path", "paths", "root"):
-            object.__getattribute__(self, "watch").test_data.append(f"asked the data set for {name!r}")
+            object.__getattribute__(self, "watch").test_data.append(f"the strategy read {name!r} of the data set")
         return super().__getattribute__(name)
 
     def __post_init__(self) -> None:
-        """The columns are frozen already."""
+        """Do nothing: the columns are frozen already."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class WatchedStore(ClipStore):
-    """A store that notes who asks for clips beyond those of the search."""
+    """A store that reports access to clips that a search may not see."""
 
     watch: Watch
 
     def __getattribute__(self, name: str) -> Any:
         if name in ("_pixels", "_starts"):
-            object.__getattribute__(self, "watch").test_data.append("read the file of all clips past the store")
+            message = "the strategy read the file of all clips, bypassing the store"
+            object.__getattribute__(self, "watch").test_data.append(message)
         return super().__getattribute__(name)
 
     def frames(self, index: int) -> npt.NDArray[np.uint8]:
@@ -118,12 +119,12 @@ class WatchedStore(ClipStore):
 
     def indices(self, split: str) -> npt.NDArray[np.int64]:
         if split != "train":
-            self.watch.test_data.append(f"asked the store for the split {split!r}")
+            self.watch.test_data.append(f"the strategy asked the store for the split {split!r}")
         return super().indices(split)
 
 
 class WatchedLedger(Ledger):
-    """A ledger that notes what it refuses, and who changes its numbers other than by work."""
+    """A ledger that counts refusals, and reports changes of its numbers other than by charges."""
 
     watch: Watch | None = None
 
@@ -131,9 +132,9 @@ class WatchedLedger(Ledger):
         if self.watch is not None:
             before = getattr(self, name)
             if name in ("budget", "reference") and value != before:
-                self.watch.ledger.append(f"changed the ledger's {name}")
+                self.watch.ledger.append(f"the strategy changed the ledger's {name}")
             if name == "_macs" and value < before:
-                self.watch.ledger.append("took MACs back from the ledger")
+                self.watch.ledger.append("the strategy reduced the ledger's MACs")
         super().__setattr__(name, value)
 
     def forward(self, macs: int, samples: int, backward: int) -> None:
@@ -152,7 +153,7 @@ class WatchedLedger(Ledger):
 
 @dataclass(frozen=True)
 class World:
-    """Clips, decoded."""
+    """The suite's decoded clips."""
 
     store: ClipStore
 
@@ -164,7 +165,7 @@ class World:
         caps: Caps | None = None,
         latencies: LatencyTable | None = None,
     ) -> tuple[Problem, Watch]:
-        """A problem as the runner makes it, watched.
+        """A problem like the runner's, with its watch.
 
         Args:
             caps: None: the space's.
@@ -194,9 +195,9 @@ class World:
 
 @contextmanager
 def world() -> Iterator[World]:
-    """Clips of moving squares, encoded, decoded into a cache of their own, and gone with the context.
+    """Generate clips of moving squares, decoded into a temporary cache, for the duration of the context.
 
-    The files of test clips are deleted once they are decoded.
+    The files of test clips are deleted after decoding.
     """
     with TemporaryDirectory(prefix="pvnas_bench_") as folder:
         root = Path(folder)
@@ -219,7 +220,7 @@ def world() -> Iterator[World]:
 
 
 def _moving_square(label: str, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """(T, H, W, 3) frames of a square that moves 3 pixels a frame."""
+    """Frames (T, H, W, 3) of a square that moves by 3 pixels per frame."""
     frames = rng.integers(0, 60, (FRAMES, SIDE, SIDE, 3), dtype=np.uint8)
     start, across = int(rng.integers(0, 3)), int(rng.integers(0, SIDE - DOT))
     for time, frame in enumerate(frames):

@@ -1,4 +1,4 @@
-"""The cells of a grid: one run each, with its status by its record."""
+"""The cells of a grid: one run each, whose record determines its status."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,11 +19,14 @@ State = Literal["waiting", "running", "ok", "failed", "timeout", "interrupted", 
 
 @dataclass(frozen=True)
 class GridCell:
-    """A run of the grid and its status; `top1` and `seconds` once it is done.
+    """A run of the grid and its status.
 
     Attributes:
-        path: path of its record, where it has a separate file.
+        path: path of its record, if that has a separate file.
         batched: True if all seeds of its request are searched together and share one file of records.
+        note: the reason for the status, if any.
+        top1: mean test top-1 over retrainings, once done.
+        seconds: seconds of the search, once done.
     """
 
     request: Request
@@ -39,10 +42,10 @@ class GridCell:
 def open_cells(
     requests: Sequence[Request], observer: Observer | None = None, *, elsewhere: bool = False
 ) -> list[GridCell]:
-    """Resolve every request and check which are done. Clips are prepared here; workers only open them.
+    """Resolve every request, prepare its clips, and find the finished cells. Workers only open the clips.
 
     Args:
-        elsewhere: the runs are on other machines: a GPU missing here is not an error.
+        elsewhere: True if the runs are on other machines; a GPU missing here is then not an error.
 
     Raises:
         UsageError: a request cannot work; nothing was run.
@@ -74,11 +77,11 @@ def but_seed(request: Request) -> tuple[object, ...]:
 
 
 def _on_lines(path: Path) -> dict[str, Ended]:
-    """Results of the runs in a file of many records, by id; unreadable ones run again."""
+    """Results of the runs in a file of many records, by id; runs with unreadable records are repeated."""
     if not path.exists():
         return {}
-    found = records.read(path)
-    return {record.id: Ended.of(record) for record in found if isinstance(record, records.Record)}
+    lines = records.read(path)
+    return {record.id: Ended.of(record) for record in lines if isinstance(record, records.Record)}
 
 
 def recorded(cell: GridCell) -> GridCell:
@@ -86,8 +89,9 @@ def recorded(cell: GridCell) -> GridCell:
     try:
         return as_ended(cell, Ended.of(records.load(cell.path)))
     except (ValueError, OSError) as error:
-        return replace(cell, note=f"record made anew: {error}")
+        return replace(cell, note=f"the record is replaced: {error}")
 
 
 def as_ended(cell: GridCell, ended: Ended) -> GridCell:
+    """The cell with the status of a finished run."""
     return replace(cell, state=ended.status, note=ended.note, top1=ended.top1, seconds=ended.seconds)

@@ -1,7 +1,7 @@
-"""A grid of runs: strategies x spaces x data sets x seeds, side by side, resumable.
+"""A grid of runs: strategies x spaces x data sets x seeds, in parallel, resumable.
 
-Each cell is one `runner.Run` in a fresh process of an executor. A cell with a record is not run again: an interrupted
-grid resumes, and the records alone tell which cells are done.
+Each cell is one `runner.Run` in a new process of an executor. A cell with a record is not run again: the records alone
+determine which cells are done, so an interrupted grid resumes.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -27,14 +27,14 @@ RETRIED: frozenset[State] = frozenset({"failed", "timeout"})
 BATCH = 25
 """Seeds of table searches per batch."""
 PATIENCE = 2 * GRACE
-"""Seconds beyond a cell's time limit until its process is killed: Python code can catch the interruption."""
+"""Seconds beyond a cell's time limit until its process is killed, since Python code may ignore the interruption."""
 
 
 def work(request: Request, patience: float = 0.0) -> None:
     """Run one cell; its record is the result.
 
     Args:
-        patience: seconds to wait for a claim on the cell.
+        patience: seconds to wait for the lease on the cell.
     """
     from pvnas_bench.system.quiet import quiet
 
@@ -45,14 +45,14 @@ def work(request: Request, patience: float = 0.0) -> None:
 def compare(
     cells: Sequence[GridCell], *, workers: int = 1, retry_failed: bool = False, executor: Executor | None = None
 ) -> Generator[GridCell, None, None]:
-    """Run every unfinished cell in a separate process; cells that only look up share processes.
+    """Run every unfinished cell in a separate process; cells that search on a table share processes.
 
     Args:
         workers: number of parallel cells, in processes of this machine.
         executor: executor to use instead.
 
     Yields:
-        Each cell when it starts and when it ends, in order of time.
+        Each cell when it starts and when it ends.
 
     Raises:
         UsageError: the executor cannot work here.
@@ -94,9 +94,9 @@ def _needs(request: Request) -> Needs:
 
 
 def _elsewhere(cell: GridCell) -> GridCell | None:
-    """The cell if another process has finished it or works on it; None: it must run."""
-    if cell.path.exists() and (found := recorded(cell)).state in DONE:
-        return found
+    """The cell if another process has finished or is running it; None if it must run."""
+    if cell.path.exists() and (finished := recorded(cell)).state in DONE:
+        return finished
     holder = held(cell.path)
     return None if holder is None else replace(cell, state="refused", note=f"in use by {holder}")
 
@@ -105,7 +105,7 @@ def _look_up(cells: Sequence[GridCell], executor: Executor) -> Iterator[GridCell
     """Search on tables, in batches of a request's seeds.
 
     Yields:
-        Each finished cell; a search that trains on clips is unfinished and must run alone.
+        Each finished cell, and unfinished the cells of a strategy that trains on clips, which must run alone.
     """
     alike: dict[tuple[object, ...], list[GridCell]] = {}
     for cell in cells:
@@ -128,7 +128,7 @@ def _look_up(cells: Sequence[GridCell], executor: Executor) -> Iterator[GridCell
 
 
 def look_up(request: Request, seeds: Sequence[int]) -> list[Ended]:
-    """`search_all`, in a worker."""
+    """Run `search_all` in a worker."""
     from pvnas_bench.system.quiet import quiet
 
     with quiet():
@@ -136,14 +136,16 @@ def look_up(request: Request, seeds: Sequence[int]) -> list[Ended]:
 
 
 def _ended(cell: GridCell, ending: Ending) -> GridCell:
-    """The cell with the status of its record, or the reason for its absence."""
+    """The cell with the status of its record, or with the reason why there is none."""
     if ending.error is not None:
         return replace(cell, state="refused", note=_why(ending))
     if ending.lost is None:
         return recorded(cell)
     try:
         if ending.late:
-            Run(cell.request).lost("timeout", f"no end after {cell.request.timeout:g} s, nor when it was told to end")
+            Run(cell.request).lost(
+                "timeout", f"killed: it did not stop after {cell.request.timeout:g} s, nor when interrupted"
+            )
         else:
             Run(cell.request).lost("failed", ending.lost)
     except UsageError as reason:

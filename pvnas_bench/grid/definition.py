@@ -1,4 +1,4 @@
-"""A grid's TOML file and its requests."""
+"""The definition of a grid: its TOML file and the resulting requests."""
 
 import tomllib
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from pvnas_bench.run.request import Option, Request, options, parse_entry
 from pvnas_bench.system.files import read_whole
 
 LARGEST_GRID = 2**20
-"""Largest size of a grid's file in bytes."""
+"""Largest size of a TOML file in bytes."""
 
 
 class Axes(BaseModel):
@@ -47,10 +47,10 @@ class Axes(BaseModel):
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
-        """Check values.
+        """Validate the keys and values of a grid.
 
         Raises:
-            UsageError: a value is wrong; the message names the first.
+            UsageError: a key or value is invalid; the message names the first.
         """
         try:
             return cls.model_validate(values)
@@ -58,13 +58,13 @@ class Axes(BaseModel):
             first = error.errors(include_url=False)[0]
             known = ", ".join(cls.model_fields)
             where = ".".join(map(str, first["loc"]))
-            raise UsageError(f"a grid's {where}: {first['msg']} (it has {known})") from None
+            raise UsageError(f"key {where} of the grid: {first['msg']} (the keys are {known})") from None
 
     def requests(self, results: Path, **shared: Any) -> list[Request]:
-        """One request for each cell, all strategies of a seed before the next seed.
+        """One request for each cell, ordered by seed, data set, space and strategy.
 
         Args:
-            shared: further fields of every `Request` outside the grid's file, such as ``threads``.
+            shared: further fields of every `Request` that a grid's file cannot set, such as ``threads``.
         """
         alone = {asked.name: option.side_by_side for asked, option in options() if option.side_by_side is not None}
         given = self.model_dump(exclude_unset=True, exclude={"strategies", "spaces", "datasets", "seeds"})

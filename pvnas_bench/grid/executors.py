@@ -1,6 +1,6 @@
-"""Executors: they do pieces of work in processes of this machine or on Ray.
+"""Executors: they run tasks in processes of this machine or on Ray.
 
-An executor knows nothing of cells and records: it takes functions with arguments, and reports how each ended.
+An executor knows nothing about cells and records: it calls functions with arguments and reports how each call ended.
 """
 
 from abc import ABC, abstractmethod
@@ -14,13 +14,13 @@ Name = Literal["processes", "ray"]
 
 @dataclass(frozen=True)
 class Needs:
-    """Resources of a piece of work.
+    """Resources of a task.
 
     Attributes:
         threads: CPU threads.
-        gpu: True if it needs a GPU, where the executor places work by GPU.
+        gpu: True if it needs a GPU; only executors that place tasks by GPU use this.
         limit: seconds until its process is killed; None: no limit.
-        alone: True if it needs a new process to itself.
+        alone: True if it needs a new process of its own.
     """
 
     threads: int = 1
@@ -31,13 +31,13 @@ class Needs:
 
 @dataclass(frozen=True)
 class Ending:
-    """End of a piece of work: one of these is set, or it returned None.
+    """End of a task; one of value, error and lost is set, unless it returned None.
 
     Attributes:
         value: its return value.
         error: its exception.
-        lost: how its process ended prematurely.
-        late: True if it was killed at its limit.
+        lost: description of its process's premature end.
+        late: True if it was killed at its time limit.
     """
 
     value: Any = None
@@ -47,34 +47,34 @@ class Ending:
 
 
 class Executor(ABC):
-    """Does pieces of work in parallel. A context manager: at exit, running work is told to end and awaited."""
+    """Runs tasks in parallel. A context manager: at exit it interrupts running tasks and waits for them."""
 
     patience: float = 0.0
-    """Seconds that work should wait for a claim whose holder's machine may be lost."""
+    """Seconds that a task should wait for a lease whose holder's machine may be lost."""
 
     @abstractmethod
     def room(self, needs: Needs) -> int:
-        """Number of pieces of work with these needs that can start now."""
+        """Number of tasks with these needs that can start now."""
 
     @abstractmethod
     def start(self, key: Hashable, needs: Needs, work: Callable[..., Any], *args: Any) -> None:
-        """Start `work(*args)`, a module's function with picklable arguments. Without room it queues.
+        """Start `work(*args)`, a module-level function with picklable arguments. Without room the task waits.
 
         Args:
-            key: name of the work in `ended`.
+            key: identifies the task in `ended`.
 
         Raises:
-            UsageError: its needs can never be met.
+            UsageError: the needs can never be met.
         """
 
     @abstractmethod
     def ended(self) -> Iterator[tuple[Any, Ending]]:
-        """Wait for work to end; yield keys and endings. May yield nothing before any work ends."""
+        """Wait for tasks to end; yield their keys and endings. A call may yield nothing."""
 
     @property
     @abstractmethod
     def busy(self) -> bool:
-        """True while work is unfinished."""
+        """True while a task is unfinished."""
 
     @abstractmethod
     def open(self) -> None:
@@ -86,7 +86,7 @@ class Executor(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """End running work, wait for it, and leave no process behind."""
+        """Interrupt running tasks, wait for them, and leave no process behind."""
 
     def __enter__(self) -> Self:
         self.open()

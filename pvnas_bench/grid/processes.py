@@ -16,28 +16,28 @@ from pvnas_bench.system.workers import begin
 
 @dataclass
 class _Worker:
-    """The process of one piece of work."""
+    """The process of one task."""
 
     key: Hashable
     pool: ProcessPoolExecutor
     process: multiprocessing.process.BaseProcess
     killed_at: float
-    """Monotonic time by which it should have ended by itself."""
+    """Monotonic time at which it is killed unless it has ended."""
     killed: bool = False
 
 
 class Processes(Executor):
-    """Executor of local processes: isolated work gets a process each, other work shares the workers."""
+    """Executor of local processes: each isolated task has its own process, other tasks share workers."""
 
     def __init__(self, workers: int) -> None:
-        """Set up the executor; processes start with their work."""
+        """Set up the executor; processes start with their tasks."""
         self.workers = workers
         self._alone: dict[Future[Any], _Worker] = {}
         self._shared: dict[Future[Any], Hashable] = {}
         self._pool: ProcessPoolExecutor | None = None
 
     def open(self) -> None:
-        """Do nothing: processes start with their work."""
+        """Do nothing: processes start with their tasks."""
 
     def room(self, needs: Needs) -> int:
         return self.workers - len(self._alone) - len(self._shared)
@@ -61,8 +61,8 @@ class Processes(Executor):
         self._alone[future] = _Worker(key, pool, process, time.monotonic() + limit)
 
     def ended(self) -> Iterator[tuple[Any, Ending]]:
-        found = wait([*self._alone, *self._shared], timeout=self._kill_late(), return_when=FIRST_COMPLETED)
-        for future in found.done:
+        futures = wait([*self._alone, *self._shared], timeout=self._kill_late(), return_when=FIRST_COMPLETED)
+        for future in futures.done:
             if future in self._shared:
                 yield self._shared.pop(future), _ending(future)
             else:

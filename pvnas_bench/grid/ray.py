@@ -1,7 +1,7 @@
-"""Ray: a local instance that ends with the work, or a running cluster at an address.
+"""Executor on Ray: on a local instance that ends with the executor, or on a running cluster.
 
-Ray starts workers, places work by CPUs and GPUs, repeats work after the loss of a worker or machine, and transfers
-results. This module implements none of that. https://docs.ray.io
+Ray starts workers, places tasks by CPUs and GPUs, repeats tasks after the loss of a worker or machine, and transfers
+results; this module implements none of that. https://docs.ray.io
 """
 
 import logging
@@ -24,18 +24,18 @@ from pvnas_bench.system.leases import BEAT, SILENCE
 from pvnas_bench.system.signals import GRACE
 
 RETRIES = 3
-"""Most repetitions of work after the loss of its worker (Ray's default)."""
+"""Largest number of repetitions of a task after the loss of its worker (Ray's default)."""
 LEAVING = 5.0
-"""Seconds beyond the grace period for ending work to write its results."""
+"""Seconds beyond the grace period for interrupted tasks to write their results."""
 ANSWER = 10.0
 """Seconds to wait for a cluster's answer."""
 OBJECTS = 2**27
-"""Bytes of a local Ray's object store: its objects are small here."""
+"""Bytes of a local Ray's object store; the objects are small."""
 CACHE = "PVNAS_BENCH_CACHE"
 
 
 def load() -> Any:
-    """The package `ray`.
+    """Import the package `ray`.
 
     Raises:
         UsageError: it is not installed.
@@ -46,7 +46,7 @@ def load() -> Any:
     try:
         return import_module("ray")
     except ImportError:
-        raise UsageError("Ray is not installed: pip install 'pvnas-bench[ray]', or leave --executor ray out") from None
+        raise UsageError("Ray is not installed: pip install 'pvnas-bench[ray]', or omit --executor ray") from None
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,21 @@ class Place:
     version: str = pvnas_bench.__version__
 
     def enter(self) -> None:
-        """Enter the same folder and use the same cache; call it in a worker.
+        """Change to the same folder and use the same cache; called in a worker.
 
         Raises:
             UsageError: this machine lacks the folder, or has another version of the package.
         """
         here = os.uname().nodename
         if self.version != pvnas_bench.__version__:
-            raise UsageError(f"{here} has pvnas-bench {pvnas_bench.__version__}, install {self.version} there")
+            raise UsageError(f"{here} has pvnas-bench {pvnas_bench.__version__}: install {self.version} there")
         try:
             os.chdir(self.folder)
         except OSError as error:
-            raise UsageError(f"{self.folder} cannot be opened on {here} ({error.strerror}): share it") from None
+            raise UsageError(
+                f"{self.folder} cannot be opened on {here} ({error.strerror}): put it on a file system that all "
+                "machines share"
+            ) from None
         if self.cache is not None:
             os.environ[CACHE] = self.cache
 
@@ -82,20 +85,23 @@ class Connection:
 
         Args:
             address: address of a cluster, ``host:port``; None: RAY_ADDRESS, else a local Ray. An existing connection of
-                this process stays.
+                this process is reused.
 
         Raises:
-            UsageError: Ray is not installed, or this kind of address does not work here.
+            UsageError: Ray is not installed, or the address is one of the Ray client.
         """
         self.ray = load()
         self.address = address or os.environ.get("RAY_ADDRESS") or "local"
         self.local = self.address == "local"
         if "://" in self.address:
-            raise UsageError(f"{self.address} is of the Ray client: give host:port, on a machine of the cluster")
-        self._own = False
+            raise UsageError(
+                f"{self.address} is an address of the Ray client, which is not supported: run on a machine of the "
+                "cluster and give host:port"
+            )
+        self._connected = False
 
     def open(self, cpus: int) -> None:
-        """Connect.
+        """Connect to the cluster, or start a local Ray.
 
         Args:
             cpus: CPUs of a local Ray; ignored for a cluster.
@@ -105,18 +111,20 @@ class Connection:
         """
         if self.ray.is_initialized():
             return
-        own: dict[str, Any] = {}
+        settings: dict[str, Any] = {}
         if self.local:
-            own = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": OBJECTS}
+            settings = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": OBJECTS}
         else:
             self._reach()
         main = threading.current_thread() is threading.main_thread()
         handler = signal.getsignal(signal.SIGTERM)
         try:
-            self.ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR, **own)
+            self.ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR, **settings)
         except (ConnectionError, RuntimeError, ValueError) as error:
             remedy = (
-                "see whether this machine lets it" if self.local else "is it a Ray, and this process given its token?"
+                "check that this machine allows Ray to start"
+                if self.local
+                else "check that a Ray cluster is there and that this process has its token"
             )
             raise UsageError(
                 f"no Ray at {self.address} ({str(error).strip().partition(chr(10))[0]}): {remedy}"
@@ -124,17 +132,17 @@ class Connection:
         finally:
             if main:
                 signal.signal(signal.SIGTERM, handler)  # Ray's handler would end this process at once
-        self._own = True
+        self._connected = True
 
     def _reach(self) -> None:
-        """Check that a server answers at the address: Ray would try for minutes.
+        """Check that a server answers at the address; Ray itself would retry for minutes.
 
         Raises:
-            UsageError: none does.
+            UsageError: no server answers.
         """
         host, _, port = self.address.rpartition(":")
         if not host or not port.isdigit():
-            return  # a keyword of Ray's, such as auto
+            return  # a keyword of Ray, such as auto
         try:
             socket.create_connection((host, int(port)), timeout=ANSWER).close()
         except OSError as error:
@@ -143,36 +151,36 @@ class Connection:
             ) from None
 
     def close(self) -> None:
-        """Disconnect if this object connected; a local Ray ends."""
-        if self._own:
-            self._own = False
+        """Disconnect if this object connected; this ends a local Ray."""
+        if self._connected:
+            self._connected = False
             self.ray.shutdown()
 
     def places(self, needs: Needs) -> int:
-        """Number of pieces of work with these needs that Ray's machines can hold, busy or not."""
-        found = 0
+        """Number of tasks with these needs that Ray's machines can run at once, busy or not."""
+        places = 0
         for node in self.ray.nodes():
             if node["Alive"]:
                 has = node["Resources"]
                 fits = int(has.get("CPU", 0)) // needs.threads
-                found += min(fits, int(has.get("GPU", 0))) if needs.gpu else fits
-        return found
+                places += min(fits, int(has.get("GPU", 0))) if needs.gpu else fits
+        return places
 
 
 @dataclass
 class _Task:
-    """A piece of work submitted to Ray."""
+    """A task submitted to Ray."""
 
     key: Hashable
     needs: Needs
     begun: bool = False
     killed_at: float | None = None
-    """Monotonic time by which it should have ended by itself."""
+    """Monotonic time at which it is killed unless it has ended."""
     killed: bool = False
 
 
 class Ray(Executor):
-    """Executor of Ray tasks. Work restarts after the loss of its worker, elsewhere if necessary."""
+    """Executor on Ray. A task restarts after the loss of its worker, on another machine if necessary."""
 
     patience = (SILENCE + 5) * BEAT
 
@@ -180,9 +188,9 @@ class Ray(Executor):
         """Set up the executor; Ray starts when it is opened.
 
         Args:
-            workers: number of parallel pieces of work; None: as many as Ray has places for.
+            workers: number of parallel tasks; None: as many as Ray's machines can run.
             address: see `Connection`.
-            threads: threads of a piece of work; they size a local Ray.
+            threads: threads of a task, which determine the size of a local Ray.
 
         Raises:
             UsageError: see `Connection`.
@@ -207,7 +215,9 @@ class Ray(Executor):
     def start(self, key: Hashable, needs: Needs, work: Callable[..., Any], *args: Any) -> None:
         if self._connection.local and not self._connection.places(needs):
             gpu = " and a GPU" if needs.gpu else ""
-            raise UsageError(f"this machine lacks the {needs.threads} CPUs{gpu} of a run: change --device or --threads")
+            raise UsageError(
+                f"a run needs {needs.threads} CPUs{gpu}, which this machine lacks: change --device or --threads"
+            )
         generator = _remote(needs.threads, needs.gpu, needs.alone).remote(self._place, work, *args)
         self._tasks[generator] = _Task(key, needs)
 
@@ -225,7 +235,7 @@ class Ray(Executor):
         return list(ready)
 
     def _next(self, generator: Any, task: _Task) -> Ending | None:
-        """Ending of a ready task; None: it has started."""
+        """Ending of a ready task; None if it has only started."""
         errors = self._ray.exceptions
         try:
             value = self._ray.get(next(generator))
@@ -274,7 +284,7 @@ class Ray(Executor):
 
 @cache
 def _remote(threads: int, gpu: bool, alone: bool) -> Any:
-    """`_task` as a Ray remote function."""
+    """Wrap `_task` as a Ray remote function."""
     ray = load()
     return ray.remote(
         num_cpus=threads,
@@ -286,7 +296,7 @@ def _remote(threads: int, gpu: bool, alone: bool) -> Any:
 
 
 def _task(place: Place, work: Callable[..., Any], *args: Any) -> Iterator[Any]:
-    """Do work in a worker. It first reports its start: time in the queue does not count."""
+    """Run a task in a worker. Report its start first, so that time in the queue does not count."""
     yield None
     place.enter()
     yield work(*args)

@@ -1,4 +1,4 @@
-"""The trials of one search, in parallel Ray workers. Results and charges equal those of the run itself."""
+"""The trials of one search, trained in parallel Ray workers with the results and charges of a serial run."""
 
 import time
 from concurrent.futures import Future
@@ -20,24 +20,24 @@ from pvnas_bench.system import machine
 from pvnas_bench.training import process
 
 AHEAD = 2
-"""Trials submitted per place, so that a free worker has the next at hand."""
+"""Trials submitted per worker, so that a free worker need not wait for the next."""
 
 
 class RayTrials:
-    """Trains architectures in Ray workers; a lost trial is trained again. A context manager."""
+    """Context manager that trains architectures in Ray workers; a lost trial is trained again."""
 
     def __init__(self, setup: Setup, workers: int | None = None, address: str | None = None) -> None:
         """Set up the trials; Ray starts when the context is entered.
 
         Args:
-            workers: number of parallel trials; None: as many as Ray has places for.
+            workers: number of parallel trials; None: as many as Ray's machines can run.
             address: see `Connection`.
 
         Raises:
-            UsageError: Ray is not installed, or this setup's search trains nothing.
+            UsageError: Ray is not installed, or the search is on a table.
         """
         if setup.table is not None:
-            raise UsageError("a search on a table looks trainings up: leave --executor ray out, or --tabular")
+            raise UsageError("a search on a table trains nothing: omit --executor ray or --tabular")
         if setup.device.index:
             raise UsageError("Ray chooses among the GPUs: give --device cuda")
         self._connection = Connection(address)
@@ -53,7 +53,7 @@ class RayTrials:
         places = self._connection.places(self._needs)
         if not places and self._connection.local:
             self._connection.close()
-            raise UsageError(f"this machine lacks the {self._needs.threads} CPUs of a trial: change --threads")
+            raise UsageError(f"a trial needs {self._needs.threads} CPUs, which this machine lacks: change --threads")
         self._most = AHEAD * (self._workers or max(places, 1))
         ray = self._connection.ray
         self._train = ray.remote(
@@ -89,7 +89,7 @@ class RayTrials:
         _, future = self._running[architecture, epochs]
         errors = self._connection.ray.exceptions
         try:
-            # Not `ray.get`: it handles only Ctrl-C, and would lose a time limit.
+            # Not `ray.get`, which handles only Ctrl-C and would ignore a time limit.
             trained = future.result()
         except errors.RayTaskError as error:
             raise error.cause or error from None
@@ -102,14 +102,14 @@ class RayTrials:
         return trained
 
     def drop(self) -> None:
-        """End trials whose results are not needed."""
+        """Cancel the running trials, whose results are not needed."""
         for reference, _ in self._running.values():
             self._connection.ray.cancel(reference, force=True)
         self._running.clear()
 
 
 _opened: dict[str, Setup] = {}
-"""Setup of this worker's search, cached: the clips are opened once."""
+"""Setup of this worker's search, cached to open the clips only once."""
 
 
 def _train(place: Place, request: Request, architecture: str, epochs: int) -> TrialResult:
@@ -126,11 +126,11 @@ def _train(place: Place, request: Request, architecture: str, epochs: int) -> Tr
         search = Search(setup, Observer())
         problem, ledger = search.problem, search.ledger
         ledger.budget = float("inf")  # the run has checked that it fits
-        found = problem.evaluate(setup.space.parse(architecture), epochs)
+        evaluation = problem.evaluate(setup.space.parse(architecture), epochs)
     return TrialResult(
-        found.top1,
-        found.loss,
-        found.curve,
+        evaluation.top1,
+        evaluation.loss,
+        evaluation.curve,
         ledger.macs,
         ledger.samples,
         dict(problem.failures),

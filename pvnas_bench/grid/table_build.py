@@ -1,7 +1,7 @@
-"""Build of a table: every architecture of a space trained from scratch, in worker processes of one thread each.
+"""Building a table: every architecture of a space is trained from scratch, in worker processes of one thread each.
 
-Architectures train in a fixed random order, so that an incomplete table is a uniform sample of its space. Only this
-process writes; a finished training is on the disk before the build continues.
+Architectures are trained in a fixed random order, so that an incomplete table is a uniform sample of its space. Only
+the main process writes files; each finished training is on the disk before the build continues.
 """
 
 import math
@@ -50,7 +50,7 @@ class TableRecipe:
 
     Attributes:
         dataset: a name, a folder or a manifest.
-        cache: folder of decoded clips; None: the user's.
+        cache: folder of decoded clips; None: the user's cache.
     """
 
     space: str
@@ -60,17 +60,20 @@ class TableRecipe:
 
 
 class Trainer:
-    """Trains architectures by a recipe, on this process's CPU and one thread."""
+    """Trains architectures by a recipe, on one CPU thread of this process."""
 
     def __init__(self, recipe: TableRecipe, observer: Observer | None = None) -> None:
         """Open the clips, after decoding them if necessary.
 
         Raises:
-            UsageError: a name of the recipe does not exist, or the space's networks do not see clips.
+            UsageError: a name in the recipe does not exist, or the space's networks take features instead of clips.
         """
         space = registry.get_space(recipe.space)
         if not isinstance(space, BlockSpace):
-            raise UsageError(f"a table is of networks that see clips, and those of {space.name} see features")
+            raise UsageError(
+                f"{space.name} has networks on features, but a table needs networks on clips: choose a --space of the "
+                "family mbconv"
+            )
         self.space = space
         self.protocol = get_protocol(recipe.protocol)
         self.store = open_clips(recipe.dataset, self.protocol, recipe.cache, observer or Observer())
@@ -96,10 +99,10 @@ class Trainer:
     def __call__(self, string: str, seed: int) -> KnownTraining:
         """Train an architecture, validate it after each epoch, test it, and time it.
 
-        The test covers the val and test splits: nothing is chosen on either, and clips of more subjects separate
-        architectures with less noise.
+        The test covers the val and test splits: nothing is selected on either, and more subjects reduce the noise
+        between architectures.
 
-        The training equals that of `problem.evaluate` in a run of this seed, bit for bit on the same machine.
+        The training equals that of `problem.evaluate` in a run with this seed, bit for bit on the same machine.
         """
         with process.configured(1, deterministic=True):
             return self._train(self.space.parse(string), seed)
@@ -181,7 +184,7 @@ class Progress:
     Attributes:
         path: path of the table's file, which exists once the build is done.
         done: trainings finished by this build.
-        asked: trainings required of this build.
+        asked: trainings that this build must do.
         known: trainings finished before.
         last: the latest finished training; None at the start.
     """
@@ -207,15 +210,14 @@ def build(
     An interrupted or killed build resumes when started again.
 
     Args:
-        sample: number of architectures, the first of the random order; None: all.
+        sample: number of architectures to train, the first in the random order; None: all.
 
     Yields:
         Progress at the start and after each training.
 
     Raises:
-        UsageError: a name of the recipe does not exist; the folder holds a table of another recipe; another process
-            builds it.
-        UsageError: a worker process died, or lacks memory for an architecture.
+        UsageError: a name in the recipe does not exist; the folder holds a table of another recipe; another process
+            is building it; a worker process died or ran out of memory.
     """
     trainer = Trainer(recipe, observer)
     about = trainer.about
@@ -224,7 +226,9 @@ def build(
     with journal.opened(files.journal) as entries:
         content = files.read()
         if content.about is not None and content.about.recipe != about.recipe:
-            raise UsageError(f"{folder} holds a table {about.stem} of another recipe: choose another --tables")
+            raise UsageError(
+                f"{folder} holds the table {about.stem} of another recipe: choose another folder with --tables"
+            )
         known = {training.key for training in content.trainings}
         asked = [(string, seed) for seed in seeds for string in order if (string, seed) not in known]
         yield Progress(files.parquet, 0, len(asked), len(known))
@@ -264,5 +268,5 @@ def _work(recipe: TableRecipe, string: str, seed: int) -> KnownTraining:
 
 @lru_cache(maxsize=1)
 def _opened(recipe: TableRecipe) -> Trainer:
-    """Trainer of a worker, cached: the clips are opened once."""
+    """Trainer of a worker, cached to open the clips only once."""
     return Trainer(recipe)

@@ -1,4 +1,4 @@
-"""Scores of untrained networks for every architecture of a table, by the zero-cost strategies."""
+"""Zero-cost scores of every architecture of a table."""
 
 from pathlib import Path
 
@@ -16,12 +16,15 @@ BUDGET = 1e6
 
 
 def score_all(table: Table, space: str, dataset: str, tables: Path | None) -> dict[str, list[float]]:
-    """Scores of a table's architectures, in their order, by each zero-cost strategy.
+    """Score all architectures of a table with each zero-cost strategy.
+
+    Returns:
+        Scores by strategy, in the order of the table's architectures.
 
     Raises:
-        UsageError: a score needs clips, and the data set does not provide them.
+        UsageError: the clips of the table are not available.
     """
-    found: dict[str, list[float]] = {}
+    scores: dict[str, list[float]] = {}
     for kind in registry.all_strategies():
         if issubclass(kind, ZeroCost):
             request = Request(
@@ -38,7 +41,7 @@ def score_all(table: Table, space: str, dataset: str, tables: Path | None) -> di
             with process.configured(1, deterministic=True), seeding.torch_seeded(0, "scores"):
                 search.strategy.setup()
                 assert isinstance(search.strategy, ZeroCost)
-                found[kind.info.name] = [
+                scores[kind.info.name] = [
                     search.strategy.score(search.problem.space.parse(a)) for a in table.architectures
                 ]
-    return found
+    return scores

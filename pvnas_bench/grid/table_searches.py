@@ -1,8 +1,8 @@
-"""Searches on tables, many per process: one takes less time than starting a process or writing a file.
+"""Searches on tables, many per process, since one takes less time than starting a process or writing a file.
 
-The seeds of a request are searched in batches; the records of a batch are appended to the request's file, a line each,
-and are on the disk before the batch counts. A killed process loses its current batch, and may leave half a line, which
-the next append cuts off.
+The seeds of a request are searched in batches. The records of a batch are appended to the request's file, one line
+each, and are on the disk before the batch counts as done. A killed process loses its current batch; an incomplete line
+that it leaves is removed before the next append.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ from pvnas_bench.system.leases import claimed
 from pvnas_bench.system.masking import masked
 
 PATIENCE = 600.0
-"""Seconds to wait for other appending processes; each takes a few milliseconds."""
+"""Seconds to wait for other processes that append; each takes a few milliseconds."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """Result of a run: that of its record, or a refusal without record."""
+    """Result of a run: that of its record, or a refusal without a record."""
 
     status: records.Status | Literal["refused"]
     note: str
@@ -36,6 +36,7 @@ class Ended:
 
     @classmethod
     def of(cls, record: records.Record) -> "Ended":
+        """The result in a record."""
         trained = record.outcome.trained if record.outcome else ()
         top1 = sum(t.test_top1 for t in trained) / len(trained) if trained else None
         return cls(record.status, record.error or "", top1, record.search.wall_seconds)
@@ -49,8 +50,8 @@ def search_all(request: Request, seeds: Sequence[int]) -> list[Ended]:
 
     Raises:
         UsageError: the request cannot work with any seed.
-        TrainsOnClips: the strategy asked for clips: each of its searches needs a separate process.
-        OSError: the file cannot be written; the seeds have no record.
+        TrainsOnClips: the strategy needs clips, so each of its searches needs a separate process.
+        OSError: the file cannot be written; these seeds have no records.
     """
     setup = Setup(request, Observer(), clips=False)
     ended, lines = [], []
@@ -69,7 +70,7 @@ def search_all(request: Request, seeds: Sequence[int]) -> list[Ended]:
 
 
 def append(path: Path, lines: Sequence[bytes]) -> None:
-    """Append whole lines to a file; they are on the disk when this returns. Appending processes take turns."""
+    """Append whole lines to a file, while no other process does; they are on the disk when this returns."""
     if not lines:
         return
     with claimed(path, patience=PATIENCE):

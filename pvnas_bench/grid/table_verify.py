@@ -1,4 +1,4 @@
-"""Verification of a table: repetition of some of its trainings."""
+"""Verification of a table: repeats some of its trainings and compares the results."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -46,15 +46,18 @@ def pairs(
     """Repeat the training of random architectures of a table, each with one of its seeds in the table.
 
     Args:
-        space, dataset: names given when the table was built.
-        seed: seed of the random choice.
+        space, dataset: names or paths from which the table was built.
+        sample: number of architectures.
+        seed: seed of the random choice of architectures.
 
     Raises:
         UsageError: space, data set or protocol differ from the table's recipe.
     """
     trainer = Trainer(TableRecipe(space, dataset, table.about.protocol.name), observer)
     if trainer.about.recipe != table.about.recipe:
-        raise UsageError(f"the table {table.about.stem} is of another recipe than {space} and {dataset} are now")
+        raise UsageError(
+            f"the table {table.about.stem} has another recipe than {space} and {dataset} have now: build it again"
+        )
     rng = seeding.generator(seed, "verify")
     for i in rng.permutation(len(table))[:sample]:
         trainings = table.trainings(table.architectures[i])
@@ -64,36 +67,36 @@ def pairs(
 
 @dataclass(frozen=True)
 class Verdict:
-    """Agreement of repeated trainings with a table, with an explanation."""
+    """Verdict on the agreement of repeated trainings with a table, and its explanation."""
 
     agrees: bool
     words: str
 
 
-def judge(table: Table, found: Sequence[Pair]) -> Verdict:
-    """Compare the mean square difference with that of two different seeds: 2σ² (chi-square, one-sided).
+def judge(table: Table, repeated: Sequence[Pair]) -> Verdict:
+    """Test the mean square difference against 2σ², that of two different seeds (chi-square, one-sided).
 
-    On the machine that built the table the same seed gives the same result; on another one rounding differs, and
-    trainings diverge as with different seeds.
+    On the machine that built the table, the same seed gives the same result; on another machine rounding differs, and
+    trainings diverge as much as with different seeds.
 
     Raises:
-        UsageError: σ is unknown, as fewer than three architectures have two seeds.
+        UsageError: σ cannot be estimated, since fewer than three architectures have two seeds.
     """
     from scipy.stats import chi2
 
     known = noise(table.matrix("test_top1"))
     if known is None:
         raise UsageError(
-            f"the table {table.about.stem} has too few architectures with two seeds to estimate the spread of a "
-            "training: build some with `table build --sample 20 --seed 1`"
+            f"the table {table.about.stem} has too few architectures with two seeds to estimate the spread between "
+            "seeds: train some with `table build --sample 20 --seed 1`"
         )
     sigma = known.seed_deviation
-    differences = np.array([pair.difference for pair in found])
-    limit = math.sqrt(2 * sigma**2 * chi2.ppf(1 - ERROR, len(found)) / len(found))
+    differences = np.array([pair.difference for pair in repeated])
+    limit = math.sqrt(2 * sigma**2 * chi2.ppf(1 - ERROR, len(repeated)) / len(repeated))
     root = float(np.sqrt((differences**2).mean()))
-    equal = sum(pair.equal for pair in found)
+    equal = sum(pair.equal for pair in repeated)
     return Verdict(
         root <= limit,
-        f"{'agrees' if root <= limit else 'DISAGREES'}: root mean square difference {root:.2%} over {len(found)} "
+        f"{'agrees' if root <= limit else 'DISAGREES'}: root mean square difference {root:.2%} over {len(repeated)} "
         f"trainings, {limit:.2%} allowed for seeds that differ by {sigma:.2%}; {equal} equal to the last bit",
     )

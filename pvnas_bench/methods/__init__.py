@@ -1,10 +1,14 @@
-"""Building blocks of strategies, all public: one module for each idea.
+"""Building blocks of strategies, all public, one module per idea.
 
-`ask_tell`: black-box search. `bilevel`: alternating gradient search on a supernet (DARTS and its relatives).
-`shared_weights`: optimising a supernet's weights. `distribution`: distributions over architectures. `gates`: gradients
-from two sampled paths. `knapsack`: the best architecture of additive scores under a cap. `evolution` and
-`path_evolution`: evolution by a cheap fitness, as a supernet's. `pareto`: fronts of accuracy and MACs. `zero_cost`:
-search by a score of untrained networks.
+- `ask_tell`: black-box search.
+- `bilevel`: alternating gradient-based search on a supernet (DARTS and its relatives).
+- `shared_weights`: optimisation of a supernet's weights.
+- `distribution`: categorical distributions over architectures.
+- `gates`: gradients for architecture parameters from two sampled paths.
+- `knapsack`: the architecture with the best additive score under a cap.
+- `evolution`, `path_evolution`: evolution with a cheap fitness, such as a supernet's accuracy.
+- `pareto`: Pareto fronts of accuracy and MACs.
+- `zero_cost`: search with a score of untrained networks.
 """
 
 from pvnas_bench.methods.ask_tell import Asked, AskTell, Trial

@@ -1,7 +1,7 @@
-"""Black-box methods: they ask for trainings of architectures and are told the accuracies.
+"""Black-box search by ask and tell: a method asks for trainings of architectures and is told their accuracies.
 
-A method fills in `ask`, and `tell` where it learns from more than `history`. This class trains the architectures,
-remembers every evaluation, and never pays twice for the same one.
+A method implements `ask`, and `tell` if `history` is not enough. The base class trains the architectures, records every
+evaluation, and never trains the same architecture twice.
 """
 
 from collections import deque
@@ -13,12 +13,12 @@ from pvnas_bench.space import Architecture, SearchSpace
 from pvnas_bench.strategy import C, SearchFinished, Strategy
 
 REPEATS = 100
-"""Consecutive known architectures after which the search ends."""
+"""Maximum number of consecutive known architectures; then the search ends."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """An architecture to train, and for how many epochs; None: the protocol's proxy."""
+    """An architecture to train, with its number of epochs; None: the protocol's proxy epochs."""
 
     architecture: Architecture
     epochs: int | None = None
@@ -28,39 +28,39 @@ Asked = Architecture | Trial | Sequence[Architecture | Trial]
 
 
 class AskTell(Strategy[C, SearchSpace]):
-    """A strategy that sees only the accuracy of an architecture after a short training.
+    """Base class of strategies that use only the accuracy of architectures after a short training.
 
     Attributes:
-        history: every evaluation, in order.
+        history: all evaluations, in order.
     """
 
     history: list[Evaluation]
 
     def setup(self) -> None:
-        """Start with an empty history; a subclass that extends this calls it first."""
+        """Start with an empty history; a subclass that overrides this calls it first."""
         self.history = []
         self.waiting: deque[tuple[Architecture, int]] = deque()
-        """Trials asked for and not told yet: (architecture, epochs)."""
+        """Pending trials, asked for and not yet told: (architecture, epochs)."""
         self.known: dict[tuple[Architecture, int], Evaluation] = {}
         self.best: Evaluation | None = None
         self.fallback = self.problem.sample()
 
     def ask(self) -> Asked:
-        """The next architecture to train, under the cap, or several of them, which may be trained side by side.
+        """Return the next architecture to train, under the cap, or several, which may be trained in parallel.
 
-        A `Trial` names a fidelity other than the protocol's proxy; an empty list ends the search. The next
+        A `Trial` sets another number of epochs than the protocol's proxy; an empty list ends the search. The next
         call follows once all results are told.
         """
         raise NotImplementedError
 
     def tell(self, evaluation: Evaluation) -> None:
-        """Receive an evaluation, in the order of `ask`; `history` already has it."""
+        """Receive an evaluation, in the order of `ask`; `history` already contains it."""
 
     def step(self) -> None:
-        """Train the next architecture that is not known yet.
+        """Train the next architecture that has not been trained yet.
 
         Raises:
-            SearchFinished: there was none among `REPEATS` architectures, or nothing was asked for.
+            SearchFinished: `ask` returned an empty list, or `REPEATS` consecutive architectures were known.
         """
         for _ in range(REPEATS):
             if not self.waiting:
@@ -68,14 +68,14 @@ class AskTell(Strategy[C, SearchSpace]):
             if not self.waiting:
                 break
             architecture, epochs = self.waiting[0]
-            found = self.known.get((architecture, epochs))
-            if found is None:
+            earlier = self.known.get((architecture, epochs))
+            if earlier is None:
                 self.problem.prefetch([a for a, e in self.waiting if e == epochs], epochs)
-            evaluation = found or self.problem.evaluate(architecture, epochs)
+            evaluation = earlier or self.problem.evaluate(architecture, epochs)
             self.waiting.popleft()
             best = self._remember(evaluation)
             self.tell(evaluation)
-            if found is None:
+            if earlier is None:
                 self.problem.log(val_top1=best.top1)
                 return
         raise SearchFinished
@@ -86,7 +86,7 @@ class AskTell(Strategy[C, SearchSpace]):
         return [(t.architecture, self.problem.proxy_epochs if t.epochs is None else t.epochs) for t in trials]
 
     def _remember(self, evaluation: Evaluation) -> Evaluation:
-        """Add to the history; update the best: longest trained, then most accurate, then earliest."""
+        """Add an evaluation to the history; update the best: most epochs, then most accurate, then earliest."""
         self.history.append(evaluation)
         self.known[evaluation.architecture, evaluation.epochs] = evaluation
         if self.best is None or (evaluation.epochs, evaluation.top1) > (self.best.epochs, self.best.top1):
@@ -94,5 +94,5 @@ class AskTell(Strategy[C, SearchSpace]):
         return self.best
 
     def incumbent(self) -> Architecture:
-        """The most accurate of the longest trained architectures; a random one before the first evaluation."""
+        """The most accurate of the architectures trained longest; a random one before the first evaluation."""
         return self.best.architecture if self.best else self.fallback

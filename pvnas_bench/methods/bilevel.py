@@ -1,8 +1,7 @@
-"""Bilevel search on a supernet: the shared base of DARTS-like strategies.
+"""Bilevel search on a supernet: base classes of DARTS-like strategies.
 
-Weights train on search-train and architecture parameters (alphas) on search-val, in alternation. Frames and size of
-the input cannot be mixed, as one forward pass sees one clip: they stay at the reference architecture's, unless a
-strategy samples them.
+Weights train on search-train and architecture parameters (alphas) on search-val, in alternation. Frames and size cannot
+be mixed, as a forward pass has one input: they are those of the reference architecture, unless a strategy samples them.
 """
 
 import math
@@ -26,21 +25,21 @@ from pvnas_bench.video import ClipBatch
 
 INPUT = ("frames", "size")
 IMPOSSIBLE = -1e3
-"""A logit that, next to 0, has probability 0 in single precision; finite, as log-probabilities are summed."""
+"""Logit of probability 0 in single precision, beside a logit of 0; finite, as log-probabilities are summed."""
 
 Weights = Mapping[str, Tensor]
-"""Weight of each option, by decision name."""
+"""Weights of the options, by decision name."""
 
 
 def mixture_plan(space: BlockSpace, weights: Weights, frames: int, size: int, part: int = 1) -> Plan:
-    """Mixture of every candidate of every slot and every depth of every stage, weighted (DARTS, eq. 2).
+    """Plan of the weighted mixture of all candidates of each slot and all depths of each stage (DARTS, eq. 2).
 
-    A stage's output is Σ_d w_d · (output of block d). A slot with a residual is x + Σ_o w_o · branch_o, the branch of
-    ``skip`` being 0: with weights that sum to one this is Σ_o w_o · candidate_o(x).
+    A stage's output is Σ_d w_d · (output of block d). A slot with a residual computes x + Σ_o w_o · branch_o, where the
+    branch of ``skip`` is 0; if the weights sum to one, this equals Σ_o w_o · candidate_o(x).
 
     Args:
         frames, size: frames and size of the clips.
-        part: operators see 1/part of their channels, the others pass by (PC-DARTS).
+        part: operators see 1/part of their channels, the others bypass them (PC-DARTS).
     """
     slots = tuple(
         Mixture(weights[f"operator.{s.name}"], weights[f"expansion.{s.name}"], weights[f"se.{s.name}"], part)
@@ -54,7 +53,7 @@ def mixture_plan(space: BlockSpace, weights: Weights, frames: int, size: int, pa
 
 
 def fix_input(distribution: FactorisedDistribution, architecture: Architecture) -> None:
-    """Fix an architecture's frames and size, and exclude them from learning."""
+    """Fix a distribution's frames and size to an architecture's, and exclude them from learning."""
     for decision, logit, choice in zip(
         distribution.space.decisions, distribution.logits, architecture.choices, strict=True
     ):
@@ -64,7 +63,7 @@ def fix_input(distribution: FactorisedDistribution, architecture: Architecture) 
 
 
 def learnt_entropy(distribution: FactorisedDistribution) -> float:
-    """Mean entropy of the learnt decisions, as a fraction of the uniform entropy."""
+    """Mean entropy of the learnt decisions, as a fraction of the uniform distribution's."""
     free = [logit for logit in distribution.logits if logit.requires_grad and len(logit) > 1]
     with torch.no_grad():
         shares = [float(torch.special.entr(logit.softmax(0)).sum()) / math.log(len(logit)) for logit in free]
@@ -72,20 +71,20 @@ def learnt_entropy(distribution: FactorisedDistribution) -> float:
 
 
 def skips(space: BlockSpace, architecture: Architecture) -> int:
-    """Number of skipped blocks of an architecture: many indicate DARTS' collapse."""
+    """Number of skipped blocks of an architecture; many indicate the collapse of DARTS."""
     options = space.options(architecture)
     return sum(options.get(f"operator.{slot.name}") == "skip" for slot in space.slots)
 
 
 def gradients(loss: Tensor, tensors: Sequence[Tensor], backward: Callable[[Tensor], None]) -> list[Tensor]:
-    """Gradients of a loss with respect to leaf tensors, zero for unused ones; their ``grad`` stays empty."""
+    """Gradients of a loss with respect to leaf tensors, zero for unused ones; leaves their ``grad`` empty."""
     for tensor in tensors:
         tensor.grad = None
     backward(loss)
-    found = [torch.zeros_like(tensor) if tensor.grad is None else tensor.grad for tensor in tensors]
+    result = [torch.zeros_like(tensor) if tensor.grad is None else tensor.grad for tensor in tensors]
     for tensor in tensors:
         tensor.grad = None
-    return found
+    return result
 
 
 class BilevelConfig(WeightsConfig):
@@ -102,7 +101,7 @@ BC = TypeVar("BC", bound=BilevelConfig, default=BilevelConfig)
 
 
 class Bilevel(Strategy[BC, BlockSpace]):
-    """Alternating optimisation; a strategy defines the plans to compute and the alphas' architecture.
+    """Alternating optimisation of weights and alphas; a strategy defines the plans to compute and the alphas' steps.
 
     Attributes:
         supernet, weights: the supernet, and the optimiser of its weights.
@@ -124,33 +123,33 @@ class Bilevel(Strategy[BC, BlockSpace]):
         )
         self.final: dict[str, float] = {}
         self.stopped = False
-        """True once the strategy only wants to `finish`."""
+        """True if the next step only calls `finish`."""
         problem.set_aside(validations=1)
 
-    # --- what a strategy fills in -------------------------------------------------------------------------------------
+    # --- to be implemented by a strategy ------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Change the alphas before the optimisers see them."""
+        """Hook to change the alphas before the optimisers are built."""
 
     def weight_plan(self) -> Plan | Architecture:
-        """Plan of one weight step, without gradients to the alphas."""
+        """Return the plan or path of a weight step, without gradients for the alphas."""
         raise NotImplementedError
 
     def alpha_step(self, batch: ClipBatch, held_out: ClipBatch) -> float:
-        """Take a step of the alphas; return the loss on the held-out batch.
+        """Update the alphas; return the loss on the held-out batch.
 
         Args:
-            batch: batch of search-train, shared with the weights' next step.
+            batch: batch of search-train, also used by the next weight step.
             held_out: batch of search-val.
         """
         raise NotImplementedError
 
     def distribution(self) -> FactorisedDistribution:
-        """The distribution over architectures given by the alphas."""
+        """Distribution over architectures defined by the alphas."""
         return self.alphas
 
     def finish(self) -> None:
-        """End the search: measure the final path with the supernet's weights."""
+        """End the search: validate the final path with the supernet's weights."""
         top1, loss = self.supernet.validate(self.as_searched(self.incumbent()), self.problem.validation_batches())
         self.final = {"path_top1": top1, "path_loss": loss}
         self.problem.log(val_top1=top1)
@@ -174,23 +173,23 @@ class Bilevel(Strategy[BC, BlockSpace]):
         problem.log(alpha_entropy=learnt_entropy(self.distribution()), skips=skipped)
 
     def descend(self, loss: Tensor) -> None:
-        """Take a first-order step of the alphas; drop the weights' gradients of this loss."""
+        """Take a first-order step of the alphas; discard this loss's gradients of the weights."""
         self.problem.backward(loss)
         self.supernet.zero_grad(set_to_none=True)
         self.problem.update(self.alpha_optimiser)
 
     def as_searched(self, architecture: Architecture) -> Architecture:
-        """An architecture with the input of the search, where that is fixed."""
+        """Return an architecture with the search's frames and size, if these are fixed."""
         return architecture
 
-    # --- what the harness asks for ------------------------------------------------------------------------------------
+    # --- results for the harness --------------------------------------------------------------------------------------
 
     def incumbent(self) -> Architecture:
         """The most probable architecture under the caps."""
         return self.distribution().best(self.problem.costs, self.problem.caps)
 
     def score(self, architecture: Architecture) -> float | None:
-        """Top-1 on search-val with the supernet's weights, on the input of the search."""
+        """Top-1 on search-val with the supernet's weights, at the search's frames and size."""
         return self.supernet_score(self.as_searched(architecture))
 
     def diagnostics(self) -> Mapping[str, Json]:
@@ -199,7 +198,7 @@ class Bilevel(Strategy[BC, BlockSpace]):
 
 
 class FixedInputConfig(BilevelConfig):
-    """Hyper-parameters of strategies that search on one fixed input."""
+    """Hyper-parameters of strategies that search with fixed frames and size."""
 
     search_size: Literal["smallest", "reference"] = Field(
         "smallest",
@@ -212,7 +211,7 @@ FC = TypeVar("FC", bound=FixedInputConfig, default=FixedInputConfig)
 
 
 class FixedInputSearch(Bilevel[FC]):
-    """Search on the reference's frames and one size; the result has the reference's frames and size."""
+    """Bilevel search at the reference's frames and one size; the result has the reference's frames and size."""
 
     def prepare(self) -> None:
         """Fix frames and size."""
@@ -223,14 +222,14 @@ class FixedInputSearch(Bilevel[FC]):
         self.input = int(options["frames"]), size
 
     def as_searched(self, architecture: Architecture) -> Architecture:
-        """The architecture with the input of the search."""
+        """Return an architecture with the search's frames and size."""
         space, (frames, size) = self.problem.space, self.input
         rest = [max(choice, 0) for choice in architecture.choices[2:]]
         return space.architecture([space.frames.index(frames), space.sizes.index(size), *rest])
 
 
 class MixtureSearch(FixedInputSearch[FC]):
-    """Search on the whole mixture in every step; alphas take first-order steps.
+    """Bilevel search on the whole mixture in every step, with first-order steps of the alphas.
 
     Attributes:
         part: see `mixture_plan`.
@@ -245,15 +244,15 @@ class MixtureSearch(FixedInputSearch[FC]):
         self.problem.set_aside(validations=1, macs=macs)
 
     def mixed(self) -> Weights:
-        """The weights of the mixture in this step, differentiable in the alphas."""
+        """Weights of the mixture in this step, differentiable in the alphas."""
         return self.alphas.probabilities()
 
     def plan(self, weights: Weights) -> Plan:
-        """The mixture with these weights."""
+        """Plan of the mixture with these weights."""
         return mixture_plan(self.problem.space, weights, *self.input, self.part)
 
     def weight_plan(self) -> Plan:
-        """The mixture, with the alphas as constants."""
+        """Plan of the mixture, without gradients for the alphas."""
         with torch.no_grad():
             return self.plan(self.mixed())
 
@@ -265,7 +264,7 @@ class MixtureSearch(FixedInputSearch[FC]):
 
     @torch.no_grad()
     def finish(self) -> None:
-        """Measure the discretisation gap: the mixture's accuracy less the path's, on the supernet's weights."""
+        """Measure the discretisation gap: the mixture's accuracy minus the path's, with the supernet's weights."""
         plan, hits = self.plan(self.distribution().probabilities()), 0
         for batch in self.problem.validation_batches():
             hits += int((self.supernet(batch, plan).argmax(1) == self.supernet.labels(batch)).sum())

@@ -12,7 +12,7 @@ from pvnas_bench.space import INACTIVE, Architecture, BlockSpace, Caps, SearchSp
 
 
 def mean_entropy(probabilities: Mapping[str, Tensor]) -> float:
-    """Mean over decisions of the entropy, as a fraction of the uniform entropy."""
+    """Mean entropy over decisions, as a fraction of the uniform distribution's."""
     shares = [
         float(torch.special.entr(p.detach()).sum()) / float(np.log(len(p)))
         for p in probabilities.values()
@@ -22,7 +22,7 @@ def mean_entropy(probabilities: Mapping[str, Tensor]) -> float:
 
 
 class FactorisedDistribution(nn.Module):
-    """P(A) = product of softmax(logits) over the decisions that exist; initially uniform per decision."""
+    """Independent decisions: P(A) is the product of softmax(logits) over those that exist; initially uniform."""
 
     def __init__(self, space: SearchSpace, device: torch.device | str = "cpu") -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class FactorisedDistribution(nn.Module):
         self.logits = nn.ParameterList(
             nn.Parameter(torch.zeros(len(decision.options), device=device)) for decision in space.decisions
         )
-        self._rows: tuple[Tensor, ...] = tuple(self.logits)  # a ParameterList is slow to iterate over
+        self._rows: tuple[Tensor, ...] = tuple(self.logits)  # iterating over a ParameterList is slow
         counts = np.array([len(row) for row in self._rows])
         columns = np.arange(counts.max())
         self._exists_at = columns < counts[:, None]
@@ -39,19 +39,19 @@ class FactorisedDistribution(nn.Module):
         self._places = torch.from_numpy(places).to(device)
 
     def logit(self, decision: str) -> Tensor:
-        """The logits (options,) of one decision."""
+        """Logits (options,) of one decision."""
         return self._rows[self.space.position(decision)]
 
     def log_probabilities(self) -> dict[str, Tensor]:
-        """Log-probability of each option given that its decision exists, by decision."""
+        """Log-probabilities of each decision's options, given that the decision exists."""
         return {d.name: row.log_softmax(0) for d, row in zip(self.space.decisions, self._rows, strict=True)}
 
     def probabilities(self) -> dict[str, Tensor]:
-        """Probability of each option given that its decision exists, by decision."""
+        """Probabilities of each decision's options, given that the decision exists."""
         return {name: value.exp() for name, value in self.log_probabilities().items()}
 
     def log_table(self) -> Tensor:
-        """`log_probabilities` in one tensor, (decisions, most options), -inf where a decision has fewer."""
+        """`log_probabilities` in one tensor (decisions, most options), -inf beyond a decision's options."""
         return self._table().log_softmax(1)
 
     def _table(self) -> Tensor:
@@ -59,10 +59,10 @@ class FactorisedDistribution(nn.Module):
 
     @torch.no_grad()
     def sample(self, generator: torch.Generator, added: Tensor | None = None) -> Architecture:
-        """A random architecture.
+        """Sample an architecture.
 
         Args:
-            added: (decisions, most options), added to the logits.
+            added: tensor (decisions, most options) to add to the logits.
         """
         table = self._table().double().cpu()
         logits = (table if added is None else table + added).numpy()
@@ -98,12 +98,12 @@ class FactorisedDistribution(nn.Module):
 
     @torch.no_grad()
     def mean_entropy(self) -> float:
-        """Mean over decisions of the entropy, as a fraction of the uniform entropy: 1 at the start, 0 at the end."""
+        """Mean entropy over decisions, as a fraction of the uniform distribution's: from 1 at the start towards 0."""
         return mean_entropy(self.probabilities())
 
     @torch.no_grad()
     def best(self, costs: CostModel, caps: Caps) -> Architecture:
-        """The most probable options; above a cap, the architecture under all with the least loss of log-probability.
+        """The most probable options if under the caps, else the architecture under them with the least loss.
 
         The loss is log p(most probable option) - log p(chosen option), summed over the decisions.
         """
@@ -115,10 +115,10 @@ class FactorisedDistribution(nn.Module):
 
     @torch.no_grad()
     def prune(self, decision: int, options: Sequence[int], optimiser: torch.optim.Optimizer) -> None:
-        """Set options' probability to 0, which renormalises the others, and clear their state in an optimiser.
+        """Set the probability of options to 0, renormalise the others, and clear their state in an optimiser.
 
         Args:
-            decision: position of the decision in the space.
+            decision: index of the decision in the space.
         """
         logit = self._rows[decision]
         logit[list(options)] = -torch.inf
@@ -127,16 +127,16 @@ class FactorisedDistribution(nn.Module):
                 moment[list(options)] = 0.0
 
     def options_left(self) -> int:
-        """Number of unpruned options, over all decisions."""
+        """Number of unpruned options over all decisions."""
         return sum(int(row.isfinite().sum()) for row in self._rows)
 
 
 class JointDistribution(nn.Module):
-    """P(A) = product of softmax(logits) over the input's decisions and the slots that exist.
+    """Joint choices per slot: P(A) is the product of softmax(logits) over the input's decisions and existing slots.
 
-    A slot has one probability for each of its candidates (operator, expansion, SE), so these may depend on each other
-    (PARSEC; the fine phase of FP-NAS). Frames, size and depths stay independent. Initially
-    uniform per decision, which is not uniform over candidates: skip is one candidate, any other operator several.
+    A slot has one probability per candidate (operator, expansion, SE), so these decisions may depend on each other
+    (PARSEC; the fine phase of FP-NAS). Frames, size and depths stay independent. It is initially uniform per decision,
+    hence not over candidates: skip is one candidate, any other operator several.
     """
 
     def __init__(self, space: BlockSpace, device: torch.device | str = "cpu") -> None:
@@ -167,7 +167,7 @@ class JointDistribution(nn.Module):
 
     @torch.no_grad()
     def sample(self, generator: torch.Generator) -> Architecture:
-        """A random architecture."""
+        """Sample an architecture."""
         drawn = [
             int(torch.multinomial(logit.softmax(0).cpu(), 1, generator=generator))
             for logit in [*self.input_logits, *self.slot_logits]
@@ -190,7 +190,7 @@ class JointDistribution(nn.Module):
         return torch.stack(terms).sum()
 
     def entropy(self) -> Tensor:
-        """H(A) in nats, exact: the input's entropies, and each slot's times the probability that it exists."""
+        """H(A) in nats, exact: the input's entropies plus each slot's entropy times the probability that it exists."""
         inputs = {self.space.decisions[i].name: p for i, p in zip(self.input, self._softmax(), strict=True)}
         total = torch.stack([torch.special.entr(p).sum() for p in inputs.values()]).sum()
         for slot, logit in zip(self.space.slots, self.slot_logits, strict=True):
@@ -204,8 +204,8 @@ class JointDistribution(nn.Module):
 
     @torch.no_grad()
     def probabilities(self) -> dict[str, Tensor]:
-        """Marginal probability of each option given that its decision exists, by decision."""
-        found = {self.space.decisions[i].name: p for i, p in zip(self.input, self._softmax(), strict=True)}
+        """Marginal probabilities of each decision's options, given that the decision exists."""
+        marginals = {self.space.decisions[i].name: p for i, p in zip(self.input, self._softmax(), strict=True)}
         for slot, options, logit in zip(self.space.slots, self.candidates, self.slot_logits, strict=True):
             p = logit.softmax(0)
             for kind, i in zip(range(3), self.space.groups[slot.name], strict=True):
@@ -213,19 +213,19 @@ class JointDistribution(nn.Module):
                 for choice, share in zip(options, p, strict=True):
                     if choice[kind] != INACTIVE:
                         marginal[choice[kind]] += share
-                found[self.space.decisions[i].name] = marginal / marginal.sum().clamp_min(torch.finfo(p.dtype).tiny)
-        return found
+                marginals[self.space.decisions[i].name] = marginal / marginal.sum().clamp_min(torch.finfo(p.dtype).tiny)
+        return marginals
 
     def mean_entropy(self) -> float:
-        """Mean over decisions of the marginal's entropy, as a fraction of the uniform entropy."""
+        """Mean entropy of the decisions' marginals, as a fraction of the uniform distribution's."""
         return mean_entropy(self.probabilities())
 
     @torch.no_grad()
     def best(self, costs: CostModel, caps: Caps) -> Architecture:
         """The most probable architecture under the caps, as in `FactorisedDistribution.best`.
 
-        A slot's operators are compared first, by their marginals, then expansion and SE: else skip, one candidate,
-        would win over operators whose probability is spread over several.
+        For each slot it chooses the operator first, by marginal probability, then expansion and SE. Otherwise skip, a
+        single candidate, would beat operators whose probability is spread over several candidates.
         """
         inputs = {
             self.space.decisions[i].name: (logit - logit.max()).double().cpu().numpy()

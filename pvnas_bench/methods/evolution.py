@@ -1,4 +1,4 @@
-"""Evolution over architectures by a cheap fitness, such as a supernet's, for population-based strategies."""
+"""Evolutionary search over architectures with a cheap fitness, such as a supernet's accuracy."""
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from pvnas_bench.problem import Problem
 from pvnas_bench.space import Architecture, SearchSpace
 
 TRIES = 10
-"""Attempts per requested child (Guo et al. 2020, their code)."""
+"""Attempts per requested child (code of Guo et al. 2020)."""
 
 Feasible = Callable[[Architecture], bool]
 Scored = tuple[Architecture, float]
@@ -19,7 +19,7 @@ Scored = tuple[Architecture, float]
 
 @dataclass(frozen=True)
 class EvolutionRecipe:
-    """One generation: `mutations` and `crossovers` of the `top` best so far, random ones up to `population`.
+    """Recipe of a generation: `mutations` and `crossovers` of the `top` best so far, then random architectures.
 
     Attributes:
         rate: probability that a mutation changes a decision.
@@ -41,19 +41,19 @@ class EvolutionRecipe:
 def distinct(
     make: Callable[[], Architecture], count: int, seen: Collection[Architecture], feasible: Feasible
 ) -> list[Architecture]:
-    """Up to `count` distinct new architectures under the cap; fewer after too many tries."""
-    found: dict[Architecture, None] = {}
+    """Draw up to `count` distinct new architectures under the cap; fewer after too many attempts."""
+    drawn: dict[Architecture, None] = {}
     for _ in range(TRIES * count):
-        if len(found) == count:
+        if len(drawn) == count:
             break
-        made = make()
-        if made not in seen and made not in found and feasible(made):
-            found[made] = None
-    return list(found)
+        architecture = make()
+        if architecture not in seen and architecture not in drawn and feasible(architecture):
+            drawn[architecture] = None
+    return list(drawn)
 
 
 def best(scored: Iterable[Scored], count: int) -> list[Architecture]:
-    """The architectures of the highest scores, best first; ties go to the earlier."""
+    """The architectures with the highest scores, best first; ties go to the earlier."""
     return [architecture for architecture, _ in sorted(scored, key=lambda pair: -pair[1])[:count]]
 
 
@@ -65,7 +65,10 @@ def next_generation(
     feasible: Feasible,
     rng: np.random.Generator,
 ) -> list[Architecture]:
-    """Mutations, crossovers and random architectures, new and under the cap; without parents all random."""
+    """Create a generation: mutations, crossovers and random architectures, all new and under the cap.
+
+    Without parents, all are random.
+    """
 
     def parent() -> Architecture:
         return parents[int(rng.integers(len(parents)))]
@@ -81,12 +84,12 @@ def next_generation(
 
 
 class Evolution:
-    """Evolution with a record of every fitness (Guo et al. 2020): parents are the best so far, children are new.
+    """Evolution with a record of all fitness values (Guo et al. 2020): parents are the best so far, children are new.
 
     Attributes:
         recipe: recipe of a generation.
         generations: total number of generations; `generation` is the number completed.
-        fitness: fitness of every architecture so far.
+        fitness: fitness of all architectures so far.
     """
 
     def __init__(self, problem: Problem[Any], recipe: EvolutionRecipe, generations: int) -> None:
@@ -100,13 +103,13 @@ class Evolution:
         return self.generation >= self.generations
 
     def plan(self, affordable: float) -> None:
-        """Shrink population and generations alike to at most `affordable` fitness values."""
+        """Reduce population and generations proportionally to at most `affordable` fitness values."""
         factor = min(math.sqrt(affordable / (self.recipe.population * self.generations)), 1.0)
         self.recipe = self.recipe.scaled(factor)
         self.generations = max(round(self.generations * factor), 1)
 
     def step(self, fitness: Callable[[Architecture], float]) -> float:
-        """Run one generation: children of the best so far and their fitness; return the best fitness so far."""
+        """Run one generation: compute the fitness of children of the best; return the best fitness so far."""
         problem = self._problem
         parents = best(self.fitness.items(), self.recipe.top)
         children = next_generation(
@@ -118,11 +121,11 @@ class Evolution:
         return max(self.fitness.values())
 
     def best(self, count: int) -> list[Architecture]:
-        """The architectures of the highest fitness, best first."""
+        """The architectures with the highest fitness, best first."""
         return best(self.fitness.items(), count)
 
     def state_dict(self) -> dict[str, Any]:
-        """State for a new object to resume from."""
+        """State to resume from."""
         recipe = self.recipe
         return {
             "recipe": [recipe.population, recipe.top, recipe.mutations, recipe.crossovers, recipe.rate],

@@ -1,7 +1,7 @@
 """Binary gates on sampled candidates: gradients for architecture parameters at the cost of two paths.
 
-ProxylessNAS (Cai, Zhu & Han 2019, section 3.2.1): one of two sampled candidates runs as the block's output; the
-gradient of their gates gives that of their probabilities, renormalised over the two.
+ProxylessNAS (Cai, Zhu & Han 2019, section 3.2.1): of two sampled candidates, one is the block's output. The gradients
+of their gates give those of their probabilities, renormalised over the two.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from pvnas_bench.space import BlockSpace
 
 
 def straight_through(log_weights: Tensor, generator: torch.Generator) -> Tensor:
-    """A random one-hot vector drawn by softmax(log_weights), with the gradient of those probabilities.
+    """Sample a one-hot vector from softmax(log_weights), with the gradient of these probabilities.
 
     Args:
         log_weights: (k,) log-weights, differentiable.
@@ -25,14 +25,14 @@ def straight_through(log_weights: Tensor, generator: torch.Generator) -> Tensor:
     picked = int(torch.multinomial(probabilities.detach().cpu(), 1, generator=generator))
     hard = torch.zeros_like(probabilities)
     hard[picked] = 1.0
-    return hard + (probabilities - probabilities.detach())  # the bracket is exactly zero
+    return hard + (probabilities - probabilities.detach())  # the bracket is exactly zero: it only adds the gradient
 
 
 def thrifty(space: BlockSpace, thrift: float) -> Tensor:
-    """Cost correction (decisions, most options) to add to log-probabilities before an input is drawn.
+    """Cost correction (decisions, most options) to add to log-probabilities before sampling frames and size.
 
-    The result for ``frames`` and ``size`` is Q(f, s) ∝ P(f) P(s) / (f s²)^thrift. The MACs of a path grow with f s²:
-    at a thrift of 1 and a uniform P every input takes the same share of a budget.
+    They are then sampled from Q(f, s) ∝ P(f) P(s) / (f s²)^thrift. The MACs of a path grow with f s², so with thrift 1
+    and uniform P all inputs use the same share of a budget.
     """
     added = torch.zeros(len(space.decisions), max(len(decision.options) for decision in space.decisions))
     for name, options, power in (("frames", space.frames, 1), ("size", space.sizes, 2)):
@@ -41,7 +41,7 @@ def thrifty(space: BlockSpace, thrift: float) -> Tensor:
 
 
 def input_log_probabilities(space: BlockSpace, log_p: Tensor) -> Tensor:
-    """log Q of ``frames`` and of ``size``, (2, most options), renormalised, differentiable.
+    """Log-probabilities Q of ``frames`` and ``size``: (2, most options), renormalised, differentiable.
 
     Args:
         log_p: (decisions, most options), `FactorisedDistribution.log_table`, optionally with `thrifty` added.
@@ -51,7 +51,7 @@ def input_log_probabilities(space: BlockSpace, log_p: Tensor) -> Tensor:
 
 @torch.no_grad()
 def sample_input(space: BlockSpace, log_p: Tensor, generator: torch.Generator) -> tuple[int, int]:
-    """Random option indices of the decisions ``frames`` and ``size``; see `input_log_probabilities`."""
+    """Sample option indices of the decisions ``frames`` and ``size``; see `input_log_probabilities`."""
     p = input_log_probabilities(space, log_p).exp().cpu()
     frames, size = (p / torch.empty_like(p).exponential_(generator=generator)).argmax(1).tolist()
     return frames, size
@@ -65,11 +65,11 @@ def input_loss(
     loss_at: Callable[[int, int], Tensor],
     generator: torch.Generator,
 ) -> Tensor:
-    """A loss term with REINFORCE's gradient for (frames, size); another sample is the baseline (leave-one-out).
+    """Loss term with REINFORCE's gradient for (frames, size); a second sample is the baseline (leave-one-out).
 
     Args:
-        log_p: log-probabilities that `first` was sampled from, see `input_log_probabilities`.
-        first: option indices of the input with this loss.
+        log_p: log-probabilities from which `first` was sampled, see `input_log_probabilities`.
+        first: option indices of the input that has this loss.
         loss_at: returns the loss at other frames and size.
     """
     second = sample_input(space, log_p, generator)
@@ -84,7 +84,7 @@ def input_loss(
 
 
 def two_path_plan(space: BlockSpace, log_p: Tensor, frames: int, size: int, generator: torch.Generator) -> Plan:
-    """Plan of two sampled candidates per slot and two sampled depths per stage, one of each switched on.
+    """Plan with two sampled candidates per slot and two sampled depths per stage, one of each active.
 
     Args:
         log_p: (decisions, most options), `FactorisedDistribution.log_table`; the gates carry its gradient.
@@ -104,8 +104,8 @@ def two_path_plan(space: BlockSpace, log_p: Tensor, frames: int, size: int, gene
         if slot.index > reached[slot.stage - 1]:
             pairs.append(None)
             continue
-        own = [p[i, : len(space.decisions[i].options)] for i in space.groups[slot.name]]
-        pairs.append(_two_candidates(own, slot.operators, generator))
+        probabilities = [p[i, : len(space.decisions[i].options)] for i in space.groups[slot.name]]
+        pairs.append(_two_candidates(probabilities, slot.operators, generator))
         races.append(torch.empty(2).exponential_(generator=generator))
     gate = iter(_gates(_log_weights(space, log_p, pairs), torch.stack(races)))
     slots = [None if pair is None else list(zip(pair, next(gate), strict=True)) for pair in pairs]
@@ -115,11 +115,11 @@ def two_path_plan(space: BlockSpace, log_p: Tensor, frames: int, size: int, gene
 def two_path_loss(
     space: BlockSpace, log_p: Tensor, log_q: Tensor, loss_at: Callable[[Plan], Tensor], generator: torch.Generator
 ) -> Tensor:
-    """Loss of a random two-path plan, with gradients for all logits: gates for blocks, REINFORCE for the input.
+    """Loss of a random two-path plan, with gradients for all logits: by gates for blocks, by REINFORCE for the input.
 
     Args:
         log_p: (decisions, most options), `FactorisedDistribution.log_table`.
-        log_q: log-probabilities to draw the input from: log_p, optionally with `thrifty` added.
+        log_q: log-probabilities to sample the input from: log_p, optionally with `thrifty` added.
         loss_at: returns the loss of a plan.
     """
     drawn = sample_input(space, log_q, generator)
@@ -129,9 +129,9 @@ def two_path_loss(
 
 
 def _two(p: npt.NDArray[np.float32], generator: torch.Generator) -> list[int]:
-    """Two different indices drawn by probability without replacement; fewer where there are fewer.
+    """Sample two different indices by probability, without replacement; fewer if there are fewer.
 
-    An exponential race: the first arrivals at rates p (Efraimidis & Spirakis 2006).
+    It uses an exponential race: the first two arrivals at rates p (Efraimidis & Spirakis 2006).
     """
     rates = p / torch.empty(len(p)).exponential_(generator=generator).numpy()
     first: list[int] = np.argsort(-rates)[:2].tolist()
@@ -141,10 +141,10 @@ def _two(p: npt.NDArray[np.float32], generator: torch.Generator) -> list[int]:
 def _two_candidates(
     p: Sequence[npt.NDArray[np.float32]], operators: tuple[str, ...], generator: torch.Generator
 ) -> list[Candidate]:
-    """Two different candidates of a slot, drawn by probability without replacement."""
+    """Sample two different candidates of a slot by probability, without replacement."""
     joint = p[0][:, None, None] * p[1][:, None] * p[2]
     for o, operator in enumerate(operators):
-        if operator == "skip":  # one candidate: expansion and SE do not matter
+        if operator == "skip":  # a single candidate: expansion and SE have no effect
             joint[o] = 0.0
             joint[o, 0, 0] = p[0][o]
     pair = []
@@ -155,7 +155,7 @@ def _two_candidates(
 
 
 def _log_weights(space: BlockSpace, log_p: Tensor, pairs: Sequence[list[Candidate] | None]) -> Tensor:
-    """log P (slots, 2) of both candidates of each slot with a pair, differentiable.
+    """Log-probabilities (slots, 2) of both candidates, for each slot with a pair; differentiable.
 
     Args:
         log_p: (decisions, most options) log-probabilities.
@@ -171,7 +171,7 @@ def _log_weights(space: BlockSpace, log_p: Tensor, pairs: Sequence[list[Candidat
 
 
 def _gates(log_weights: Tensor, races: Tensor) -> list[tuple[Tensor, ...]]:
-    """`straight_through` of each row; the winner of its race is switched on.
+    """Apply `straight_through` to each row; the winner of its race is active.
 
     Args:
         races: (slots, 2) exponential random times.

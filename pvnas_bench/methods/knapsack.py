@@ -25,7 +25,7 @@ class CandidateScores:
     Attributes:
         frames, size: scores per option.
         depths: scores per stage and option.
-        slots: scores per slot, by candidate; a slot beyond the depth of its stage adds nothing.
+        slots: scores per slot and candidate; a slot beyond the depth of its stage adds nothing.
     """
 
     frames: Floats
@@ -35,7 +35,7 @@ class CandidateScores:
 
 
 def decision_scores(costs: CostModel, by_decision: Mapping[str, Floats]) -> CandidateScores:
-    """Candidate scores from option scores, summed over the decisions that exist."""
+    """Sum the scores of options over existing decisions to scores of candidates."""
     space = costs.space
     slots = []
     for slot in space.slots:
@@ -53,22 +53,22 @@ def decision_scores(costs: CostModel, by_decision: Mapping[str, Floats]) -> Cand
 
 @dataclass(frozen=True)
 class _Front:
-    """Non-dominated partial architectures in MACs and score; choices (n, decisions)."""
+    """Partial architectures that are non-dominated in MACs and score; choices have shape (n, decisions)."""
 
     macs: Ints
     score: Floats
     choices: npt.NDArray[np.int8]
 
     def best(self, cap: int, quantum: int) -> "_Front":
-        """Non-dominated partial architectures under the cap; the best of each quantum of MACs."""
+        """Keep the non-dominated partial architectures under the cap, only the best per quantum of MACs."""
         order = np.lexsort((-self.score, self.macs))
         order = order[self.macs[order] <= cap]
         before = np.maximum.accumulate(np.concatenate([[-np.inf], self.score[order]]))[:-1]
-        kept = order[self.score[order] > before]
-        if quantum > 1 and len(kept):
-            bucket = self.macs[kept] // quantum
-            kept = kept[np.append(bucket[1:] != bucket[:-1], True)]
-        return _Front(self.macs[kept], self.score[kept], self.choices[kept])
+        selected = order[self.score[order] > before]
+        if quantum > 1 and len(selected):
+            bucket = self.macs[selected] // quantum
+            selected = selected[np.append(bucket[1:] != bucket[:-1], True)]
+        return _Front(self.macs[selected], self.score[selected], self.choices[selected])
 
 
 def best_under_caps(
@@ -131,7 +131,7 @@ def _best_under_macs(
 
 
 def _fronts(costs: CostModel, cap: int, scores: CandidateScores, f: int, s: int, quantum: int) -> _Front:
-    """The non-dominated architectures at one (frames, size)."""
+    """Non-dominated architectures at one (frames, size)."""
     space, table = costs.space, costs.tables[f][s]
     nothing = np.full((1, len(space.decisions)), INACTIVE, dtype=np.int8)
     front = _Front(np.array([table.fixed.macs]), np.zeros(1), nothing)
@@ -151,17 +151,17 @@ def _extended(
 ) -> _Front:
     """Extend every partial architecture by every candidate of the next slot."""
     options = np.array(list(scores), dtype=np.int8)
-    own = _Front(
+    block = _Front(
         np.array([costs[choice].macs for choice in scores], dtype=np.int64), np.array(list(scores.values())), options
     ).best(np.iinfo(np.int64).max, 1)
-    n, k = len(front.score), len(own.score)
+    n, k = len(front.score), len(block.score)
     choices = np.repeat(front.choices, k, axis=0)
-    choices[:, list(members)] = np.tile(own.choices, (n, 1))
-    return _Front((front.macs[:, None] + own.macs).ravel(), (front.score[:, None] + own.score).ravel(), choices)
+    choices[:, list(members)] = np.tile(block.choices, (n, 1))
+    return _Front((front.macs[:, None] + block.macs).ravel(), (front.score[:, None] + block.score).ravel(), choices)
 
 
 def _any_depth(ends: Sequence[_Front], depths: Sequence[int], scores: Floats, decision: int) -> _Front:
-    """The union over the depths of a stage; `ends[b]` are the partial architectures after b + 1 blocks."""
+    """Merge the fronts of all depths of a stage; `ends[b]` has the partial architectures after b + 1 blocks."""
     parts = []
     for option, depth in enumerate(depths):
         end = ends[depth - 1]

@@ -12,30 +12,30 @@ Floats = npt.NDArray[np.float64]
 
 
 def objectives(evaluations: Sequence[Evaluation], cap: int) -> Floats:
-    """Error, and MACs over the cap, (n, 2); both are minimised."""
+    """Objectives to minimise, (n, 2): error, and MACs divided by the cap."""
     return np.array([[1 - e.top1, e.macs / cap] for e in evaluations]).reshape(-1, 2)
 
 
 def pareto_front(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    """The non-dominated evaluations, sorted by MACs; equal points all stay."""
+    """Non-dominated evaluations, sorted by MACs; equal points are all included."""
     if not evaluations:
         return []
-    kept = moocore.is_nondominated(np.array([[-e.top1, e.macs] for e in evaluations]), keep_weakly=True)
-    return sorted((e for e, keep in zip(evaluations, kept, strict=True) if keep), key=lambda e: e.macs)
+    mask = moocore.is_nondominated(np.array([[-e.top1, e.macs] for e in evaluations]), keep_weakly=True)
+    return sorted((e for e, keep in zip(evaluations, mask, strict=True) if keep), key=lambda e: e.macs)
 
 
 def dominates(front: Sequence[Evaluation], evaluation: Evaluation) -> bool:
-    """Return True if a member of a front is at least as good in both objectives."""
+    """Return True if any member of a front is at least as good in both objectives."""
     return any(e.top1 >= evaluation.top1 and e.macs <= evaluation.macs for e in front)
 
 
 def hypervolume(evaluations: Sequence[Evaluation], cap: int) -> float:
-    """The area that a front dominates, in units of (accuracy × cap), against error 1 at the cap."""
+    """Area dominated by a front, in units of (accuracy × cap); the reference point is error 1 at the cap."""
     return float(moocore.hypervolume(objectives(pareto_front(evaluations), cap), ref=[1.0, 1.0]))
 
 
 def crowding_distance(points: Floats) -> Floats:
-    """NSGA-II's crowding distance: the gap between both neighbours, summed over objectives; infinite at the ends."""
+    """Crowding distance of NSGA-II: gap between both neighbours, summed over objectives; infinite at the ends."""
     distance = np.zeros(len(points))
     for values in points.T:
         order = np.argsort(values, kind="stable")

@@ -1,4 +1,4 @@
-"""A supernet trained on uniform paths, then an evolution by a fitness: the base of SPOS and BN-NAS."""
+"""Supernet training on uniformly sampled paths, then evolution: base class of SPOS and BN-NAS."""
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +17,7 @@ from pvnas_bench.strategy import SearchFinished, Strategy
 
 
 class PathEvolutionConfig(WeightsConfig):
-    """Hyper-parameters of a supernet trained on uniform paths and searched by evolution."""
+    """Hyper-parameters of uniform supernet training and of the evolution."""
 
     supernet_share: float = Field(0.6, gt=0, lt=1, description="part of the budget that trains the supernet (R)")
     population: int = Field(50, ge=2, description="architectures per generation (SPOS)")
@@ -34,13 +34,13 @@ EC = TypeVar("EC", bound=PathEvolutionConfig, default=PathEvolutionConfig)
 
 
 class PathEvolution(Strategy[EC, BlockSpace]):
-    """Evolution on a supernet; a strategy defines the fitness, and may choose the weights to train.
+    """Evolution on a supernet; a strategy defines the fitness, and may select the weights to train.
 
     Attributes:
         supernet, weights: the supernet, and the optimiser of its weights.
         evolution: the evolution, started once the supernet is trained.
-        verified: the best of the evolution, trained stand-alone.
-        logged: name of the logged best fitness of a generation.
+        verified: the best architectures of the evolution, trained stand-alone.
+        logged: name under which the best fitness of a generation is logged.
     """
 
     logged: ClassVar[str] = "best_fitness"
@@ -59,20 +59,20 @@ class PathEvolution(Strategy[EC, BlockSpace]):
         self.fallback = problem.sample(problem.rng("fallback"))
 
     def trained_parameters(self) -> Iterable[nn.Parameter] | None:
-        """The parameters that train; None: all."""
+        """Parameters to train; None: all."""
         return None
 
     def fitness(self) -> Callable[[Architecture], float]:
-        """The fitness of an architecture on the current supernet; higher is better."""
+        """Return the function that computes an architecture's fitness on the current supernet; higher is better."""
         raise NotImplementedError
 
     def validated(self, architecture: Architecture) -> float:
-        """Top-1 on search-val with inherited weights, batch-norm recalibrated on search-train."""
+        """Top-1 on search-val with the supernet's weights, batch-norm recalibrated on search-train."""
         recalibration = itertools.islice(self.problem.search_batches("train"), self.config.recalibration)
         return self.supernet.validate(architecture, self.problem.validation_batches(), recalibration)[0]
 
     def epoch_over(self) -> None:
-        """Hook after each epoch of the supernet; `trained` is True after the last."""
+        """Hook after each epoch of the supernet; `trained` is True after the last epoch."""
 
     def step(self) -> None:
         """Run one epoch of the supernet, then one generation, then one stand-alone training."""
@@ -92,13 +92,13 @@ class PathEvolution(Strategy[EC, BlockSpace]):
         return [evaluation.architecture for evaluation in self.verified]
 
     def incumbent(self) -> Architecture:
-        """The best by stand-alone training, else by the evolution, else a random architecture."""
+        """The best architecture by stand-alone training, else by fitness, else a random one."""
         if self.verified:
             return max(self.verified, key=lambda evaluation: evaluation.top1).architecture
         return next(iter(self.evolution.best(1)), self.fallback)
 
     def score(self, architecture: Architecture) -> float:
-        """The fitness."""
+        """Fitness of an architecture on the current supernet."""
         return self.fitness()(architecture)
 
     def diagnostics(self) -> Mapping[str, Json]:

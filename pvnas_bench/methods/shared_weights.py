@@ -1,4 +1,4 @@
-"""Optimisation of a supernet's weights."""
+"""Optimisation of a supernet's shared weights."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -31,22 +31,24 @@ class OptimiserConfig(StrategyConfig):
 
 
 class WeightsConfig(OptimiserConfig):
-    """Optimiser hyper-parameters with a schedule of one rise and one cosine."""
+    """Hyper-parameters of the optimiser and of its schedule, a linear warm-up and a cosine."""
 
     weight_floor: float = Field(0.0, ge=0, description="last rate of the weights' cosine (R; DARTS: 0.001)")
     rising: float = Field(0.1, ge=0, lt=1, description="part of the search in which the weights' rate rises (R)")
 
     def rate(self, progress: float) -> float:
-        """The weights' learning rate at this progress."""
+        """Learning rate of the weights at this progress of the search."""
         return rate_at(progress, self.weight_rate, self.weight_floor, self.rising)
 
 
 def rate_at(progress: float, peak: float, floor: float, rising: float = 0.0) -> float:
-    """Linear rise to the peak, then half a cosine to the floor (SGDR, Loshchilov & Hutter 2017, no restarts).
+    """Learning rate: linear warm-up to the peak, then half a cosine to the floor (SGDR without restarts).
+
+    Source: Loshchilov & Hutter 2017.
 
     Args:
         progress: progress of the search, in [0, 1].
-        rising: part of the search that the rise takes.
+        rising: part of the search for the warm-up.
     """
     if progress < rising:
         return floor + (peak - floor) * progress / rising
@@ -55,7 +57,7 @@ def rate_at(progress: float, peak: float, floor: float, rising: float = 0.0) -> 
 
 
 def make_weight_optimiser(parameters: Iterable[nn.Parameter], config: OptimiserConfig) -> torch.optim.Optimizer:
-    """The optimiser of a supernet's weights."""
+    """Make the optimiser of a supernet's weights."""
     if config.optimiser == "adamw":
         return torch.optim.AdamW(parameters, lr=config.weight_rate, weight_decay=config.weight_decay, foreach=True)
     return torch.optim.SGD(
@@ -64,13 +66,13 @@ def make_weight_optimiser(parameters: Iterable[nn.Parameter], config: OptimiserC
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of all parameters."""
+    """Set the learning rate of all parameter groups."""
     for group in optimiser.param_groups:
         group["lr"] = rate
 
 
 class SharedWeights:
-    """A supernet's weights and their optimiser; it logs `train_loss`.
+    """Trainer of a supernet's weights; it logs `train_loss`.
 
     Attributes:
         supernet: the supernet.
@@ -84,10 +86,10 @@ class SharedWeights:
         supernet: SearchSupernet,
         parameters: Iterable[nn.Parameter] | None = None,
     ) -> None:
-        """Make the optimiser.
+        """Build the optimiser.
 
         Args:
-            parameters: parameters to train; None: all of the supernet.
+            parameters: parameters to train; None: all parameters of the supernet.
         """
         self._problem, self._config, self.supernet = problem, config, supernet
         self.optimiser = make_weight_optimiser(supernet.parameters() if parameters is None else parameters, config)
@@ -97,7 +99,7 @@ class SharedWeights:
         return self.descend(self.supernet.loss(batch, path, self._config.label_smoothing), rate)
 
     def descend(self, loss: Tensor, rate: float) -> float:
-        """Take a step down a loss at this learning rate; return the loss."""
+        """Take a gradient step on a loss at this learning rate; return the loss."""
         self._problem.backward(loss)
         value = float(loss.detach())
         self.update(rate)
@@ -110,11 +112,11 @@ class SharedWeights:
         self._problem.update(self.optimiser, clip=self._config.gradient_clip)
 
     def uniform_epoch(self, share: float, rate: Callable[[float], float]) -> bool:
-        """Train one epoch along one uniformly sampled path per batch, as far as a share of the budget goes.
+        """Train one epoch with one uniformly sampled path per batch, within a share of the budget.
 
         Args:
-            share: part of the search that trains the weights.
-            rate: learning rate by the progress of that share.
+            share: part of the search for training the weights.
+            rate: learning rate as a function of the progress within this share.
 
         Returns:
             True once the share is spent.
@@ -127,7 +129,7 @@ class SharedWeights:
         return False
 
     def state_dict(self) -> dict[str, Any]:
-        """State of the optimiser; the supernet's is separate."""
+        """State of the optimiser, without the supernet's."""
         return {"optimiser": self.optimiser.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

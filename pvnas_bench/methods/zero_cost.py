@@ -1,7 +1,8 @@
-"""Search by a score of untrained networks: the base of zero-cost strategies.
+"""Search with a score of untrained networks: base class of zero-cost strategies.
 
-Random architectures are scored, then mutations of the best; the search returns the highest score. It spends almost
-none of the budget. With `finalists` the best of them train for a short time, and the search returns the most accurate.
+It scores random architectures, then mutations of the best, and returns the architecture with the highest score, at
+almost no cost. With `finalists`, the best are trained for the protocol's proxy epochs and the most accurate one is
+returned.
 """
 
 import math
@@ -39,7 +40,7 @@ class ZeroCost(Strategy[ZC, S]):
         self.fallback = self.problem.sample(self.problem.rng("fallback"))
 
     def score(self, architecture: Architecture) -> float:
-        """Score of an architecture; higher is better. Passes go through the problem, which charges them."""
+        """Score an architecture; higher is better. Passes must go through the problem, which charges them."""
         raise NotImplementedError
 
     def step(self) -> None:
@@ -65,7 +66,7 @@ class ZeroCost(Strategy[ZC, S]):
             raise SearchFinished
 
     def _candidate(self) -> Architecture:
-        """A new architecture under the cap: random, then near one of the best."""
+        """Draw a new architecture under the cap: at random first, later a mutation of one of the best."""
         rng, space = self.problem.rng("candidates"), self.problem.space
         best = self._ranking()[: self.config.population] if len(self.scores) >= self.config.samples else []
 
@@ -74,16 +75,16 @@ class ZeroCost(Strategy[ZC, S]):
                 return space.mutate(best[int(rng.integers(len(best)))], rng)
             return space.sample(rng)
 
-        found = self.problem.draw(make, known=self.scores)
-        if found is None:
+        candidate = self.problem.draw(make, known=self.scores)
+        if candidate is None:
             raise SearchFinished
-        return found
+        return candidate
 
     def _ranking(self) -> list[Architecture]:
         return sorted(self.scores, key=lambda architecture: -self.scores[architecture])
 
     def incumbent(self) -> Architecture:
-        """The most accurate finalist, else the highest score, else a random architecture."""
+        """The most accurate finalist, else the architecture with the highest score, else a random one."""
         if self.trained:
             return max(self.trained, key=lambda evaluation: evaluation.top1).architecture
         return self._ranking()[0] if self.scores else self.fallback

@@ -1,4 +1,4 @@
-"""A frozen 2-D network as a source of features."""
+"""The frozen 2-D backbone that computes features of frames."""
 
 import torch
 from torch import Tensor, nn
@@ -9,9 +9,9 @@ from pvnas_bench.space import Backbone
 
 
 class FrozenBackbone(nn.Module):
-    """The stem and blocks of a trained network, without gradients and in evaluation mode for good.
+    """Stem and blocks of a trained network, without gradients and always in evaluation mode.
 
-    Its last feature map, (C, H, W), is averaged over grid x grid fields, so that features carry positions.
+    Its last feature map, (C, H, W), is averaged over grid x grid fields, so that features retain coarse positions.
     """
 
     def __init__(self, network: Network, grid: int) -> None:
@@ -28,7 +28,7 @@ class FrozenBackbone(nn.Module):
 
     @torch.no_grad()
     def forward(self, frames: Tensor) -> Tensor:
-        """(N, 3, S, S) normalised frames → features (N, C · grid²)."""
+        """Compute features: (N, 3, S, S) normalised frames → (N, C · grid²)."""
         x = self.stem(frames)
         for block in self.blocks:
             x = block(x, 1)
@@ -37,14 +37,14 @@ class FrozenBackbone(nn.Module):
 
 
 def frame_cost(backbone: Backbone) -> Cost:
-    """MACs per frame and parameters of the frozen network, without its training head."""
+    """MACs per frame and parameters of the backbone, without its training head."""
     layers = list(network_layers(backbone.network, classes=1))[:-1]
     frames = backbone.network.frames
     return Cost(sum(layer.macs for layer in layers) // frames, sum(layer.parameters for layer in layers))
 
 
 def backbone_layer(backbone: Backbone, frames: int) -> Layer:
-    """The frozen network on `frames` frames, as one row of a network's table."""
+    """One row of a network's layer table for the backbone on `frames` frames."""
     cost, size = frame_cost(backbone), backbone.network.size
     shapes = (frames, size, size, RGB), (frames, backbone.grid, backbone.grid, backbone.features // backbone.grid**2)
     return Layer("backbone", "2-D network, frozen", *shapes, frames * cost.macs, cost.parameters)

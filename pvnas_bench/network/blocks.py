@@ -18,7 +18,7 @@ def pointwise(cin: int, cout: int) -> nn.Conv2d:
 
 
 class _SpatialMean(torch.autograd.Function):
-    """(NT, c, H, W) → (NT, c). Its gradient is a view; autograd's is a tensor of the input's size."""
+    """Mean over space, (NT, c, H, W) → (NT, c); its gradient is a view, autograd's a tensor of the input's size."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ class SqueezeExcitation(nn.Module):
         self.excite = nn.Linear(hidden, channels)
 
     def scale(self, x: Tensor, frames: int) -> Tensor:
-        """(N·T, c, H, W) → the factor of each clip and channel, (N·T, c, 1, 1)."""
+        """Factor of each clip and channel: (N·T, c, H, W) → (N·T, c, 1, 1)."""
         c = x.shape[1]
         per_frame: Tensor = _SpatialMean.apply(x)  # type: ignore[no-untyped-call]
         pooled = per_frame.unflatten(0, (-1, frames)).mean(1)  # (N, c)
@@ -55,7 +55,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class InvertedBottleneck(nn.Module):
-    """expand → operator → squeeze-excitation → project, with a residual where shapes allow."""
+    """Inverted bottleneck: expand → operator → squeeze-excitation → project, with a residual if shapes allow."""
 
     def __init__(self, block: Block) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class InvertedBottleneck(nn.Module):
         self.project_norm = nn.BatchNorm2d(block.cout)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
-        """(N·T, cin, H, W) → (N·T, cout, H/stride, W/stride)."""
+        """Apply the block: (N·T, cin, H, W) → (N·T, cout, H/stride, W/stride)."""
         y = temporal_shift(x, frames) if self.block.operator == "tsm" else x
         y = F.relu(self.expand_norm(self.expand(y)), inplace=True)
         y = F.relu(self.operator_norm(self.operator(y, frames)), inplace=True)

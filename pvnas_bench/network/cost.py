@@ -1,7 +1,7 @@
-"""The exact cost model: MACs and parameters of any architecture from a table of its candidates.
+"""Exact cost model: MACs and parameters of any architecture from a table of its candidates.
 
-A MAC is one multiplication of a convolution or linear layer (what torch's FlopCounterMode counts, halved); padding
-counts like data; batch-norm, activations, pooling, shifts and additions count nothing.
+A MAC is one multiply-accumulate of a convolution or linear layer (torch's FlopCounterMode counts two). Padding counts
+like data; batch-norm, activations, pooling, shifts and additions count zero.
 """
 
 import math
@@ -15,7 +15,7 @@ from pvnas_bench.space import INACTIVE, KERNELS, Architecture, Block, BlockSpace
 
 RGB, STEM_TAPS = 3, 9
 LATEST = 4096
-"""Cached costs per model: a search asks repeatedly for the same architecture."""
+"""Costs cached per model, as a search requests the same architecture repeatedly."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Layer:
-    """One row of a network's table: shapes are (frames, height, width, channels)."""
+    """One row of a network's layer table; shapes are (frames, height, width, channels)."""
 
     name: str
     operator: str
@@ -46,13 +46,13 @@ class Layer:
 
 
 def stem_cost(channels: int, frames: int, size: int) -> Cost:
-    """A 3x3 convolution of stride 2 on RGB frames of size x size pixels, and its batch-norm."""
+    """Cost of a 3x3 convolution of stride 2 on RGB frames of size x size pixels, and its batch-norm."""
     weights = RGB * STEM_TAPS * channels
     return Cost(weights * frames * math.ceil(size / 2) ** 2, weights + 2 * channels)
 
 
 def block_cost(block: Block, frames: int, size: int) -> Cost:
-    """An inverted bottleneck on maps of size x size."""
+    """Cost of an inverted bottleneck on feature maps of size x size."""
     channels = block.cin * block.expansion
     hidden = hidden_channels(block.cin)
     area_in, area_out = size**2, math.ceil(size / block.stride) ** 2
@@ -64,14 +64,14 @@ def block_cost(block: Block, frames: int, size: int) -> Cost:
 
 
 def head_cost(cin: int, channels: int, classes: int, frames: int, size: int) -> Cost:
-    """Point-wise convolution with batch-norm, and the classifier with its bias."""
+    """Cost of the point-wise convolution with its batch-norm, and of the classifier with its bias."""
     weights = cin * channels
     macs = weights * frames * size**2 + channels * classes
     return Cost(macs, weights + 2 * channels + channels * classes + classes)
 
 
 def network_layers(spec: NetworkSpec, classes: int) -> Iterator[Layer]:
-    """The network, layer by layer, from input to logits."""
+    """Layers of the network, from input to logits."""
     t, size = spec.frames, math.ceil(spec.size / 2)
     shape = (t, size, size, spec.stem)
     cost = stem_cost(spec.stem, t, spec.size)
@@ -94,11 +94,11 @@ def network_cost(spec: NetworkSpec, classes: int) -> Cost:
 
 
 Candidate = tuple[int, int, int]
-"""Option indices of a slot's operator, expansion and squeeze-excitation; INACTIVE where a decision does not exist."""
+"""Option indices of a slot's operator, expansion and squeeze-excitation; INACTIVE: the decision does not exist."""
 
 
 def candidates(space: BlockSpace, slot: Slot) -> Iterator[tuple[Candidate, Block | None]]:
-    """Every choice of a slot with its block; None: no block (skipped, or the stage is shallower)."""
+    """Every candidate of a slot with its block; None: no block (skip, or the stage is shallower)."""
     yield (INACTIVE, INACTIVE, INACTIVE), None
     for o, operator in enumerate(slot.operators):
         if operator == "skip":
@@ -111,19 +111,19 @@ def candidates(space: BlockSpace, slot: Slot) -> Iterator[tuple[Candidate, Block
 
 @dataclass(frozen=True)
 class InputTable:
-    """Costs at one (frames, size): stem plus head, and each slot's candidates."""
+    """Costs for one (frames, size): of stem plus head, and of each slot's candidates."""
 
     fixed: Cost
     slots: tuple[dict[Candidate, Cost], ...]
 
 
 class CostModel:
-    """Costs of a block space's architectures, by look-up: a query is one sum over its slots.
+    """Costs of a block space's architectures by look-up: a query is a sum over the slots.
 
-    `tables[f][s]` holds the costs under the space's f-th number of frames and s-th size.
+    `tables[f][s]` holds the costs for the space's f-th number of frames and s-th size.
 
     Attributes:
-        latencies: table of the machine whose latency is predicted; None: latencies are 0.
+        latencies: latency table of the machine whose latency is predicted; None: latencies are 0.
     """
 
     def __init__(self, space: BlockSpace, classes: int, latencies: LatencyTable | None = None) -> None:
@@ -197,7 +197,7 @@ class CostModel:
                 yield Sum({frames: f, size: s}, table.fixed, tuple(chains))
 
     def cheapest(self) -> Cost:
-        """Cost of the architecture of the least MACs in the space."""
+        """Cost of the space's architecture with the fewest MACs."""
         return min((self._cheapest(table) for row in self.tables for table in row), key=lambda cost: cost.macs)
 
     def _cheapest(self, table: InputTable) -> Cost:

@@ -1,6 +1,6 @@
-"""The families of spaces: construction, cost and layers of a space's networks.
+"""Families of spaces: construction, cost and layers of their networks.
 
-A family is a space's `family`; only this table distinguishes them.
+A space names its family in `family`; only the table in this module distinguishes families.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +21,7 @@ from pvnas_bench.space import Architecture, SearchSpace
 
 
 class Costs(Protocol):
-    """A cost model: the exact cost of each architecture, by look-up."""
+    """Cost model: the exact cost of each architecture by look-up."""
 
     classes: int
     latencies: LatencyTable | None
@@ -37,19 +37,20 @@ class Costs(Protocol):
         """The costs as sums over slots or cells, one for each input."""
 
     def cheapest(self) -> Cost:
-        """Cost of the architecture of the least MACs in the space."""
+        """Cost of the space's architecture with the fewest MACs."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """Constructors of a kind of networks.
+    """Constructors of a family's networks and of their costs.
 
     Attributes:
         network: builds a stand-alone network from a space's `spec` and the number of classes.
-        layers: builds its table of layers from the same.
-        costs: builds the cost model from a space, the number of classes, and a latency table.
-        timed_layers: builds the layers of a space's networks by their names in a latency table, from the same.
-        workloads: builds the timed passes of a record from a space and a device.
+        layers: lists the layers of this network, from the same arguments.
+        costs: builds the cost model from a space, the number of classes, and a latency table or None.
+        timed_layers: builds the layers of a space's networks, by their names in a latency table, from a space and the
+            number of classes.
+        workloads: builds a record's timed passes from a space and a device.
     """
 
     network: Callable[[Any, int], Classifier]
@@ -63,23 +64,23 @@ FAMILIES: dict[str, Family] = {
     "mbconv": Family(Network, network_layers, CostModel, block_layers, block_passes),
     "temporal_cell": Family(TemporalNetwork, temporal_layers, TemporalCostModel, cell_layers, cell_passes),
 }
-"""Families by name, the `family` of a space."""
+"""Families by name."""
 
 
 def build(space: SearchSpace, architecture: Architecture, classes: int) -> Classifier:
-    """The stand-alone network of an architecture, on the CPU, initialised by torch's global generator."""
+    """Build the stand-alone network of an architecture on the CPU, initialised with torch's global generator."""
     return FAMILIES[space.family].network(space.spec(architecture), classes)
 
 
 def layers(space: SearchSpace, architecture: Architecture, classes: int) -> Iterator[Layer]:
-    """The network of an architecture, layer by layer, from input to logits.
+    """Layers of an architecture's network, from input to logits.
 
-    A frozen backbone comes first, with the MACs of its frames; the architecture's cost excludes it.
+    A frozen backbone comes first, with the MACs of all frames; the architecture's cost excludes it.
     """
-    own = list(FAMILIES[space.family].layers(space.spec(architecture), classes))
+    rows = list(FAMILIES[space.family].layers(space.spec(architecture), classes))
     if space.backbone is not None:
-        yield backbone_layer(space.backbone, frames=own[0].shape_in[0])
-    yield from own
+        yield backbone_layer(space.backbone, frames=rows[0].shape_in[0])
+    yield from rows
 
 
 def cost_model(space: SearchSpace, classes: int, latencies: LatencyTable | None = None) -> Costs:

@@ -12,7 +12,7 @@ from pvnas_bench.space import INACTIVE, KERNELS, Caps, Limit, Slot
 
 
 def plan_macs(costs: CostModel, plan: Plan) -> int:
-    """MACs of one clip's forward pass through a plan, with every computed candidate."""
+    """MACs of one clip's forward pass through a plan, over all computed candidates."""
     space = costs.space
     table = costs.tables[space.frames.index(plan.frames)][space.sizes.index(plan.size)]
     macs = table.fixed.macs
@@ -31,9 +31,9 @@ def plan_macs(costs: CostModel, plan: Plan) -> int:
 
 
 def _mixture_macs(costs: CostModel, slot: Slot, frames: int, size: int, part: int) -> int:
-    """MACs of all operators at the largest expansion; they share one expansion of unshifted inputs.
+    """MACs of all operators at the largest expansion; they share the expansion of the unshifted input.
 
-    Channels that bypass the operators save the taps and the shifted input's expansion.
+    For channels that bypass the operators, the taps and the shifted input's expansion are not computed.
     """
     space = costs.space
     expansion, se = f"e{max(space.expansions)}", "se" if "se" in space.se else "no"
@@ -87,8 +87,8 @@ class ExpectedCost:
         """The expectation for one clip.
 
         Args:
-            probabilities: (decisions, most options), probability of each option given that its decision exists, zero
-                where a decision has fewer.
+            probabilities: (decisions, most options), probability of each option given that its decision exists,
+                zero-padded for decisions with fewer options.
         """
         operators, expansions, se = self._slots.shape[-3:]
         p = probabilities.double()
@@ -100,7 +100,7 @@ class ExpectedCost:
         return torch.einsum("fs,f,s->", self._fixed + mean, frames, size)
 
     def penalty(self, probabilities: Tensor, target: float) -> Tensor:
-        """|E[cost]/target - 1|."""
+        """Relative deviation from a target, |E[cost]/target - 1|."""
         return (self(probabilities) / target - 1).abs().float()
 
 

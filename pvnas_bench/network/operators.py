@@ -20,7 +20,7 @@ SHIFT_FRACTION = 8
 
 
 def as_time_by_space(x: Tensor, frames: int) -> Tensor:
-    """(N·T, C, H, W) channels-last → the view (N, C, T, H·W), channels-last as well."""
+    """View (N·T, C, H, W), channels-last, as (N, C, T, H·W), channels-last."""
     nt, c, h, w = x.shape
     return x.permute(0, 2, 3, 1).reshape(nt // frames, frames, h * w, c).permute(0, 3, 1, 2)
 
@@ -40,7 +40,7 @@ def spatial_convolution(x: Tensor, weight: Tensor, stride: int) -> Tensor:
 def full_convolution(x: Tensor, weight: Tensor, frames: int, stride: int) -> Tensor:
     """Depth-wise 3-D convolution, zero-padded; weight (C, 1, 3, k, k).
 
-    The sum over its temporal taps of a spatial convolution of the frames before, at and after.
+    It is computed as the sum over temporal taps of spatial convolutions of the previous, current and next frame.
     """
     before, now, after = (spatial_convolution(x, weight[:, :, tap], stride) for tap in range(3))
     if _traced():
@@ -50,12 +50,12 @@ def full_convolution(x: Tensor, weight: Tensor, frames: int, stride: int) -> Ten
 
 
 def _traced() -> bool:
-    """True where `torch.jit.trace` records what runs."""
+    """Return True while `torch.jit.trace` records operations."""
     return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]
 
 
 def _traced_sum(before: Tensor, now: Tensor, after: Tensor, frames: int) -> Tensor:
-    """`_TemporalSum` in operations that `torch.jit.trace`, and so ONNX, can record."""
+    """`_TemporalSum` from operations that `torch.jit.trace`, and thus ONNX export, can record."""
     ahead, behind = (x.unflatten(0, (-1, frames)) for x in (before, after))
     edge = torch.zeros_like(ahead[:, :1])
     total: Tensor = now.unflatten(0, (-1, frames)) + torch.cat([edge, ahead[:, :-1]], 1)
@@ -64,9 +64,9 @@ def _traced_sum(before: Tensor, now: Tensor, after: Tensor, frames: int) -> Tens
 
 
 class _TemporalSum(torch.autograd.Function):
-    """Sum of the first at the frame before, the second at the frame itself, the third at the frame after.
+    """Sum over time of three inputs: the first at the previous frame, the second at the current, the third at the next.
 
-    The sum reuses the second's memory. Autograd's in-place sums would copy the whole gradient for each.
+    The sum reuses the memory of the second. Autograd's in-place sums would copy the whole gradient for each input.
     """
 
     @staticmethod
@@ -88,7 +88,7 @@ class _TemporalSum(torch.autograd.Function):
 
 
 class _Shift(torch.autograd.Function):
-    """Channels [0, fold) take the frame after, [fold, 2·fold) the frame before, the rest stays; zeros at the ends."""
+    """Temporal shift: channels [0, fold) from the next frame, [fold, 2·fold) from the previous; zeros at the ends."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, frames: int) -> Tensor:
@@ -123,7 +123,7 @@ def temporal_shift(x: Tensor, frames: int) -> Tensor:
 
 
 def _traced_shift(x: Tensor, frames: int) -> Tensor:
-    """`_Shift` in operations that `torch.jit.trace`, and so ONNX, can record."""
+    """`_Shift` from operations that `torch.jit.trace`, and thus ONNX export, can record."""
     channels = int(x.shape[1])
     fold = max(channels // SHIFT_FRACTION, 1)
     earlier, later, rest = x.unflatten(0, (-1, frames)).split([fold, fold, channels - 2 * fold], dim=2)
@@ -133,9 +133,9 @@ def _traced_shift(x: Tensor, frames: int) -> Tensor:
 
 
 def operate(token: str, x: Tensor, weights: Sequence[Tensor], frames: int, stride: int) -> Tensor:
-    """The depth-wise operator of a token: (N·T, C, H, W) → (N·T, C, H/stride, W/stride).
+    """Apply the depth-wise operator of a token: (N·T, C, H, W) → (N·T, C, H/stride, W/stride).
 
-    ``tsm`` is a spatial convolution here: its shift precedes the expansion, where there are fewer channels.
+    ``tsm`` is a spatial convolution here, as the shift precedes the expansion, where there are fewer channels.
 
     Args:
         weights: kernels in the order of `KERNELS`, each (C, 1, *kernel).
@@ -150,7 +150,7 @@ def operate(token: str, x: Tensor, weights: Sequence[Tensor], frames: int, strid
 
 
 class Operator(nn.Module):
-    """The depth-wise operator of one block, by its token."""
+    """Depth-wise operator of one block, chosen by its token."""
 
     def __init__(self, token: str, channels: int, stride: int) -> None:
         super().__init__()
@@ -161,17 +161,17 @@ class Operator(nn.Module):
             nn.init.kaiming_normal_(weight, mode="fan_in", nonlinearity="linear" if len(shapes) > 1 else "relu")
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
-        """(N·T, C, H, W) → (N·T, C, H/stride, W/stride)."""
+        """Apply the operator: (N·T, C, H, W) → (N·T, C, H/stride, W/stride)."""
         return operate(self.token, x, list(self.weights), frames, self.stride)
 
 
 class ElasticOperators(nn.Module):
-    """All operators of a slot from shared kernels, for a supernet.
+    """All operators of a slot with shared kernels, for a supernet.
 
-    Elastic kernels (Cai et al. 2020), in space and time: ``s3`` and ``tsm`` are the centre of the 5x5 kernel of ``s5``;
-    ``f3`` is that centre, then the centre of the 5-tap temporal kernel of ``t5``; ``st3`` is the outer product of the
-    two plus a separate part. Initially the temporal kernel is near the identity and that part is zero, so that all
-    operators compute nearly the same and training separates them.
+    Elastic kernels (Cai et al. 2020) in space and time: ``s3`` and ``tsm`` use the centre of the 5x5 kernel of ``s5``;
+    ``f3`` uses this centre, then the centre of the 5-tap temporal kernel of ``t5``; ``st3`` uses the outer product of
+    both plus a residual kernel. Initially the temporal kernel is near the identity and the residual kernel is zero, so
+    all operators start nearly equal and diverge in training.
     """
 
     def __init__(self, channels: int, stride: int) -> None:
@@ -195,5 +195,5 @@ class ElasticOperators(nn.Module):
         return {"s3": [centre], "s5": [spatial], "f3": [centre, taps], "t5": [temporal], "tsm": [centre]}[token]
 
     def forward(self, token: str, x: Tensor, frames: int) -> Tensor:
-        """(N·T, c, H, W) → (N·T, c, H/stride, W/stride), c ≤ channels."""
+        """Apply an operator: (N·T, c, H, W) → (N·T, c, H/stride, W/stride), c ≤ channels."""
         return operate(token, x, self.kernels(token, x.shape[1]), frames, self.stride)

@@ -26,7 +26,7 @@ class Stem(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N·T, 3, S, S) → (N·T, C, S/2, S/2)."""
+        """Apply the stem: (N·T, 3, S, S) → (N·T, C, S/2, S/2)."""
         return F.relu(self.norm(self.convolution(x)), inplace=True)
 
 
@@ -43,7 +43,7 @@ class Head(nn.Module):
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
-        """(N·T, C, H, W) → logits (N, classes)."""
+        """Apply the head: (N·T, C, H, W) → logits (N, classes)."""
         y = F.relu(self.norm(self.convolution(x)), inplace=True)
         pooled = y.mean((2, 3)).unflatten(0, (-1, frames)).mean(1)
         logits: Tensor = self.classifier(self.dropout(pooled))
@@ -51,10 +51,10 @@ class Head(nn.Module):
 
 
 class Classifier(nn.Module):
-    """A stand-alone network of any family of spaces: a module with the methods for training and testing."""
+    """Base class of the stand-alone networks of all families."""
 
     def inputs(self, batch: "ClipBatch") -> Tensor:
-        """Its inputs (N V, ...) from a batch of clips, on the CPU."""
+        """Inputs of this network from a batch of clips: (N V, ...), on the CPU."""
         raise NotImplementedError
 
     def blank(self, device: torch.device | str = "cpu") -> Tensor:

@@ -1,13 +1,12 @@
-"""The supernet of a block space: every candidate of every slot with shared weights.
+"""Supernet of a block space: every candidate of every slot, with shared weights.
 
-Sharing: the candidates of a slot share its point-wise weights, its squeeze-excitation and its depth-wise kernels (see
-`ElasticOperators`); a smaller expansion is the first channels of a larger one (Cai et al. 2020). Each operator has a
-separate batch-norm after its kernel, and each candidate (operator, expansion, SE) separate affine parameters in the
-last one.
+Weight sharing: the candidates of a slot share its point-wise weights, its squeeze-excitation and its depth-wise kernels
+(see `ElasticOperators`); a smaller expansion uses the first channels of a larger one (Cai et al. 2020). Each operator
+has a separate batch-norm after its kernel. Each candidate (operator, expansion, SE) has separate affine parameters in
+the slot's last batch-norm.
 
-Batch-norm uses the statistics of the batch, in training and evaluation, as weights serve many paths (DARTS,
-ProxylessNAS); `recalibrate` estimates running statistics for one path (SPOS), which `extract` carries into the
-stand-alone network.
+Batch-norm uses batch statistics in training and evaluation, as the weights serve many paths (DARTS, ProxylessNAS).
+`recalibrated` estimates running statistics for one path (SPOS), and `extract` copies them into the stand-alone network.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +26,7 @@ Candidate = tuple[int, int, int]
 """Option indices of a slot's operator, expansion and squeeze-excitation."""
 
 Gated = Sequence[tuple[Candidate, Tensor | None]]
-"""Candidates of a slot that run, each with the factor of its output (None: 1)."""
+"""Computed candidates of a slot, each with a factor for its output (None: 1)."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Mixture:
 
 
 def _copy(target: Tensor, source: Tensor) -> None:
-    """Fill target from the leading entries of source in each dimension."""
+    """Copy the leading entries of `source` in each dimension into `target`."""
     target.copy_(source[tuple(slice(0, length) for length in target.shape)])
 
 
@@ -60,7 +59,7 @@ def _copy_norm(target: nn.BatchNorm2d, source: nn.Module) -> None:
 
 
 class ElasticNorm(nn.Module):
-    """Batch-norm over the first c channels, on batch statistics; on running ones after `recalibrate`."""
+    """Batch-norm over the first c channels with batch statistics; with running ones inside `Supernet.recalibrated`."""
 
     EPSILON = 1e-5
     running_mean: Tensor
@@ -84,7 +83,7 @@ class ElasticNorm(nn.Module):
             return F.batch_norm(x, mean, var, weight, bias, False, 0.0, self.EPSILON)
         if self.mode == "batch":
             return F.batch_norm(x, None, None, weight, bias, True, 0.0, self.EPSILON)
-        self.batches += 1  # the cumulative mean of all batches so far
+        self.batches += 1  # cumulative mean over all batches so far
         return F.batch_norm(x, mean, var, weight, bias, True, 1.0 / self.batches, self.EPSILON)
 
 
@@ -110,10 +109,10 @@ class SuperBlock(nn.Module):
         """γ of the last batch-norm of each candidate (operator, expansion, SE); unused where operator is skip."""
         self.shift = nn.Parameter(torch.zeros(shape))
         self.skip_norm: ElasticNorm | None = None
-        """Affine batch-norm after a skip, for strategies that read its γ (BN-NAS); absent from stand-alone networks."""
+        """Affine batch-norm after a skip, for strategies that read its γ (BN-NAS); stand-alone networks have none."""
 
     def candidate(self, x: Tensor, frames: int, choice: Candidate) -> Tensor | None:
-        """One candidate's branch, (N·T, cout, H', W'); None for skip."""
+        """Output of one candidate's branch, (N·T, cout, H', W'); None for skip."""
         o, e, a = choice
         token = self.tokens[o]
         if token == "skip":
@@ -129,11 +128,11 @@ class SuperBlock(nn.Module):
         return branch
 
     def mixture(self, x: Tensor, frames: int, weights: Mixture) -> Tensor:
-        """The weighted sum of all candidates: operators in parallel, expansions by channel masks (Wan et al. 2020).
+        """Weighted sum of all candidates: operators in parallel, expansions by channel masks (Wan et al. 2020).
 
-        A one-hot mixture equals that candidate. All operators but the shift share one matrix product for the
-        expansion. The rest runs per operator: stacked on channels, with one batch-norm and one grouped projection, six
-        operators took 2.0 to 2.2 times as long (CPU, forward and backward).
+        A one-hot mixture equals its candidate. All operators except the shift share one matrix product for the
+        expansion. The other layers run separately for each operator: stacking six operators on channels, with one
+        batch-norm and one grouped projection, took 2.0 to 2.2 times as long (CPU, forward and backward).
         """
         channels = self.slot.cin * max(self.expansions)
         mask = x.new_zeros(channels)
@@ -168,7 +167,7 @@ class SuperBlock(nn.Module):
         return total
 
     def _pooled(self, x: Tensor) -> Tensor:
-        """Channels that bypass an operator, at its output's size."""
+        """Pool the channels that bypass an operator to its output's size."""
         stride = self.slot.stride
         return F.avg_pool2d(x, stride, ceil_mode=True) if stride > 1 else x
 
@@ -190,7 +189,7 @@ class SuperBlock(nn.Module):
         _copy(target.project_norm.bias, self.shift[choice])
 
     def forward(self, x: Tensor, frames: int, choice: Candidate | Gated | Mixture) -> Tensor:
-        """The slot's output for one candidate, for several gated ones, or for the mixture of all."""
+        """Output of the slot for one candidate, several gated candidates, or the mixture of all."""
         if isinstance(choice, Mixture):
             return self.mixture(x, frames, choice)
         gated: Gated = [(choice, None)] if isinstance(choice[0], int) else choice  # type: ignore[list-item,assignment]
@@ -213,9 +212,8 @@ class Plan:
 
     Attributes:
         frames, size: frames and size of the clips.
-        slots: candidate, gated candidates or mixture per slot; None where no path reaches the slot.
-        depths: per stage, the (depth, weight) of the block outputs summed to the stage's output; a weight of None is
-            1.
+        slots: for each slot the candidate, gated candidates or mixture; None: no path reaches the slot.
+        depths: for each stage, the (depth, weight) pairs of the block outputs summed into its output; weight None: 1.
     """
 
     frames: int
@@ -224,12 +222,12 @@ class Plan:
     depths: tuple[tuple[tuple[int, Tensor | None], ...], ...]
 
     def at(self, frames: int, size: int) -> "Plan":
-        """The plan for clips of other frames and size."""
+        """The same plan for clips of another number of frames and size."""
         return replace(self, frames=frames, size=size)
 
 
 def path_plan(space: BlockSpace, architecture: Architecture) -> Plan:
-    """The plan that runs one architecture."""
+    """Plan of one architecture's path."""
     slots: list[Candidate | None] = []
     for slot in space.slots:
         o, e, a = (architecture.choices[i] for i in space.groups[slot.name])
@@ -240,7 +238,7 @@ def path_plan(space: BlockSpace, architecture: Architecture) -> Plan:
 
 
 class Supernet(nn.Module):
-    """Every network of a block space; `forward` runs a plan."""
+    """Supernet of a block space; `forward` runs a plan."""
 
     def __init__(self, space: BlockSpace, classes: int) -> None:
         super().__init__()
@@ -253,7 +251,7 @@ class Supernet(nn.Module):
         self.head.dropout = nn.Identity()  # type: ignore[assignment]
 
     def forward(self, clips: Tensor, plan: Plan) -> Tensor:
-        """(N, T, 3, S, S) with the plan's T and S → logits (N, classes)."""
+        """Run a plan: (N, T, 3, S, S) with the plan's T and S → logits (N, classes)."""
         frames = clips.shape[1]
         x = self.stem(clips.flatten(0, 1))
         depths = [dict(stage) for stage in plan.depths]
@@ -275,12 +273,12 @@ class Supernet(nn.Module):
     # --- one path ---------------------------------------------------------------------------------------------------
 
     def norms(self) -> Iterator[ElasticNorm]:
-        """Every batch-norm."""
+        """All batch-norm layers."""
         return (module for module in self.modules() if isinstance(module, ElasticNorm))
 
     @contextmanager
     def recalibrated(self, architecture: Architecture, batches: Iterable[Tensor]) -> Iterator[None]:
-        """A context where batch-norm uses running statistics of one path, estimated on these clips (SPOS)."""
+        """Context in which batch-norm uses running statistics of one path, estimated on these clips (SPOS)."""
         plan = path_plan(self.space, architecture)
         norms = list(self.norms())
         for norm in norms:
@@ -298,7 +296,7 @@ class Supernet(nn.Module):
 
     @torch.no_grad()
     def extract(self, architecture: Architecture) -> Network:
-        """The stand-alone network of a path with a copy of its weights (and its last running statistics)."""
+        """Stand-alone network of a path, with copies of its weights and its last running statistics."""
         network = Network(self.space.spec(architecture), self.classes)
         _copy(network.stem.convolution.weight, self.stem.convolution.weight)
         _copy_norm(network.stem.norm, self.stem.norm)

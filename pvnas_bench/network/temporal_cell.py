@@ -1,4 +1,4 @@
-"""The network of temporal cells, on the features of a frozen backbone, and its exact cost.
+"""Networks of temporal cells on the features of a frozen backbone, and their exact cost.
 
 Features are (N, C, T, 1) in channels-last memory, that is N, T, C: a temporal convolution is a 2-D one with a (k, 1)
 kernel, a point-wise one a matrix product (see `operators`). Every operator keeps C and T.
@@ -27,7 +27,7 @@ POOL = 3
 
 
 class TemporalConvolution(nn.Module):
-    """ReLU, depth-wise temporal convolution, point-wise convolution, batch-norm: half of DARTS' separable one."""
+    """ReLU, depth-wise temporal convolution, point-wise convolution, batch-norm: half of DARTS' separable operator."""
 
     def __init__(self, channels: int, taps: int, dilation: int) -> None:
         super().__init__()
@@ -44,18 +44,18 @@ class TemporalConvolution(nn.Module):
 
 
 def pooled(x: Tensor, token: str) -> Tensor:
-    """Maximum (``max3``) or mean (``avg3``) over the time steps before, at and after; the ends have no neighbour."""
+    """Maximum (``max3``) or mean (``avg3``) over the previous, current and next time step, without padding values."""
     empty = float("-inf") if token == "max3" else 0.0
     padded = F.pad(x, (0, 0, 1, 1), value=empty)
     before, after = padded[:, :, :-2], padded[:, :, 2:]
     if token == "max3":
         return torch.maximum(torch.maximum(before, x), after)
-    seen = F.pad(x.new_ones(x.shape[2]), (1, 1)).unfold(0, POOL, 1).sum(1)  # 2 at the ends
+    seen = F.pad(x.new_ones(x.shape[2]), (1, 1)).unfold(0, POOL, 1).sum(1)  # window sizes: 2 at both ends
     return (before + x + after) / seen[:, None]
 
 
 class TemporalPooling(nn.Module):
-    """A pooling operator with a batch-norm after it, as in DARTS."""
+    """A pooling operator followed by batch-norm, as in DARTS."""
 
     def __init__(self, channels: int, token: str) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class TemporalPooling(nn.Module):
 
 
 def cell_operator(token: str, channels: int) -> nn.Module:
-    """The operator of a token: (N, C, T, 1) → (N, C, T, 1)."""
+    """Build the operator of a token: (N, C, T, 1) → (N, C, T, 1)."""
     if token == "skip":
         return nn.Identity()
     if token in TEMPORAL_KERNELS:
@@ -91,7 +91,7 @@ class TemporalCell(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, 1) → (N, C, T, 1)."""
+        """Apply the cell: (N, C, T, 1) → (N, C, T, 1)."""
         nodes: dict[int, Tensor] = {0: x}
         for edge in EDGES:
             if edge_name(edge) in self.edges:
@@ -142,7 +142,7 @@ def projection_cost(features: int, channels: int, steps: int) -> Cost:
 
 
 def operator_cost(token: str, channels: int, steps: int) -> Cost:
-    """Cost of an edge's operator: pooling has only its batch-norm's parameters, skip and none cost nothing."""
+    """Cost of an edge's operator: pooling has only the parameters of its batch-norm; skip and none cost zero."""
     if token in ("skip", "none"):
         return Cost(0, 0)
     if token not in TEMPORAL_KERNELS:
@@ -157,7 +157,7 @@ def classifier_cost(channels: int, classes: int) -> Cost:
 
 
 def temporal_layers(spec: CellSpec, classes: int) -> Iterator[Layer]:
-    """The network, layer by layer, from features to logits; shapes are (time steps, 1, 1, channels)."""
+    """Layers of the network, from features to logits; shapes are (time steps, 1, 1, channels)."""
     shape = (spec.steps, 1, 1, spec.channels)
     cost = projection_cost(spec.features, spec.channels, spec.steps)
     yield Layer("projection", "conv 1", (spec.steps, 1, 1, spec.features), shape, cost.macs, cost.parameters)
@@ -171,12 +171,12 @@ def temporal_layers(spec: CellSpec, classes: int) -> Iterator[Layer]:
 
 
 class TemporalCostModel:
-    """Costs of a cell space's architectures, by look-up: a query is one sum over its edges.
+    """Costs of a cell space's architectures by look-up: a query is a sum over the edges.
 
-    They exclude the backbone: its features are computed once per clip, for all architectures.
+    They exclude the backbone, whose features are computed once per clip for all architectures.
 
     Attributes:
-        latencies: table of the machine whose latency is predicted; None: latencies are 0.
+        latencies: latency table of the machine whose latency is predicted; None: latencies are 0.
     """
 
     def __init__(self, space: CellSpace, classes: int, latencies: LatencyTable | None = None) -> None:
@@ -185,7 +185,7 @@ class TemporalCostModel:
         self._inputs = tuple(space.position(name) for name in ("steps", "cells", "channels"))
 
     def _table(self, steps: int, channels: int) -> tuple[Cost, Mapping[str, Cost]]:
-        """Cost of the layers common to all networks, and of the operators by token."""
+        """Cost of the layers that all networks share, and of each operator by token."""
         fixed = projection_cost(self.space.backbone.features, channels, steps)
         fixed = fixed + classifier_cost(channels, self.classes)
         tokens = {token for decision in self.space.decisions[3:] for token in decision.options}
@@ -247,7 +247,7 @@ class TemporalCostModel:
                 yield Sum({steps: t, channels: c}, fixed, (Chain(cells, space.cells, tuple(places)),))
 
     def cheapest(self) -> Cost:
-        """Cost of the architecture of the least MACs in the space."""
+        """Cost of the space's architecture with the fewest MACs."""
         costs = []
         for row in self._tables:
             for (fixed, operators), channels in zip(row, self.space.channels, strict=True):

@@ -1,6 +1,6 @@
-"""Timed workloads of a record: training passes of operators, and of PyTorch's layers as the yardstick.
+"""Timed workloads for records: training passes of the operators, and of PyTorch's layers as a yardstick.
 
-Operators run without the matrix products of their blocks, which would hide half of a slow-down.
+Operators run without the matrix products of their blocks, which would mask half of a slow-down.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Pass = Callable[[], None]
 
 
 def block_passes(space: BlockSpace, device: torch.device) -> dict[str, Pass]:
-    """Forward and backward pass of each operator of the space, by name, on clips of fixed shape."""
+    """Forward and backward pass of each operator of the space on clips of fixed shape, by name."""
     operators = dict.fromkeys(o for slot in space.slots for o in slot.operators if o != "skip")
     x = _clips(device)
     return {f"operator {operator}": _operator_pass(operator, x) for operator in operators}
@@ -33,7 +33,7 @@ def _operator_pass(operator: str, x: Tensor) -> Pass:
 
 
 def cell_passes(space: CellSpace, device: torch.device) -> dict[str, Pass]:
-    """Forward and backward pass of an edge for each operator of the space, by name, on features of fixed shape."""
+    """Forward and backward pass of an edge with each operator of the space on features of fixed shape, by name."""
     operators = dict.fromkeys(
         o for decision in space.decisions for o in decision.options if "operator" in decision.name
     )
@@ -50,7 +50,7 @@ def _cell_pass(operator: str, x: Tensor) -> Pass:
 
 
 def convolution_pass(device: torch.device) -> Pass:
-    """Forward and backward pass of a dense convolution and its usual successors, all PyTorch layers."""
+    """Forward and backward pass of PyTorch's dense convolution, batch-norm and ReLU."""
     x = _clips(device)
     layers = nn.Sequential(nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1), nn.BatchNorm2d(CHANNELS), nn.ReLU())
     module = layers.to(device)
@@ -58,7 +58,7 @@ def convolution_pass(device: torch.device) -> Pass:
 
 
 def _clips(device: torch.device) -> Tensor:
-    """(N·T, C, S, S), channels-last, with values that do not affect speed."""
+    """Input (N·T, C, S, S), channels-last, with values that do not affect speed."""
     shape = (CLIPS * FRAMES, CHANNELS, SIZE, SIZE)
     ramp = torch.linspace(-1, 1, CLIPS * FRAMES * CHANNELS * SIZE * SIZE, device=device).view(shape)
     return ramp.contiguous(memory_format=torch.channels_last).requires_grad_()

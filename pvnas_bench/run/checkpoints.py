@@ -1,7 +1,7 @@
-"""Checkpoints: the state to resume a killed run from, next to the future record.
+"""Checkpoints: files next to the future record, from which a killed run resumes.
 
-A checkpoint is one safetensors file whose name holds its number and the hash of its content. The newest two stay: a
-torn or damaged file does not match its name, and the previous one serves.
+A checkpoint is one safetensors file; its name holds a number and the hash of its content. The newest two are kept: if
+the newest is truncated or damaged, its hash no longer matches and the previous one is used.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from pvnas_bench.system.signals import Stop
 NAME = re.compile(r"checkpoint-(?P<number>\d{6})-(?P<hash>[0-9a-f]{32})\.safetensors")
 KEPT = 2
 RATIO = 200
-"""Least interval between checkpoints, in durations of the last one: at most 0.5 % of a run's time."""
+"""Minimum interval between checkpoints as a multiple of the last one's duration: at most 0.5 % of a run's time."""
 
 State = Mapping[str, Any]
 
@@ -34,10 +34,10 @@ class Checkpoints:
     """The checkpoints of one run."""
 
     def __init__(self, setup: Setup, claim: Claim | None, stop: Stop, observer: Observer) -> None:
-        """Prepare the checkpoints; of several processes only the first reads and writes files, for all.
+        """Prepare the checkpoints; in a run of several processes, only the first reads and writes files.
 
         Args:
-            claim: None in the other processes.
+            claim: lease of the first process on the record; None in the other processes.
         """
         self._folder, self._device, self._world = setup.path.parent, setup.device, setup.world
         self._claim, self._stop, self._observer = claim, stop, observer
@@ -48,11 +48,11 @@ class Checkpoints:
         """Reasons of failed checkpoint writes."""
 
     def boundary(self, state: Callable[[], State]) -> None:
-        """Write a checkpoint if one is due; call it at points where the run can resume.
+        """Write a checkpoint if one is due; call it where the run can resume.
 
         Raises:
             KeyboardInterrupt: a stop was requested, in this process or another; the checkpoint is written.
-            RankLost: a process has ended.
+            RankLost: another process of the run has ended.
         """
         asked = self._world.any(self._stop.asked)
         if self._every is not None and (asked or self._due(self._every)):
@@ -78,7 +78,7 @@ class Checkpoints:
         except Exception as error:  # strategy code; its search can still succeed
             self._every = None
             reason = "the strategy has no state_dict" if isinstance(error, NotImplementedError) else str(error)
-            self._observer.warned(f"this run cannot go on if it is killed: {reason}")
+            self._observer.warned(f"this run cannot resume if it is killed: {reason}")
             return
         known = self._files()
         number = known[-1][0] + 1 if known else 0
@@ -86,7 +86,7 @@ class Checkpoints:
             files.write_atomically(self._folder / f"checkpoint-{number:06d}-{_hash(content)}.safetensors", content)
         except OSError as error:
             self.failures.append(error.strerror or str(error))
-            self._observer.warned(f"no checkpoint could be written: {self.failures[-1]}")
+            self._observer.warned(f"the checkpoint cannot be written: {self.failures[-1]}")
         else:
             for _, old in known[: len(known) + 1 - KEPT]:
                 old.unlink(missing_ok=True)
@@ -104,25 +104,25 @@ class Checkpoints:
         for _, path in reversed(self._files()):
             content = files.read_whole(path, sys.maxsize)
             if NAME.fullmatch(path.name)["hash"] != _hash(content):  # type: ignore[index]
-                self._observer.warned(f"{path.name} is damaged: the run goes on from before it")
+                self._observer.warned(f"{path.name} is damaged: it is ignored")
                 continue
             try:
                 state: State = states.decode(content, self._device)
                 if state["identity"] == self._identity:
                     return content, state
             except (states.Damaged, LookupError, TypeError) as error:
-                self._observer.warned(f"{path.name} is no checkpoint ({error}): it is left out")
+                self._observer.warned(f"{path.name} is not a checkpoint ({error}): it is ignored")
                 continue
-            self._observer.warned(f"{path.name} is of another version of the code: the run begins anew")
+            self._observer.warned(f"{path.name} was written by another version of the code: the run starts over")
         return None, None
 
     def thin(self) -> None:
-        """Delete all but the newest, to make room for a record on a full disk."""
+        """Delete all but the newest checkpoint, to free space for the record on a full disk."""
         for _, path in self._files()[:-1]:
             path.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Delete all checkpoints and a killed process's leftovers."""
+        """Delete all checkpoints and the temporary files of killed processes."""
         for _, path in self._files():
             path.unlink(missing_ok=True)
         for leftover in self._folder.glob(".checkpoint-*"):
@@ -133,13 +133,13 @@ class Checkpoints:
 
 
 def found(folder: Path) -> list[tuple[int, Path]]:
-    """Checkpoints in the folder of a run's record: numbers, ascending, and files."""
+    """Checkpoints in the folder of a run's record, as (number, file), in ascending order."""
     matches = [(match, path) for path in folder.iterdir() if (match := NAME.fullmatch(path.name))]
     return sorted((int(match["number"]), path) for match, path in matches)
 
 
 def identity(setup: Setup) -> dict[str, str]:
-    """What must match to resume: the request and the code."""
+    """Identity of a checkpoint: request and code, which must be equal to resume."""
     module = sys.modules[setup.kind.__module__].__file__
     return {
         "run": setup.id,

@@ -1,4 +1,4 @@
-"""The clips of a run: opened for a protocol, and restricted to a search's view."""
+"""The clips of a run: opening them for a protocol, and restricting them to those visible to a search."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +9,7 @@ from pvnas_bench import records
 from pvnas_bench.errors import UsageError
 from pvnas_bench.protocol import Protocol
 from pvnas_bench.run.observer import Observer
+from pvnas_bench.system.text import counted
 from pvnas_bench.video import CacheSpec, ClipStore, open_dataset, prepare, split_by_subject
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 def open_clips(
     dataset: str, protocol: Protocol, cache: Path | None, observer: Observer, *, cached: bool = True
 ) -> ClipStore:
-    """The clips of a data set as a protocol needs them: decoded before or now, or checked as readable.
+    """Open the clips of a data set for a protocol; those missing in the cache are decoded first.
+
+    Args:
+        cached: False decodes clips when they are used instead; here they are only checked.
 
     Raises:
         UsageError: the data set does not exist or is unsuitable.
@@ -41,10 +45,10 @@ def data_entry(store: ClipStore) -> records.DataEntry:
 
 
 def search_splits(store: ClipStore, protocol: Protocol) -> "dict[SearchSplit, Any]":
-    """Divide the train split into search-train and search-val, by subject: the same for every seed and strategy.
+    """Split the train clips into search-train and search-val, by subject; the same for every seed and strategy.
 
     Raises:
-        UsageError: a class would be missing from one of them.
+        UsageError: a class would be missing in one of them.
     """
     indices = store.indices("train")
     held_out = split_by_subject(store.labels[indices], store.subjects[indices], protocol.search_val_fraction, seed=0)
@@ -57,16 +61,16 @@ def search_splits(store: ClipStore, protocol: Protocol) -> "dict[SearchSplit, An
 
 
 def _indivisible(store: ClipStore, label: int) -> str:
-    """Why a class cannot be divided, and the remedy."""
+    """Message for a class that cannot be split: the reason and the remedy."""
     clips = store.indices("train")
     clips = clips[store.labels[clips] == label]
     named = set(store.subjects[clips].tolist()) - {-1}
     alone = len(clips) > 1 and len(named) == 1
-    has = f"all {len(clips)} of its clips there are of one subject" if alone else f"it has {len(clips)} clip there"
-    more = "clips of a second subject" if alone else "clips of it, or mark more of them 'train'"
+    has = f"all {len(clips)} of its clips show one subject" if alone else f"it has {counted(len(clips), 'clip')}"
+    more = "clips of a second subject" if alone else "clips of this class, or move some to the split 'train'"
     return (
-        f"class {store.classes[label]!r} of {store.dataset.name!r} cannot be both trained and validated in a search, "
-        f"which divides the split 'train': {has}; add {more}, or remove the class"
+        f"class {store.classes[label]!r} of {store.dataset.name!r} cannot be in both search-train and search-val: "
+        f"in the split 'train' {has}; add {more}, or remove the class"
     )
 
 

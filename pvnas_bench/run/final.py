@@ -29,7 +29,7 @@ LATENCY_PASSES, LATENCY_WARMUP = 20, 5
 
 
 class Final:
-    """Retraining on the whole train split, and the single test."""
+    """The final phase: retraining on the whole train split, and the single test."""
 
     def __init__(self, setup: Setup, observer: Observer, checkpoints: Checkpoints) -> None:
         self._setup, self._observer, self._checkpoints = setup, observer, checkpoints
@@ -37,7 +37,7 @@ class Final:
         """Control measurements of the first trained network, for the record."""
 
     def __call__(self, search: Search, *, retrain: bool, state: State | None = None) -> records.Outcome:
-        """Train and test the result of a search; without retraining, only describe it.
+        """Train and test the result of a search; with `retrain` False, only describe it.
 
         Args:
             state: state of this phase in a checkpoint, to resume from.
@@ -152,7 +152,7 @@ class Final:
 
 
 def parameter_shares(backbone: Backbone, temporal: Cost) -> dict[str, Any]:
-    """Shares of the parameters in the frozen backbone and in the temporal network."""
+    """Parameters of the frozen backbone and of the temporal network, and the latter's share."""
     frozen = frame_cost(backbone).parameters
     share = temporal.parameters / (frozen + temporal.parameters)
     return {"parameters": {"backbone": frozen, "temporal": temporal.parameters, "temporal_share": share}}

@@ -1,4 +1,4 @@
-"""The observer of a run: receives its progress."""
+"""The observer of a run, which receives its progress."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -16,16 +16,16 @@ class Observer:
         """Report that the run begins or goes on: every name is resolved."""
 
     def making(self, done: int, total: int) -> None:
-        """Report the number of clips generated, of a synthetic data set."""
+        """Report the number of generated clips of a synthetic data set."""
 
     def preparing(self, done: int, total: int) -> None:
-        """Report the number of clips decoded."""
+        """Report the number of decoded clips."""
 
     def training_backbone(self, epoch: int, epochs: int) -> None:
         """Report an epoch of the backbone's training."""
 
     def extracting(self, done: int, total: int) -> None:
-        """Report the number of clips with computed features."""
+        """Report the number of clips whose features are computed."""
 
     def timing(self, done: int, total: int) -> None:
         """Report the number of layers and networks timed for a latency table."""
@@ -49,7 +49,7 @@ class Observer:
         """Report the record of a run that ended, however it did."""
 
     def resuming(self, step: int) -> None:
-        """Report that the run resumes from a checkpoint after this step."""
+        """Report that the run resumes from a checkpoint written after this step."""
 
     def warned(self, message: str) -> None:
         """Report a problem that does not stop the run."""

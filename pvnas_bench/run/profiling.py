@@ -1,8 +1,8 @@
-"""A sampling profiler that knows the harness's clock: where a run's time goes.
+"""A sampling profiler that divides a run's time by the activities of the harness's clock.
 
 Every millisecond it samples the run's thread: the clock's current activity, and the innermost function of this package.
 Time without an activity belongs to the strategy or to the harness. Unlike a tracing profiler it does not slow the run,
-so shares stay true.
+so the shares are undistorted.
 """
 
 import sys
@@ -32,9 +32,10 @@ DOORS = frozenset(
         "run.tabular_final",
     )
 )
-"""Modules where a strategy's call is the harness's work. Shared code, such as gates, counts for its caller."""
+"""Modules of the harness that strategies call; time in them counts as the harness's. Shared code, such as gates, counts
+for its caller."""
 AFTER = f"{pvnas_bench.__name__}.run.yardstick"
-"""Module that runs after the phases."""
+"""Module that runs after the phases; its samples are dropped."""
 
 
 class Samples:
@@ -57,8 +58,8 @@ class Samples:
     def top(self, activity: str, count: int) -> list[tuple[str, float]]:
         """The functions that took most of an activity, each with its share of all samples."""
         counts = self.counts
-        own = Counter({function: n for (what, function), n in counts.items() if what == activity})
-        return [(function, n / counts.total()) for function, n in own.most_common(count)]
+        functions = Counter({function: n for (what, function), n in counts.items() if what == activity})
+        return [(function, n / counts.total()) for function, n in functions.most_common(count)]
 
     def strategys(self, phase: int) -> float:
         """The strategy's share of a phase's time without an activity."""
@@ -86,7 +87,7 @@ def _within(frame: FrameType | None, module: str) -> bool:
 
 
 def _worker(frame: FrameType | None) -> str:
-    """Who works, strategy or harness, while the clock has no activity."""
+    """The owner of a stack without an activity: strategy or harness."""
     for module in _modules(frame):
         if module in DOORS:
             return HARNESS
@@ -106,7 +107,7 @@ def _innermost(frame: FrameType | None) -> str:
 
 @contextmanager
 def sampled() -> Iterator[Samples]:
-    """Sample the calling thread from another thread, until the context ends."""
+    """Sample the calling thread from another thread while the context is open."""
     samples, seen, ended = Samples(), threading.get_ident(), threading.Event()
 
     def look() -> None:

@@ -1,4 +1,4 @@
-"""Rank correlation of a search's scores with the truth of a table, over the whole space."""
+"""Rank correlation of a search's scores with the true accuracies of a table, over the whole space."""
 
 import math
 from typing import Any
@@ -12,12 +12,12 @@ from pvnas_bench.table import Table
 def ranking(search: Search, table: Table) -> dict[str, Any]:
     """Score each architecture of a table under the caps with a finished search.
 
-    The search's budget no longer applies: the scores' passes are counted separately.
+    The budget no longer applies; the cost of scoring is reported separately.
 
     Returns:
-        Entries of `diagnostics`: `rank_pairs`, of [score, mean test top-1]; `rank_tau`, Kendall's τ-b between them,
-        None where either is constant; `rank_cost`, in reference trainings. Empty where the strategy has no scores;
-        `rank_error` where scoring failed: the search still counts.
+        Entries of `diagnostics`: `rank_pairs`, a list of [score, mean test top-1]; `rank_tau`, Kendall's τ-b between
+        them, None if either is constant; `rank_cost`, in reference trainings. Empty if the strategy has no scores.
+        Only `rank_error`, the message, if scoring failed; the search still counts.
     """
     try:
         return _ranked(search, table)

@@ -2,7 +2,7 @@
 
 Each option of a run is declared once, as a field of `Request`, with its help text. It defines the flags of ``run``,
 ``compare`` and ``profile``, the keys of a grid's file, the command in a record, and the table in ``docs/options.md``.
-This module imports only the standard library, so ``--help`` is instant.
+This module imports only the standard library, to keep ``--help`` fast.
 """
 
 import re
@@ -25,17 +25,17 @@ class Option:
 
     Attributes:
         help: description in one or two sentences.
-        flag: command-line flag, where it is not the field's name; a switch has both forms, ``--cache/--no-cache``.
+        flag: command-line flag, if it differs from the field's name; a switch has both forms, ``--cache/--no-cache``.
         metavar: placeholder of the value in the help text.
         default: meaning of the default ``None``.
-        least: the smallest value allowed.
+        least: smallest allowed value.
         commands: commands that have the flag.
         axis: key of a grid's file that lists several values.
-        axis_help: description of that key, where it is not a list of values.
-        in_grid: True if a grid's file may give one value for all its runs.
-        side_by_side: default where several runs share a machine.
-        repeated: when the command that repeats a run names it: always, where it is not the default, or never.
-        joined: True if the flag may be repeated, and a grid's key be a list; the values are joined by commas.
+        axis_help: description of that key, if it is not a list of values.
+        in_grid: True if a grid's file may set one value for all its runs.
+        side_by_side: default for runs that share a machine.
+        repeated: when the command in a record contains the flag: always, if changed from the default, or never.
+        joined: True if the flag may be repeated and a grid's key may be a list; commas join the values.
     """
 
     help: str
@@ -53,7 +53,7 @@ class Option:
 
 
 def _said(help: str, **more: Any) -> dict[str, Option]:
-    """The metadata of a field."""
+    """Metadata of a field: its `Option`."""
     return {"option": Option(help, **more)}
 
 
@@ -69,7 +69,7 @@ class Request:
 
     strategy: str = field(
         metadata=_said(
-            "A name of `list strategies`, or a .py file of your own; hyper-parameters in brackets, as in "
+            "A name from `list strategies`, or the path of a .py file; hyper-parameters in brackets, as in "
             "expert[network=tsm].",
             commands=EVERYWHERE,
             axis="strategies",
@@ -79,7 +79,7 @@ class Request:
     space: str = field(
         default="st_default",
         metadata=_said(
-            "A name of `list spaces`, or a .py file of your own.",
+            "A name from `list spaces`, or the path of a .py file.",
             commands=EVERYWHERE,
             axis="spaces",
             repeated="always",
@@ -88,7 +88,7 @@ class Request:
     dataset: str = field(
         default="synthetic_motion",
         metadata=_said(
-            "A name of `list datasets`, a folder, a manifest .csv, or a description .toml.",
+            "A name from `list datasets`, or the path of a folder, a manifest .csv or a description .toml.",
             commands=EVERYWHERE,
             axis="datasets",
             repeated="always",
@@ -97,8 +97,8 @@ class Request:
     protocol: str | None = field(
         default=None,
         metadata=_said(
-            "What is equal for all: quick (minutes), standard (for publication), micro (small spaces), something or "
-            "kinetics.",
+            "Settings shared by all compared runs: quick (minutes), standard (for publication), micro (small spaces), "
+            "something or kinetics.",
             default="quick, or the table's",
             commands=EVERYWHERE,
             in_grid=True,
@@ -108,8 +108,8 @@ class Request:
     cap: str | None = field(
         default=None,
         metadata=_said(
-            "The most that a network may cost: MACs as one of the space's caps or a number such as 2.5e7, parameters "
-            "as params=30k, milliseconds of this machine as latency=3ms; may be repeated.",
+            "Largest cost of a network: MACs as a cap of the space or a number such as 2.5e7, parameters as "
+            "params=30k, latency on this machine as latency=3ms; may be repeated.",
             metavar="CAP",
             default="the space's first",
             joined=True,
@@ -120,7 +120,7 @@ class Request:
     budget: float | None = field(
         default=None,
         metadata=_said(
-            "Budget of a search, in reference trainings.",
+            "Search budget in reference trainings.",
             default="the protocol's",
             commands=EVERYWHERE,
             in_grid=True,
@@ -141,7 +141,7 @@ class Request:
     settings: Mapping[str, str] = field(
         default_factory=dict,
         metadata=_said(
-            "A hyper-parameter of the strategy; may be repeated.",
+            "Set a hyper-parameter of the strategy; may be repeated.",
             flag="--set",
             metavar="KEY=VALUE",
             commands=("run", "profile"),
@@ -151,8 +151,8 @@ class Request:
     precision: str = field(
         default="float32",
         metadata=_said(
-            "Precision of passes through networks: float32, or bfloat16, which recent GPUs compute faster. Results of "
-            "either are on boards of their own.",
+            "Precision of the networks' passes: float32, or bfloat16, which is faster on recent GPUs. Each precision "
+            "has separate boards.",
             in_grid=True,
             repeated="changed",
         ),
@@ -160,7 +160,7 @@ class Request:
     tabular: bool = field(
         default=False,
         metadata=_said(
-            "Look evaluations up in the space's table for the data set, which is a name then.",
+            "Look evaluations up in the table of the space and the data set instead of training.",
             flag="--tabular",
             in_grid=True,
             repeated="changed",
@@ -169,7 +169,7 @@ class Request:
     partial: bool = field(
         default=False,
         metadata=_said(
-            "Search only among the architectures of a table that is not complete.",
+            "Allow an incomplete table, and search only among its architectures.",
             flag="--partial",
             in_grid=True,
             repeated="changed",
@@ -182,7 +182,7 @@ class Request:
     deterministic: bool = field(
         default=True,
         metadata=_said(
-            "Use algorithms that give the same result each time; on a GPU, fail where there is none.",
+            "Use deterministic algorithms only; on a GPU, an operation without one fails.",
             flag="--deterministic/--no-deterministic",
             repeated="changed",
         ),
@@ -190,20 +190,20 @@ class Request:
     cached: bool = field(
         default=True,
         metadata=_said(
-            "Keep decoded clips on disk, or decode them in every epoch, to the same pixels.",
+            "Keep decoded clips on disk, or decode them again in every epoch; the pixels are the same.",
             flag="--cache/--no-cache",
             commands=("run",),
             repeated="changed",
         ),
     )
     device: str = field(
-        default="auto", metadata=_said("auto, cpu, cuda or cuda:N.", commands=EVERYWHERE, repeated="always")
+        default="auto", metadata=_said("Device: auto, cpu, cuda or cuda:N.", commands=EVERYWHERE, repeated="always")
     )
     threads: int | None = field(
         default=None,
         metadata=_said(
             "CPU threads of a run.",
-            default="every core",
+            default="one per core",
             least=1,
             commands=EVERYWHERE,
             side_by_side=1,
@@ -238,7 +238,7 @@ class Request:
     checkpoint_seconds: float = field(
         default=60.0,
         metadata=_said(
-            "Least seconds between two checkpoints; 0: after every step.",
+            "Minimum seconds between two checkpoints; 0 writes one after every step.",
             flag="--checkpoint-every",
             least=0.0,
             commands=("run",),
@@ -247,13 +247,16 @@ class Request:
     timeout: float | None = field(
         default=None,
         metadata=_said(
-            "Seconds after which a run is given up; its record says so.", metavar="SECONDS", default="never", least=1.0
+            "Stop a run after this many seconds; its record has the status timeout.",
+            metavar="SECONDS",
+            default="never",
+            least=1.0,
         ),
     )
     cache: Path | None = None
 
     def words(self) -> Iterator[str]:
-        """The words after ``pvnas-bench run`` that repeat this run."""
+        """Yield the arguments of ``pvnas-bench run`` that repeat this run."""
         for asked, option in options("run"):
             value = getattr(self, asked.name)
             if option.repeated == "never" or value is None:
@@ -263,7 +266,7 @@ class Request:
 
 
 def _words(flag: str, value: Any) -> Iterator[str]:
-    """A flag with its value; for a switch, the form that sets it."""
+    """Yield a flag with its value, or the form of a switch for its value."""
     if isinstance(value, Mapping):
         for key, one in value.items():
             yield from (flag, f"{key}={one}")
@@ -275,7 +278,11 @@ def _words(flag: str, value: Any) -> Iterator[str]:
 
 
 def options(command: Command | None = None) -> Iterator[tuple[Field[Any], Option]]:
-    """Fields of a `Request` with a flag, of one command or of any, in the order of the help text."""
+    """Yield the fields of a `Request` that have a flag, in the order of the help text.
+
+    Args:
+        command: only flags of this command; None: of any.
+    """
     for asked in fields(Request):
         option: Option | None = asked.metadata.get("option")
         if option is not None and (command is None or command in option.commands):
@@ -284,8 +291,8 @@ def options(command: Command | None = None) -> Iterator[tuple[Field[Any], Option
 
 def option_of(name: str) -> Option:
     """The declared `Option` of a field of a `Request`."""
-    (found,) = (option for asked, option in options() if asked.name == name)
-    return found
+    (declared,) = (option for asked, option in options() if asked.name == name)
+    return declared
 
 
 def flag_of(asked: Field[Any]) -> str:
@@ -303,11 +310,11 @@ def parse_entry(entry: str) -> tuple[str, dict[str, str]]:
     """Parse ``name[key=value, …]`` into a strategy's name or path and its hyper-parameters.
 
     Raises:
-        UsageError: the form is wrong, or a key occurs twice.
+        UsageError: the entry has another form, or a key occurs twice.
     """
     match = ENTRY.fullmatch(entry.strip())
     if match is None:
-        raise UsageError(f"{entry!r} is no strategy: write name or name[key=value, ...]")
+        raise UsageError(f"{entry!r} is not a strategy: write name or name[key=value, ...]")
     settings: dict[str, str] = {}
     for setting in filter(None, (part.strip() for part in (match["settings"] or "").split(","))):
         key, equals, value = setting.partition("=")

@@ -45,7 +45,7 @@ class Run:
 
         Raises:
             UsageError: the request cannot work; nothing was written to the results.
-            RankLost: a process has ended.
+            RankLost: another process of the run has ended.
         """
         self.observer = observer or Observer()
         with world.in_turn():
@@ -55,18 +55,18 @@ class Run:
     def __call__(self, *, trials: OtherProcesses | None = None, patience: float = 0.0) -> tuple[records.Record, Path]:
         """Search, train and test the result, and write the record.
 
-        A strategy's error, an invalid incumbent, a time-out and an interruption end in a record that says so. After
-        the last two the checkpoint stays, and the same request resumes from it. Of several processes the first writes
-        files and watches the time; a lost process interrupts the others.
+        A strategy's error, an invalid incumbent, a timeout or an interruption becomes the status of the record. After
+        a timeout or an interruption the checkpoint is kept, and the same request resumes from it. With several
+        processes, the first one writes files and enforces the time limit; the loss of one interrupts the others.
 
         Args:
             trials: other processes that train a search's architectures in parallel; results are the same.
-            patience: seconds to wait for another process with the same run.
+            patience: seconds to wait for another process that executes the same run.
 
         Raises:
-            UsageError: the budget is too small for one step of the strategy; another process has the same run; the
-                record cannot be written.
-            RankLost: a process has ended before the search began.
+            UsageError: the budget is too small for one step of the strategy; another process executes the same run;
+                the record cannot be written.
+            RankLost: another process of the run ended before the search began.
         """
         setup = self.setup
         if not setup.world.first:
@@ -91,10 +91,10 @@ class Run:
             return self._run(None)
 
     def lost(self, status: records.Status, error: str) -> None:
-        """Write the record of a run whose process is gone, from its last checkpoint, which stays.
+        """Write the record of a run whose process died, from its last checkpoint, which is kept.
 
         Raises:
-            UsageError: another process has the run by now; the record cannot be written.
+            UsageError: another process executes the run by now; the record cannot be written.
         """
         with claimed(self.setup.path) as claim:
             checkpoints = Checkpoints(self.setup, claim, Stop(None), self.observer)
@@ -103,7 +103,7 @@ class Run:
             self._save(self._record(search, status, error, None, None, self.setup.preparation), checkpoints)
 
     def _run(self, checkpoints: Checkpoints | None, trials: OtherProcesses | None = None) -> records.Record:
-        """Search and train, from the last checkpoint on."""
+        """Search and train, resuming from the last checkpoint."""
         setup = self.setup
         final: Final | TabularFinal = TabularFinal(setup)
         if setup.table is None:
@@ -143,10 +143,10 @@ class Run:
         return self._record(search, status, error, outcome, pace, measured)
 
     def _save(self, record: records.Record, checkpoints: Checkpoints) -> None:
-        """Write the record, on a full disk in place of the checkpoint before the last.
+        """Write the record; if the disk is full, delete the older checkpoint and try again.
 
         Raises:
-            UsageError: the record cannot be written; the checkpoint stays.
+            UsageError: the record cannot be written; the newest checkpoint is kept.
         """
         path = self.setup.path
         try:
@@ -157,8 +157,8 @@ class Run:
                 records.save(record, path)
         except OSError as error:
             raise UsageError(
-                f"the record cannot be written to {path.parent} ({error.strerror}): make room, and repeat the "
-                "command to resume from its last checkpoint"
+                f"the record cannot be written to {path.parent} ({error.strerror}): free some space, then repeat the "
+                "command to resume from the last checkpoint"
             ) from None
 
     def _pace(self) -> records.Speed:
@@ -226,6 +226,6 @@ class Run:
 
 
 def run(request: Request, observer: Observer | None = None) -> tuple[records.Record, Path]:
-    """Run a request, with the other processes of `torchrun` if any; see `Run`."""
+    """Run a request, together with the other processes of `torchrun` if there are any; see `Run`."""
     with distributed.joined() as world:
         return Run(request, observer, world)()

@@ -25,20 +25,20 @@ from pvnas_bench.training.workbench import Clock, Workbench
 IDLE_STEPS = 10_000
 """Consecutive steps without spending after which a search fails."""
 RUNAWAY = 2
-"""Multiple of the budget beyond which spending is an error of the harness."""
+"""Multiple of the budget beyond which spending is an error."""
 LARGEST_DIAGNOSTICS = 8 * 2**20
-"""Largest diagnostics in characters: an oversized record could not be read back."""
+"""Largest length of the diagnostics in characters; a larger record could not be read back."""
 
 
 class OtherProcesses(Trials, Protocol):
-    """Trials whose cost is known."""
+    """Trials with known resource use."""
 
     @property
     def used(self) -> Elsewhere:
         """Resource use of the trials so far."""
 
     def drop(self) -> None:
-        """End the running trials; their results are not needed."""
+        """Cancel the running trials, whose results are not needed."""
 
 
 class Search:
@@ -78,7 +78,7 @@ class Search:
             state: state of this search in a checkpoint, to resume from.
 
         Raises:
-            UsageError: the budget is too small for one step, or the state is of another search.
+            UsageError: the budget is too small for one step, or the state does not fit this search.
         """
         if self._setup.table is None:
             process.load_compiler()
@@ -146,12 +146,12 @@ class Search:
                 raise RuntimeError(f"spent {self.ledger.spent:.3g} of {self.ledger.budget:g} reference trainings")
             if idle == IDLE_STEPS:
                 raise RuntimeError(
-                    f"{idle:,} steps in a row spent nothing: a search that is done raises SearchFinished"
+                    f"{idle:,} steps in a row spent nothing: raise SearchFinished when the search is complete"
                 )
             if self._checkpoints is not None:
                 self._checkpoints.boundary(self._state)
 
-    # --- going on -----------------------------------------------------------------------------------------------------
+    # --- resuming -----------------------------------------------------------------------------------------------------
 
     def _state(self) -> dict[str, Any]:
         """State for `run` to resume from between two steps."""
@@ -184,7 +184,7 @@ class Search:
         self.diagnostics = state["diagnostics"]
 
     def recall(self, state: State | None) -> None:
-        """Load a checkpoint's results of a search without resuming it."""
+        """Load the results of a search from a checkpoint without resuming it."""
         phase = Phase.begin()
         if state is not None:
             self._restore(state)
@@ -207,7 +207,7 @@ class Search:
             self._phase = Phase.resumed(state["phase"], self._setup.device)
         except Exception as error:
             raise UsageError(
-                f"the checkpoint in {self._setup.path.parent} does not fit ({type(error).__name__}: {error}): "
+                f"cannot resume from the checkpoint in {self._setup.path.parent} ({type(error).__name__}: {error}): "
                 "start over with --no-resume"
             ) from error
         self._clock.seconds.clear()
@@ -244,7 +244,7 @@ class Search:
         diagnostics = json.dumps(self.strategy.diagnostics())
         if len(diagnostics) > LARGEST_DIAGNOSTICS:
             raise ValueError(
-                f"the diagnostics are {len(diagnostics):,} characters, {LARGEST_DIAGNOSTICS:,} are allowed"
+                f"the diagnostics have {len(diagnostics):,} characters, at most {LARGEST_DIAGNOSTICS:,} are allowed"
             )
         self.diagnostics = json.loads(diagnostics)
         if self.problem.failures:
@@ -275,4 +275,4 @@ def valid(space: SearchSpace, architecture: Architecture) -> None:
         ValueError: it does not.
     """
     if not isinstance(architecture, Architecture) or space.architecture(architecture.choices) != architecture:
-        raise ValueError(f"{architecture!r} is no architecture of {space.name}")
+        raise ValueError(f"{architecture!r} is not an architecture of {space.name}")

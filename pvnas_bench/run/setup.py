@@ -36,7 +36,7 @@ from pvnas_bench.video import ClipStore, LazyStore, list_datasets
 
 
 class TrainsOnClips(UsageError):
-    """A search on a table asked for clips in a process limited to look-ups."""
+    """A strategy asked for clips in a process that only looks trainings up in a table."""
 
 
 class Setup:
@@ -47,7 +47,7 @@ class Setup:
 
         Args:
             world: the processes of the run.
-            clips: True if a search on a table may open the clips; otherwise asking for them raises TrainsOnClips.
+            clips: False if a search on a table must not open the clips; it raises TrainsOnClips if it needs them.
 
         Raises:
             UsageError: the request cannot work; nothing was written to the results.
@@ -68,14 +68,14 @@ class Setup:
             self.protocol = self.protocol.with_budget(request.budget)
         self._protocol_named = named.name
         if self.table is not None and request.precision != "float32":
-            raise UsageError("a table has trainings in float32: leave out --precision")
+            raise UsageError("trainings in a table have the precision float32: omit --precision")
         self.caps = Caps.parse(self.space, request.cap)
         self.device = process.choose_device(request.device)
         self.threads = request.threads or max(machine.usable_cores() // world.local_size, 1)
         check_writable(request.results)
         self.store = self._open_clips(observer)
         if self.table is None:
-            search_splits(self.store, self.protocol)  # refuses what cannot be divided
+            search_splits(self.store, self.protocol)  # raises UsageError if a class cannot be split
         self.data = data_entry(self.store) if self.table is None else self.table.about.data
         classes = len(self.data.classes)
         latencies = None
@@ -122,22 +122,22 @@ class Setup:
     def _find_table(self) -> Table:
         """The table of the space and the data set, complete unless the request allows a partial one."""
         request, space = self.request, self.space
-        found = find_table(space.name, request.dataset, request.tables)
-        if found.about.space.fingerprint != space.fingerprint:
+        table = find_table(space.name, request.dataset, request.tables)
+        if table.about.space.fingerprint != space.fingerprint:
             raise UsageError(
-                f"the table of {space.name} is of {found.about.space.fingerprint}, the space is {space.fingerprint}: "
-                "build it again, or name another folder with --tables"
+                f"the table of {space.name} was built for {table.about.space.fingerprint}, but the space is now "
+                f"{space.fingerprint}: build it again, or name another folder with --tables"
             )
-        if len(found) < space.size and not request.partial:
-            missing = found.missing(space)
+        if len(table) < space.size and not request.partial:
+            missing = table.missing(space)
             raise UsageError(
-                f"the table {found.about.stem} lacks {len(missing)} of {space.size} architectures, such as "
-                f"{missing[0]}: build them with `table build`, or search among the others only with --partial"
+                f"the table {table.about.stem} lacks {len(missing)} of {space.size} architectures, such as "
+                f"{missing[0]}: build them with `table build`, or search only the others with --partial"
             )
-        return found
+        return table
 
     def _open_clips(self, observer: Observer) -> ClipStore:
-        """The clips; those of a table are opened when a strategy trains on them."""
+        """Open the clips; with a table, only when a strategy trains on them."""
         request, table = self.request, self.table
 
         def opened() -> ClipStore:
@@ -153,10 +153,11 @@ class Setup:
                 store = opened()
             except UsageError as error:
                 raise UsageError(
-                    f"{self.kind.info.name} trains on clips, which the table has not: {error}; {_clips_of(table)}"
+                    f"{self.kind.info.name} trains on clips, which a table does not contain: {error}; "
+                    f"{_clips_of(table)}"
                 ) from None
             if store.dataset.fingerprint != table.about.data.fingerprint:
-                raise UsageError(f"the clips of {request.dataset} are not those of the table: {_clips_of(table)}")
+                raise UsageError(f"the clips of {request.dataset} differ from those of the table: {_clips_of(table)}")
             return store
 
         return cast(ClipStore, LazyStore(checked))
@@ -181,7 +182,7 @@ class Setup:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """The command that repeats this run; files are named without their folders, which differ between machines."""
+        """The command that repeats this run. Paths lack their folders, which differ between machines."""
         request, start = self.request, ["pvnas-bench"] if self.world.size == 1 else self.world.command
         resolved = replace(
             request,
@@ -198,7 +199,7 @@ class Setup:
 
     @cached_property
     def source(self) -> records.Source | None:
-        """Hash of the strategy's source, part of a plug-in's identity: an edited file is another entry."""
+        """Hash of the strategy's source; it identifies a plug-in, so an edited file is another strategy."""
         return registry.source(self.kind)
 
     @cached_property
@@ -214,13 +215,13 @@ class Setup:
 
     @cached_property
     def space_fingerprint(self) -> str:
-        """Fingerprint of the space and its caps; a cap on latency is one of this machine's table."""
+        """Fingerprint of the space and the caps, with that of the latency table if latency is capped."""
         table = f":{self.costs.latencies.fingerprint}" if self.costs.latencies is not None else ""
         return f"{self.space.fingerprint}:{self.caps.name}{table}"
 
     @cached_property
     def protocol_fingerprint(self) -> str:
-        """Fingerprint of the protocol; each state of a table has a separate board."""
+        """Fingerprint of the protocol, and that of the table if any: each state of a table has separate boards."""
         fingerprint = self.protocol.fingerprint
         return fingerprint if self.table is None else f"{fingerprint}:{self.table.fingerprint}"
 
@@ -236,7 +237,7 @@ class Setup:
 
     @property
     def lines(self) -> Path:
-        """Path of the joint records of this request with every seed, when searched together."""
+        """Path of the file with the records of all seeds of this request, when they are searched together."""
         return self._folder("seeds", self._digest("seeds")) / records.LINES_NAME
 
     def _digest(self, *more: str | int) -> str:
@@ -252,14 +253,14 @@ class Setup:
 
 
 def _clips_of(table: Table) -> str:
-    """The --dataset that has the clips of a table, in words."""
+    """Message: the value of --dataset with the clips of a table."""
     data = table.about.data
     if data.name in dict(list_datasets()):
         return f"give --dataset {data.name}"
     return (
-        f"give --dataset the path of a folder {data.name!r}, or of {data.name}.csv or {data.name}.toml, that holds the "
-        f"{sum(data.clips.values()):,} clips of {len(data.classes)} classes it was made of (fingerprint "
-        f"{data.fingerprint[:12]}…, which `data prepare --json` prints)"
+        f"give --dataset the path of the folder {data.name!r}, or of {data.name}.csv or {data.name}.toml, with the "
+        f"{sum(data.clips.values()):,} clips of {len(data.classes)} classes from which the table was built "
+        f"(fingerprint {data.fingerprint[:12]}…, printed by `data prepare --json`)"
     )
 
 

@@ -1,7 +1,7 @@
-"""States as bytes: tensors in safetensors, everything else as JSON in its metadata. Reading executes no code.
+"""States as bytes: tensors in a safetensors file, everything else as JSON in its metadata. Reading executes no code.
 
-A state consists of dicts, lists, tuples, tensors, numpy arrays, numbers, strings and None, arbitrarily nested; reading
-returns it equal, tensors with dtype and memory order (a fused optimiser relies on it).
+A state consists of dicts, lists, tuples, tensors, numpy arrays, numbers, strings and None, arbitrarily nested. Reading
+returns an equal state; tensors keep dtype and memory order, on which fused optimisers rely.
 """
 
 import json
@@ -23,7 +23,7 @@ class Damaged(ValueError):
 
 
 def encode(state: Any) -> bytes:
-    """A state as a safetensors file.
+    """Encode a state as a safetensors file.
 
     Raises:
         TypeError: the state holds a value of another type.
@@ -37,13 +37,13 @@ def _tree(state: Any, tensors: dict[str, Tensor], where: str) -> Any:
     if state is None or type(state) in (bool, int, float, str):
         return state
     if isinstance(state, Tensor):
-        kept = state.detach()
-        order = sorted(range(kept.ndim), key=kept.stride, reverse=True)
-        if not kept.permute(order).is_contiguous():
-            order = list(range(kept.ndim))
+        tensor = state.detach()
+        order = sorted(range(tensor.ndim), key=tensor.stride, reverse=True)
+        if not tensor.permute(order).is_contiguous():
+            order = list(range(tensor.ndim))
         name = str(len(tensors))
-        tensors[name] = kept.permute(order).to("cpu", copy=True).contiguous()
-        return {"tensor": [name, order, kept.device.type]}
+        tensors[name] = tensor.permute(order).to("cpu", copy=True).contiguous()
+        return {"tensor": [name, order, tensor.device.type]}
     if isinstance(state, np.ndarray):
         name = str(len(tensors))
         tensors[name] = torch.from_numpy(np.array(state, order="C"))
@@ -62,7 +62,7 @@ def _tree(state: Any, tensors: dict[str, Tensor], where: str) -> Any:
 
 
 def decode(content: bytes, device: torch.device) -> Any:
-    """The state of a safetensors file.
+    """Decode the state in a safetensors file.
 
     Args:
         device: device of tensors that were not on the CPU.

@@ -13,8 +13,8 @@ from pvnas_bench.training.train import clips_per_epoch
 class TabularProblem(Problem):
     """A problem whose `evaluate` looks up a training in the table; everything else is as without a table.
 
-    A run sees one of an architecture's seeds, drawn once by the run's seed. At fewer epochs than the table's it gets
-    the accuracy after those epochs of that training, before the learning rate has decayed.
+    A run sees one training of each architecture; the run's seed selects it. An evaluation of fewer epochs than the
+    table's gives that training's accuracy after these epochs, before the learning rate has decayed.
     """
 
     def __init__(self, table: Table, partial: bool, *args: Any) -> None:
@@ -35,7 +35,7 @@ class TabularProblem(Problem):
         training = self._drawn(architecture)
         last = len(training.val_top1)
         if epochs > last:
-            raise ValueError(f"the table has trainings of {last} epochs, {epochs} were asked for")
+            raise ValueError(f"epochs is {epochs}, but the table has trainings of {last} epochs only")
         ledger, protocol = self.ledger, self._bench.protocol
         samples = epochs * clips_per_epoch(self.clips_in("train"), protocol) + self.clips_in("val")
         ledger.charge(self._evaluation_macs(architecture, epochs), samples=samples)

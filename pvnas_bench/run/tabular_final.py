@@ -1,4 +1,4 @@
-"""The final phase of a search on a table: trainings are looked up."""
+"""The final phase of a run on a table, whose trainings are looked up."""
 
 from typing import Any
 
@@ -13,28 +13,28 @@ from pvnas_bench.training.workbench import Clock
 
 
 class TabularFinal:
-    """The final phase on a table: every training of the final architecture in the table."""
+    """The final phase on a table: looks up every training of the final architecture."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self.controls: dict[str, Any] = {}
 
     def __call__(self, search: Search, *, retrain: bool, state: object = None) -> records.Outcome:
-        """Look up the result of a search; without retraining, only describe it."""
-        setup, found, start = self._setup, search.incumbent, Phase.begin()
-        assert setup.table is not None and found is not None
-        trainings = setup.table.trainings(str(found))
+        """Look up the result of a search; with `retrain` False, only describe it."""
+        setup, architecture, start = self._setup, search.incumbent, Phase.begin()
+        assert setup.table is not None and architecture is not None
+        trainings = setup.table.trainings(str(architecture))
         used = trainings if retrain else ()
         ledger = Ledger(setup.reference_training, macs=sum(t.training_macs for t in used))
-        cost, classes = setup.costs(found), len(setup.data.classes)
+        cost, classes = setup.costs(architecture), len(setup.data.classes)
         return records.Outcome(
-            architecture=str(found),
+            architecture=str(architecture),
             macs=cost.macs,
             parameters=cost.parameters,
             latency_ms=sum(t.latency_ms for t in trainings) / len(trainings),
             predicted_latency_ms=cost.latency_ms if setup.costs.latencies is not None else None,
             front=tuple(map(str, search.front)),
-            network=tuple(vars(layer) for layer in network_layers(setup.space.spec(found), classes)),
+            network=tuple(vars(layer) for layer in network_layers(setup.space.spec(architecture), classes)),
             trained=tuple(map(_trained, used)),
             cost=start.cost(ledger, Clock(simulated=sum(t.seconds for t in used)), setup.device),
         )

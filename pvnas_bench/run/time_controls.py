@@ -1,6 +1,7 @@
-"""How much a network on features relies on temporal order: accuracy on shorter and on shuffled clips.
+"""Time controls: how much a network on features relies on temporal order.
 
-The harness measures it after the single test, on the same clips; it selects nothing.
+The harness measures its accuracy on shorter and on shuffled clips, after the single test and on the same clips. Nothing
+is selected by these measurements.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from pvnas_bench.video import FeatureStore
 SEED = 0
 SHORTEST = 1
 STEP = 4
-"""Ratio of the frames of successive windows."""
+"""Ratio between successive window lengths."""
 
 
 def window_lengths(longest: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Look-up and checks of a request's words."""
+"""Parsing and checks of a request's values."""
 
 import os
 from collections.abc import Mapping
@@ -18,14 +18,14 @@ def check_family(kind: type[AnyStrategy], space: SearchSpace) -> None:
     """Check that a strategy works on spaces of this family.
 
     Raises:
-        UsageError: it does not; the message names suitable spaces.
+        UsageError: it does not work on them; the message names suitable spaces.
     """
     families = kind.info.families
     if families and space.family not in families:
         fit = ", ".join(known.name for known in registry.all_spaces() if known.family in families)
         raise UsageError(
-            f"{kind.info.name} works on spaces of the family {' or '.join(families)} ({fit}), and {space.name} is of "
-            f"{space.family}: change --space or --strategy"
+            f"{kind.info.name} works on spaces of the family {' or '.join(families)} ({fit}), but {space.name} has the "
+            f"family {space.family}: change --space or --strategy"
         )
 
 
@@ -58,8 +58,8 @@ def check_caps(costs: Costs, caps: Caps) -> None:
         cheapest = costs.cheapest().macs if limit.key == "macs" else least(costs, limit.key, Caps())
         if cheapest > limit.most:
             raise UsageError(
-                f"no architecture of {space.name} is under the cap of {limit.written(limit.most)}: "
-                f"the cheapest has {limit.written(cheapest)}, raise --cap"
+                f"no architecture of {space.name} is under the cap of {limit.written(limit.most)}, "
+                f"the cheapest has {limit.written(cheapest)}: raise --cap"
             )
     if len(caps.limits) > 1 and lightest(costs, caps) is None:
         raise UsageError(f"no architecture of {space.name} is under {caps} at once: {_nearest(costs, caps)}")
@@ -71,7 +71,7 @@ def _nearest(costs: Costs, caps: Caps) -> str:
         others = caps.without(limit.key)
         if lightest(costs, others) is not None:
             cheapest = limit.written(least(costs, limit.key, others))
-            return f"under {others} the cheapest has {cheapest}, raise --cap"
+            return f"under {others} the cheapest has {cheapest}: raise --cap"
     return "raise --cap"
 
 
@@ -79,10 +79,10 @@ def check_writable(folder: Path) -> None:
     """Check that records can be written to a folder, without leaving a file there.
 
     Raises:
-        UsageError: they cannot.
+        UsageError: the folder cannot be written.
     """
     existing = folder
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise UsageError(f"results folder {folder} cannot be written: choose another with --results")
+        raise UsageError(f"the results folder {folder} cannot be written: choose another with --results")

@@ -1,4 +1,4 @@
-"""Speed relative to a yardstick: seconds of the code and of a reference workload, alternating in one process."""
+"""Speed relative to a yardstick: seconds of several workloads and of a reference workload in the same process."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -15,18 +15,21 @@ def measure(
     repetitions: int = REPETITIONS,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Speed:
-    """Time pieces of work and the reference in turns; return the minimum of each.
+    """Time several workloads and the reference in alternation; return the minimum of each.
 
-    Alternation exposes all to the same load of the machine; the minimum is the least disturbed repetition. One untimed
-    round comes first.
+    Alternation exposes all of them to the same load of the machine; the minimum is the least disturbed repetition. The
+    first round is not timed.
 
     Args:
-        pieces: one pass of the work by name, synchronised if it runs on an accelerator.
-        reference: work whose speed no change of this project affects; the same for all runs to be compared.
+        pieces: by name, a function that runs one pass of a workload; on an accelerator it must synchronise.
+        reference: a workload whose speed no change of this project affects; the same for all compared runs.
+
+    Raises:
+        ValueError: a workload has no name.
     """
     work: dict[str, Callable[[], object]] = {"": reference, **pieces}
     if len(work) != len(pieces) + 1:
-        raise ValueError("a piece of work needs a name")
+        raise ValueError("a workload needs a name")
     least = dict.fromkeys(work, float("inf"))
     for repetition in range(repetitions + 1):
         for name, run in work.items():

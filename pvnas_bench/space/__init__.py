@@ -1,4 +1,4 @@
-"""Search spaces: decisions, architectures, encoding, sampling, neighbours. Pure Python and numpy."""
+"""Search spaces: decisions, architectures, encoding, sampling and neighbours, in pure Python and numpy."""
 
 from pvnas_bench.space._blocks import (
     KERNELS,

@@ -1,7 +1,7 @@
 """Spaces of inverted-bottleneck (MBConv) networks: a chain of stages, each a chain of blocks.
 
-The family of MobileNetV2 (Sandler et al. 2018), X3D (Feichtenhofer 2020) and MoViNet (Kondratyuk et al. 2021): a
-point-wise expansion, a depth-wise spatial-temporal operator, squeeze-excitation, a point-wise projection.
+Blocks are those of MobileNetV2 (Sandler et al. 2018), X3D (Feichtenhofer 2020) and MoViNet (Kondratyuk et al. 2021): a
+point-wise expansion, a depth-wise spatial-temporal operator, squeeze-excitation and a point-wise projection.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ OPERATORS: dict[str, str] = {
     "tsm": "temporal shift, then spatial 1x3x3",
     "skip": "identity",
 }
-"""Operator tokens and their meanings. All convolutions are depth-wise."""
+"""Operators by token; all convolutions are depth-wise."""
 
 KERNELS: dict[str, tuple[tuple[int, ...], ...]] = {
     "s3": ((3, 3),),
@@ -29,21 +29,21 @@ KERNELS: dict[str, tuple[tuple[int, ...], ...]] = {
     "t5": ((5, 1),),
     "tsm": ((3, 3),),
 }
-"""Kernel shapes of each operator in order of application: (height, width), (time, height, width), or (time, 1) for
-a temporal one on the view that flattens space."""
+"""Kernel shapes of each operator in order of application: (height, width) for spatial kernels, (time, height, width)
+for full ones, (time, 1) for temporal ones on the view that flattens space."""
 
 SE = {"se": True, "no": False}
 """Squeeze-excitation tokens."""
 
 
 def hidden_channels(cin: int) -> int:
-    """Hidden units of a block's squeeze-excitation: a quarter of its input channels (Howard et al. 2019)."""
+    """Number of hidden units of a block's squeeze-excitation: a quarter of its input channels (Howard et al. 2019)."""
     return max(cin // 4, 4)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Output channels, spatial stride of the first block, and the depths to choose from."""
+    """A stage: output channels, spatial stride of the first block, and possible depths."""
 
     channels: int
     stride: int
@@ -52,7 +52,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Slot:
-    """The place of one block: stage and index count from 1; `operators` are its options."""
+    """Position of one block; stage and index count from 1, `operators` are the options."""
 
     stage: int
     index: int
@@ -66,7 +66,7 @@ class Slot:
         return f"{self.stage}.{self.index}"
 
     def block(self, operator: str, expansion: str, se: str) -> Block:
-        """The block of these options (tokens); the operator is not ``skip``."""
+        """The block with these options (tokens); the operator must not be ``skip``."""
         return Block(self.name, self.cin, self.cout, self.stride, operator, int(expansion.removeprefix("e")), SE[se])
 
 
@@ -82,10 +82,12 @@ def _slots(stem: int, stages: Sequence[Stage], operators: tuple[str, ...]) -> It
 
 
 class BlockSpace(SearchSpace):
-    """Decisions: ``frames``, ``size``, ``depth.S`` (structural); ``operator.S.B``, ``expansion.S.B``, ``se.S.B``.
+    """Space of inverted-bottleneck networks.
 
-    Block B of stage S exists when the stage is deep enough; a block whose operator is ``skip`` has neither expansion
-    nor squeeze-excitation. ``skip`` is offered where input and output have one shape.
+    Structural decisions: ``frames``, ``size``, and ``depth.S`` of stage S. Modular decisions of block B in stage S:
+    ``operator.S.B``, ``expansion.S.B``, ``se.S.B``. Block B exists if its stage is deep enough; a block with the
+    operator ``skip`` has neither expansion nor squeeze-excitation. ``skip`` is an option only if the input and output
+    of the block have the same shape.
     """
 
     family = "mbconv"
@@ -137,7 +139,7 @@ class BlockSpace(SearchSpace):
         return super().describe() | {"family": self.family, "layout": layout, "caps": self.caps}
 
     def spec(self, architecture: Architecture) -> NetworkSpec:
-        """The network of an architecture."""
+        """Specification of an architecture's network."""
         options = self.options(architecture)
         blocks = []
         for slot in self.slots:
@@ -148,9 +150,10 @@ class BlockSpace(SearchSpace):
         return NetworkSpec(int(options["frames"]), int(options["size"]), self.stem, tuple(blocks), self.head)
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """The shallowest architecture of the same network, with skips after the other blocks of their stage.
+        """The shallowest architecture with the same network; skips follow the other blocks of their stage.
 
-        Skips between blocks of one shape do not matter, and a skip at the end of a stage equals one block less.
+        The position of a skip among blocks of equal shape has no effect, and a skip at the end of a stage equals a
+        smaller depth.
         """
         options = self.options(architecture)
         for s, stage in enumerate(self.stages, 1):
@@ -182,9 +185,9 @@ def uniform_options(
     expansion: int,
     se: str,
 ) -> dict[str, str]:
-    """Options of a hand-designed network: one depth and one operator per stage, one expansion throughout.
+    """Options of a hand-designed network: one depth and one operator per stage, the same expansion everywhere.
 
-    An operator written ``a+b`` alternates: a in the odd blocks of its stage, b in the even ones.
+    The operator ``a+b`` alternates: a in the odd blocks of a stage, b in the even ones.
     """
     options = {"frames": str(frames), "size": str(size)}
     for s, (stage, depth, operator) in enumerate(zip(stages, depths, operators, strict=True), 1):

@@ -1,7 +1,7 @@
 """Spaces of temporal cells on the features of a frozen 2-D backbone.
 
-The setting of NAS-TC (Ren et al. 2021, arXiv 2104.01110): a 2-D network turns every frame into a feature vector once;
-the search is over small directed graphs, stitched one after another, that connect time.
+The setting of NAS-TC (Ren et al. 2021, arXiv 2104.01110): a 2-D network computes a feature vector of every frame once;
+the search is over a chain of small directed graphs of temporal operators.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ CELL_OPERATORS: dict[str, str] = {
     "skip": "identity",
     "none": "no edge",
 }
-"""Operator tokens of an edge and their meanings."""
+"""Operators of an edge by token."""
 
 TEMPORAL_KERNELS: dict[str, tuple[int, int]] = {
     "t3": (3, 1),
@@ -30,18 +30,18 @@ TEMPORAL_KERNELS: dict[str, tuple[int, int]] = {
     "t3d2": (3, 2),
     "t3d3": (3, 3),
 }
-"""Taps and dilation of the convolutional operators."""
+"""Number of taps and dilation of the convolutional operators."""
 
 EDGES: tuple[tuple[int, int], ...] = ((0, 1), (0, 2), (1, 2))
-"""Edges of a cell, (from, to), in the order of its decisions: node 0 is the cell's input, 1 and 2 are summed.
+"""Edges (from, to) of a cell, in the order of its decisions. Node 0 is the input; the output sums nodes 1 and 2.
 
-Edge (0, 2) always exists: no cell is empty; without edge (0, 1) there is no edge (1, 2).
+Edge (0, 2) always exists, so no cell is empty; without edge (0, 1) there is no edge (1, 2).
 """
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: the operator on each of `EDGES`; ``none`` for an absent edge."""
+    """One cell: the operator on each of `EDGES`; ``none``: no edge."""
 
     name: str
     operators: tuple[str, ...]
@@ -49,27 +49,30 @@ class Cell:
 
 @dataclass(frozen=True)
 class CellSpec:
-    """Specification of a temporal network: everything but the number of classes."""
+    """Specification of a temporal network, except for the number of classes."""
 
     steps: int
-    """Time steps of a clip's features."""
+    """Number of time steps of a clip's features."""
     features: int
-    """Values per time step."""
+    """Number of input features per time step."""
     channels: int
-    """Channels after the input projection and of every cell."""
+    """Channels of all cells, and after the input projection."""
     cells: tuple[Cell, ...]
 
 
 def edge_name(edge: tuple[int, int]) -> str:
-    """An edge in a decision's name: ``01`` leads from node 0 to node 1."""
+    """Name of an edge in decisions: ``01`` is the edge from node 0 to node 1."""
     return f"{edge[0]}{edge[1]}"
 
 
 class CellSpace(SearchSpace):
-    """Decisions: ``steps``, ``cells``, ``channels`` (structural); ``operator.C.IJ`` of cell C's edge from node I to J.
+    """Space of temporal-cell networks.
+
+    Structural decisions: ``steps``, ``cells``, ``channels``. Modular decisions: ``operator.C.IJ`` of the edge from node
+    I to node J in cell C.
 
     Attributes:
-        backbone: the frozen network whose features the architectures take.
+        backbone: frozen network whose features are the input.
     """
 
     family = "temporal_cell"
@@ -93,8 +96,8 @@ class CellSpace(SearchSpace):
         """Declare a space; see `SearchSpace`.
 
         Args:
-            steps, cells, channels: the options of the structural decisions, ascending.
-            operators: tokens of `CELL_OPERATORS` for every edge; ``none`` is excluded from edge (0, 2).
+            steps, cells, channels: options of the structural decisions, ascending.
+            operators: tokens of `CELL_OPERATORS` for all edges; edge (0, 2) excludes ``none``.
 
         Raises:
             ValueError: an operator is unknown.
@@ -123,7 +126,7 @@ class CellSpace(SearchSpace):
 
     @staticmethod
     def decision(cell: int, edge: tuple[int, int]) -> str:
-        """The name of an edge's decision; cells count from 1."""
+        """Name of an edge's decision; cells count from 1."""
         return f"operator.{cell}.{edge_name(edge)}"
 
     def describe(self) -> dict[str, object]:
@@ -131,7 +134,7 @@ class CellSpace(SearchSpace):
         return super().describe() | {"family": self.family, "layout": layout, "caps": self.caps}
 
     def spec(self, architecture: Architecture) -> CellSpec:
-        """The temporal network of an architecture."""
+        """Specification of an architecture's temporal network."""
         options = self.options(architecture)
         cells = tuple(
             Cell(f"cell.{cell}", tuple(options.get(self.decision(cell, edge), "none") for edge in EDGES))

@@ -1,4 +1,4 @@
-"""Decisions, architectures and the tree of conditions between them."""
+"""Decisions, architectures and search spaces: categorical decisions with conditions between them."""
 
 import difflib
 import hashlib
@@ -19,7 +19,7 @@ Level = Literal["structural", "modular"]
 INACTIVE = -1
 INACTIVE_TOKEN = "_"
 LATEST = 4096
-"""Cached architectures per space: searches of small spaces build the same ones repeatedly."""
+"""Architectures cached per space, as searches in small spaces build the same ones repeatedly."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Decision:
 
     Attributes:
         name: unique in the space, for example ``operator.2.1``.
-        options: the tokens to choose from, unique within the decision, without ``-``, ``/`` or ``_``.
+        options: tokens to choose from, unique within the decision, without ``-``, ``/`` or ``_``.
         level: ``structural`` (frames, resolution, depth) or ``modular`` (within one block).
-        group: decisions of one group belong to one block; the canonical string writes them together.
-        when: earlier decision, and its options, that switch this one on; None: always on.
+        group: name of the block or group, whose decisions are adjacent in the canonical string.
+        when: an earlier decision and those of its options under which this one exists; None: it always exists.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Architecture:
-    """One option per decision of a space, `INACTIVE` where the decision does not exist under the others.
+    """One option per decision of a space; `INACTIVE` if the decision does not exist under the others.
 
     Two architectures of a space are equal exactly when they build the same network.
     """
@@ -68,14 +68,14 @@ class Architecture:
 
 
 class SearchSpace:
-    """Named decisions in a fixed order; an earlier decision may switch later ones on and off.
+    """Search space: named decisions in a fixed order, some of which exist only under options of earlier ones.
 
-    Each decision depends on at most one earlier decision: conditions form a forest, so counting and uniform sampling
-    are exact.
+    Each decision depends on at most one earlier decision. Conditions thus form a forest, so counting and uniform
+    sampling are exact.
 
     Attributes:
-        family: kind of the space's networks; it determines their construction and cost.
-        backbone: the frozen network whose features the architectures take; None: they take clips.
+        family: kind of the space's networks, which determines their construction and cost.
+        backbone: frozen network whose features are the networks' input; None: their input is clips.
     """
 
     family: str = ""
@@ -96,9 +96,13 @@ class SearchSpace:
 
         Args:
             description: one line for ``list spaces``.
-            caps: named MACs caps per clip, the default one first.
-            reference: options of the architecture whose full training is the unit of search budget.
-            experts: options of hand-designed networks by name, the controls of the benchmark.
+            caps: MACs caps per clip by name, the default first.
+            reference: options of the reference architecture, whose full training is the unit of the search budget.
+            experts: options of hand-designed networks by name, as controls of the benchmark.
+
+        Raises:
+            ValueError: the decisions are inconsistent.
+            UsageError: `reference` or `experts` have an invalid option.
         """
         self.description = description
         self.caps = dict(caps)
@@ -109,7 +113,7 @@ class SearchSpace:
         if len(self._index) != len(self.decisions):
             raise ValueError(f"space {name}: two decisions share a name")
         self._sizes = np.array([len(decision.options) for decision in self.decisions])
-        self._made = lru_cache(maxsize=LATEST)(self._make)
+        self._cached = lru_cache(maxsize=LATEST)(self._make)
         self._parent: list[int] = []
         self._enabled_by: list[frozenset[int]] = []
         for i, decision in enumerate(self.decisions):
@@ -117,7 +121,9 @@ class SearchSpace:
             if decision.when is not None:
                 parent = self._index.get(decision.when[0], i)
                 if parent >= i:
-                    raise ValueError(f"space {name}: {decision.name} depends on {decision.when[0]}, not an earlier one")
+                    raise ValueError(
+                        f"space {name}: {decision.name} cannot depend on {decision.when[0]}, which is not earlier"
+                    )
                 enabled = frozenset(self.decisions[parent].options.index(option) for option in decision.when[1])
             self._parent.append(parent)
             self._enabled_by.append(enabled)
@@ -128,12 +134,12 @@ class SearchSpace:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of everything that determines the space's networks."""
+        """Hash of everything that determines the space's networks."""
         content = json.dumps(self.describe(), sort_keys=True)
         return f"{self.name}@{self.version}:{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
     def describe(self) -> dict[str, object]:
-        """The space as JSON values; subclasses add the construction of a network."""
+        """The space as JSON values; subclasses add the layout of their networks."""
         return {
             "name": self.name,
             "version": self.version,
@@ -150,7 +156,7 @@ class SearchSpace:
 
     @cached_property
     def _counts(self) -> list[dict[int, int]]:
-        """Per decision: number of distinct sub-assignments of its subtree, per option and in total (key INACTIVE)."""
+        """For each decision, the number of assignments of its subtree, per option and in total (key INACTIVE)."""
         children: list[list[int]] = [[] for _ in self.decisions]
         for i, parent in enumerate(self._parent):
             if parent != INACTIVE:
@@ -164,30 +170,30 @@ class SearchSpace:
         return counts
 
     def position(self, decision: str) -> int:
-        """Index of a decision, by name."""
+        """Index of the decision of this name."""
         return self._index[decision]
 
     def condition(self, i: int) -> tuple[int, frozenset[int]]:
-        """The earlier decision, and its options, that switch the i-th on; (INACTIVE, empty): always on."""
+        """The earlier decision and its options under which the i-th exists; (INACTIVE, empty): it always exists."""
         return self._parent[i], self._enabled_by[i]
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """Representative of all architectures of the same network; subclasses define which these are."""
+        """Canonical representative of all architectures with the same network; subclasses define it."""
         return architecture
 
     def spec(self, architecture: Architecture) -> Any:
-        """Specification of an architecture's network for its family; subclasses define it."""
+        """Specification of an architecture's network, for its family; subclasses define it."""
         raise NotImplementedError
 
-    # --- making architectures ---------------------------------------------------------------------------------------
+    # --- building architectures -------------------------------------------------------------------------------------
 
     def architecture(self, choices: Sequence[int]) -> Architecture:
-        """The architecture with these option indices; entries of decisions that do not exist are ignored.
+        """Build an architecture from option indices; entries of decisions that do not exist are ignored.
 
         Raises:
             ValueError: the number of entries is wrong, or an index is outside its decision's options.
         """
-        return self._made(tuple(choices))
+        return self._cached(tuple(choices))
 
     def _make(self, choices: tuple[int, ...]) -> Architecture:
         if len(choices) != len(self.decisions):
@@ -199,7 +205,8 @@ class SearchSpace:
             elif 0 <= choice < len(self.decisions[i].options):
                 canonical.append(int(choice))
             else:
-                raise ValueError(f"decision {self.decisions[i].name} has no option number {choice}")
+                last = len(self.decisions[i].options) - 1
+                raise ValueError(f"decision {self.decisions[i].name} has no option index {choice}: choose 0 to {last}")
         return Architecture(tuple(canonical), self._write(canonical))
 
     def _is_active(self, i: int, earlier: Sequence[int]) -> bool:
@@ -207,14 +214,14 @@ class SearchSpace:
         return parent == INACTIVE or earlier[parent] in self._enabled_by[i]
 
     def from_options(self, options: Mapping[str, str]) -> Architecture:
-        """The architecture with these options by decision name; decisions that do not exist may be left out.
+        """Build an architecture from options by decision name; decisions that do not exist may be omitted.
 
         Raises:
             UsageError: a decision or an option is unknown, or an existing decision has no option.
         """
         if unknown := set(options) - set(self._index):
             raise UsageError(
-                f"space {self.name} has no decision {sorted(unknown)[0]!r}: it has {', '.join(self._index)}"
+                f"space {self.name} has no decision {sorted(unknown)[0]!r}: choose from {', '.join(self._index)}"
             )
         choices: list[int] = []
         for i, decision in enumerate(self.decisions):
@@ -227,7 +234,7 @@ class SearchSpace:
         return self.architecture(choices)
 
     def parse(self, string: str) -> Architecture:
-        """The architecture of a canonical string.
+        """Parse a canonical string into its architecture.
 
         Raises:
             UsageError: the string is invalid; the message lists the valid options.
@@ -269,12 +276,12 @@ class SearchSpace:
         for i, decision in enumerate(self.decisions):
             groups.setdefault(decision.group, []).append(i)
         if [i for members in groups.values() for i in members] != list(range(len(self.decisions))):
-            raise ValueError(f"space {self.name}: the decisions of a group must stand together")
+            raise ValueError(f"space {self.name}: the decisions of a group must be adjacent")
         return groups
 
     @property
     def groups(self) -> Mapping[str, Sequence[int]]:
-        """The indices of the decisions of each group, in order."""
+        """Indices of each group's decisions, in order."""
         return self._groups
 
     def _write(self, choices: Sequence[int]) -> str:
@@ -289,7 +296,7 @@ class SearchSpace:
     # --- reading architectures ----------------------------------------------------------------------------------------
 
     def option(self, architecture: Architecture, decision: str) -> str | None:
-        """The option chosen for a decision; None where the decision does not exist."""
+        """Chosen option of a decision; None if the decision does not exist."""
         i = self._index[decision]
         choice = architecture.choices[i]
         return None if choice == INACTIVE else self.decisions[i].options[choice]
@@ -303,7 +310,7 @@ class SearchSpace:
         }
 
     def encode(self, architecture: Architecture) -> npt.NDArray[np.float32]:
-        """One-hot encoding, (total number of options,); an absent decision is all zeros."""
+        """One-hot encoding, (total number of options,); all zeros for a decision that does not exist."""
         code = np.zeros(int(self._sizes.sum()), dtype=np.float32)
         start = 0
         for decision, choice in zip(self.decisions, architecture.choices, strict=True):
@@ -319,16 +326,16 @@ class SearchSpace:
     # --- sampling and moving ------------------------------------------------------------------------------------------
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """A random architecture: each decision that exists takes each of its options with equal probability."""
+        """Sample an architecture: each existing decision takes its options with equal probability."""
         return self.architecture(self._draw(rng))
 
     def _draw(self, rng: np.random.Generator) -> list[int]:
-        """A uniformly drawn option index for every decision, existing or not."""
+        """Uniform option indices for all decisions, existing or not."""
         drawn: list[int] = rng.integers(self._sizes).tolist()
         return drawn
 
     def sample_uniform(self, rng: np.random.Generator) -> Architecture:
-        """A random architecture, uniform over the space (deeper ones are more numerous)."""
+        """Sample an architecture uniformly over the space, in which deeper architectures are more numerous."""
         choices: list[int] = []
         for i, decision in enumerate(self.decisions):
             if not self._is_active(i, choices):
@@ -339,11 +346,15 @@ class SearchSpace:
         return self.architecture(choices)
 
     def mutate(self, architecture: Architecture, rng: np.random.Generator, rate: float | None = None) -> Architecture:
-        """A different architecture near this one.
+        """Sample a mutation, different from the given architecture.
+
+        Decisions that newly exist are drawn uniformly.
 
         Args:
-            rate: probability that an existing decision is redrawn among its other options; None: exactly one decision
-                changes. Newly switched-on decisions are drawn uniformly.
+            rate: probability that an existing decision changes to another of its options; None: exactly one changes.
+
+        Raises:
+            ValueError: no existing decision has another option.
         """
         movable = [
             i for i, c in enumerate(architecture.choices) if c != INACTIVE and len(self.decisions[i].options) > 1
@@ -367,7 +378,7 @@ class SearchSpace:
                 return self.architecture(choices)
 
     def crossover(self, one: Architecture, other: Architecture, rng: np.random.Generator) -> Architecture:
-        """Each decision from either parent with equal probability (from the one that has it where only one has)."""
+        """Sample a child: each decision from either parent with equal probability, or from the only one that has it."""
         choices = self._draw(rng)
         from_one = rng.random(len(choices)) < 0.5
         for i, (a, b) in enumerate(zip(one.choices, other.choices, strict=True)):
@@ -377,7 +388,7 @@ class SearchSpace:
         return self.architecture(choices)
 
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
-        """Every architecture that differs in one decision; decisions switched on take their first option."""
+        """Iterate over the architectures that differ in one decision; newly existing ones take their first option."""
         for i, choice in enumerate(architecture.choices):
             if choice == INACTIVE:
                 continue
@@ -388,7 +399,7 @@ class SearchSpace:
                     yield self.architecture(choices)
 
     def enumerate(self) -> Iterator[Architecture]:
-        """Every architecture, in lexicographic order of its choices. Sensible for small spaces only."""
+        """Iterate over all architectures in lexicographic order of choices; for small spaces only."""
         yield from (self.architecture(choices) for choices in self._assignments([]))
 
     def _assignments(self, choices: list[int]) -> Iterator[list[int]]:

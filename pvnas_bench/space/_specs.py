@@ -1,4 +1,4 @@
-"""Specifications of networks for their construction."""
+"""Specifications from which networks are built."""
 
 import math
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Block:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """Specification of a stand-alone network: everything but the number of classes."""
+    """Specification of a stand-alone network, except for the number of classes."""
 
     frames: int
     size: int
@@ -39,11 +39,11 @@ class Backbone:
     """A 2-D network, trained once and frozen.
 
     Attributes:
-        network: trained as a clip classifier with `network.frames` frames; its blocks see single frames.
-        grid: the last feature map is averaged over grid x grid fields of equal size.
+        network: the 2-D network, trained as a clip classifier on `network.frames` frames.
+        grid: number of fields per axis over which the last feature map is averaged.
 
     Raises:
-        ValueError: the grid does not divide the feature map.
+        ValueError: the grid does not divide the feature map evenly.
     """
 
     network: NetworkSpec
@@ -58,5 +58,5 @@ class Backbone:
 
     @property
     def features(self) -> int:
-        """Values per frame: channels of the last block times fields."""
+        """Number of features per frame: channels of the last block times number of fields."""
         return self.network.blocks[-1].cout * self.grid**2

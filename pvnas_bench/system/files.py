@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 TAIL = 1 << 16
-"""Bytes per read in the search for the end of the last whole line."""
+"""Bytes per read when looking for the end of the last complete line."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -71,7 +71,7 @@ def write_all(handle: int, content: bytes | bytearray) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush the names of a folder's files to the disk, where the system can."""
+    """Flush a folder's entries to the disk, if the system supports it."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -85,7 +85,7 @@ def sync_folder(folder: Path) -> None:
 
 
 class Appended:
-    """A file that only grows, by whole entries."""
+    """A file to which whole entries are appended."""
 
     def __init__(self, path: Path) -> None:
         """Open the file, or create it.
@@ -97,10 +97,10 @@ class Appended:
         self._end = os.fstat(self._handle).st_size
 
     def append(self, content: bytes) -> None:
-        """Add an entry; it is on the disk when this returns.
+        """Append an entry; it is on the disk when this returns.
 
         Raises:
-            OSError: writing failed; the file is restored, at the latest with the next entry.
+            OSError: writing failed; the partial entry is removed, at the latest by the next call.
         """
         os.ftruncate(self._handle, self._end)
         os.lseek(self._handle, self._end, os.SEEK_SET)
@@ -113,13 +113,13 @@ class Appended:
         self._end += len(content)
 
     def cut_half_line(self) -> None:
-        """Cut off an incomplete last line, left by a killed writer."""
+        """Remove an incomplete last line, left by a killed writer."""
         while self._end:
             start = max(self._end - TAIL, 0)
             os.lseek(self._handle, start, os.SEEK_SET)
-            found = os.read(self._handle, self._end - start).rfind(b"\n")
-            self._end = start + found + 1
-            if found >= 0:
+            newline = os.read(self._handle, self._end - start).rfind(b"\n")
+            self._end = start + newline + 1
+            if newline >= 0:
                 break
         os.ftruncate(self._handle, self._end)
 

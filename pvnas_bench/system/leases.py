@@ -1,9 +1,9 @@
-"""Claims: one process at a time works on a path, among all processes that share its file system.
+"""Leases: one process at a time works on a path, among all processes that share its file system.
 
-A claim is a file with the holder's machine and process, created by `link`, which succeeds for one process only, even on
-network file systems with unreliable locks. The holder touches it regularly. A claim is void when its process on this
-machine has ended, or when a process of another machine has not touched it for long, by the file server's clock. Claims
-are numbered: a process takes over a void claim by creating the next number, so only one of several succeeds.
+A lease is a file with the holder's machine and process, created by `link`, which succeeds for one process only, even on
+network file systems with unreliable locks. The holder touches it regularly. A lease is void when its process on this
+machine has ended, or when a process of another machine has not touched it for long, by the file server's clock. Leases
+are numbered: a process takes over a void lease by creating the next number, so only one of several succeeds.
 """
 
 import errno
@@ -25,11 +25,11 @@ from pvnas_bench.errors import UsageError
 BEAT = 15.0
 """Seconds between touches."""
 SILENCE = 10
-"""Beats without a touch until another machine's claim may be void; it is watched for two more."""
+"""Beats without a touch until another machine's lease may be void; it is watched for two more."""
 LOOK = 0.01
-"""Seconds between two looks at an awaited claim."""
+"""Seconds between two attempts to take a lease."""
 LARGEST = 4096
-"""Largest size of a claim in bytes."""
+"""Largest size of a lease file in bytes."""
 
 
 class InUse(UsageError):
@@ -38,12 +38,12 @@ class InUse(UsageError):
 
 @dataclass(frozen=True)
 class Holder:
-    """The holder of a claim.
+    """The holder of a lease.
 
     Attributes:
         machine: scope of its process number: one boot of one system, one container.
-        started: start time of the process in the system's format: process numbers are reused.
-        token: unique to this claim.
+        started: start time of the process in the system's format, since process numbers are reused.
+        token: unique to this lease.
     """
 
     host: str
@@ -57,7 +57,7 @@ class Holder:
 
     @property
     def gone(self) -> bool | None:
-        """True if its process has ended; None: unknown, on another machine."""
+        """True if its process has ended; None if unknown, since it is on another machine."""
         if self.machine != _machine():
             return None
         try:
@@ -70,11 +70,11 @@ class Holder:
 
 
 UNKNOWN = Holder("another machine", "", 0, "", "")
-"""Holder of an unreadable claim."""
+"""Holder of an unreadable lease."""
 
 
 class Claim:
-    """A claim held by this process."""
+    """A lease held by this process."""
 
     def __init__(self, path: Path, holder: Holder, beat: float) -> None:
         self._path, self._holder = path, holder
@@ -82,15 +82,15 @@ class Claim:
         threading.Thread(target=self._touch, args=(beat,), daemon=True).start()
 
     def check(self) -> None:
-        """Check that the claim is still held; call it before any write.
+        """Check that the lease is still held; call it before every write.
 
         Raises:
-            UsageError: another process took over after a long silence.
+            UsageError: another process took the lease over after a long silence.
         """
         if _read(self._path) != self._holder:
             raise UsageError(
-                f"{self._path.parent} was taken over by another process, as this one was silent for minutes: "
-                "nothing was written, let the other one end"
+                f"another process took over {self._path.parent}, since this one was suspended for minutes: "
+                "nothing was written, wait for the other process to end"
             )
 
     def _touch(self, beat: float) -> None:
@@ -103,6 +103,7 @@ class Claim:
                 continue  # the file server is away; it may come back
 
     def release(self) -> None:
+        """Give the lease up, unless another process took it over."""
         self._ended.set()
         if _read(self._path) == self._holder:
             self._path.unlink(missing_ok=True)
@@ -110,16 +111,17 @@ class Claim:
 
 @contextmanager
 def claimed(path: Path, beat: float = BEAT, patience: float = 0.0) -> Iterator[Claim]:
-    """Claim a path for this process until the context ends. New folders are removed if they stay empty.
+    """Hold the lease on a path within the context. New folders that stay empty are removed.
 
     Args:
+        beat: seconds between touches.
         patience: seconds to wait for another process to end.
 
     Raises:
-        InUse: another process still works on it.
+        InUse: another process still holds it.
         UsageError: the folder cannot be written.
     """
-    made = [folder for folder in path.parents if not folder.exists()]
+    created = [folder for folder in path.parents if not folder.exists()]
     holder = Holder(socket.gethostname(), _machine(), os.getpid(), _started(os.getpid()), secrets.token_hex(8))
     try:
         claim = Claim(_wait(path, holder, beat, patience), holder, beat)
@@ -129,7 +131,7 @@ def claimed(path: Path, beat: float = BEAT, patience: float = 0.0) -> Iterator[C
         yield claim
     finally:
         claim.release()
-        for folder in made:
+        for folder in created:
             try:
                 folder.rmdir()
             except OSError:
@@ -137,7 +139,7 @@ def claimed(path: Path, beat: float = BEAT, patience: float = 0.0) -> Iterator[C
 
 
 def held(path: Path) -> Holder | None:
-    """The holder of a path, as far as visible from here; None: nobody."""
+    """The holder of the lease on a path; None if there is none, or its process is known to have ended."""
     numbers = _numbers(path)
     holder = _read(_numbered(path, numbers[-1])) if numbers else None
     return None if holder is None or holder.gone else holder
@@ -156,28 +158,32 @@ def _wait(path: Path, holder: Holder, beat: float, patience: float) -> Path:
 
 
 def _take(path: Path, holder: Holder, beat: float) -> Path:
-    """Create the next claim; return its file."""
-    own = path.with_name(f".{path.name}.claimant-{holder.token}")
+    """Create the next lease on a path; return its file.
+
+    Raises:
+        InUse: another process holds it.
+    """
+    candidate = path.with_name(f".{path.name}.claimant-{holder.token}")
     try:
         while True:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                own.write_text(json.dumps(asdict(holder)))
+                candidate.write_text(json.dumps(asdict(holder)))
             except FileNotFoundError:
                 continue  # the folder was empty and was removed
             before = _numbers(path)
-            found = None
+            previous = None
             if before:
                 last = _numbered(path, before[-1])
-                found = _read(last)
-                if found is None:
+                previous = _read(last)
+                if previous is None:
                     continue  # it was just released
-                if not _void(last, found, own, beat):
-                    raise InUse(f"{path} is in use by {found}: wait until that ends")
+                if not _void(last, previous, candidate, beat):
+                    raise InUse(f"{path} is in use by {previous}: wait until it ends")
             mine = _numbered(path, before[-1] + 1 if before else 0)
-            if not _made(own, mine):
+            if not _linked(candidate, mine):
                 continue
-            if _numbers(path)[-1:] != [_number(mine)] or (before and _read(last) != found):
+            if _numbers(path)[-1:] != [_number(mine)] or (before and _read(last) != previous):
                 mine.unlink()  # another process was faster
                 continue
             for number in before:
@@ -188,13 +194,13 @@ def _take(path: Path, holder: Holder, beat: float) -> Path:
                     leftover.unlink(missing_ok=True)
             return mine
     finally:
-        own.unlink(missing_ok=True)
+        candidate.unlink(missing_ok=True)
 
 
-def _made(own: Path, target: Path) -> bool:
-    """Return True if this process's file became the claim: no other had."""
+def _linked(candidate: Path, target: Path) -> bool:
+    """Link this process's file as the lease; return False if the lease exists already."""
     try:
-        os.link(own, target)
+        os.link(candidate, target)
     except FileExistsError:
         return False
     except OSError as error:
@@ -202,20 +208,20 @@ def _made(own: Path, target: Path) -> bool:
             raise
         try:  # this file system has no links
             with open(target, "x") as file:
-                file.write(own.read_text())
+                file.write(candidate.read_text())
         except FileExistsError:
             return False
     return True
 
 
-def _void(path: Path, holder: Holder, own: Path, beat: float) -> bool:
-    """Return True if a claim's holder is gone. May watch it for a while."""
+def _void(path: Path, holder: Holder, candidate: Path, beat: float) -> bool:
+    """Return True if a lease's holder is gone; may take two beats."""
     if holder.gone is not None:
         return holder.gone
     try:
-        os.utime(own)
+        os.utime(candidate)
         touched = path.stat().st_mtime_ns
-        if own.stat().st_mtime_ns - touched < SILENCE * beat * 1e9:
+        if candidate.stat().st_mtime_ns - touched < SILENCE * beat * 1e9:
             return False
         time.sleep(2 * beat)  # a clock jump is not silence
         return path.stat().st_mtime_ns == touched
@@ -232,13 +238,13 @@ def _number(claim: Path) -> int:
 
 
 def _numbers(path: Path) -> list[int]:
-    """Numbers of the claims on a path, ascending."""
-    found = path.parent.glob(f".{glob.escape(path.name)}.claim-*")
-    return sorted(_number(claim) for claim in found if claim.name.rpartition("-")[2].isdigit())
+    """Numbers of the leases on a path, ascending."""
+    leases = path.parent.glob(f".{glob.escape(path.name)}.claim-*")
+    return sorted(_number(lease) for lease in leases if lease.name.rpartition("-")[2].isdigit())
 
 
 def _read(claim: Path) -> Holder | None:
-    """The holder of a claim; None: there is no claim."""
+    """Read the holder from a lease's file; None if there is no file."""
     try:
         with claim.open("rb") as file:
             text = file.read(LARGEST)

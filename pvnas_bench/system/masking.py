@@ -26,13 +26,13 @@ _KNOWN = re.compile(
 
 
 SHORTEST = 5
-"""Characters of a secret that is looked for in any text: shorter ones stand in too many words."""
+"""Shortest remembered secret in characters; shorter ones occur in too many words."""
 
 _remembered: set[str] = set()
 
 
 def remember(value: Any, key: str = "") -> None:
-    """Mask what is secret in these settings wherever this process meets it, in the messages of other libraries too."""
+    """Remember the secrets in these settings; `masked` replaces them in any text, such as other libraries' messages."""
     if isinstance(value, dict):
         for name, inner in value.items():
             remember(inner, str(name))
@@ -40,34 +40,34 @@ def remember(value: Any, key: str = "") -> None:
         for inner in value:
             remember(inner, key)
     elif isinstance(value, str):
-        found = [value] if masked_values(value, key) == MASK else []
-        found += [(match["password"] or ":")[1:] for match in _USER.finditer(value)]
-        found += [match["value"] for match in _NAMED.finditer(value) if _masked_value(match) != match[0]]
-        _remembered.update(secret for secret in found if len(secret) >= SHORTEST)
+        secrets = [value] if masked_values(value, key) == MASK else []
+        secrets += [(match["password"] or ":")[1:] for match in _USER.finditer(value)]
+        secrets += [match["value"] for match in _NAMED.finditer(value) if _masked_value(match) != match[0]]
+        _remembered.update(secret for secret in secrets if len(secret) >= SHORTEST)
 
 
 def masked(text: str) -> str:
-    """The text with passwords, tokens and keys as ``***``, in URLs, ``key=value`` and known forms."""
-    for secret in sorted(_remembered, key=len, reverse=True):  # one may be the beginning of another
+    """Replace secrets by ``***``: remembered ones, and those in URLs, ``key=value`` and known forms of tokens."""
+    for secret in sorted(_remembered, key=len, reverse=True):  # a secret may be a prefix of another
         text = text.replace(secret, MASK)
     if ":" not in text and "=" not in text and "%3" not in text and not _KNOWN.search(text):
         return text
     return _KNOWN.sub(MASK, _NAMED.sub(_masked_value, _USER.sub(_masked_user, text)))
 
 
-def _masked_user(found: "re.Match[str]") -> str:
-    before, user = found["before"], found["user"]
-    return f"{before}{user}:{MASK}@" if found["password"] else f"{before}{MASK}@"
+def _masked_user(match: "re.Match[str]") -> str:
+    before, user = match["before"], match["user"]
+    return f"{before}{user}:{MASK}@" if match["password"] else f"{before}{MASK}@"
 
 
-def _masked_value(found: "re.Match[str]") -> str:
-    if found["maybe"] and _NUMBER.fullmatch(found["value"]):
-        return found[0]
-    return f"{found['key']}{found['is']}{MASK}"
+def _masked_value(match: "re.Match[str]") -> str:
+    if match["maybe"] and _NUMBER.fullmatch(match["value"]):
+        return match[0]
+    return f"{match['key']}{match['is']}{MASK}"
 
 
 def masked_values(value: Any, key: str = "") -> Any:
-    """JSON values with every secret masked, by the text of a string or by its key."""
+    """Mask every secret in JSON values, recognised by its text or its key."""
     if isinstance(value, dict):
         return {name: masked_values(inner, str(name)) for name, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -1,6 +1,6 @@
-"""Requests to stop: Ctrl-C and SIGTERM take effect at the next boundary, at the latest after a grace period.
+"""Stop requests: Ctrl-C and SIGTERM take effect at the next boundary of a run, at the latest after a grace period.
 
-A run's time limit takes effect at once.
+The time limit of a run takes effect at once.
 """
 
 import signal
@@ -11,18 +11,23 @@ from types import FrameType
 from typing import NoReturn
 
 GRACE = 20.0
-"""Seconds from the first request to the interruption: schedulers kill after about half a minute."""
+"""Seconds from the first request to the interruption; schedulers kill a process after about half a minute."""
 AGAIN = 5.0
 """Seconds between interruptions."""
 ASKING = ("SIGINT", "SIGTERM")
 
 
 class TimedOut(BaseException):
-    """The time limit has passed. Not an `Exception`, so that strategies do not catch it."""
+    """The time limit was reached. Not an `Exception`, so that strategies do not catch it."""
 
 
 class Stop:
-    """State of a request to stop."""
+    """State of a stop request.
+
+    Attributes:
+        asked: True once a stop was requested.
+        limit: time limit in seconds; None: no limit.
+    """
 
     def __init__(self, limit: float | None) -> None:
         self.asked = False
@@ -32,12 +37,12 @@ class Stop:
         if self.asked:
             raise KeyboardInterrupt
         if signal.Signals(number).name == "SIGALRM":
-            raise TimedOut(f"no end after {self.limit:g} s")
+            raise TimedOut(f"the time limit of {self.limit:g} s was reached")
         self.asked = True
         self.interrupt_after(GRACE)
 
     def interrupt_after(self, seconds: float) -> None:
-        """Interrupt after `seconds`, then repeatedly until `settle`: a callback may swallow an exception."""
+        """Interrupt after `seconds`, then repeatedly until `settle`, since a callback may swallow the exception."""
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
 
@@ -51,16 +56,16 @@ class Stop:
         raise KeyboardInterrupt
 
     def settle(self) -> None:
-        """Acknowledge the interruption and end its timer, to leave time for the record."""
+        """Acknowledge the interruption: stop repeating it, to leave time for writing the record."""
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @contextmanager
 def heeded(limit: float | None = None) -> Iterator[Stop]:
-    """Note the first request to stop within the context; a second one, or the end of the grace, interrupts.
+    """Record the first stop request within the context; a second one, or the end of the grace period, interrupts.
 
-    Only the main thread receives signals; elsewhere this does nothing. An ignored Ctrl-C stays ignored.
+    Only the main thread receives signals; in other threads this does nothing. An ignored Ctrl-C stays ignored.
 
     Args:
         limit: seconds until the context is interrupted.

@@ -1,4 +1,4 @@
-"""The source of a plug-in as one hash: its file and the neighbouring modules it imports."""
+"""Hash of a plug-in's source: its file and the modules that it imports from the same folder."""
 
 import ast
 import hashlib
@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def digest(path: Path, package: str = "") -> str:
-    """SHA-256 of a Python file and its imports from the same folder, direct or not; line ends do not count.
+    """SHA-256 of a Python file and its direct and indirect imports from the same folder.
 
-    The file's name does not count either: a copy is the same source.
+    Line ends and the file's name do not count.
 
     Args:
-        package: dotted name of the folder, where it is a package.
+        package: dotted name of the folder, if it is a package.
 
     Raises:
         OSError: the file cannot be read.
@@ -26,18 +26,18 @@ def digest(path: Path, package: str = "") -> str:
 
 
 def files(path: Path, package: str = "") -> list[Path]:
-    """A file, then its imports from the same folder, direct or not, sorted by name."""
+    """A file, then its direct and indirect imports from the same folder, sorted by name."""
     known, waiting = {path}, [path]
     while waiting:
-        for found in _imported(waiting.pop(), path.parent, package):
-            if found not in known:
-                known.add(found)
-                waiting.append(found)
+        for module in _imported(waiting.pop(), path.parent, package):
+            if module not in known:
+                known.add(module)
+                waiting.append(module)
     return [path, *sorted(known - {path})]
 
 
 def _imported(file: Path, folder: Path, package: str) -> Iterator[Path]:
-    """The files of a folder imported anywhere in one of its files."""
+    """Yield the files of a folder that one of its files imports anywhere."""
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError, RecursionError, OSError):  # importing it reports the error
@@ -65,7 +65,7 @@ def _local(name: str, package: str) -> str:
 
 
 def _modules(folder: Path, name: str) -> Iterator[Path]:
-    """The files executed by importing a dotted name from a folder."""
+    """Yield the files that importing a dotted name from a folder executes."""
     at = folder
     for part in filter(None, name.split(".")):
         for file in (at / f"{part}.py", at / part / "__init__.py"):

@@ -1,7 +1,7 @@
-"""Standard streams that cannot fail a command: closed, full, unread, or with an encoding that lacks a letter.
+"""Standard streams whose failures do not stop a command: closed, full, unread, or unable to encode a character.
 
-A command's work matters more than its output: within `lasting`, writing never raises. A stream is silent after its
-first failure, and `failed` says why.
+A command's work matters more than its output: within `lasting`, writing never raises. After its first failure a stream
+discards output, and `failed` holds the error.
 """
 
 import io
@@ -15,7 +15,11 @@ STANDARD = (0, 1, 2)
 
 
 class Lasting(io.TextIOBase):
-    """A text stream that goes silent instead of raising, and replaces what its encoding lacks."""
+    """A text stream that discards output after a failure instead of raising, and replaces unencodable characters.
+
+    Attributes:
+        failed: the first error; None if there was none.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
@@ -46,10 +50,10 @@ class Lasting(io.TextIOBase):
                 self._fail(OSError("closed"))
 
     def close(self) -> None:
-        """Do nothing: the opener of the stream closes it."""
+        """Do nothing: the code that opened the stream closes it."""
 
     def _fail(self, error: OSError) -> None:
-        """Go silent; buffered output must not fail when the interpreter ends."""
+        """Discard all further output, including buffered output, which would fail when the interpreter ends."""
         self.failed = error
         try:
             number = self._stream.fileno()
@@ -86,7 +90,7 @@ def _to_nowhere(number: int) -> None:
 
 
 def occupy() -> None:
-    """Open closed standard descriptors on the null device, before a file gets their number and the output."""
+    """Open closed standard descriptors on the null device; otherwise a new file could get their number and output."""
     for number in STANDARD:
         try:
             os.fstat(number)
@@ -110,5 +114,5 @@ def lasting() -> Iterator[tuple[Lasting, Lasting]]:
 
 
 def _nothing() -> TextIO:
-    """Null stream for a process started without one."""
+    """Null stream, for a process started without a standard stream."""
     return open(os.devnull, "w", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Words and columns: counts with their nouns, and text as wide as a terminal shows it."""
+"""Text for people: counts with their nouns, columns of a terminal, cells of CSV files."""
 
 import unicodedata
 
@@ -11,7 +11,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def plural(noun: str) -> str:
-    """The regular plural: boards, entries, classes."""
+    """The regular plural of a noun: boards, entries, classes."""
     if noun.endswith(("s", "x", "ch", "sh")):
         return f"{noun}es"
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
@@ -20,7 +20,7 @@ def plural(noun: str) -> str:
 
 
 def width(text: str) -> int:
-    """Columns that a terminal needs: two for wide characters such as Chinese ones, none for combining marks."""
+    """Columns of a text in a terminal: two for wide characters such as Chinese ones, none for combining marks."""
     return len(text) if text.isascii() else sum(map(_columns, text))
 
 
@@ -31,33 +31,33 @@ def _columns(character: str) -> int:
 
 
 def left(text: str, columns: int) -> str:
-    """The text at the left of so many columns."""
+    """Align text to the left of a number of columns."""
     return text + " " * (columns - width(text))
 
 
 def right(text: str, columns: int) -> str:
-    """The text at the right of so many columns."""
+    """Align text to the right of a number of columns."""
     return " " * (columns - width(text)) + text
 
 
 def shortened(text: str, columns: int) -> str:
-    """The text in at most so many columns, with … for what is left out."""
+    """Shorten text to at most a number of columns; … replaces the removed end."""
     if width(text) <= columns:
         return text
-    used, kept = 1, ""
+    used, beginning = 1, ""
     for character in text:
         used += _columns(character)
         if used > columns:
             break
-        kept += character
-    return f"{kept}…"
+        beginning += character
+    return f"{beginning}…"
 
 
 def no_formula(cell: str) -> str:
-    """A text cell of a CSV file that no spreadsheet executes: what looks like a formula has an apostrophe before it."""
+    """Make a text cell of a CSV file safe for spreadsheets: prefix an apostrophe if it looks like a formula."""
     return f"'{cell}" if cell.startswith(_FORMULAS) else cell
 
 
 def no_apostrophe(cell: str) -> str:
-    """What `no_formula` was given."""
+    """Undo `no_formula`."""
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULAS) else cell

@@ -1,4 +1,4 @@
-"""Initialisation of every worker process of this package."""
+"""Initialisation of the package's worker processes."""
 
 import multiprocessing
 import os
@@ -7,10 +7,10 @@ import threading
 
 
 def begin(*, told: bool = False) -> None:
-    """Leave Ctrl-C to the parent, and end with it.
+    """Initialise a worker: it ignores Ctrl-C, and ends when its parent has ended.
 
     Args:
-        told: True if SIGTERM tells it to end and it may finish its current task; else it ends at once.
+        told: True to end by SIGTERM, which lets the current task finish; False to end at once.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

@@ -1,7 +1,7 @@
 """Tables: the trained accuracy of every architecture of a small space, so that a search need not train.
 
-`schema` defines the content of a table, `journal` appends finished trainings so that no crash loses one, `store` stores
-tables in a folder as Parquet, `table` looks up. None of it needs torch; `grid.table_build` trains, and
+`schema` defines the content of a table, `journal` appends finished trainings crash-safely, `store` keeps tables in a
+folder as Parquet files, and `table` looks trainings up. None of them needs torch. `grid.table_build` trains,
 `boards.table_lessons` and `boards.table_regret` evaluate.
 """
 

@@ -1,7 +1,7 @@
-"""The journal of a build: a JSON line for each finished training, on the disk before the next one counts.
+"""The journal of a build: one JSON line for each finished training, flushed to the disk at once.
 
-A process killed while writing leaves an incomplete line; the next process that opens the journal cuts it off. Only one
-process at a time, of all machines that share the folder, has it open.
+A process killed while writing leaves an incomplete line, which the next process that opens the journal removes. Only
+one process at a time can open it, among all machines that share the folder.
 """
 
 import json
@@ -32,7 +32,7 @@ class Content:
     trainings: list[KnownTraining] = field(default_factory=list)
 
     def add(self, later: "Content") -> None:
-        """Append a later file of the same recipe; for equal keys the earlier training stays."""
+        """Append the content of a later file of the same recipe; for equal keys the earlier training is kept."""
         known, shift = {training.key for training in self.trainings}, len(self.sessions)
         self.about = self.about or later.about
         self.sessions += later.sessions
@@ -43,7 +43,7 @@ class Content:
 
 
 def read(path: Path) -> Content:
-    """Read a journal, without an incomplete last line. An absent file is an empty journal.
+    """Read a journal; an incomplete last line is ignored, and an absent file is an empty journal.
 
     Raises:
         UsageError: the file is not a journal, or a complete line cannot be read.
@@ -71,7 +71,7 @@ def _content(path: Path) -> bytes:
     try:
         return read_whole(path, LARGEST)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is not a journal ({error}): move it away") from None
+        raise UsageError(f"{path} is not the journal of a table ({error}): move it to another folder") from None
 
 
 def _whole_lines(text: bytes) -> list[bytes]:
@@ -97,13 +97,13 @@ class Journal:
             self._file.append(line.encode() + b"\n")
         except OSError as error:
             raise UsageError(
-                f"cannot write {self._path} ({error.strerror}): make room, and repeat the command"
+                f"cannot write {self._path} ({error.strerror}): free some space, then repeat the command"
             ) from None
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Journal]:
-    """Open a journal for appending, exclusively, and cut off an incomplete last line.
+    """Open a journal for appending, exclusively, and remove an incomplete last line.
 
     Raises:
         UsageError: another process has it open, or it cannot be written.
@@ -112,7 +112,7 @@ def opened(path: Path) -> Iterator[Journal]:
         try:
             file = Appended(path)
         except OSError as error:
-            raise UsageError(f"cannot write {path} ({error.strerror}): choose another --tables") from None
+            raise UsageError(f"cannot write {path} ({error.strerror}): choose another folder with --tables") from None
         try:
             file.cut_half_line()
             yield Journal(path, file)

@@ -33,14 +33,14 @@ class About(_Model):
     space: SpaceIdentity
     data: DataEntry
     clips: dict[str, int]
-    """Numbers of clips for training (train) and validation (val), from the data set's train split, and for the test
-    (test), from its val and test splits, hidden from searches."""
+    """Numbers of clips. train and val: for training and validation, from the data set's train split; test: for the
+    test, from its val and test splits, which searches do not see."""
     protocol: ProtocolEntry
 
     @field_validator("space", "data")
     @classmethod
     def _named(cls, value: SpaceIdentity | DataEntry) -> SpaceIdentity | DataEntry:
-        """Check the names: files are named after both."""
+        """Check that the name can be part of a file name."""
         if not value.name.isprintable() or set(value.name) & set("/\\:") or value.name in ("", ".", ".."):
             raise ValueError(f"{value.name!r} is not a valid name")
         return value
@@ -63,7 +63,7 @@ class About(_Model):
 
 
 class Session(_Model):
-    """Versions and machine of a part of the trainings."""
+    """Versions and machine of one build, which did some of the trainings."""
 
     created: datetime
     pvnas_bench: str
@@ -74,10 +74,10 @@ class Session(_Model):
 
 
 class KnownTraining(NamedTuple):
-    """One architecture trained from scratch on search-train, once, and tested.
+    """One training of an architecture from scratch on search-train, and its test.
 
-    Accuracies are fractions, losses mean cross-entropies, all in float32 precision. A diverged training has accuracies
-    of 0 and infinite losses.
+    Accuracies are fractions and losses are mean cross-entropies, all in float32 precision. A diverged training has
+    accuracies of 0 and infinite losses.
     """
 
     architecture: str

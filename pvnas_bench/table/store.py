@@ -25,7 +25,7 @@ PUBLISHED = "pvnas_bench.reference"
 CURVES = ("train_loss", "val_top1", "val_loss")
 REALS = ("seconds", "latency_ms", "test_top1", "test_top5", "test_mean_class", "test_loss")
 ORDERS = ("test_top1_reversed", "test_top1_shuffled")
-"""Columns absent from files of earlier versions."""
+"""Columns that files of earlier versions lack."""
 
 
 def default_folder() -> Path:
@@ -49,7 +49,7 @@ class Files:
         return self.folder / f"{self.stem}.jsonl"
 
     def read(self) -> Content:
-        """All finished trainings, of the Parquet file and of the journal.
+        """Read all finished trainings, from the Parquet file and the journal.
 
         Raises:
             UsageError: a file cannot be read, or the recipes differ.
@@ -62,7 +62,7 @@ class Files:
         return content
 
     def compact(self) -> None:
-        """Merge both into one Parquet file; after a crash every training is in at least one of them."""
+        """Merge the journal into the Parquet file; a crash in between loses no training."""
         content = self.read()
         if content.about is not None:
             write_atomically(self.parquet, to_parquet(content))
@@ -114,7 +114,7 @@ def read_parquet(path: Path) -> Content:
         about = About.model_validate(description["about"])
         sessions = [Session.model_validate(values) for values in description["sessions"]]
     except (OSError, KeyError, ValueError, ValidationError, pa.ArrowException) as error:
-        raise UsageError(f"{path} is no table of this version ({type(error).__name__}): build it again") from None
+        raise UsageError(f"{path} is not a table of this version ({type(error).__name__}): build it again") from None
     columns: dict[str, list[Any]] = {}
     for name in set(table.column_names) - set(ORDERS):
         values = table[name].combine_chunks()
@@ -131,10 +131,10 @@ def read_parquet(path: Path) -> Content:
 
 
 def load(files: Files) -> Table:
-    """The table of these files, complete or not.
+    """Load the table in these files, complete or not.
 
     Raises:
-        UsageError: there is none, or it cannot be read.
+        UsageError: the table does not exist, or cannot be read.
     """
     with without_cycle_collection():
         content = files.read()
@@ -144,13 +144,14 @@ def load(files: Files) -> Table:
 
 
 def find(space: str, dataset: str, folder: Path | None = None) -> Table:
-    """The table of a space and a data set: from a folder if given, else the user's, else the published one.
+    """Load the table of a space and a data set.
 
     Args:
-        dataset: a name, or the path of a folder or manifest; the name is its last part without suffix.
+        dataset: a name, or the path of a folder or manifest; the table is named by its last part without suffix.
+        folder: folder of tables; None: `default_folder`, then the published tables.
 
     Raises:
-        UsageError: there is none; the message names existing ones.
+        UsageError: the table does not exist, or cannot be read; the message names existing tables.
     """
     path = Path(dataset)
     name = path.stem if path.name not in ("", "..") else path.resolve().name
@@ -163,11 +164,11 @@ def find(space: str, dataset: str, folder: Path | None = None) -> Table:
     known = sorted({path.stem for place in folders for path in place.glob("*.parquet")})
     fit = [stem.removeprefix(f"{space}-") for stem in known if stem.startswith(f"{space}-")]
     if fit:
-        there = f"--dataset may be {' or '.join(fit)} with this space"
+        there = f"with this space --dataset can be {' or '.join(fit)}"
     else:
-        there = f"there are {', '.join(known)}" if known else "there is none"
-    places = f"{folders[0]}" if folder else f"{folders[0]} or among the published"
-    raise UsageError(f"no table {stem} of --dataset {dataset!r} in {places}: {there}, or build it with `table build`")
+        there = f"the tables there are {', '.join(known)}" if known else "there are no tables"
+    places = f"{folders[0]}" if folder else f"{folders[0]} or among the published tables"
+    raise UsageError(f"no table {stem} for --dataset {dataset!r} in {places}: {there}; build it with `table build`")
 
 
 def _published() -> Path:
@@ -184,5 +185,5 @@ def _times(files: Files) -> tuple[int, ...]:
 
 @lru_cache(maxsize=8)
 def _cached(files: Files, times: tuple[int, ...]) -> Table:
-    """Table, cached until a file changes."""
+    """Load a table, cached until one of its files changes."""
     return load(files)

@@ -1,4 +1,4 @@
-"""A table in memory: look-ups, and the truth to judge searches by."""
+"""A table in memory: look-ups of trainings, true accuracies and regrets."""
 
 import hashlib
 import struct
@@ -14,10 +14,10 @@ from pvnas_bench.table.schema import About, KnownTraining, Session
 
 
 class Table:
-    """The trainings of a space's architectures under one recipe; look-ups are by an architecture's string.
+    """The trainings of a space's architectures with one recipe; architectures are given by their strings.
 
     Attributes:
-        seeds: seeds of any training, ascending.
+        seeds: all seeds, ascending.
     """
 
     def __init__(self, about: About, sessions: Sequence[Session], trainings: Iterable[KnownTraining]) -> None:
@@ -69,7 +69,7 @@ class Table:
     def val_regret(self, architecture: str) -> float:
         """Regret in mean search-val top-1 over seeds, relative to the best architecture.
 
-        A search that only sees search-val could avoid this part; the rest of its regret is noise.
+        A search, which sees only search-val, could avoid this part; the rest of its regret is noise.
 
         Raises:
             KeyError: the architecture was not trained.
@@ -89,10 +89,7 @@ class Table:
         return [str(architecture) for architecture in space.enumerate() if str(architecture) not in self._rows]
 
     def matrix(self, column: str) -> npt.NDArray[np.float64]:
-        """A column over (architectures, seeds), in the orders of `architectures` and `seeds`; nan where not trained.
-
-        For a curve, the value of the last epoch.
-        """
+        """A column as an array of shape (architectures, seeds), nan where not trained; of a curve, the last value."""
         values = np.full((len(self._rows), len(self.seeds)), np.nan)
         for row, trainings in enumerate(self._rows.values()):
             for training in trainings:
@@ -102,7 +99,7 @@ class Table:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of all look-ups: it changes with every added training."""
+        """Hash of the description and of all trainings; it changes with every added training."""
         about = self.about.model_dump_json(exclude={"data": {"skipped"}})
         digest = hashlib.sha256(about.encode(errors="surrogatepass"))
         for rows in self._rows.values():

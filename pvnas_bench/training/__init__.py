@@ -1,1 +1,1 @@
-"""Training and testing one network by one recipe."""
+"""Training and testing of networks, all with the same recipe."""

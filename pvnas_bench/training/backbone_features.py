@@ -1,7 +1,7 @@
-"""Clips as features of a space's frozen backbone, trained once and run once over every frame of every clip.
+"""Features of clips from a space's frozen backbone, which is trained once and then run once on every frame.
 
-The backbone sees only search-train: neither search-val nor test. Its seed is fixed and its weights are stored, so all
-strategies and seeds use the same features. Its cost is outside every search budget; records state it separately.
+The backbone trains on search-train only, never on search-val or test. Its seed is fixed and its weights are stored, so
+all strategies and seeds use the same features. Its cost is not part of any search budget; records state it separately.
 """
 
 import hashlib
@@ -40,10 +40,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Features:
-    """Clips with their features and the features' cost.
+    """Features of clips, and their cost.
 
     Attributes:
-        about: description for the record, JSON values.
+        store: the clips with their features.
+        about: backbone and costs for the record, as JSON values.
     """
 
     store: FeatureStore
@@ -61,14 +62,14 @@ def prepare_features(
     training: Progress | None = None,
     extracting: Progress | None = None,
 ) -> Features:
-    """Train the backbone and compute the features of all clips, or open stored ones.
+    """Train the backbone and compute the features of all clips, or open the cached ones.
 
-    This runs on one thread, so that the features do not depend on a run's threads.
+    It uses one thread, so that features do not depend on a run's number of threads.
 
     Args:
         indices: indices of the clips to train on.
-        training: callback with (epochs done, epochs in all).
-        extracting: callback with (clips done, clips in all).
+        training: callback with (epochs done, total epochs).
+        extracting: callback with (clips done, total clips).
 
     Raises:
         UsageError: the cache folder cannot be written or is damaged, or a clip can no longer be read.
@@ -83,8 +84,8 @@ def prepare_features(
         frozen = FrozenBackbone(network, backbone.grid).to(device)
 
         def embed(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-            found: npt.NDArray[np.float32] = frozen(images(frames, backbone.network.size).to(device)).cpu().numpy()
-            return found
+            vectors: npt.NDArray[np.float32] = frozen(images(frames, backbone.network.size).to(device)).cpu().numpy()
+            return vectors
 
         embedding = hashlib.sha256(json.dumps([digest, asdict(backbone)]).encode()).hexdigest()
         features = extract(store, embed, embedding, cache_dir=cache_dir, progress=extracting)
@@ -151,8 +152,8 @@ def _train(
 
 
 def _open(folder: Path, backbone: Backbone, classes: int) -> tuple[Network, str, dict[str, Any]]:
-    """Return the trained network, the digest of its weights, and its training cost."""
-    with seeding.torch_seeded(SEED, "backbone"):  # initial weights are replaced; global generators are untouched
+    """Load the trained network; return it with the digest of its weights and its training cost."""
+    with seeding.torch_seeded(SEED, "backbone"):  # the stored weights replace these; global generators stay as they are
         network = Network(backbone.network, classes)
     try:
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))

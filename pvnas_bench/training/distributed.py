@@ -1,8 +1,8 @@
-"""One run in several processes: under `torchrun` every process runs the same search, each on its share of the clips.
+"""Runs in several processes: under `torchrun` all processes run the same search, each on its share of the clips.
 
-The processes run in lockstep: the same seeds, the same decisions, the same ledger, which charges whole batches. Only
-passes through a network are split (`training.synchronised`); every process then has the logits of the whole batch, so
-other code needs no change. Only the first process writes files and prints.
+Processes run in lockstep with the same seeds, decisions and ledger, which charges whole batches. Only passes through a
+network are split (`training.synchronised`). Afterwards every process has the logits of the whole batch, so other code
+needs no change. Only the first process writes files and prints.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pvnas_bench.video import ClipBatch
 
 PATIENCE = timedelta(days=1)
-"""Longest wait for a live process, such as one decoding a data set."""
+"""Longest wait for another process, which may be decoding a data set."""
 
 
 class RankLost(BaseException):
@@ -32,12 +32,12 @@ class RankLost(BaseException):
 
 @dataclass(frozen=True)
 class World:
-    """The processes of a run, from the view of one of them.
+    """Processes of a run, as seen by one of them.
 
     Attributes:
         rank: rank of this process, from 0.
         size: number of processes.
-        local_rank, local_size: the same among the processes of this machine.
+        local_rank, local_size: rank and number among the processes of this machine.
     """
 
     rank: int = 0
@@ -52,13 +52,13 @@ class World:
 
     @property
     def command(self) -> list[str]:
-        """The words before ``run`` that start the same number of processes."""
+        """Command line before ``run`` that starts the same number of processes."""
         nodes = self.size // self.local_size
         many = ["--nnodes", str(nodes)] if nodes > 1 else []
         return ["torchrun", *many, "--nproc-per-node", str(self.local_size), "-m", "pvnas_bench"]
 
     def share(self, batch: "ClipBatch") -> "ClipBatch":
-        """A batch restricted to this process's share of the clips; the whole batch if it has too few."""
+        """Restrict a batch to this process's share of the clips; keep it whole if it has fewer clips than processes."""
         if self.size == 1 or len(batch) < self.size:
             return batch
         start, stop = (len(batch) * rank // self.size for rank in (self.rank, self.rank + 1))
@@ -73,13 +73,13 @@ class World:
         return flag if self.size == 1 else bool(summed(torch.tensor(int(flag))))
 
     def agree(self, what: str) -> None:
-        """Check that all processes are at the same point.
+        """Check that all processes have reached the same point of the run.
 
         Args:
             what: description of the point.
 
         Raises:
-            RuntimeError: they are not.
+            RuntimeError: a process is at another point.
             RankLost: a process has ended.
         """
         if self.size == 1:
@@ -87,8 +87,8 @@ class World:
         number = int.from_bytes(hashlib.blake2b(what.encode(), digest_size=6).digest(), "big")
         if int(summed(torch.tensor(number))) != self.size * number:
             raise RuntimeError(
-                f"the processes have come apart ({what} in process {self.rank}): "
-                "they need machines and GPUs of one kind, and the same libraries"
+                f"the processes have diverged ({what} in process {self.rank}): "
+                "use the same type of machine and GPU and the same libraries for all"
             )
 
     def from_first(self, content: bytes | None) -> bytes | None:
@@ -109,7 +109,7 @@ class World:
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:
-        """Let the first process of each machine enter before the others, which can use its files.
+        """Let the first process of each machine enter before the others, so that these can use its files.
 
         Raises:
             RankLost: a process has ended.
@@ -122,7 +122,7 @@ class World:
 
 
 ALONE = World()
-"""The single process of a run without `torchrun`."""
+"""World of a run without `torchrun`: a single process."""
 
 
 def summed(tensor: Tensor) -> Tensor:
@@ -140,17 +140,17 @@ def summed(tensor: Tensor) -> Tensor:
 
 @contextmanager
 def joined() -> Iterator[World]:
-    """Join the processes started by `torchrun` into one run; a single process without it.
+    """Join the processes that `torchrun` started into one run; without it, the run is a single process.
 
-    Each process sees one GPU of its machine, if it has any: enter before anything else uses CUDA.
+    It restricts each process to one GPU of its machine, if there are any: enter it before anything else uses CUDA.
 
     Raises:
-        UsageError: a machine has a different number of GPUs than of processes.
+        UsageError: a machine has fewer GPUs than processes, or only some processes have a GPU.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["WORLD_SIZE"] == "1":
         yield ALONE
         return
-    from torch.distributed.rendezvous import rendezvous  # absent from single-process builds of PyTorch
+    from torch.distributed.rendezvous import rendezvous  # missing from PyTorch builds without distributed support
 
     world = World(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")))
     _see_one_gpu(world)
@@ -159,8 +159,8 @@ def joined() -> Iterator[World]:
     store.set(f"gpu {world.rank}", str(gpu))
     if len({store.get(f"gpu {rank}") for rank in range(world.size)}) > 1:
         raise UsageError(
-            "some of the processes have a GPU and some have none: start as many on each machine as it has GPUs, or "
-            "none on a GPU with CUDA_VISIBLE_DEVICES="
+            "only some processes have a GPU: on each machine, start as many processes as it has GPUs, or disable all "
+            "GPUs with CUDA_VISIBLE_DEVICES="
         )
     torch.distributed.init_process_group(
         "cpu:gloo,cuda:nccl" if gpu else "gloo", store=store, rank=world.rank, world_size=world.size, timeout=PATIENCE
@@ -179,7 +179,7 @@ def _see_one_gpu(world: World) -> None:
     if names and len(names) < world.local_size:
         raise UsageError(
             f"{world.local_size} processes on this machine share {len(names)} GPUs (CUDA_VISIBLE_DEVICES={visible}): "
-            "start one for each"
+            "start one process per GPU"
         )
     if names:
         os.environ["CUDA_VISIBLE_DEVICES"] = names[world.local_rank]

@@ -1,4 +1,4 @@
-"""Networks other than the supernet: a strategy builds them, and the ledger counts their passes."""
+"""Metering of networks other than the supernet, which a strategy builds."""
 
 from contextlib import AbstractContextManager
 from typing import Literal
@@ -18,18 +18,18 @@ from pvnas_bench.video import ClipBatch
 class Metered:
     """Metered passes of networks other than the supernet.
 
-    `network` returns a network that charges its passes. For any other network, charge passes with `forward` and
-    `backward` before they run. In a run of several processes, each computes such a network on the whole batch.
+    `network` returns a network that charges its passes. For any other network, charge each pass with `forward` or
+    `backward` before it runs. In a run with several processes, each computes these networks on the whole batch.
     """
 
     def __init__(self, space: SearchSpace, costs: Costs, bench: Workbench, seed: int) -> None:
         self._space, self._costs, self._bench, self._seed = space, costs, bench, seed
 
     def network(self, architecture: Architecture, name: str = "network") -> Classifier:
-        """A new stand-alone network that charges its passes, initialised from the stream of this name.
+        """Build a stand-alone network that charges its passes, initialised from the random stream `name`.
 
-        Calling it raises BudgetExhausted where the pass, or the backward pass to follow, does not fit, and
-        ValueError for inputs of another shape than the architecture's.
+        Calling the network raises BudgetExhausted if the forward pass or its backward pass does not fit into the
+        budget, and ValueError if the input's shape differs from the architecture's.
         """
         macs, ledger = self._costs(architecture).macs, self._bench.ledger
         with seeding.torch_seeded(self._seed, "init", name, str(architecture)):
@@ -55,7 +55,7 @@ class Metered:
         """Charge a forward pass before it runs; see `Ledger.forward`.
 
         Raises:
-            BudgetExhausted: the pass, or the backward pass to follow, does not fit.
+            BudgetExhausted: the forward pass or its backward pass does not fit into the budget.
         """
         self._bench.ledger.forward(macs, clips, backward)
 
@@ -64,7 +64,7 @@ class Metered:
         self._bench.ledger.backward(macs)
 
     def charge(self, macs: int, clips: int = 0) -> None:
-        """Charge passes already known to fit."""
+        """Charge passes that are known to fit into the budget."""
         self._bench.ledger.charge(macs, samples=clips)
 
     def clips(self, batch: ClipBatch, frames: int, size: int) -> Tensor:
@@ -72,9 +72,9 @@ class Metered:
         return self._bench.clips(batch, frames, size)
 
     def inputs(self, batch: ClipBatch, network: Classifier) -> Tensor:
-        """A `network`'s inputs from a batch, on the device."""
+        """Inputs of a `network` from a batch, on the device."""
         return self._bench.inputs(batch, network)
 
     def clock(self, activity: Literal["forward", "backward", "optimiser"]) -> AbstractContextManager[None]:
-        """A context whose time counts as this activity's."""
+        """Context whose wall time counts towards this activity."""
         return self._bench.clock(activity)

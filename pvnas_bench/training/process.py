@@ -18,10 +18,10 @@ from pvnas_bench.system.machine import keep_freed_memory, processor, usable_core
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of this name; ``auto``: a GPU where there is one.
+    """Return the device of this name; ``auto``: a GPU if there is one, else the CPU.
 
     Raises:
-        UsageError: the device is unknown, or not on this machine.
+        UsageError: the device is unknown, or this machine does not have it.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -38,13 +38,13 @@ def choose_device(name: str) -> torch.device:
 
 @contextmanager
 def configured(threads: int, deterministic: bool, mixed: str | None = None) -> Iterator[None]:
-    """Set torch's threads, and deterministic algorithms if asked for.
+    """Context that sets torch's number of threads, deterministic algorithms and mixed precision.
 
-    Filling every new tensor before use stays off: it takes a twentieth of a small network's training, and only
-    matters for operations that read uninitialised memory, which this package has none of.
+    Filling of uninitialised memory stays off: it takes a twentieth of a small network's training time, and no operation
+    of this package reads uninitialised memory.
 
     Args:
-        mixed: type of the devices whose passes use bfloat16 where that is safe.
+        mixed: device type whose passes use autocast to bfloat16.
     """
     keep_freed_memory()
     filling: Any = torch.utils.deterministic
@@ -52,7 +52,7 @@ def configured(threads: int, deterministic: bool, mixed: str | None = None) -> I
     if deterministic and torch.cuda.is_available():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    # Like `use_deterministic_algorithms`, without loading the compiler: a second and 70 MiB for each process.
+    # Like `use_deterministic_algorithms`, but without loading the compiler: a second and 70 MiB per process.
     torch.set_deterministic_debug_mode("error" if deterministic else "default")
     filling.fill_uninitialized_memory = False
     # Weights change with every step: bfloat16 copies must not be cached.
@@ -67,17 +67,17 @@ def configured(threads: int, deterministic: bool, mixed: str | None = None) -> I
 
 
 def load_compiler() -> None:
-    """Load PyTorch's compiler now: an optimiser's first step would take a second of the search for it."""
+    """Load PyTorch's compiler now; otherwise an optimiser's first step would load it within the timed search."""
     import_module("torch._dynamo")
 
 
 def peak_memory(device: torch.device) -> int:
-    """Peak memory in bytes: of the device for CUDA, else the largest resident size of this process."""
+    """Peak memory in bytes: allocated on a CUDA device, else the largest resident size of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")
-    if status.exists() and (found := re.search(r"^VmHWM:\s*(\d+) kB", status.read_text(), re.MULTILINE)):
-        return int(found[1]) * 1024  # `getrusage` starts from the parent's size
+    if status.exists() and (match := re.search(r"^VmHWM:\s*(\d+) kB", status.read_text(), re.MULTILINE)):
+        return int(match[1]) * 1024  # `getrusage` would include the parent's size
     scale = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
@@ -90,7 +90,7 @@ def gpu_uuid(device: torch.device | None) -> str | None:
 
 
 def hardware(device: torch.device) -> dict[str, Any]:
-    """Description of the machine."""
+    """Description of the machine's hardware for a record."""
     facts: dict[str, Any] = {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),

@@ -1,4 +1,4 @@
-"""A supernet that charges its passes."""
+"""The supernet of a search, with metered passes."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -19,7 +19,7 @@ from pvnas_bench.video import ClipBatch
 
 
 class SearchSupernet(nn.Module):
-    """A supernet that charges its passes."""
+    """A supernet that charges its passes to the ledger."""
 
     def __init__(self, network: Supernet, costs: CostModel, bench: Workbench) -> None:
         super().__init__()
@@ -31,19 +31,19 @@ class SearchSupernet(nn.Module):
         """Logits (N, classes) of a batch through one path or a plan.
 
         Args:
-            train_weights: if False, only the plan's tensors get gradients, not the weights; a backward pass costs
-                half as much.
+            train_weights: False: only the plan's tensors get gradients, not the weights, which halves the cost of the
+                backward pass.
 
         Raises:
-            BudgetExhausted: the pass, or the backward pass to follow, does not fit.
+            BudgetExhausted: the forward pass or its backward pass does not fit into the budget.
         """
         plan = path_plan(self.network.space, path) if isinstance(path, Architecture) else path
         macs = plan_macs(self._costs, plan) * len(batch)
         backward = (BACKWARD if train_weights else 1) if torch.is_grad_enabled() else 0
         self._ledger.forward(macs, len(batch), backward)
-        own = self._bench.world.share(batch)
-        clips = self._bench.clips(own, plan.frames, plan.size)
-        run = self._bench.over(self.network, own, None if train_weights else self._frozen)
+        share = self._bench.world.share(batch)
+        clips = self._bench.clips(share, plan.frames, plan.size)
+        run = self._bench.over(self.network, share, None if train_weights else self._frozen)
         with self._clock("forward"):
             logits = run(clips, plan)
         if logits.requires_grad:
@@ -52,11 +52,11 @@ class SearchSupernet(nn.Module):
 
     @cached_property
     def _frozen(self) -> dict[str, Tensor]:
-        """The parameters as constants that share memory with them."""
+        """Detached parameters, which share memory with the originals."""
         return {name: parameter.detach() for name, parameter in self.network.named_parameters()}
 
     def labels(self, batch: ClipBatch) -> Tensor:
-        """The batch's labels (N,) on the device."""
+        """Labels (N,) of the batch on the device."""
         return batch.labels.to(self._bench.device)
 
     def loss(
@@ -71,7 +71,7 @@ class SearchSupernet(nn.Module):
         """Mean cross-entropy of a batch through one path or a plan; see `forward`.
 
         Args:
-            classes: classes that the batch may have, ascending; the logits of others are masked. None: all.
+            classes: classes that the batch may contain, ascending; the logits of other classes are removed. None: all.
         """
         logits, labels = self(batch, path, train_weights), self.labels(batch)
         with self._clock("forward"):
@@ -84,14 +84,14 @@ class SearchSupernet(nn.Module):
     def validate(
         self, architecture: Architecture, batches: Iterable[ClipBatch], recalibration: Iterable[ClipBatch] | None = None
     ) -> tuple[float, float]:
-        """Top-1 and mean cross-entropy of one path over these batches; counts as one architecture evaluated.
+        """Top-1 and mean cross-entropy of one path over these batches; it counts as one evaluated architecture.
 
         Args:
-            recalibration: batches to estimate the path's batch-norm statistics on (SPOS), charged as well; None:
-                use the statistics of each batch.
+            recalibration: batches to estimate the path's batch-norm statistics on (SPOS), also charged; None: use the
+                statistics of each batch.
 
         Raises:
-            BudgetExhausted: the next batch does not fit.
+            BudgetExhausted: the next batch does not fit into the budget.
         """
         self._ledger.charge(0, evaluations=1)
         if recalibration is None:
@@ -103,10 +103,10 @@ class SearchSupernet(nn.Module):
         spec, macs = self.network.space.spec(architecture), self._costs(architecture).macs
         for batch in batches:
             self._ledger.forward(macs * len(batch), len(batch), 0)
-            own = self._bench.world.share(batch)
-            clips = self._bench.clips(own, spec.frames, spec.size)
-            with nullcontext() if own.part is None else Synchronised(Part.of(own)):
-                yield clips  # keep the context open until the supernet has used them
+            share = self._bench.world.share(batch)
+            clips = self._bench.clips(share, spec.frames, spec.size)
+            with nullcontext() if share.part is None else Synchronised(Part.of(share)):
+                yield clips  # the context stays open while the supernet uses the clips
 
     def _measure(self, architecture: Architecture, batches: Iterable[ClipBatch]) -> tuple[float, float]:
         hits, loss, count = 0, 0.0, 0

@@ -1,12 +1,12 @@
-"""A network's forward pass over a batch split across processes, equal to that of one process.
+"""Forward passes over a batch split across processes, with the results of a single process.
 
-Inputs (weights, and the tensors of a plan) get the sum of all processes' gradients; outputs, the logits, are gathered.
-Every process then computes the loss and the gradients of the whole batch. Batch-norm and dropout, the only layers that
-do not treat clips separately, are replaced while the network runs.
+Outputs (the logits) are gathered, and the gradients of inputs (weights, and the tensors of a plan) are summed over
+processes, so every process computes the loss and the gradients of the whole batch. Batch-norm and dropout, the only
+layers that do not treat clips separately, are replaced while the network runs.
 
-Not `DistributedDataParallel`: its buckets wait for gradients that a sampled path does not have, and it knows nothing of
-architecture parameters. Here a weight off the path gets no gradient, as in one process; all gradients travel in one
-piece at the end of the backward pass.
+`DistributedDataParallel` does not fit: its buckets wait for gradients that a sampled path does not have, and it ignores
+architecture parameters. Here a weight off the path gets no gradient, as in one process, and all gradients are reduced
+together at the end of the backward pass.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Part:
-    """This process's clips of a batch: start … stop - 1 of `clips`."""
+    """The clips of a batch that this process computes: start … stop - 1 of `clips`."""
 
     start: int
     stop: int
@@ -34,12 +34,12 @@ class Part:
 
     @classmethod
     def of(cls, batch: "ClipBatch") -> "Part":
-        """This process's part of a batch; all of it where it is not split."""
-        own = range(len(batch))[batch.part or slice(None)]
-        return cls(own.start, own.stop, len(batch))
+        """Part of a batch from `World.share`; the whole batch if it is not split."""
+        clips = range(len(batch))[batch.part or slice(None)]
+        return cls(clips.start, clips.stop, len(batch))
 
     def rows(self, tensor: Tensor) -> tuple[int, int, int]:
-        """First row, end row and total rows over all processes, for a tensor of this process's clips."""
+        """First row, end row and total number of rows over all processes, for a tensor of this process's clips."""
         each = len(tensor) // (self.stop - self.start)
         return each * self.start, each * self.stop, each * self.clips
 
@@ -56,9 +56,9 @@ def forward(network: nn.Module, part: Part, inputs: Tensor, *more: Any, weights:
         RankLost: a process has ended.
     """
     if torch.is_grad_enabled():
-        found = {id(tensor): tensor for tensor in [*weights.values(), *_tensors(more)] if tensor.requires_grad}
-        if found:
-            entered = dict(zip(found, _Enter.apply(*found.values()), strict=True))  # type: ignore[no-untyped-call]
+        leaves = {id(tensor): tensor for tensor in [*weights.values(), *_tensors(more)] if tensor.requires_grad}
+        if leaves:
+            entered = dict(zip(leaves, _Enter.apply(*leaves.values()), strict=True))  # type: ignore[no-untyped-call]
             weights = {name: entered.get(id(tensor), tensor) for name, tensor in weights.items()}
             more = _mapped(more, lambda tensor: entered.get(id(tensor), tensor))
     with Synchronised(part):
@@ -68,7 +68,7 @@ def forward(network: nn.Module, part: Part, inputs: Tensor, *more: Any, weights:
 
 
 class Synchronised(TorchFunctionMode):
-    """Replaces batch-norm in training and dropout: statistics and mask cover all processes' clips."""
+    """Context that replaces batch-norm in training and dropout: statistics and masks cover all processes' clips."""
 
     def __init__(self, part: Part) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class Synchronised(TorchFunctionMode):
 
 
 class _Enter(torch.autograd.Function):
-    """Identity on tensors equal in all processes; their gradients are summed over processes."""
+    """Identity on tensors that are equal in all processes; the backward pass sums their gradients over processes."""
 
     @staticmethod
     def forward(ctx: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -124,29 +124,29 @@ class _Enter(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        found = [gradient for gradient in gradients if gradient is not None]
-        flat = summed(torch.cat([gradient.reshape(-1) for gradient in found]))
-        pieces = iter(flat.split([gradient.numel() for gradient in found]))
+        present = [gradient for gradient in gradients if gradient is not None]
+        flat = summed(torch.cat([gradient.reshape(-1) for gradient in present]))
+        pieces = iter(flat.split([gradient.numel() for gradient in present]))
         return tuple(None if g is None else next(pieces).view(g.shape).to(g.dtype) for g in gradients)
 
 
 class _Gather(torch.autograd.Function):
-    """Gathers the rows of all processes. The gradient is equal in all of them: each takes its rows."""
+    """Gathers the rows of all processes; in the backward pass, each process takes its rows of the common gradient."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, start: int, stop: int, rows: int) -> Tensor:
-        ctx.own = slice(start, stop)
+        ctx.rows = slice(start, stop)
         whole = x.new_zeros((rows, *x.shape[1:]))
         whole[start:stop] = x
         return summed(whole)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        return gradient[ctx.own], None, None, None
+        return gradient[ctx.rows], None, None, None
 
 
 class _BatchNorm(torch.autograd.Function):
-    """Batch-norm of (rows, C, ...) over the rows of all processes; `nn.SyncBatchNorm` is for GPUs only."""
+    """Batch-norm of (rows, C, ...) over the rows of all processes; `nn.SyncBatchNorm` supports only GPUs."""
 
     @staticmethod
     def forward(
@@ -160,15 +160,15 @@ class _BatchNorm(torch.autograd.Function):
         eps: float,
         count: int,
     ) -> Tensor:
-        """Sum the moments in double precision, where E[x²] - E[x]² stays accurate.
+        """Sum the moments in double precision, in which E[x²] - E[x]² stays accurate.
 
-        PyTorch's batch-norm computes this process's moments: on channels-last memory ten times as fast as `var_mean`.
+        PyTorch's batch-norm computes this process's moments, on channels-last memory ten times as fast as `var_mean`.
         """
-        _, *found = torch.native_batch_norm(x, None, None, None, None, True, 0.0, 0.0)
-        own_mean, own_inverse = (moment.double() for moment in found)
+        _, *moments = torch.native_batch_norm(x, None, None, None, None, True, 0.0, 0.0)
+        own_mean, own_inverse = (moment.double() for moment in moments)
         own_var = torch.where(own_inverse > 0, own_inverse.square().reciprocal(), 0.0)  # the inverse of 0 is 0 there
-        own = x.numel() // x.shape[1]
-        first, second = summed(torch.stack([own_mean, own_var + own_mean.square()]) * own) / count
+        size = x.numel() // x.shape[1]
+        first, second = summed(torch.stack([own_mean, own_var + own_mean.square()]) * size) / count
         mean, var = first.to(x.dtype), (second - first.square()).clamp_min(0).to(x.dtype)
         if running_mean is not None and running_var is not None:
             running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
@@ -194,7 +194,7 @@ class _BatchNorm(torch.autograd.Function):
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
-    """Every tensor in nested tuples, lists and dataclasses."""
+    """Iterate over the tensors in nested tuples, lists and dataclasses."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, tuple | list):
@@ -206,7 +206,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 
 def _mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    """Map the tensors of nested tuples, lists and dataclasses."""
+    """Apply a function to the tensors in nested tuples, lists and dataclasses."""
     if isinstance(value, Tensor):
         return function(value)
     if isinstance(value, tuple | list):

@@ -1,4 +1,4 @@
-"""Tests of one stand-alone network: its accuracy over a set of clips."""
+"""Testing of stand-alone networks: accuracy over a set of clips."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from pvnas_bench.video import FrameOrder
 
 @dataclass(frozen=True)
 class Scores:
-    """Accuracies over a set of clips as fractions, and mean cross-entropy."""
+    """Accuracies over a set of clips, as fractions, and mean cross-entropy."""
 
     top1: float
     top5: float
@@ -31,24 +31,24 @@ def test(
     indices: npt.NDArray[np.int64],
     order: FrameOrder = "forward",  # noqa: PT028 (not a pytest function)
 ) -> Scores:
-    """Accuracy of a network over these clips, by the mean softmax over the protocol's views.
+    """Test a network on these clips; predictions are the mean softmax over the protocol's views.
 
     Args:
         macs: MACs of one clip's forward pass, for the ledger.
-        order: frame order of each clip; an accuracy unaffected by the order does not rely on it.
+        order: frame order of each clip; other orders show how much the network relies on temporal order.
 
     Raises:
-        BudgetExhausted: the next batch does not fit.
-        OutOfMemory: one view of a clip does not fit.
+        BudgetExhausted: the next batch does not fit into the budget.
+        OutOfMemory: one view of a clip does not fit into memory.
     """
     network.eval()
     probabilities, labels = [], []
     for batch in bench.batches(indices, train=False, seed=0, order=order):
         bench.ledger.forward(macs * len(batch) * len(batch.views), len(batch), 0)
-        own = bench.world.share(batch)
-        inputs = bench.inputs(own, network)
+        share = bench.world.share(batch)
+        inputs = bench.inputs(share, network)
         with bench.clock("forward"):
-            logits = _logits(network, inputs) if own.part is None else bench.over(network, own)(inputs)
+            logits = _logits(network, inputs) if share.part is None else bench.over(network, share)(inputs)
             views = logits.softmax(-1).unflatten(0, (len(batch), -1))
             probabilities.append(views.mean(1).cpu())
         labels.append(batch.labels)
@@ -56,7 +56,7 @@ def test(
 
 
 def _logits(network: Classifier, inputs: Tensor) -> Tensor:
-    """Logits of a batch, in as many parts as the memory requires."""
+    """Logits of a batch, computed in as many parts as memory requires."""
     parts = 1
     while True:
         try:

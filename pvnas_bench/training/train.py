@@ -1,4 +1,4 @@
-"""Stand-alone training of one network: the same recipe for every architecture."""
+"""Stand-alone training of networks, with the same recipe for every architecture."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -19,11 +19,11 @@ from pvnas_bench.training.workbench import OutOfMemory, Pass, TrainingDiverged, 
 from pvnas_bench.video import ClipBatch
 
 SKIPS = 3
-"""Most consecutive skipped steps (loss or gradient not finite); one more means divergence."""
+"""Maximum number of consecutive skipped steps (loss or gradient not finite); one more means divergence."""
 
 
 def learning_rate_at(step: int, steps: int, peak: float, warmup: float) -> float:
-    """Linear warm-up over the first `warmup` fraction of the steps, then half a cosine to zero."""
+    """Learning rate at a step: linear warm-up over the first `warmup` fraction, then half a cosine to zero."""
     rising = max(round(warmup * steps), 1)
     if step < rising:
         return peak * (step + 1) / rising
@@ -31,7 +31,7 @@ def learning_rate_at(step: int, steps: int, peak: float, warmup: float) -> float
 
 
 def make_optimiser(network: nn.Module, protocol: Protocol) -> torch.optim.Optimizer:
-    """AdamW; vectors (batch-norm, biases) are not decayed."""
+    """Make an AdamW optimiser without weight decay on vectors (batch-norm, biases)."""
     matrices = [p for p in network.parameters() if p.ndim > 1]
     vectors = [p for p in network.parameters() if p.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": protocol.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
@@ -39,12 +39,12 @@ def make_optimiser(network: nn.Module, protocol: Protocol) -> torch.optim.Optimi
 
 
 def clips_per_epoch(clips: int, protocol: Protocol) -> int:
-    """Clips of an epoch: full batches only, unless there is none."""
+    """Number of clips per epoch: full batches only, or all clips if there are fewer than one batch."""
     return clips // protocol.batch_size * protocol.batch_size or clips
 
 
 def training_macs(macs: int, clips: int, epochs: int, protocol: Protocol) -> int:
-    """MACs of a stand-alone training, forward and backward over every clip of every epoch.
+    """MACs of a stand-alone training: forward and backward passes over every clip of every epoch.
 
     Args:
         macs: MACs of one clip's forward pass.
@@ -53,13 +53,13 @@ def training_macs(macs: int, clips: int, epochs: int, protocol: Protocol) -> int
 
 
 class Training:
-    """Training of one stand-alone network of any family by the protocol's recipe, epoch by epoch.
+    """Training of one stand-alone network of any family with the protocol's recipe, epoch by epoch.
 
-    Random draws, such as dropout's, come from a separate stream, unaffected by events between epochs.
+    Random draws, such as dropout masks, use a separate stream, so that code between epochs does not affect them.
 
     Attributes:
-        curve: per epoch: epoch, train_loss, and val_top1 where there is validation; skipped_steps where the loss or
-            gradient of steps was not finite; batch_parts where a batch did not fit into the memory at once.
+        curve: one row per epoch: epoch, train_loss; val_top1 with validation; skipped_steps if the loss or gradient of
+            some steps was not finite; batch_parts if a batch did not fit into memory at once.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Training:
         Args:
             macs: MACs of one clip's forward pass, for the ledger.
             indices: indices of the store's clips to train on.
-            validation: clips for the top-1 after each epoch; it selects nothing.
+            validation: indices of clips for the top-1 after each epoch, which has no influence on the training.
         """
         self._network, self._macs, self._bench, self._indices = network, macs, bench, indices
         self._epochs, self._seed, self._validation = epochs, seed, validation
@@ -86,9 +86,9 @@ class Training:
         self._steps = epochs * max(len(indices) // bench.protocol.batch_size, 1)
         self._step = 0
         self._parts = 1
-        """Number of parts of a batch, so that each fits into the memory."""
+        """Number of parts into which a batch is split to fit into memory."""
         self._in_a_row = 0
-        """Consecutive skipped steps."""
+        """Number of consecutive skipped steps."""
         with seeding.torch_seeded(seed, "training"):
             self._chance = seeding.torch_state()
         self.curve: list[dict[str, float]] = []
@@ -99,7 +99,7 @@ class Training:
         return len(self.curve) >= self._epochs
 
     def state_dict(self) -> dict[str, Any]:
-        """State to resume from between two epochs; its tensors are shared with the training, not copied."""
+        """State between two epochs to resume from; its tensors are shared with the training, not copied."""
         return {
             "network": self._network.state_dict(),
             "optimiser": self._optimiser.state_dict(),
@@ -111,7 +111,7 @@ class Training:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Resume from the state of the same training."""
+        """Resume from a `state_dict` of the same training."""
         self._network.load_state_dict(state["network"])
         self._optimiser.load_state_dict(state["optimiser"])
         self.curve, self._step = list(state["curve"]), state["step"]
@@ -119,12 +119,12 @@ class Training:
         self._chance = state["chance"]
 
     def epoch(self) -> None:
-        """Train one epoch more.
+        """Train one more epoch.
 
         Raises:
-            BudgetExhausted: the next batch does not fit.
+            BudgetExhausted: the next batch does not fit into the budget.
             TrainingDiverged: the loss or its gradient is repeatedly not finite.
-            OutOfMemory: a batch of one clip does not fit.
+            OutOfMemory: a batch of one clip does not fit into memory.
         """
         with seeding.torch_seeded(self._seed, "training"):
             seeding.set_torch_state(self._chance)
@@ -132,7 +132,7 @@ class Training:
             self._chance = seeding.torch_state()
 
     def _next_row(self, epoch: int) -> dict[str, float]:
-        """Train an epoch; return its row of the curve."""
+        """Train one epoch; return its row of the curve."""
         bench = self._bench
         self._network.train()
         losses: list[float] = []
@@ -145,7 +145,7 @@ class Training:
             self._in_a_row = 0 if finite else self._in_a_row + 1
             skipped += not finite
             if self._in_a_row > SKIPS or (not finite and not _sound(self._network)):
-                raise TrainingDiverged(f"loss is {loss:g}, norm of its gradient {norm:g} in epoch {epoch}")
+                raise TrainingDiverged(f"loss is {loss:g}, gradient norm is {norm:g} in epoch {epoch}")
             self._step += 1
         row = {"epoch": float(epoch), "train_loss": float(np.mean(losses)) if losses else math.nan}
         if skipped:
@@ -163,12 +163,12 @@ class Training:
         for group in optimiser.param_groups:
             group["lr"] = learning_rate_at(self._step, self._steps, protocol.learning_rate, protocol.warmup)
         bench.ledger.forward(macs, len(batch), BACKWARD)
-        own = bench.world.share(batch)
-        inputs, labels = bench.inputs(own, network), batch.labels.to(bench.device)
-        if own.part is None:
+        share = bench.world.share(batch)
+        inputs, labels = bench.inputs(share, network), batch.labels.to(bench.device)
+        if share.part is None:
             loss, self._parts = _gradients(network, optimiser, inputs, labels, bench, self._parts)
-        else:  # no splitting: other processes would not know of this one's lack of memory
-            loss = _gradient(bench.over(network, own), optimiser, inputs, labels, bench)
+        else:  # never split further: other processes would not know that this one lacks memory
+            loss = _gradient(bench.over(network, share), optimiser, inputs, labels, bench)
         bench.ledger.backward(BACKWARD * macs)
         with bench.clock("optimiser"):
             norm = float(nn.utils.clip_grad_norm_(network.parameters(), protocol.gradient_clip, foreach=True))
@@ -188,7 +188,7 @@ def train(
     validation: npt.NDArray[np.int64] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[dict[str, float]]:
-    """Train a stand-alone network through every epoch of a `Training`.
+    """Train a stand-alone network for all epochs.
 
     Args:
         progress: callback with the number of epochs done.
@@ -197,9 +197,9 @@ def train(
         The curve of the training.
 
     Raises:
-        BudgetExhausted: the next batch does not fit.
+        BudgetExhausted: the next batch does not fit into the budget.
         TrainingDiverged: the loss or its gradient is repeatedly not finite.
-        OutOfMemory: a batch of one clip does not fit.
+        OutOfMemory: a batch of one clip does not fit into memory.
     """
     training = Training(network, macs, bench, indices, epochs=epochs, seed=seed, validation=validation)
     while not training.finished:
@@ -212,15 +212,15 @@ def train(
 def _gradients(
     network: Classifier, optimiser: torch.optim.Optimizer, inputs: Tensor, labels: Tensor, bench: Workbench, parts: int
 ) -> tuple[float, int]:
-    """Compute the mean loss of a batch and its gradients, in as many successive parts as the memory requires.
+    """Compute the mean loss of a batch and its gradients, in as many successive parts as memory requires.
 
-    Batch-norm sees the statistics of a part.
+    Batch-norm uses the statistics of each part.
 
     Returns:
-        The loss, and the number of parts, at least the requested one.
+        The loss, and the number of parts, at least `parts`.
 
     Raises:
-        OutOfMemory: one clip does not fit.
+        OutOfMemory: one clip does not fit into memory.
     """
     smoothing = bench.protocol.label_smoothing
     while True:
@@ -240,7 +240,7 @@ def _gradients(
             if not out_of_memory(error):
                 raise
             reason = str(error)
-        # Outside the handler, which holds the activations of the failed pass.
+        # Outside the handler: the exception keeps the activations of the failed pass alive.
         optimiser.zero_grad(set_to_none=True)
         if parts >= len(inputs):
             raise OutOfMemory(reason)
@@ -248,7 +248,7 @@ def _gradients(
 
 
 def _gradient(run: Pass, optimiser: torch.optim.Optimizer, inputs: Tensor, labels: Tensor, bench: Workbench) -> float:
-    """Compute the mean loss and its gradients on all or a share of a batch."""
+    """Compute the mean loss and its gradients on a batch or this process's share of it."""
     with bench.clock("forward"):
         loss = F.cross_entropy(run(inputs), labels, label_smoothing=bench.protocol.label_smoothing)
     with bench.clock("backward"):
@@ -260,5 +260,5 @@ def _gradient(run: Pass, optimiser: torch.optim.Optimizer, inputs: Tensor, label
 
 
 def _sound(network: nn.Module) -> bool:
-    """Return True if batch-norm's statistics are finite; otherwise no output is."""
+    """Return True if batch-norm's statistics are finite; otherwise every output is invalid."""
     return all(bool(buffer.isfinite().all()) for buffer in network.buffers())

@@ -1,4 +1,4 @@
-"""Shared context of trainings and tests: clips, recipe, device, meters, failures."""
+"""Shared context of trainings and tests: clips, recipe, device, meters and failures."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ Pass = Callable[..., Tensor]
 
 @dataclass
 class Clock:
-    """Wall seconds by activity, and simulated seconds from a table."""
+    """Wall seconds per activity, and simulated seconds from a table."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     simulated: float = 0.0
@@ -30,12 +30,12 @@ class Clock:
     """The current activity."""
 
     def __call__(self, activity: str) -> "Timed":
-        """A context whose time counts as this activity's."""
+        """Context whose wall time counts towards this activity."""
         return Timed(self, activity)
 
 
 class Timed:
-    """Adds the wall seconds between entering and leaving."""
+    """Context that adds its wall seconds to a clock."""
 
     __slots__ = ("_activity", "_clock", "_start")
 
@@ -53,7 +53,7 @@ class Timed:
 
 
 class TrainingFailed(Exception):
-    """A training that cannot be completed."""
+    """A training cannot be completed."""
 
 
 class TrainingDiverged(TrainingFailed):
@@ -61,7 +61,7 @@ class TrainingDiverged(TrainingFailed):
 
 
 class OutOfMemory(TrainingFailed):
-    """A single clip does not fit into the memory."""
+    """A single clip does not fit into memory."""
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -71,7 +71,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 @dataclass(frozen=True)
 class Workbench:
-    """Context of a training besides the network: clips, recipe, device, meters, other processes."""
+    """Context of a training or test: clips, recipe, device, meters and other processes; all but the network."""
 
     store: ClipStore
     protocol: Protocol
@@ -81,25 +81,25 @@ class Workbench:
     world: distributed.World = distributed.ALONE
 
     def clips(self, batch: ClipBatch, frames: int, size: int) -> Tensor:
-        """The batch's clips on the device, (N, T, 3, S, S)."""
+        """Clips (N, T, 3, S, S) of the batch on the device."""
         with self.clock("data"):
             return batch.clips(frames, size).to(self.device, non_blocking=True)
 
     def inputs(self, batch: ClipBatch, network: Classifier) -> Tensor:
-        """A stand-alone network's inputs from a batch, on the device."""
+        """Inputs of a stand-alone network from a batch, on the device."""
         with self.clock("data"):
             return network.inputs(batch).to(self.device, non_blocking=True)
 
-    def over(self, network: nn.Module, own: ClipBatch, weights: dict[str, Tensor] | None = None) -> Pass:
-        """The network's forward pass over this process's part of a batch: inputs to the whole batch's logits.
+    def over(self, network: nn.Module, share: ClipBatch, weights: dict[str, Tensor] | None = None) -> Pass:
+        """Forward pass of a network, from the inputs of this process's share to the logits of the whole batch.
 
         Args:
-            own: this process's part, from `world.share`.
+            share: this process's share of the batch, from `world.share`.
             weights: replacements for the network's weights.
         """
-        if own.part is not None:
+        if share.part is not None:
             weights = dict(network.named_parameters()) if weights is None else weights
-            return partial(synchronised.forward, network, synchronised.Part.of(own), weights=weights)
+            return partial(synchronised.forward, network, synchronised.Part.of(share), weights=weights)
         if weights is not None:
             return lambda *inputs: torch.func.functional_call(network, weights, inputs)
         return network
@@ -113,10 +113,11 @@ class Workbench:
         views: Views | None = None,
         order: FrameOrder = "forward",
     ) -> Iterator[ClipBatch]:
-        """One epoch: shuffled and augmented, or in order and in these views, the protocol's unless given.
+        """Iterate over one epoch: shuffled and augmented for training, else in order with fixed views.
 
         Args:
-            order: frame order of a clip; not for training.
+            views: test views; default: the protocol's.
+            order: frame order of each clip in tests.
         """
         protocol = self.protocol
         with self.clock("data"):

@@ -1,16 +1,19 @@
 """Video: from files on disk to batches of clips.
 
-The data flow, one module each: `_registry` opens a data set by name, `_description` by a TOML file, `layouts` reads the
-rows of the layout it is kept in, `_table` packs them into the columns of `_dataset`, `_splits` divides it by subject;
-`_probe` looks at a file, `_decode` reads one clip with decord or PyAV, `_images` a folder of images and `_recording`
-rows of temperatures, `_pool` and `_worker` do that in processes that can be killed; `_prepare` decodes every clip once
-into the files of `_shards`, after `_disk` has said what they need, `_store` maps them, and `_direct` does without them;
-`_sampling` picks frames and `_batches` cuts, resizes and normalises them; `_features` keeps what a frozen network makes
-of every frame. `_verify` examines a data set and `_sheets` shows it. `_synthetic`, `_scenes` and `_encode` make the
-embedded data set.
+Modules, in the order of the data flow:
 
-Only the batches need torch and only the workers need the decoders; both are imported when first used, so that
-listing data sets loads neither.
+- Data set: `_registry` opens it by name, `_description` from a TOML file. `layouts` reads the rows of its annotation
+  files, `_rows` packs them into the columns of `_dataset`, and `_splits` splits them by subject.
+- Decoding: `_probe` inspects a file. `_decode` reads a clip with decord or PyAV, `_images` reads a folder of images and
+  `_recording` reads temperatures. `_pool` and `_worker` run these in processes that can be killed.
+- Cache: `_disk` checks the free space, `_prepare` decodes every clip once into the files of `_shards`, and `_store`
+  maps these files. `_direct` decodes on demand instead. `_features` caches a frozen network's features.
+- Batches: `_sampling` picks frames; `_batches` crops, resizes and normalises them.
+- Checks: `_verify` finds faulty clips, `_sheets` draws contact sheets.
+- Synthetic data: `_scenes` renders it, `_encode` encodes it, `_synthetic` opens it.
+
+Only batches need torch and only workers need the decoders. Both are imported when first used, so listing data sets
+loads neither.
 """
 
 from typing import TYPE_CHECKING, Any

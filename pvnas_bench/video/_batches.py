@@ -1,4 +1,4 @@
-"""Batches of clips: which clips, cut how, at whatever number of frames and size the network asks for."""
+"""Batches of clips: sampling, cropping and resizing to the number of frames and the size that a network needs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,49 +16,48 @@ from pvnas_bench.video._sampling import Sampling, dense, segment_centres, segmen
 from pvnas_bench.video._store import ClipStore
 from pvnas_bench.video._views import VIEWS, Views
 
-# One value for the three channels: PySlowFast's DATA.MEAN and DATA.STD.
+# PySlowFast's DATA.MEAN and DATA.STD, equal for all three channels.
 _MEAN = 0.45
 _STD = 0.225
 _SHUFFLE = 0
 
 FrameOrder = Literal["forward", "reversed", "shuffled"]
-"""The order in which a test shows the frames that it samples of a clip."""
+"""Order of a clip's sampled frames in a test."""
 
 
 @dataclass(frozen=True, eq=False)
 class ClipBatch:
-    """Clips chosen but not yet cut: the same batch serves paths that differ in frames and size.
+    """A lazy batch: the chosen clips, sampled and cropped on demand for paths that differ in frames and size.
 
-    In training all chance comes from `seed`, so the same batch at the same frames and size is the same tensor.
+    In training, `seed` determines all random draws: equal frames and size give equal tensors.
     """
 
     store: ClipStore
     indices: NDArray[np.int64]
-    """(N,) positions in the store."""
+    """(N,) indices of clips in the store."""
     labels: torch.Tensor
-    """(N,) int64."""
+    """(N,) class labels, int64."""
     seed: int | None
-    """None at test."""
+    """Seed of the random draws in training; None in tests."""
     sampling: Sampling
     stride: int
     crop_scale: tuple[float, float]
     views: Views
     order: FrameOrder = "forward"
-    """Of the frames sampled at test; each clip is shuffled in an order of its own, always the same one."""
+    """Order of the frames sampled in tests. ``shuffled`` uses a separate, fixed permutation for each clip."""
     part: slice | None = None
-    """The neighbouring clips that `clips` and `features` make, by position; chance is drawn for all. None: all."""
+    """Slice of the batch that `clips` and `features` compute; random draws cover the whole batch. None: all of it."""
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def clips(self, frames: int, size: int) -> torch.Tensor:
-        """Sample, crop, resize (bilinear, antialiased), perhaps mirror, and normalise.
+        """Sample frames, then crop, resize (bilinear, antialiased), mirror at random (training) and normalise.
 
         Returns:
-            float32 (N V, frames, 3, size, size), where N is the number of clips (of `part`), V that of views (1 in
-            training), and the views of a clip are neighbours: `logits.softmax(-1).unflatten(0, (N, V)).mean(1)`. The
-            memory order is clip, frame, row, column, channel, so `.flatten(0, 1)` is a channels-last image batch
-            without a copy.
+            float32 (N V, frames, 3, size, size) for N clips (of `part`) and V views (1 in training). The views of a
+            clip are adjacent: average them with `logits.softmax(-1).unflatten(0, (N, V)).mean(1)`. The memory order
+            is clip, frame, row, column, channel, so `.flatten(0, 1)` is a channels-last image batch without a copy.
         """
         train = self.seed is not None
         rng = np.random.Generator(np.random.PCG64(self.seed if self.seed is not None else 0))
@@ -67,10 +66,10 @@ class ClipBatch:
         count = 1 if train else len(self.views)
         sources = [self.store.frames(int(clip)) for clip in self.indices]
         drawn = self._random_frames(np.array([len(source) for source in sources]), frames, rng) if train else None
-        # Crops of one side are resized in one call.
+        # Crops of equal side are resized in one call.
         members: dict[int, list[tuple[int, NDArray[np.uint8]]]] = {}
-        own = self._own()
-        for n in own:
+        computed = self._own()
+        for n in computed:
             source = sources[n]
             for v in range(count):
                 if boxes is not None and drawn is not None:
@@ -78,9 +77,9 @@ class ClipBatch:
                 else:
                     picked, (top, left, side) = self._view(n, len(source), frames, v)
                 cut = source[picked, top : top + side, left : left + side]
-                row = (n - own.start) * count + v
+                row = (n - computed.start) * count + v
                 members.setdefault(side, []).append((row, cut[:, :, ::-1] if mirrored[n] else cut))
-        pixels = torch.empty((len(own) * count, frames, size, size, 3), dtype=torch.uint8)
+        pixels = torch.empty((len(computed) * count, frames, size, size, 3), dtype=torch.uint8)
         for side, cuts in members.items():
             crops = np.empty((len(cuts), frames, side, side, 3), dtype=np.uint8)
             for place, (_, cut) in enumerate(cuts):
@@ -91,14 +90,14 @@ class ClipBatch:
         return _normalised(pixels).permute(0, 1, 4, 2, 3)
 
     def features(self, steps: int) -> torch.Tensor:
-        """The features of frames sampled along time as `clips` samples them; nothing is cut or mirrored.
+        """Features of frames sampled over time as in `clips`, without cropping or mirroring.
 
         Returns:
-            float32 (N V, F, steps), views as in `clips` (spatial crops see the same). The memory order is clip, time,
+            float32 (N V, F, steps), views as in `clips` (all spatial crops are equal). The memory order is clip, time,
             feature.
 
         Raises:
-            TypeError: the clips of the store have no features.
+            TypeError: the store has no features.
         """
         if not isinstance(self.store, FeatureStore):
             raise TypeError(f"the clips of {self.store.dataset.name!r} have no features: make a FeatureStore of them")
@@ -113,11 +112,11 @@ class ClipBatch:
         return torch.from_numpy(np.stack(sampled)).transpose(1, 2)
 
     def _own(self) -> range:
-        """Positions of the clips that are made."""
+        """Positions in the batch of the clips of `part`."""
         return range(len(self))[self.part or slice(None)]
 
     def _random_boxes(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """(N, 3) top, left and side of a random square within the stored one."""
+        """Random square crops of the stored frames: (N, 3) top, left and side."""
         stored = self.store.spec.size
         low, high = self.crop_scale
         side = np.rint(stored * (low + (high - low) * rng.random(len(self)))).astype(np.int64).clip(1, stored)
@@ -125,7 +124,7 @@ class ClipBatch:
         return np.stack([corner[0], corner[1], side], axis=1)
 
     def _random_frames(self, lengths: NDArray[np.int64], frames: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """(N, frames) indices into clips of these lengths."""
+        """Random frame indices (N, frames) for clips of these lengths."""
         if self.sampling == "dense":
             starts = rng.random(len(lengths)).tolist()
             clips = zip(lengths.tolist(), starts, strict=True)
@@ -133,7 +132,7 @@ class ClipBatch:
         return segment_jitter(lengths, frames, rng)
 
     def _view(self, n: int, length: int, frames: int, view: int) -> tuple[NDArray[np.int64], tuple[int, int, int]]:
-        """The frames of the n-th clip that a test view shows, in the batch's order, and the square cut from each."""
+        """One test view of the n-th clip: its frames in the batch's order, and the crop of each."""
         time, place = divmod(view, self.views.spatial)
         if self.sampling == "dense":
             last = self.views.temporal - 1
@@ -151,7 +150,7 @@ class ClipBatch:
 
 
 def images(frames: NDArray[np.uint8], size: int) -> torch.Tensor:
-    """Stored frames as `ClipBatch.clips` would show them at test: (T, S, S, 3) → float32 (T, 3, size, size).
+    """Resize and normalise stored frames as in a test batch: (T, S, S, 3) → float32 (T, 3, size, size).
 
     The result is channels-last in memory.
     """
@@ -163,7 +162,7 @@ def _normalised(pixels: torch.Tensor) -> torch.Tensor:
 
 
 def _resize(frames: torch.Tensor, size: int) -> torch.Tensor:
-    """(T, h, w, 3) uint8 to (T, size, size, 3)."""
+    """Resize frames, (T, h, w, 3) uint8 → (T, size, size, 3)."""
     if frames.shape[1:3] == (size, size):
         return frames
     planes = frames.permute(0, 3, 1, 2)
@@ -184,25 +183,25 @@ def clip_batches(
     drop_last: bool = False,
     order: FrameOrder = "forward",
 ) -> Iterator[ClipBatch]:
-    """One epoch of lazy batches.
+    """Iterate over one epoch of lazy batches.
 
-    Training shuffles, takes a random frame of each segment (uniform) or a window at random (dense), cuts a random
-    square, and mirrors half the clips where the data set is `flip_safe`. Testing keeps the order of `indices` and
-    takes the fixed `views`. Clips shorter than the sample: uniform sampling repeats frames in order, dense sampling
+    Training shuffles the clips, samples a random frame per segment (uniform) or a random window (dense), crops a random
+    square, and mirrors half of the clips if the data set is `flip_safe`. Tests keep the order of `indices` and use the
+    fixed `views`. In a clip with fewer frames than the sample, uniform sampling repeats frames in order, dense sampling
     repeats the last frame.
 
     Args:
-        indices: (M,) positions in the store.
-        rng: source of the shuffling and of the batches' seeds, drawn in full by this call; an int is its seed.
-            Needed in training, unused otherwise.
-        stride: distance of dense frames, in stored frames.
-        crop_scale: least and greatest side of a training crop relative to the stored square.
+        indices: (M,) indices of clips in the store.
+        rng: generator for the shuffling and the batches' seeds, or its seed. This call makes all its draws. Required in
+            training, unused in tests.
+        stride: distance between dense frames, in stored frames.
+        crop_scale: smallest and largest side of a training crop relative to the stored square.
         views: test views; training ignores them.
-        drop_last: leave out a last batch that is not full.
-        order: of the frames sampled at test.
+        drop_last: drop an incomplete last batch.
+        order: order of the frames sampled in tests.
 
     Raises:
-        ValueError: training without `rng` or in another order than forward, or an argument out of its range.
+        ValueError: training without `rng` or with an order other than forward, or an argument out of range.
     """
     if batch_size < 1 or stride < 1:
         raise ValueError(f"batch_size {batch_size} and stride {stride} must be at least 1")

@@ -1,4 +1,4 @@
-"""Where data that can be made again is kept."""
+"""The cache folder, and cache entries that appear only when complete."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def cache_root(given: Path | None = None) -> Path:
-    """The folder given, or that of the environment variable PVNAS_BENCH_CACHE, or the user's cache folder."""
+    """The cache folder: the given one, else the environment variable PVNAS_BENCH_CACHE, else the user's."""
     if given is not None:
         return given
     if value := os.environ.get(VARIABLE):
@@ -26,13 +26,15 @@ def cache_root(given: Path | None = None) -> Path:
 
 @contextmanager
 def made_whole(target: Path, *, resumable: bool = False) -> Iterator[Path]:
-    """Fill a temporary folder that becomes `target` in one rename when the block ends without an error.
+    """Create a folder atomically: the block fills a temporary folder, which is renamed to `target` if it succeeds.
 
-    A process that is killed leaves a `.partial` folder, never a `target`; the next one that makes the same target
-    removes it once its process is gone. Where another process finished the same target meanwhile, that one stays.
+    A killed process leaves a `.partial` folder, never an incomplete `target`. The next process that creates the same
+    target removes the `.partial` folder of a dead process. If another process has created `target` in the meantime,
+    its folder stays.
 
     Args:
-        resumable: the next one takes such a folder over with what is in it, and Ctrl-C or a full disk leaves one too.
+        resumable: reuse the contents of a `.partial` folder instead of removing it; keep it after Ctrl-C or a full
+            disk as well.
 
     Raises:
         UsageError: the folder cannot be written.
@@ -66,13 +68,13 @@ def made_whole(target: Path, *, resumable: bool = False) -> Iterator[Path]:
 
 
 def partial_bytes(target: Path) -> int:
-    """Bytes that an interrupted making of `target` has left for the next one."""
+    """Bytes that an interrupted process has already written for `target`."""
     left = next(_abandoned(target), None)
     return sum(file.stat().st_size for file in left.iterdir()) if left is not None else 0
 
 
 def _leave(scratch: Path, target: Path, resumable: bool) -> None:
-    """Leave a folder to whoever makes the target next, as this process may live on."""
+    """Release a partial folder for the next process, as this process may stay alive."""
     if resumable:
         scratch.rename(scratch.with_name(f".{target.name}-left-{scratch.name.split('-')[-1]}"))
 
@@ -85,7 +87,7 @@ def _unwritable(folder: Path, error: OSError) -> UsageError:
 
 
 def _abandoned(target: Path) -> Iterator[Path]:
-    """Folders that processes left which are gone."""
+    """Partial folders of processes that have ended."""
     for left in sorted(target.parent.glob(f".{target.name}-*.partial")):
         owner = left.name.removeprefix(f".{target.name}-").split("-")[0]
         if not (owner.isdigit() and _alive(int(owner))):
@@ -94,11 +96,11 @@ def _abandoned(target: Path) -> Iterator[Path]:
 
 def _alive(process: int) -> bool:
     if os.name == "nt":
-        return True  # os.kill would end it there: leave the folder to its user
+        return True  # os.kill would end the process there: keep its folder
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # it runs, as somebody else's
+        return True  # the process runs, as another user
     return True

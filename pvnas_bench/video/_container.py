@@ -1,19 +1,19 @@
-"""Whether a file is as long as its own container says: what a demuxer does not notice when only the end is missing."""
+"""Length check of container files: finds truncated files that a demuxer reads without an error."""
 
 from pathlib import Path
 from typing import IO
 
 _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
-"""Matroska's and WebM's two elements of the highest level (RFC 8794, RFC 9559)."""
+"""Identifiers of the two top-level elements of Matroska and WebM (RFC 8794, RFC 9559)."""
 
 
 def missing_bytes(path: Path) -> int:
-    """Bytes by which a RIFF (AVI), ISO (MP4, MOV) or EBML (Matroska, WebM) file falls short of its stated size.
+    """Number of bytes missing from a RIFF (AVI), ISO (MP4, MOV) or EBML (Matroska, WebM) file.
 
-    0 where nothing is missing, where the file states no size, and for other containers.
+    0 if the file is complete, states no size, or has another container.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         size = path.stat().st_size
@@ -30,7 +30,7 @@ def missing_bytes(path: Path) -> int:
 
 
 def _riff_end(file: IO[bytes], size: int) -> int:
-    """Where the last RIFF chunk ends; long AVI files have several (OpenDML)."""
+    """Offset of the end of the last RIFF chunk; long AVI files have several (OpenDML)."""
     end = 0
     while end < size:
         file.seek(end)
@@ -38,14 +38,14 @@ def _riff_end(file: IO[bytes], size: int) -> int:
         if head[:4] != b"RIFF" or len(head) < 8:
             break
         length = int.from_bytes(head[4:], "little")
-        if length == 0:  # a muxer that could not go back to write it
+        if length == 0:  # the muxer could not seek back to write the size
             break
         end += 8 + length
     return end
 
 
 def _iso_end(file: IO[bytes], size: int) -> int:
-    """Where the last box ends (ISO 14496-12)."""
+    """Offset of the end of the last box (ISO 14496-12)."""
     end = 0
     while end < size:
         file.seek(end)
@@ -53,18 +53,18 @@ def _iso_end(file: IO[bytes], size: int) -> int:
         if len(head) < 8:
             return end + 8
         if not head[4:8].isalnum():
-            break  # what follows is no box
+            break  # not a box
         length = int.from_bytes(head[:4])
         if length == 1:
             length = int.from_bytes(head[8:16])
-        if length < 8:  # 0 is a box that goes on to the end of the file, others are none
+        if length < 8:  # 0: the box extends to the end of the file; other small sizes are invalid
             break
         end += length
     return end
 
 
 def _ebml_end(file: IO[bytes], size: int) -> int:
-    """Where the segment ends, if it says."""
+    """Offset of the end of the segment, if the file states it."""
     file.seek(4)
     header = _variable(file)
     if header is None:
@@ -77,7 +77,7 @@ def _ebml_end(file: IO[bytes], size: int) -> int:
 
 
 def _variable(file: IO[bytes]) -> int | None:
-    """A size of variable width; None if it is unknown or cut off."""
+    """Read a variable-width size; None if it is unknown or truncated."""
     first = file.read(1)
     if not first or first[0] == 0:
         return None

@@ -1,4 +1,4 @@
-"""The data set: a table of labelled clips, without their pixels."""
+"""Data sets: tables of labelled clips, without pixels."""
 
 import hashlib
 import os
@@ -19,47 +19,47 @@ SPLITS = ("train", "val", "test")
 _SAMPLED_FILES = 4096
 _SAMPLED_BYTES = 4096
 _RECORDINGS = b"recordings 1\n"
-"""Changes whenever a recording would be shown as other pixels."""
+"""Version of the conversion of recordings to pixels; increase it when pixels change."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled clips in splits, as columns of equal length N, in the order of their paths.
+    """Labelled clips with their splits, as columns of equal length N, sorted by path.
 
     The columns hold no Python object per clip, so that a table of a million rows stays small.
     """
 
     name: str
     root: Path
-    """The folder that `paths` are relative to."""
+    """Folder that `paths` are relative to."""
     classes: tuple[str, ...]
-    """Class names, sorted; a label is a position in it."""
+    """Class names, sorted; labels are indices into it."""
     paths: NDArray[Any]
     """(N,) relative POSIX paths, sorted, as numpy's variable-width strings."""
     labels: NDArray[np.int32]
-    """(N,) positions in `classes`."""
+    """(N,) indices into `classes`."""
     subjects: NDArray[np.int32]
-    """(N,) positions in `subject_names`; -1 where the data names no subject."""
+    """(N,) indices into `subject_names`; -1: no subject."""
     subject_names: tuple[str, ...]
-    """Whoever or whatever a clip shows (person, source video); whole subjects stay on one side of a split."""
+    """Names of the subjects (person or source video); all clips of a subject belong to one split."""
     splits: NDArray[np.str_]
     """(N,) 'train', 'val' or 'test'."""
     flip_safe: bool
-    """Whether mirroring a clip left to right keeps its label. False unless the data set says so."""
+    """True if mirroring a clip left to right keeps its label."""
     fingerprint: str
-    """Identifies the data; the same on any machine."""
+    """Hash of the data, equal on all machines."""
     template: str = ""
-    """Name of an image by its number, such as ``img_{:05d}.jpg``, where clips are folders of images; '' for files."""
+    """Template of image names in clips that are folders, such as ``img_{:05d}.jpg``; '' if clips are files."""
     licence: str = ""
-    """What the data may be used for, in the words of its description."""
+    """Licence of the data, as its description states it."""
     frames: NDArray[np.int32] | None = None
-    """(N,) images that each folder holds, 0 where that is not known; None: known of none."""
+    """(N,) number of images in each folder, 0: unknown; None: all unknown."""
     spans: NDArray[np.float64] | None = None
-    """(N, 2) seconds, or rows of a recording, in which each clip begins and ends in its file; None: all are whole."""
+    """(N, 2) start and end of each clip in its file, in seconds or rows of a recording; None: all are whole files."""
     checksums: NDArray[np.uint8] | None = None
-    """(N, 32) SHA-256 of each file, zeros where it is not known; None: known of none."""
+    """(N, 32) SHA-256 of each file, zeros: unknown; None: all unknown."""
     recordings: bool = False
-    """Whether files are recordings of temperatures (`_recording`)."""
+    """True if files are recordings of temperatures (`_recording`)."""
 
     def __post_init__(self) -> None:
         for column in (self.paths, self.labels, self.subjects, self.splits, self.frames, self.spans, self.checksums):
@@ -70,11 +70,11 @@ class Dataset:
         return len(self.paths)
 
     def path(self, index: int) -> Path:
-        """Where clip `index` lies."""
+        """Path of clip `index`."""
         return self.root / str(self.paths[index])
 
     def part(self, index: int) -> Part:
-        """Which frames of its file or folder clip `index` is."""
+        """Part of its file or folder that clip `index` consists of."""
         start, end = (0.0, np.inf) if self.spans is None else self.spans[index].tolist()
         digest = b"" if self.checksums is None else self.checksums[index].tobytes()
         return Part(
@@ -87,12 +87,12 @@ class Dataset:
         )
 
     def counts(self) -> dict[str, int]:
-        """Clips per split, for the splits that have any."""
+        """Number of clips of each split that is not empty."""
         return {split: n for split in SPLITS if (n := int(np.count_nonzero(self.splits == split)))}
 
 
 def check(dataset: Dataset) -> None:
-    """Refuse a table from which nothing can be learned or nothing tested.
+    """Check that a network can be trained and tested on the data set.
 
     Raises:
         UsageError: fewer than two classes, a class with one clip, no train or test clip, a class absent from train.
@@ -105,7 +105,7 @@ def check(dataset: Dataset) -> None:
     if (per_class < 2).any():
         name = dataset.classes[int(per_class.argmin())]
         raise UsageError(
-            f"class {name!r} of data set {dataset.name!r} has one clip, so it cannot be both learned and tested: "
+            f"class {name!r} of data set {dataset.name!r} has only one clip, so it cannot be in both train and test: "
             "add clips of it or remove the class"
         )
     for split in ("train", "test"):
@@ -124,14 +124,13 @@ def check(dataset: Dataset) -> None:
 
 
 def with_fingerprint(dataset: Dataset) -> Dataset:
-    """The data set with a hash of what is in it, wherever it lies.
+    """Add the fingerprint: a hash of the data set's contents, independent of its location.
 
-    Every row counts with its path, class, subject, split and file size (-1 for a missing file); of at most 4,096
-    files, evenly spread over the table, the first and last 4 KiB count too, and of folders of images the name and size
-    of each. A change that keeps the size and those bytes goes unnoticed: reading every byte of a large data set at
-    every start would cost more than decoding it. Time ranges, checksums, and whether clips may be mirrored count where
-    there are any. Of recordings the first and the last lines count instead of size and bytes, so that it does not
-    matter what ends a line.
+    It covers every row's path, class, subject, split and file size (-1 for a missing file), and time ranges, checksums
+    and `flip_safe` where set. For at most 4,096 files, evenly spread over the table, it also covers the first and last
+    4 KiB, or the names and sizes of a folder's images. Other changes that keep a file's size go unnoticed: reading
+    every byte of a large data set at every start would cost more than decoding it. For recordings it covers the first
+    and last lines instead of size and bytes, so that line endings do not matter.
     """
     digest = hashlib.sha256(b"pvnas_bench clips 1\n")
     rows = len(dataset)
@@ -154,7 +153,7 @@ def with_fingerprint(dataset: Dataset) -> Dataset:
 
 
 def _look_at(dataset: Dataset, name: str, read: bool) -> tuple[int, bytes]:
-    """Size of a file (-1: cannot be read; 0 for a folder, and a recording), and what shows its content if asked for."""
+    """Size of a file (-1: unreadable; 0: folder or recording), and a sample of its content if requested."""
     path = dataset.root / name
     try:
         if dataset.template:
@@ -180,10 +179,10 @@ def _look_into(folder: Path, read: bool) -> tuple[int, bytes]:
     if not read:
         return 0, b""
     with os.scandir(folder) as entries:
-        found = sorted((entry.name, entry.stat().st_size) for entry in entries)
-    return 0, repr(found).encode("utf-8", "surrogateescape")
+        images = sorted((entry.name, entry.stat().st_size) for entry in entries)
+    return 0, repr(images).encode("utf-8", "surrogateescape")
 
 
 def strings(values: Sequence[str]) -> NDArray[Any]:
-    """A compact variable-width string column."""
+    """Make a compact column of variable-width strings."""
     return np.array(values, dtype=np.dtypes.StringDType())

@@ -1,18 +1,18 @@
-"""Reading one clip: the frames that the cache keeps, or the reason why it cannot be read.
+"""Decoding one clip to the frames that the cache stores.
 
-Four backends, one interface: each yields every frame of a clip in order, those that are wanted as pixels. Frames are
-counted as they are coded, whatever their times: a variable frame rate repeats and drops nothing. Both decoders return
-the same frames, rotated as the file asks, and so does a folder of those frames as images.
+Four backends share one interface: each yields every frame of a clip in order, as pixels if the frame is selected.
+Frames are counted as coded, regardless of their times: a variable frame rate repeats and drops nothing. Both decoders
+return the same frames, rotated as the file states; a folder of these frames as images gives the same clip.
 
-Every file is read from its start: after a seek decord gives wrong frames of formats such as MPEG-4 with B-frames in
-AVI (dmlc/decord#91, #195, #252; seen with AVI, MPEG-PS and WMV files). PyAV looks at each file first and counts its
-packets: one that holds fewer than its header states is truncated (an AVI then decodes to fewer frames without an
-error), and a decord reader that counts more frames than there are packets would hang (dmlc/decord#373). Readers live
-for one clip and use one thread (dmlc/decord#157, #208, #294).
+Every file is read from its start: after a seek decord returns wrong frames for formats such as MPEG-4 with B-frames in
+AVI (dmlc/decord#91, #195, #252; seen with AVI, MPEG-PS and WMV files). PyAV first counts the packets of each file. A
+file with fewer packets than its header states is truncated (an AVI then decodes to fewer frames without an error), and
+a decord reader that counts more frames than packets would hang (dmlc/decord#373). Readers serve one clip and use one
+thread (dmlc/decord#157, #208, #294).
 
-A clip has the same frames whichever decoder is installed. Files of which decord makes other frames than PyAV are read
-with PyAV in any case: `_probe` decides, from the file alone. Files that decord refuses, or of which it does not make a
-frame from every packet, are read anew with PyAV.
+A clip has the same frames whichever decoder is installed. PyAV reads all files whose frames differ between decord and
+PyAV; `_probe` decides this from the file alone. If decord fails, or does not return a frame for every packet, PyAV
+reads the file again.
 """
 
 import hashlib
@@ -34,20 +34,20 @@ from pvnas_bench.video._sampling import segment_centres
 from pvnas_bench.video._spec import DECODERS, IMAGES, NO_FILE, RECORDING, WHOLE, CacheSpec, ClipError, Part
 
 _Frames = Iterator[NDArray[np.uint8] | None]
-"""Every frame of a clip in order: (H, W, 3) RGB if it is wanted, else None."""
+"""Every frame of a clip in order: (H, W, 3) RGB if it is selected, else None."""
 
 
 def read_clip(path: Path, spec: CacheSpec, decoder: str, part: Part = WHOLE) -> NDArray[np.uint8]:
-    """Decode one clip as `spec` says.
+    """Decode one clip to the frames and size of `spec`.
 
     Args:
-        decoder: of files; a part with a template is a folder of images, and one of a recording needs none.
+        decoder: decoder of video files; folders of images and recordings ignore it.
 
     Returns:
         (T, size, size, 3) RGB, 1 ≤ T ≤ max_frames.
 
     Raises:
-        ClipError: the file is missing, empty, truncated, corrupt, not the one described, or without video.
+        ClipError: the file is missing, empty, truncated or corrupt, has another checksum, or contains no video.
     """
     if decoder not in (*DECODERS, IMAGES, RECORDING):
         raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, not {decoder!r}")
@@ -66,7 +66,7 @@ def read_clip(path: Path, spec: CacheSpec, decoder: str, part: Part = WHOLE) -> 
 
 
 def _check(path: Path, part: Part) -> None:
-    """Raise what is wrong with a path before anything of it is decoded."""
+    """Check a path before decoding; raise ClipError if it is unusable."""
     try:
         if not path.exists():
             raise ClipError(NO_FILE)
@@ -81,7 +81,7 @@ def _check(path: Path, part: Part) -> None:
         if part.sha256:
             with path.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != part.sha256:
-                    raise ClipError("another file than described: its SHA-256 differs")
+                    raise ClipError("SHA-256 differs from the one in the data set's list")
     except OSError as error:
         raise ClipError(reason(error, path)) from error
 
@@ -96,14 +96,14 @@ def _read_file(path: Path, spec: CacheSpec, decoder: str, part: Part) -> NDArray
         if count == min(seen.packets, last + 1):
             return frames
     frames, count = _kept(_until(_pyav(path, wanted), last), spec)
-    # Usually every packet becomes a frame. Where it does not, the second pass knows how many do.
+    # Usually every packet becomes a frame. Otherwise the second pass uses the number of frames from the first.
     if part.whole and count != seen.packets:
         frames, count = _kept(_pyav(path, _centres(count, spec)), spec)
     return frames
 
 
 def _by_decord(path: Path, wanted: Set[int], packets: int, last: int, spec: CacheSpec) -> tuple[NDArray[np.uint8], int]:
-    """The wanted frames and how many there were up to the last; no frame at all where decord fails."""
+    """Selected frames and the number of frames up to the last of them; no frames if decord fails."""
     decord = import_module("decord")
     try:
         return _kept(_until(_decord(path, wanted, packets), last), spec)
@@ -112,13 +112,13 @@ def _by_decord(path: Path, wanted: Set[int], packets: int, last: int, spec: Cach
 
 
 def _between(seen: Probe, part: Part) -> range:
-    """Positions of the frames of a part.
+    """Positions of a part's frames in its file.
 
     Raises:
-        ClipError: the file says no times, or ends before the part begins.
+        ClipError: the file has no frame times, or ends before the part begins.
     """
     if np.isnan(seen.times).any():
-        raise ClipError("no times of its frames, so a part of it cannot be found")
+        raise ClipError("the file has no frame times, so a part of it cannot be located")
     first, last = np.searchsorted(seen.times, [part.start, part.end]).tolist()
     if first >= last:
         raise ClipError(f"no frame from {part.start:g} to {part.end:g} s: it ends at {seen.times[-1]:.2f} s")
@@ -133,38 +133,39 @@ def _until(frames: _Frames, last: int) -> _Frames:
 
 
 def _centres(length: int, spec: CacheSpec) -> frozenset[int]:
-    """Positions of the frames that are kept of a clip of `length` frames."""
+    """Positions of the frames to store from a clip of `length` frames."""
     if length > spec.max_frames:
         return frozenset(segment_centres(length, spec.max_frames).tolist())
     return frozenset(range(length))
 
 
 def _kept(frames: _Frames, spec: CacheSpec) -> tuple[NDArray[np.uint8], int]:
-    """The wanted frames at their stored size, and how many frames there were in all.
+    """Selected frames at their stored size, and the total number of frames.
 
     Raises:
-        ClipError: there is none.
+        ClipError: the clip has no frames.
     """
-    count, kept = 0, []
+    count, selected = 0, []
     for frame in frames:
         count += 1
         if frame is not None:
-            kept.append(to_square(frame, spec.size, spec.fit))
-    if not kept:
+            selected.append(to_square(frame, spec.size, spec.fit))
+    if not selected:
         raise ClipError("no frames")
-    return np.stack(kept), count
+    return np.stack(selected), count
 
 
 def read_chunks(path: Path, spec: CacheSpec, frames: int, part: Part = WHOLE) -> Iterator[NDArray[np.uint8]]:
-    """Decode every frame of a clip, in memory that does not grow with the clip; `spec.max_frames` is ignored.
+    """Decode every frame of a clip in chunks, so that memory does not grow with its length.
 
-    For files that `read_clip` could read: it runs where it is called, by PyAV, and not in a process that can be killed.
+    It ignores `spec.max_frames`. It decodes with PyAV in the calling process, which a faulty file may crash: use it
+    only for clips that `read_clip` has read.
 
     Yields:
-        (T, size, size, 3) RGB; T = frames but for the last chunk.
+        (T, size, size, 3) RGB, T = frames except in the last chunk.
 
     Raises:
-        ClipError: the file cannot be read any more.
+        ClipError: the file can no longer be read.
     """
     chunk: list[NDArray[np.uint8]] = []
     try:
@@ -204,7 +205,7 @@ def _decord(path: Path, wanted: Set[int], packets: int) -> _Frames:
         try:
             frame = reader.next()
         except StopIteration:
-            raise ClipError(f"decord finds {position} of {len(reader)} frames") from None
+            raise ClipError(f"decord decodes {position} of {len(reader)} frames") from None
         yield frame.asnumpy() if position in wanted else None
 
 
@@ -218,9 +219,9 @@ def _pyav(path: Path, wanted: Container[int]) -> _Frames:
 
 
 def _upright(frame: VideoFrame) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB, rotated as the file asks."""
+    """Convert a frame to (H, W, 3) RGB, rotated as the file states."""
     try:
         pixels = frame.to_ndarray(format="rgb24")
-    except av.FFmpegError:  # a colour matrix that FFmpeg cannot convert: that of standard definition, as decord takes
+    except av.FFmpegError:  # FFmpeg cannot convert this colour matrix: use that of standard definition, as decord does
         pixels = frame.reformat(format="rgb24", src_colorspace="ITU601").to_ndarray()
     return np.rot90(pixels, round(frame.rotation / 90)).astype(np.uint8, copy=False)

@@ -1,4 +1,4 @@
-"""The description of a data set: a TOML file that says where it lies, how it is kept and what may be done with it."""
+"""Descriptions of data sets: TOML files that state the folder, the layout, the licence and further properties."""
 
 import os
 import re
@@ -18,16 +18,16 @@ from pvnas_bench.video._rows import Row, Table
 from pvnas_bench.video.layouts import LAYOUTS, Layout, Lists, Source, class_names
 
 FILE_NAME = "dataset.toml"
-"""A description that a folder is read by."""
+"""Name of the description inside a data set's folder."""
 LARGEST = 2**20
-"""Bytes of a description."""
+"""Maximum size of a description in bytes."""
 _LISTS = ("*.txt", "*.csv", "*.tsv", "*.list", "*.json")
 _HEAD = 2**16
-"""Bytes of a file that are looked at to find out whether it lists clips."""
+"""Bytes of a file to search for names of clips."""
 _FOLDED = ("ucf101", "hmdb51", "list")
 CLASS_FOLDERS = "class_folders"
 ALL = "all"
-"""In a description, the split of a list whose clips are of several."""
+"""Key in a description for a list with clips of several splits."""
 
 
 class _Split(BaseModel):
@@ -38,21 +38,21 @@ class _Split(BaseModel):
 
 
 class Description(BaseModel):
-    """What a description may say; only `root` has to differ from its default, and not even that in the folder itself.
+    """Contents of a description; all keys are optional.
 
     Attributes:
-        root: the folder of the data, relative to the description.
-        format: a name of `layouts.LAYOUTS`; found out unless given.
-        splits: of 'train', 'val', 'test' the list or lists, relative to the root, and the folder of their clips; of
-            'all' one that names the splits of its clips itself, or leaves it to this program to divide them.
-        classes: the names in the order of their numbers, or a file of them.
+        root: folder of the data, relative to the description; default: the description's own folder.
+        format: name of a layout in `layouts.LAYOUTS`; default: detected.
+        splits: lists of 'train', 'val' and 'test', relative to the root, and the folder of their clips; or 'all': one
+            list for all clips, which names their splits, or is split automatically.
+        classes: class names in the order of their numbers, or a file with them.
         flip_safe: mirroring a clip left to right keeps its label.
-        template: name of an image by its number, where clips are folders of images.
-        path: pattern of a clip's path in the words of Kinetics' columns.
-        suffix: of the clips' files, where lists name them without.
-        folder: of the clips that lists name, below the root; looked for unless given.
-        fold: which of several official splits.
-        missing_ok: leave out clips of the lists whose files are not there, as of deleted videos.
+        template: template of the image names, for clips that are folders of images.
+        path: pattern of a clip's path, with the columns of Kinetics' CSV as fields.
+        suffix: suffix of the clips' files, for lists that omit it.
+        folder: folder of the listed clips, below the root; default: detected.
+        fold: number of the official split, if there are several.
+        missing_ok: leave out listed clips whose files are missing, such as deleted videos.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -76,54 +76,59 @@ def load(path: Path) -> Description:
     """Read a description.
 
     Raises:
-        UsageError: it is no TOML, or says something that none may.
+        UsageError: the file is not TOML, or a key or value is invalid.
     """
     try:
-        found = Description.model_validate(tomllib.loads(read_whole(path, LARGEST).decode()))
+        description = Description.model_validate(tomllib.loads(read_whole(path, LARGEST).decode()))
     except ValidationError as error:
         raise _wrong(path, error) from None
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"cannot read the description {str(path)!r} ({error}): expected TOML in UTF-8") from None
-    if found.format and found.format not in LAYOUTS:
-        raise UsageError(f"the description {str(path)!r}: unknown format {found.format!r}: choose {', '.join(LAYOUTS)}")
-    if wrong := [split for split in found.splits if split not in (*SPLITS, ALL)]:
-        raise UsageError(f"the description {str(path)!r}: unknown split {wrong[0]!r}: choose train, val, test or all")
-    if found.template and not is_template(found.template):
+    if description.format and description.format not in LAYOUTS:
         raise UsageError(
-            f"the description {str(path)!r}: template {found.template!r} is no file name with one number: "
+            f"the description {str(path)!r}: unknown format {description.format!r}: choose {', '.join(LAYOUTS)}"
+        )
+    if wrong := [split for split in description.splits if split not in (*SPLITS, ALL)]:
+        raise UsageError(f"the description {str(path)!r}: unknown split {wrong[0]!r}: choose train, val, test or all")
+    if description.template and not is_template(description.template):
+        raise UsageError(
+            f"the description {str(path)!r}: template {description.template!r} is not a file name with one number: "
             "write it like 'img_{:05d}.jpg'"
         )
-    return found
+    return description
 
 
 def _wrong(path: Path, error: ValidationError) -> UsageError:
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
     known = ", ".join(Description.model_fields)
-    return UsageError(f"the description {str(path)!r}: {where}: {first['msg']}: it may say {known}")
+    return UsageError(f"the description {str(path)!r}: {where}: {first['msg']}: valid keys are {known}")
 
 
 def open_description(path: Path) -> Dataset:
     """Open the data set that a TOML file describes.
 
     Raises:
-        UsageError: the description is wrong, or the data is not as it says or unfit.
+        UsageError: the description is invalid, does not match the data, or the data set is unusable (see `check`).
     """
-    found = load(path)
-    root = (path.parent / Path(found.root).expanduser()).resolve()
+    description = load(path)
+    root = (path.parent / Path(description.root).expanduser()).resolve()
     if not root.is_dir():
         raise UsageError(f"the description {str(path)!r}: no such folder {str(root)!r}: correct root")
-    layout, source = _source(path, found, root)
+    layout, source = _source(path, description, root)
     return read(
-        layout, source, found, found.name or layout.about.name or (root.name if path.name == FILE_NAME else path.stem)
+        layout,
+        source,
+        description,
+        description.name or layout.about.name or (root.name if path.name == FILE_NAME else path.stem),
     )
 
 
 def open_folder(root: Path) -> Dataset:
-    """Open a folder by its description `dataset.toml`, or else in the layout that it is kept in.
+    """Open a folder by its description `dataset.toml`, else by its detected layout.
 
     Raises:
-        UsageError: no clip found, or the table is unfit.
+        UsageError: no clip found, or the data set is unusable (see `check`).
     """
     if (root / FILE_NAME).is_file():
         return open_description(root / FILE_NAME)
@@ -135,10 +140,10 @@ def open_folder(root: Path) -> Dataset:
 
 
 def _refuse_if_listed(dataset: Dataset) -> None:
-    """Refuse to divide clips that a list which is not understood divides already.
+    """Refuse to split clips automatically if the folder has a list of splits in an unknown format.
 
     Raises:
-        UsageError: there is such a list.
+        UsageError: the folder has such a list.
     """
     files = [file for file in layouts.annotation_files(dataset.root, *_LISTS) if layouts.split_of(file)]
     if not files:
@@ -147,15 +152,14 @@ def _refuse_if_listed(dataset: Dataset) -> None:
     for file in files:
         if clips.intersection(_first_words(file)):
             raise UsageError(
-                f"{str(file)!r} lists clips by split, but not in a way that `data list --formats` names: the clips "
-                f"would be divided otherwise. Write it as one of those, as path,label with those names in the first "
-                f"line, or say in {str(dataset.root / FILE_NAME)!r} that it does not count, with a line "
-                f'format = "{CLASS_FOLDERS}"'
+                f"{str(file)!r} lists clips by split, in an unknown format: convert it to one from `data list "
+                f"--formats`, such as a CSV with the columns path,label, or ignore its splits with the line "
+                f'format = "{CLASS_FOLDERS}" in {str(dataset.root / FILE_NAME)!r}'
             )
 
 
 def _first_words(file: Path) -> set[str]:
-    """File names, whatever stands around them, at the beginning of a file in any encoding."""
+    """File names in the first bytes of a file, regardless of its encoding and other text."""
     with file.open("rb") as content:
         head = content.read(_HEAD)
     texts = [head.decode(encoding, "replace") for encoding in ("utf-8", "latin-1", "utf-16-le", "utf-16-be")]
@@ -165,42 +169,44 @@ def _first_words(file: Path) -> set[str]:
     return names | {PurePosixPath(name).stem for name in names if name}
 
 
-def _source(path: Path, found: Description, root: Path) -> tuple[Layout, Source]:
-    if found.format:
-        layout = LAYOUTS[found.format]
-        source = None if found.splits else layout.find(root, found.fold)
-        if source is None and not found.splits:
+def _source(path: Path, description: Description, root: Path) -> tuple[Layout, Source]:
+    if description.format:
+        layout = LAYOUTS[description.format]
+        source = None if description.splits else layout.find(root, description.fold)
+        if source is None and not description.splits:
             raise UsageError(
-                f"the description {str(path)!r}: no files of format {layout.name} in {str(root)!r}: name splits"
+                f"the description {str(path)!r}: no files of format {layout.name} in {str(root)!r}: add splits"
             )
         source = source or Source(root)
     else:
-        layout, source = layouts.detect(root, found.fold)
-    if found.fold != 1 and layout.name not in _FOLDED and not found.splits:
+        layout, source = layouts.detect(root, description.fold)
+    if description.fold != 1 and layout.name not in _FOLDED and not description.splits:
         raise UsageError(
-            f"the description {str(path)!r}: fold = {found.fold}, but {layout.name} has no folds: remove fold, or name "
-            "the lists under splits"
+            f"the description {str(path)!r}: fold = {description.fold}, but {layout.name} has no folds: remove "
+            "fold, or name the lists under splits"
         )
-    splits = {"" if split == ALL else split: _lists(path, root, value) for split, value in found.splits.items()}
-    classes = found.classes
+    splits = {"" if split == ALL else split: _lists(path, root, value) for split, value in description.splits.items()}
+    classes = description.classes
     if isinstance(classes, str):
         classes = class_names(root / classes)
-    if found.folder and not (root / found.folder).is_dir():
-        raise UsageError(f"the description {str(path)!r}: no such folder {str(root / found.folder)!r}: correct folder")
+    if description.folder and not (root / description.folder).is_dir():
+        raise UsageError(
+            f"the description {str(path)!r}: no such folder {str(root / description.folder)!r}: correct folder"
+        )
     splits = splits or dict(source.splits)
-    if found.folder:
+    if description.folder:
         splits = {
-            split: lists if split in found.splits and lists.folder else replace(lists, folder=found.folder)
+            split: lists if split in description.splits and lists.folder else replace(lists, folder=description.folder)
             for split, lists in splits.items()
         }
     return layout, replace(
         source,
         splits=splits,
-        unplaced="" if found.splits or found.folder else source.unplaced,
+        unplaced="" if description.splits or description.folder else source.unplaced,
         classes=classes or source.classes,
-        path=found.path,
-        suffix=found.suffix,
-        fold=found.fold,
+        path=description.path,
+        suffix=description.suffix,
+        fold=description.fold,
     )
 
 
@@ -216,16 +222,16 @@ def _lists(path: Path, root: Path, value: str | tuple[str, ...] | _Split) -> Lis
     return Lists(files, split.folder)
 
 
-def read(layout: Layout, source: Source, found: Description, name: str) -> Dataset:
+def read(layout: Layout, source: Source, description: Description, name: str) -> Dataset:
     """Read the rows of a layout into a data set.
 
     Raises:
-        UsageError: there is none, or the table is unfit.
+        UsageError: there are no rows, or the data set is unusable (see `check`).
     """
     if source.unplaced:
         raise UsageError(source.unplaced)
     table = Table()
-    for row in _present(layout, source) if found.missing_ok else layout.read(source):
+    for row in _present(layout, source) if description.missing_ok else layout.read(source):
         table.add(row)
     if not len(table) and (files := [file.name for lists in source.splits.values() for file in lists.files]):
         raise UsageError(f"{' and '.join(map(repr, files[:3]))} lists no clip: add one line per clip")
@@ -238,9 +244,9 @@ def read(layout: Layout, source: Source, found: Description, name: str) -> Datas
     return table.dataset(
         name,
         source.root,
-        template=found.template,
-        flip_safe=found.flip_safe if "flip_safe" in found.model_fields_set else about.flip_safe,
-        licence=found.licence or about.licence,
+        template=description.template,
+        flip_safe=description.flip_safe if "flip_safe" in description.model_fields_set else about.flip_safe,
+        licence=description.licence or about.licence,
         recordings=about.recordings,
     )
 

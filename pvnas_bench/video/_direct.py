@@ -1,9 +1,9 @@
-"""Clips without a cache: decoded whenever a batch needs them, in DataLoader workers, to the pixels of the cache.
+"""Clips without a cache: DataLoader workers decode them on demand, to the same pixels as in the cache.
 
-Which clips can be read, and how long they are, was found out before in processes that can be killed (`_prepare`), so
-that no file which hangs or crashes a decoder gets here. Readers are opened in the workers and live for one clip with
-one thread (dmlc/decord#157, #208, #294); the parent, whose threads a fork would not copy, opens none: clip by clip it
-asks a process of the pool. Workers send arrays through pipes, which needs no shared memory.
+`_prepare` has already read every clip in processes that can be killed, so no file that hangs or crashes a decoder gets
+here. Workers open a reader for each clip, with one thread (dmlc/decord#157, #208, #294). The parent opens none, as a
+fork would not copy its threads: for a single clip it asks a process of the pool. Workers send arrays through pipes,
+which needs no shared memory.
 """
 
 import multiprocessing
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
 _AHEAD = 2
-"""Batches that each worker decodes ahead."""
+"""Batches that each worker decodes in advance."""
 
 
 @dataclass(frozen=True, eq=False)
 class HeldStore(ClipStore):
-    """Clips of which some are in memory, by their position."""
+    """A clip store with some clips in memory, by index."""
 
     held: dict[int, NDArray[np.uint8]]
 
     def frames(self, index: int) -> NDArray[np.uint8]:
-        """(T, S, S, 3) frames of a clip that is held."""
+        """Frames (T, S, S, 3) of a clip in memory."""
         return self.held[index]
 
 
 class _Reader:
-    """A process of the pool for one clip at a time, started when first asked."""
+    """A process of the pool that decodes one clip at a time; it starts at the first request."""
 
     def __init__(self) -> None:
         self._worker = _pool.Worker()
@@ -58,11 +58,11 @@ class _Reader:
 
 @dataclass(frozen=True, eq=False)
 class DirectStore(ClipStore):
-    """The readable clips of a data set, none of them decoded.
+    """The readable clips of a data set, decoded on demand.
 
     Attributes:
-        workers: processes that decode the batches of an epoch.
-        by_pyav: clips of the data set that make decord crash or hang.
+        workers: number of processes that decode the batches of an epoch.
+        by_pyav: clips of the data set that PyAV decodes, as decord crashes or hangs on them.
     """
 
     decoder: str
@@ -72,26 +72,26 @@ class DirectStore(ClipStore):
 
     @classmethod
     def of(cls, store: ClipStore, decoder: str, workers: int, by_pyav: frozenset[int]) -> "DirectStore":
-        """The clips of a store without frames."""
+        """A direct store of the clips of a store without frames."""
         return cls(**_columns(store), decoder=decoder, workers=workers, by_pyav=by_pyav)
 
     def decoder_of(self, clip: int) -> str:
-        """What decodes a clip of the data set."""
+        """Decoder of a clip of the data set."""
         return "pyav" if clip in self.by_pyav else self.decoder
 
     def frames(self, index: int) -> NDArray[np.uint8]:
-        """(T, S, S, 3) frames of stored clip `index`, decoded now.
+        """Decode the frames (T, S, S, 3) of stored clip `index`.
 
         Raises:
-            UsageError: the clip cannot be read any more.
+            UsageError: the clip can no longer be read.
         """
         return self._reader(self, index)
 
     def loaded(self, chunks: Sequence[NDArray[np.int64]]) -> Iterator[HeldStore]:
-        """A store for each chunk that holds its clips, decoded ahead by workers.
+        """For each chunk, a store with its clips in memory; workers decode them in advance.
 
         Raises:
-            UsageError: a clip cannot be read any more, or a worker was lost.
+            UsageError: a clip can no longer be read, or a worker process was lost.
         """
         table = _columns(self)
         chunk: NDArray[np.int64]
@@ -99,7 +99,7 @@ class DirectStore(ClipStore):
         for chunk in chunks:
             try:
                 clips = next(batches)
-            except RuntimeError as error:  # what DataLoader raises for a worker that crashed or took too long
+            except RuntimeError as error:  # DataLoader raises it for a worker that crashed or took too long
                 raise UsageError(
                     f"a process that decodes {self.dataset.name!r} was lost ({str(error).splitlines()[0]}): "
                     "find the clip with `data verify`"
@@ -113,7 +113,7 @@ class DirectStore(ClipStore):
         import torch
         from torch.utils.data import DataLoader
 
-        # A fork runs no part of the caller's main module again, unlike the other ways of starting a process.
+        # Unlike other start methods, a fork does not run the caller's main module again.
         fork = "fork" in multiprocessing.get_all_start_methods()
         return DataLoader(
             _Clips(self),  # type: ignore[arg-type]
@@ -123,12 +123,12 @@ class DirectStore(ClipStore):
             prefetch_factor=_AHEAD,
             timeout=CLIP_SECONDS * max((len(chunk) for chunk in chunks), default=1),
             multiprocessing_context="fork" if fork else None,
-            generator=torch.Generator(),  # else it would draw from the global one
+            generator=torch.Generator(),  # otherwise DataLoader draws from the global generator
         )
 
 
 class _Clips:
-    """What a DataLoader worker holds: the columns of the table, and no object per clip."""
+    """Clips as a map-style data set for DataLoader workers: columns of the table, no object per clip."""
 
     def __init__(self, store: DirectStore) -> None:
         self.dataset, self.spec, self.clips = store.dataset, store.spec, store.clips
@@ -138,7 +138,7 @@ class _Clips:
         return len(self.clips)
 
     def __getitem__(self, index: int) -> NDArray[np.uint8] | str:
-        """Frames of a clip, or why it cannot be read."""
+        """Frames of a clip, or the reason why it cannot be read."""
         from pvnas_bench.video._decode import read_clip
 
         clip = int(self.clips[index])
@@ -154,4 +154,4 @@ def _columns(store: ClipStore) -> dict[str, Any]:
 
 
 def _gone(path: str, reason: str) -> UsageError:
-    return UsageError(f"clip {path!r} cannot be read any more ({reason}): restore the file")
+    return UsageError(f"clip {path!r} can no longer be read ({reason}): restore the file")

@@ -1,4 +1,4 @@
-"""What a cache needs on the disk, said before it is filled."""
+"""Disk space that a cache needs, checked before it is filled."""
 
 import shutil
 from collections.abc import Callable
@@ -19,11 +19,13 @@ _MARGIN = 1.1
 
 @dataclass(frozen=True)
 class DiskNeed:
-    """Bytes that a cache takes.
+    """Disk space that a cache needs.
 
     Attributes:
-        most: whether `bytes` is the most that it can be, and not an estimate from the lengths of some clips.
-        free: bytes that are free where it goes.
+        bytes: size of the cache.
+        most: True if `bytes` is an upper bound; False if it is an estimate from the lengths of some clips.
+        folder: folder of the cache.
+        free: free bytes on its disk.
     """
 
     bytes: int
@@ -37,11 +39,11 @@ class DiskNeed:
 
 
 def disk_need(dataset: Dataset, spec: CacheSpec, folder: Path, lengths: Callable[[list[int]], list[int]]) -> DiskNeed:
-    """What the cache of a data set needs; clips are looked at only where the most that it can be does not fit.
+    """Disk space for the cache of a data set: an upper bound if that is free, else an estimate from a sample of clips.
 
     Args:
-        folder: where the cache goes; it need not exist.
-        lengths: frames that are stored of these clips, of those that can be read.
+        folder: folder of the cache; it need not exist.
+        lengths: returns the number of stored frames of those of these clips that can be read.
     """
     existing = folder
     while not existing.exists() and existing != existing.parent:
@@ -60,18 +62,18 @@ def disk_need(dataset: Dataset, spec: CacheSpec, folder: Path, lengths: Callable
 
 
 def refuse_if_too_little(name: str, need: DiskNeed, made: int) -> None:
-    """Refuse to fill a cache that does not fit.
+    """Refuse to fill a cache that does not fit on the disk.
 
     Args:
-        made: bytes of it that are there from an earlier call.
+        made: bytes of the cache that an earlier call has written.
 
     Raises:
-        UsageError: less is free than it needs.
+        UsageError: the disk has less free space than the cache needs.
     """
     if need.bytes - made > need.free:
         raise UsageError(
             f"the cache of {name!r} needs {need}: make room, set {VARIABLE} to a folder on another disk, or decode "
-            "anew in every epoch with `run --no-cache`"
+            "in every epoch with `run --no-cache`"
         )
 
 

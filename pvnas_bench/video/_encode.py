@@ -1,4 +1,4 @@
-"""Writing a clip as an H.264 file."""
+"""Encoding of clips as H.264 files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 
 def write_clip(path: Path, frames: NDArray[np.uint8], rate: int, options: Mapping[str, str]) -> None:
-    """Encode frames with libx264.
+    """Encode frames with libx264 and write the file.
 
     Args:
         frames: (T, H, W, 3) RGB, H and W even.
         rate: frames per second.
-        options: of the encoder.
+        options: options of the encoder.
     """
     with av.open(path, "w") as container:
         stream = container.add_stream("libx264", rate=rate, options=dict(options))

@@ -1,7 +1,7 @@
-"""The cache of features: a vector for every frame of every clip, computed once, in one memory-mapped file.
+"""Feature cache: one vector for every frame of every clip, computed once, in one memory-mapped file.
 
-Clips go through the network chunk by chunk, straight from the decoder, so that memory does not grow with their length:
-an hour of video takes as much as a second.
+Clips pass from the decoder to the network in chunks, so memory does not grow with their length: an hour of video needs
+as much as a second.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from pvnas_bench.video._spec import ClipError
 from pvnas_bench.video._store import ClipStore
 
 CHUNK = 64
-"""Frames that go through the network at a time."""
+"""Frames per forward pass."""
 _FORMAT = 1
 _VECTORS, _INDEX, _ABOUT = "features.f32", "index.npy", "features.json"
 
@@ -31,20 +31,20 @@ Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 @dataclass(frozen=True, eq=False)
 class FeatureStore(ClipStore):
-    """Clips with a feature vector for every frame of the file, not only for those that the clip store keeps."""
+    """Clips with a feature vector for every frame of their files, not only for the frames in the clip store."""
 
     durations: NDArray[np.int64]
-    """(M,) frames of each clip."""
+    """(M,) number of frames of each clip."""
     extract_seconds: float
-    """Wall seconds that the features took when they were made."""
+    """Wall seconds that computing the features took."""
     extracted_frames: int
-    """Frames that went through the network then, of all clips of the data set."""
+    """Frames that passed through the network, over all clips of the data set."""
     _feature_starts: NDArray[np.int64]
     _features: NDArray[np.float32]
     _order: int | None = None
 
     def features(self, index: int) -> NDArray[np.float32]:
-        """(T, F) features of stored clip `index`: a read-only view into the file, unless the order is shuffled."""
+        """Features (T, F) of stored clip `index`: a read-only view of the file, a copy if shuffled."""
         start = self._feature_starts[index]
         vectors = self._features[start : start + self.durations[index]]
         if self._order is None:
@@ -53,20 +53,20 @@ class FeatureStore(ClipStore):
         return vectors[rng.permutation(len(vectors))]
 
     def subset(self, indices: NDArray[np.int64]) -> "FeatureStore":
-        """A store of these clips only, in this order, on the same mapped files."""
+        """A store with only these clips, in this order, on the same mapped files."""
         clips = super().subset(indices)
         assert isinstance(clips, FeatureStore)
         starts, durations = self._feature_starts[indices], self.durations[indices]
         return replace(clips, _feature_starts=starts, durations=durations)
 
     def window(self, frames: int) -> "FeatureStore":
-        """The same clips cut to their central `frames` frames, as far as features go; shorter ones are whole."""
+        """A store with the features of each clip's central `frames` frames; shorter clips stay whole."""
         durations = np.minimum(self.durations, frames)
         starts = self._feature_starts + (self.durations - durations) // 2
         return replace(self, _feature_starts=starts, durations=durations)
 
     def shuffled(self, seed: int) -> "FeatureStore":
-        """The same clips with the frames of each in random order, as far as features go."""
+        """A store with each clip's features in random order."""
         return replace(self, _order=seed)
 
 
@@ -78,19 +78,18 @@ def extract(
     cache_dir: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> FeatureStore:
-    """Compute the features of every frame of every clip, or open what an earlier call computed.
+    """Compute the features of every frame of every clip, or open the cached ones.
 
-    Frames that the clip store has are taken from there; clips that are longer than what it keeps are decoded again.
+    Clips that the clip store holds in full are read from it; longer clips are decoded again.
 
     Args:
-        embed: called with at most `CHUNK` frames.
-        digest: identifies `embed`; features are computed anew when it, the data, or the stored frames' shape changes.
-        cache_dir: by default the environment variable PVNAS_BENCH_CACHE, then the user's cache folder.
-        progress: called with (clips done, clips in all).
+        embed: computes the features of at most `CHUNK` frames.
+        digest: identifies `embed`; a change of it, of the data, or of the stored frames' shape needs new features.
+        cache_dir: cache folder; default: the environment variable PVNAS_BENCH_CACHE, else the user's cache folder.
+        progress: callback with (clips done, total clips).
 
     Raises:
-        UsageError: a clip that could be read cannot be read any more, the cache folder cannot be written, or what it
-            holds was damaged.
+        UsageError: a clip can no longer be read, or the cache folder cannot be written or is damaged.
     """
     shape = {key: value for key, value in asdict(store.spec).items() if key != "max_frames"}
     clips = hashlib.sha256(store.clips.tobytes()).hexdigest()
@@ -126,7 +125,7 @@ def _fill(folder: Path, store: ClipStore, embed: Embed, progress: Callable[[int,
 
 def _chunks(store: ClipStore, clip: int) -> Iterator[NDArray[np.uint8]]:
     """All frames of a clip."""
-    if store.lengths[clip] < store.spec.max_frames:  # the store keeps them all
+    if store.lengths[clip] < store.spec.max_frames:  # the store holds the whole clip
         frames = store.frames(clip)
         for start in range(0, len(frames), CHUNK):
             yield frames[start : start + CHUNK]
@@ -138,7 +137,7 @@ def _chunks(store: ClipStore, clip: int) -> Iterator[NDArray[np.uint8]]:
     try:
         yield from read_chunks(path, store.spec, CHUNK, store.dataset.part(number))
     except ClipError as error:
-        raise UsageError(f"clip {str(path)!r} cannot be read any more ({error}): restore the file") from None
+        raise UsageError(f"clip {str(path)!r} can no longer be read ({error}): restore the file") from None
 
 
 def _open(folder: Path, store: ClipStore) -> FeatureStore:

@@ -1,4 +1,4 @@
-"""Clips that are folders of images, one for each frame."""
+"""Clips as folders of images, one per frame."""
 
 import os
 import re
@@ -17,9 +17,9 @@ _FIELD = re.compile(r"\{(?::0?(\d*)d?)?\}")
 
 
 def find_template(folder: Path) -> str:
-    """The template of the first numbered image by name, such as ``img_{:05d}.jpg``; '' where there is none.
+    """Template of the first numbered image by name, such as ``img_{:05d}.jpg``; '' if there is none.
 
-    A folder with several kinds of images, such as pictures beside optical flow, needs a description that says which.
+    A folder with several kinds of images, such as RGB and optical flow, needs a description with the template.
     """
     with os.scandir(folder) as entries:
         names = (entry.name for entry in entries if entry.name.lower().endswith(IMAGE_SUFFIXES))
@@ -33,47 +33,47 @@ def find_template(folder: Path) -> str:
 
 
 def is_template(text: str) -> bool:
-    """Whether a text names exactly one number, as ``{:05d}`` or ``{}``, and no folder."""
+    """Return True if a text has exactly one field for a number, such as ``{:05d}`` or ``{}``, and no folder."""
     fields = _FIELD.findall(text)
     rest = _FIELD.sub("", text)
     return len(fields) == 1 and not set("{}/\\") & set(rest)
 
 
 def numbers(folder: Path, template: str, frames: int) -> range:
-    """The numbers of the images of a clip, which begin at 0 or 1 unless they begin later.
+    """Numbers of a clip's images, ascending: from 0 or 1, else from the first one present.
 
     Args:
-        frames: how many there must be; 0: as many as there are.
+        frames: required number of images; 0: all that exist.
 
     Raises:
-        ClipError: there is none, one is missing, or fewer than stated.
+        ClipError: there are no images, one in between is missing, or there are fewer than required.
     """
     head, tail = _FIELD.split(template)[0], _FIELD.split(template)[-1]
-    found = []
+    values = []
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
             if name.startswith(head) and name.endswith(tail):
                 digits = name[len(head) : len(name) - len(tail)]
                 if digits.isdecimal() and digits.isascii() and template.format(int(digits)) == name:
-                    found.append(int(digits))
-    if not found:
+                    values.append(int(digits))
+    if not values:
         raise ClipError(f"no image {template} in the folder")
-    found.sort()
-    if frames and len(found) < frames:
-        raise ClipError(f"truncated: holds {len(found)} of {frames} frames")
+    values.sort()
+    if frames and len(values) < frames:
+        raise ClipError(f"truncated: holds {len(values)} of {frames} frames")
     if frames:
-        found = found[:frames]
-    gap = np.flatnonzero(np.diff(found) != 1)
+        values = values[:frames]
+    gap = np.flatnonzero(np.diff(values) != 1)
     if gap.size:
-        raise ClipError(f"{template.format(found[gap[0]] + 1)} is missing")
-    return range(found[0], found[-1] + 1)
+        raise ClipError(f"{template.format(values[gap[0]] + 1)} is missing")
+    return range(values[0], values[-1] + 1)
 
 
 def read_images(
     folder: Path, template: str, chosen: range, wanted: Container[int]
 ) -> Iterator[NDArray[np.uint8] | None]:
-    """Every frame in order: (H, W, 3) RGB if its position is wanted, else None.
+    """Iterate over the frames in order: (H, W, 3) RGB if the position is selected, else None.
 
     Raises:
         ClipError: an image cannot be read, or is of another size than the first.

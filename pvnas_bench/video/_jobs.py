@@ -1,4 +1,4 @@
-"""The jobs of decoding a data set's clips, made one at a time for the pool's workers, and their answers."""
+"""Decoding jobs for the pool's workers, created one at a time, and their answers."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
@@ -14,13 +14,13 @@ from pvnas_bench.video._dataset import Dataset
 from pvnas_bench.video._spec import DECODERS, IMAGES, RECORDING, WHOLE, CacheSpec, default_decoder
 
 CLIP_SECONDS = 60.0
-"""A clip that takes longer to decode is given up; a minute of 1080p takes about a tenth of that."""
+"""Longest time to decode a clip, in seconds; a minute of 1080p takes about a tenth of it."""
 _PACKAGES = {"decord": ("decord", "decord2"), "pyav": ("av",), IMAGES: ("pillow",), RECORDING: ("numpy",)}
 _DEFAULTS = asdict(WHOLE)
 
 
 def decoder_of(dataset: Dataset, decoder: str | None) -> str:
-    """The decoder that is asked for, or the usual one; folders of images and recordings have only one."""
+    """Name of the decoder: the requested one, else the default; folders of images and recordings have only one."""
     if dataset.recordings:
         return RECORDING
     return IMAGES if dataset.template else decoder or default_decoder()
@@ -30,7 +30,7 @@ def decoder_version(decoder: str) -> str:
     """Package and version of a decoder.
 
     Raises:
-        UsageError: it is not installed.
+        UsageError: the decoder is not installed.
     """
     for package in _PACKAGES[decoder]:
         try:
@@ -41,7 +41,7 @@ def decoder_version(decoder: str) -> str:
 
 
 class DecodeJobs:
-    """The arguments of each clip's job, made when asked for: no clip is a Python object before."""
+    """Arguments of each clip's job, created on access, so that there is no Python object per clip."""
 
     def __init__(self, dataset: Dataset, spec: CacheSpec, decoder: str, clips: NDArray[np.int64]) -> None:
         self.dataset, self.spec, self.decoder, self.clips = dataset, spec, decoder, clips
@@ -57,10 +57,9 @@ class DecodeJobs:
 
 
 def answers(task: str, jobs: DecodeJobs, workers: int) -> Iterator[_pool.Answer]:
-    """The answers to every job, in any order.
+    """Iterate over the answers to all jobs, in any order.
 
-    What makes decord crash or hang is decoded by PyAV at the end, as everything is where decord is not installed;
-    such an answer says so in its `meta`, with `by_pyav`.
+    Clips on which decord crashes or hangs are decoded by PyAV at the end; `meta` of their answers contains `by_pyav`.
     """
     lost: list[int] = []
     for answer in _pool.run(task, jobs, workers=workers, timeout=CLIP_SECONDS):

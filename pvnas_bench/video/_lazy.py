@@ -1,4 +1,4 @@
-"""A store that is opened when it is first used."""
+"""A clip store that opens on first use."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from pvnas_bench.video._store import ClipStore
 
 
 class LazyStore:
-    """A `ClipStore` that is opened when somebody looks into it: a search that only looks up needs no clips."""
+    """A `ClipStore` that opens on first access: a search on a table needs no clips."""
 
     def __init__(self, open_store: Callable[[], ClipStore]) -> None:
         self._open_store = open_store

@@ -1,8 +1,8 @@
 """Worker processes that can be killed.
 
-Decoders are C code on untrusted files: they crash, and they hang while holding Python's lock. So each worker is a
-plain child process (`_worker`) that answers one job at a time, and a job that takes too long costs that process only.
-`multiprocessing` would run the caller's main module again in each child; this does not.
+Decoders are C code that reads untrusted files: they can crash, or hang while holding Python's global lock. So each
+worker is a plain child process (`_worker`) that runs one job at a time; a job that takes too long costs only this
+process. Unlike `multiprocessing`, this does not run the caller's main module again in each child.
 """
 
 import json
@@ -22,7 +22,7 @@ _POLL_SECONDS = 0.2
 
 
 class Jobs(Protocol):
-    """What can be counted and asked for: a list, or something that makes the arguments of a job when it is due."""
+    """Jobs by index: a list of their arguments, or an object that creates them on access."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, job: int, /) -> Mapping[str, Any]: ...
@@ -30,10 +30,11 @@ class Jobs(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a job came to: `error` is None or why the job failed; then the rest is empty.
+    """Result of a job.
 
     Attributes:
-        lost: the job crashed its process or ran out of time.
+        error: reason why the job failed (the result is then empty); None: it succeeded.
+        lost: True if the job crashed its process or timed out.
     """
 
     job: int
@@ -44,25 +45,25 @@ class Answer:
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on."""
+    """Number of cores available to this process."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def run(task: str, jobs: Jobs, *, workers: int, timeout: float) -> Iterator[Answer]:
-    """Run a task of `_worker.TASKS` on every job, in parallel, and yield the answers as they come.
+    """Run a task of `_worker.TASKS` on every job in parallel; yield the answers as they arrive.
 
-    A job that the worker reports as impossible, that kills its process or exceeds the timeout is an answer with an
-    error. Leaving the iteration early, by an exception or Ctrl-C, kills the workers.
+    A job that fails, kills its process or exceeds the timeout gives an answer with an error. Leaving the iteration
+    early, by an exception or Ctrl-C, kills the workers.
 
     Args:
-        jobs: arguments of the task, JSON values; asked for one at a time.
-        workers: processes, at least 1.
-        timeout: seconds that one job may take.
+        jobs: arguments of the task as JSON values; accessed one at a time.
+        workers: number of processes, at least 1.
+        timeout: time limit of a job in seconds.
 
     Raises:
-        RuntimeError: a worker does not start, or a task fails in a way that it does not foresee.
+        RuntimeError: a worker does not start, or a task raises an unexpected exception.
     """
     todo = iter(range(len(jobs)))
     answers: queue.Queue[Answer | BaseException] = queue.Queue(maxsize=2 * workers)
@@ -107,7 +108,7 @@ def run(task: str, jobs: Jobs, *, workers: int, timeout: float) -> Iterator[Answ
 
 
 class Worker:
-    """One child process, started when first asked and again after it was lost."""
+    """One child process; it starts at the first job and again after it was lost."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -129,7 +130,7 @@ class Worker:
             process.stdin.write(json.dumps({"task": task, **arguments}).encode() + b"\n")
             process.stdin.flush()
             line = process.stdout.readline()
-            if line.endswith(b"\n"):  # else the process ended before its answer did
+            if line.endswith(b"\n"):  # otherwise the process ended before its answer was complete
                 reply = json.loads(line)
                 payload = bytearray(reply.pop("bytes", 0))
                 if process.stdout.readinto(payload) == len(payload):  # type: ignore[attr-defined]
@@ -137,7 +138,7 @@ class Worker:
                         raise RuntimeError(f"task {task!r} failed on {dict(arguments)}:\n{reply['bug']}")
                     return Answer(job, reply.pop("error", None), meta=reply, payload=payload)
         except OSError:
-            pass  # the pipe broke: the process is gone, see below
+            pass  # the pipe is broken: the process has ended, see below
         finally:
             timer.cancel()
         code = process.wait()
@@ -148,7 +149,7 @@ class Worker:
         return Answer(job, f"the decoder crashed ({how})", lost=True)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # One thread per process: the processes are the parallelism.
+        # One thread per process, as the processes run in parallel.
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
@@ -173,13 +174,13 @@ class Worker:
         return process
 
     def kill(self) -> None:
-        """End the process at once; a job in progress is lost. Safe from another thread."""
+        """Kill the process; a running job is lost. Thread-safe."""
         self._closed = True
         if self._process is not None:
             self._process.kill()
 
     def close(self) -> None:
-        """End the process and free its pipes."""
+        """End the process and close its pipes."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

@@ -1,4 +1,4 @@
-"""Decoding every clip once: into the cache, or only to know which can be read."""
+"""Decoding of every clip once: into the cache, or only to find out which clips can be read."""
 
 import hashlib
 import json
@@ -21,12 +21,12 @@ from pvnas_bench.video._spec import NO_FILE, CacheSpec
 from pvnas_bench.video._store import ClipStore
 
 TOLERATED = 0.1
-"""Share of the clips that may be unreadable."""
+"""Default share of the clips that may be unreadable."""
 _FORMAT = 3
-"""Changes whenever the same clip and spec would be stored as other bytes."""
+"""Version of the cache format; increase it when the same clip and spec give other bytes."""
 _ABOUT = "store.json"
 _BY_PYAV = "by_pyav.txt"
-"""Clips that decord cannot be trusted with; the file is there if there are any."""
+"""File that lists the clips on which decord crashes or hangs, if there are any."""
 
 
 def prepare(
@@ -41,26 +41,25 @@ def prepare(
     tolerated: float = TOLERATED,
     announce: Callable[[DiskNeed], None] | None = None,
 ) -> ClipStore:
-    """Decode every clip once, in parallel, or open what an earlier call decoded.
+    """Decode every clip once, in parallel, or open the cache of an earlier call.
 
-    The cache is keyed by the data set's fingerprint, the spec and the decoder with its version, and becomes visible
-    in one rename: a `prepare` that is killed or interrupted leaves nothing that looks complete, and the next call goes
-    on where it stopped. A clip that cannot be read is left out and named in `skipped`; so is one whose decoding
-    crashes or takes more than a minute.
+    The cache is keyed by the data set's fingerprint, the spec, and the decoder and its version. It becomes visible in
+    one rename, so an interrupted call leaves no incomplete cache; the next call resumes it. Unreadable clips are left
+    out and listed in `skipped`, as are clips whose decoding crashes or takes more than a minute.
 
     Args:
-        cache_dir: by default the environment variable PVNAS_BENCH_CACHE, then the user's cache folder.
-        workers: processes that decode; by default one per usable core.
-        progress: called with (clips done, clips in all).
-        decoder: 'decord' or 'pyav'; by default decord where it is installed.
-        cached: False keeps only which clips can be read and how long they are; batches are then decoded when they are
-            needed, to the same pixels.
+        cache_dir: cache folder; default: the environment variable PVNAS_BENCH_CACHE, else the user's cache folder.
+        workers: number of decoding processes; default: one per usable core.
+        progress: callback with (clips done, total clips).
+        decoder: 'decord' or 'pyav'; default: decord if it is installed.
+        cached: False: store only which clips can be read and their lengths; batches are decoded on demand, to the
+            same pixels.
         tolerated: share of the clips that may be unreadable.
-        announce: called with what the cache needs on the disk before it is filled.
+        announce: callback with the disk space that the cache needs, before it is filled.
 
     Raises:
-        UsageError: the cache does not fit on the disk; more clips than tolerated, or all train or all test clips of a
-            class, cannot be read; or the cache folder cannot be written, or what it holds was damaged.
+        UsageError: the cache does not fit on the disk; too many clips, all train clips of a class, or all test clips
+            are unreadable; or the cache folder cannot be written or is damaged.
     """
     decoder = decoder_of(dataset, decoder)
     workers = workers or _pool.usable_cores()
@@ -81,7 +80,7 @@ def prepare(
 
 
 def cache_path(dataset: Dataset, spec: CacheSpec, decoder: str, cache_dir: Path | None, *, cached: bool = True) -> Path:
-    """The folder of a cache, whether it is there or not."""
+    """Folder of a data set's cache; it need not exist."""
     parts = [_FORMAT, dataset.fingerprint, asdict(spec), decoder, decoder_version(decoder)]
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
     return cache_root(cache_dir) / ("clips" if cached else "lengths") / key
@@ -102,10 +101,10 @@ def _fill(
     task: str,
     tolerated: float,
 ) -> float:
-    """Decode what `folder` lacks; frames lie in the order in which they were done, the index in that of the table.
+    """Decode the clips missing from `folder`; frames are stored in order of completion, the index in table order.
 
     Returns:
-        worker seconds of decoding.
+        Worker seconds of decoding.
     """
     writer = ShardWriter(folder, spec.frame_bytes)
     skipped: dict[int, str] = {}

@@ -1,4 +1,4 @@
-"""Looking at a video file before it is decoded: is it whole, how many frames does it hold, may decord read it."""
+"""Inspection of a video file before decoding: completeness, number of frames, suitability for decord."""
 
 import bisect
 import re
@@ -21,14 +21,14 @@ from pvnas_bench.video._spec import ClipError
 _Packet: TypeAlias = "Packet[Any]"
 
 _SHORTFALL = 0.02
-"""Share of the duration stated in the header that may be missing; containers round it."""
+"""Share of the stated duration that may be missing, as containers round it."""
 _STATES_DURATION = frozenset({"matroska", "webm", "mov", "mp4", "avi"})
-"""Formats whose duration is written in the header, not estimated from the bit rate."""
+"""Formats that store the duration in the header; others estimate it from the bit rate."""
 _DECORD_ORIGIN = re.compile(r"\[[\d:]+\] \S+:\d+: ")
-"""Time of day and source line, which decord puts before each message and each cause."""
+"""Prefix of decord's messages and causes: time of day and source line."""
 
-# Where decord 0.6.0 (FFmpeg 4) returned the very bytes that PyAV 18 (FFmpeg 8) did, over 23 encoders × 14 suffixes:
-# everything else is PyAV's, whether decord is installed or not. MPEG-TS is out for other frames, AV1 for none.
+# Formats for which decord 0.6.0 (FFmpeg 4) returned the same bytes as PyAV 18 (FFmpeg 8), over 23 encoders × 14
+# suffixes. PyAV reads all others. decord returns other frames for MPEG-TS and none for AV1.
 _CONTAINERS = frozenset({"mov", "matroska", "avi", "mpeg", "flv"})
 _CODECS = frozenset(
     {
@@ -46,12 +46,12 @@ _PIXELS = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """What a file holds.
+    """Properties of a video file.
 
     Attributes:
-        packets: of the video stream that are to be shown; usually each becomes a frame.
-        plain: decord decodes such a file to the frames that PyAV does (see `_plain`).
-        times: (packets,) when each frame is shown, ascending seconds from the first; nan where the file does not say.
+        packets: number of displayed packets of the video stream; usually each becomes a frame.
+        plain: True if decord decodes such a file to the same frames as PyAV (see `_plain`).
+        times: (packets,) display time of each frame, ascending seconds from the first; nan: not stated.
     """
 
     packets: int
@@ -61,29 +61,29 @@ class Probe:
 
 @dataclass
 class _Seen:
-    """What was seen of the packets on the way through a file."""
+    """Statistics of a file's packets."""
 
     first: VideoFrame | None = None
     count: int = 0
     end: float = 0.0
     shown: list[int | None] = field(default_factory=list)
-    """Tick at which each packet that is not discarded is shown."""
+    """Display tick of each packet that is not discarded."""
     steps: list[int] = field(default_factory=list)
     whole: bool = True
-    """It begins with a keyframe, and the container hides nothing of it."""
+    """True if the stream begins with a keyframe and the container hides no packet."""
 
     @property
     def step(self) -> float:
-        """Ticks from one packet to the next, usually."""
+        """Median number of ticks between successive packets."""
         return float(np.median(np.diff(np.sort(self.steps)))) if len(self.steps) > 1 else 0.0
 
 
 def probe(path: Path) -> Probe:
-    """Read a file through to its end without decoding more than its first frame.
+    """Read all packets of a file and decode only its first frame.
 
     Raises:
-        ClipError: no video, or the file ends before its header says so.
-        av.FFmpegError: it is no video file.
+        ClipError: the file has no video, or is shorter than its header states.
+        av.FFmpegError: the file is not a video file.
     """
     if missing := missing_bytes(path):
         raise ClipError(f"truncated: {missing:,} bytes are missing")
@@ -123,10 +123,10 @@ def probe(path: Path) -> Probe:
 
 
 def video_stream(container: InputContainer) -> VideoStream:
-    """The stream of a file that is its clip: the first that is no cover picture.
+    """The first video stream of a file that is not a cover picture.
 
     Raises:
-        ClipError: there is none.
+        ClipError: there is none, or its format is unknown.
     """
     streams = container.streams.video
     moving = [stream for stream in streams if "attached_pic" not in str(stream.disposition)]
@@ -142,8 +142,8 @@ def video_stream(container: InputContainer) -> VideoStream:
 class Decoding:
     """Decodes the packets of a stream in order.
 
-    A clip that was cut out of another without encoding it anew may begin between two keyframes: what cannot be decoded
-    before the first of them is left out, as every player does.
+    A clip cut from a longer video without re-encoding may begin between two keyframes: like video players, this skips
+    packets before the first keyframe that cannot be decoded.
     """
 
     def __init__(self) -> None:
@@ -163,10 +163,10 @@ class Decoding:
 
 
 def _through(container: InputContainer, stream: VideoStream) -> _Seen:
-    """See every packet of a file.
+    """Collect statistics of every packet of a file.
 
     Raises:
-        ClipError: one is incomplete.
+        ClipError: a packet is incomplete.
     """
     seen, decode = _Seen(), Decoding()
     cut = container.format.name == "mpegts"  # broadcasts and recordings begin anywhere
@@ -191,9 +191,9 @@ def _through(container: InputContainer, stream: VideoStream) -> _Seen:
 
 
 def _accounted(path: Path, seen: _Seen, stated: int, formats: frozenset[str]) -> bool:
-    """Whether a file is whole that holds fewer frames than its header states.
+    """Return True if a file with fewer frames than its header states is complete nevertheless.
 
-    An edit list hides what lies before a cut, and an AVI states how long it is in frames, of which some may be dropped.
+    An edit list hides frames before a cut; the header of an AVI also counts dropped frames.
     """
     if "mov" in formats:
         with av.open(path, options={"ignore_editlist": "1"}) as container:
@@ -202,11 +202,10 @@ def _accounted(path: Path, seen: _Seen, stated: int, formats: frozenset[str]) ->
 
 
 def _plain(frame: VideoFrame) -> bool:
-    """Whether decord decodes pictures such as this one to the right pixels.
+    """Return True if decord decodes frames like this one to the right pixels.
 
-    It does not where they are to be rotated and the width is no multiple of 32, where the height is odd, where a colour
-    has more than 8 bits or is sampled unusually, where they are interlaced, and where it takes the padding of the lines
-    for further channels (widths 16, 24, 48, 72).
+    It fails on rotated or interlaced frames, odd heights, more than 8 bits per colour, unusual chroma subsampling, and
+    widths whose line padding it takes for further channels (16, 24, 48, 72).
     """
     padded = -(-frame.width // 32) * 32
     return (
@@ -219,7 +218,7 @@ def _plain(frame: VideoFrame) -> bool:
 
 
 def reason(error: Exception, path: Path) -> str:
-    """The first line of an error, without the path that a report names anyway."""
+    """First line of an error, without the path, which reports already name."""
     text = str(getattr(error, "strerror", None) or error).replace(f"[{path}]", "")
     first = (_DECORD_ORIGIN.sub("", text).strip().splitlines() or [type(error).__name__])[0]
     return first[:200]

@@ -1,10 +1,9 @@
-"""Clips that are rows of a recording: a CSV file with the temperatures of a 16 × 16 sensor, one row for each frame.
+"""Clips as rows of a recording: a CSV file with the temperatures of a 16 × 16 sensor, one row per frame.
 
-A recording is two header lines (when it was made; `Time (sec),PTAT,P000` to `P255`) and then the rows. A frame shows by
-how much each pixel is warmer than it usually is: °C above the median of that pixel over the recording, −0.9 to 1.8 as
-0 to 255. The sensor averages over time and starts at zero, so that the first dozen rows climb to the temperature of the
-room; they count as frames and leave the median out. Rows are counted from 0 and come about every 0.11 s. Their times
-are uneven (0.03 to 1.06 s apart) and say nothing that the pixels need.
+A recording has two header lines (the date; `Time (sec),PTAT,P000` to `P255`), then the rows. A frame shows each pixel's
+temperature above its median over the recording: −0.9 to 1.8 °C map to 0 to 255. The sensor averages over time and
+starts at zero, so the first dozen rows rise to room temperature: they count as frames, but not for the median. Rows are
+counted from 0, about 0.11 s apart. Their times are uneven (0.03 to 1.06 s apart) and not used.
 """
 
 import os
@@ -20,28 +19,28 @@ from pvnas_bench.video._spec import ClipError, Part
 SIDE = 16
 """Pixels of the sensor along each axis."""
 ENLARGED = 3
-"""Pixels of a frame along each axis for one of the sensor."""
+"""Pixels of a frame per pixel of the sensor, along each axis."""
 SETTLING = 15
-"""Rows at the start that say nothing about the room."""
+"""Rows at the start before the sensor has settled."""
 COLDEST, WARMEST = -0.9, 1.8
-"""°C above the median that are shown as 0 and as 255."""
+"""°C above the median that map to 0 and 255."""
 
 _HEADER = ("Time (sec)", "PTAT", *(f"P{pixel:03d}" for pixel in range(SIDE * SIDE)))
 _KEPT = 512
-"""Recordings that a process keeps, of about 120 KB each: clips may be asked for in any order."""
+"""Recordings cached per process, about 120 KB each, as clips may be requested in any order."""
 _SAMPLED_BYTES = 4096
-"""Longer than a row."""
+"""Bytes to read from each end: more than a row."""
 
 
 def read_recording(path: Path, part: Part, wanted: Container[int] | None = None) -> Iterator[NDArray[np.uint8] | None]:
-    """Every frame of a clip in order: (48, 48, 3), three equal channels, if its position is wanted, else None.
+    """Iterate over a clip's frames in order: (48, 48, 3), equal channels, if the position is selected, else None.
 
     Args:
-        wanted: positions in the clip; None: all.
+        wanted: selected positions in the clip; None: all.
 
     Raises:
-        ClipError: the file is no such recording, or ends before the clip does.
-        OSError: it cannot be read.
+        ClipError: the file is not such a recording, or ends before the clip does.
+        OSError: the file cannot be read.
     """
     pixels = _pixels(path)
     for position, row in enumerate(rows(path, part)):
@@ -56,8 +55,8 @@ def rows(path: Path, part: Part) -> range:
     """The rows of a clip.
 
     Raises:
-        ClipError: the file is no such recording, or ends before the clip does.
-        OSError: it cannot be read.
+        ClipError: the file is not such a recording, or ends before the clip does.
+        OSError: the file cannot be read.
     """
     held = len(_pixels(path))
     first, end = int(part.start), held if part.end == float("inf") else int(part.end)
@@ -67,15 +66,15 @@ def rows(path: Path, part: Part) -> range:
 
 
 def sample(path: Path) -> bytes:
-    """What shows the content of a recording without reading all of it, whatever ends its lines.
+    """First and last lines of a recording, as a sample of its content that does not depend on line endings.
 
-    The last row tells the time and every temperature, and so the length.
+    The last row contains its time, and so reveals a change of length.
     """
     with path.open("rb") as file:
         head = file.read(_SAMPLED_BYTES)
         file.seek(-min(_SAMPLED_BYTES, os.fstat(file.fileno()).st_size), os.SEEK_END)
         tail = file.read(_SAMPLED_BYTES)
-    # Line ends are one or two bytes, so each piece stops where a line does.
+    # Line endings have one or two bytes, so each piece is cut at one.
     first = b"\n".join(head.splitlines()[:2])
     last = (tail.splitlines() or [b""])[-1]
     return first + b"\n" + last
@@ -88,7 +87,7 @@ def _pixels(path: Path) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=_KEPT)
 def _parsed(path: Path, size: int, changed: int) -> NDArray[np.uint8]:
-    """(rows, 16, 16) frames of a recording; size and time of change are there to read a file anew that has changed."""
+    """Frames (rows, 16, 16) of a recording; size and modification time are arguments so that a changed file misses."""
     del size, changed
     celsius = _temperatures(path)
     usual = np.median(celsius[SETTLING:], axis=0)
@@ -99,13 +98,13 @@ def _parsed(path: Path, size: int, changed: int) -> NDArray[np.uint8]:
 
 
 def _temperatures(path: Path) -> NDArray[np.float64]:
-    """(rows, 16, 16) °C."""
+    """Temperatures (rows, 16, 16) in °C."""
     try:
         lines = path.read_bytes().decode("ascii").splitlines()
     except UnicodeDecodeError:
-        raise ClipError("no recording: it is not text") from None
+        raise ClipError("not a recording: the file is not text") from None
     if len(lines) < 2 or tuple(name.strip() for name in lines[1].split(",")) != _HEADER:
-        raise ClipError("no recording: line 2 is not Time (sec),PTAT,P000 to P255")
+        raise ClipError("not a recording: line 2 is not Time (sec),PTAT,P000 to P255")
     while not lines[-1].strip():
         lines.pop()
     if len(lines) - 2 <= SETTLING:
@@ -114,7 +113,7 @@ def _temperatures(path: Path) -> NDArray[np.float64]:
     for row, line in enumerate(lines[2:]):
         fields = line.split(",")
         if len(fields) != len(_HEADER):
-            raise ClipError(f"line {row + 3} has {len(fields)} columns of {len(_HEADER)}")
+            raise ClipError(f"line {row + 3} has {len(fields)} columns, expected {len(_HEADER)}")
         try:
             celsius[row] = [float(field) for field in fields[2:]]
         except ValueError as error:

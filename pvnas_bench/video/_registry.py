@@ -1,4 +1,4 @@
-"""Opening a data set by name."""
+"""Data sets by name or path."""
 
 import difflib
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _DATASETS: dict[str, tuple[str, _Open]] = {
 
 
 def list_datasets() -> list[tuple[str, str]]:
-    """Name and description of each data set that comes with the package."""
+    """Names and descriptions of the package's data sets."""
     return [(name, description) for name, (description, _) in sorted(_DATASETS.items())]
 
 
@@ -32,12 +32,12 @@ def open_dataset(
         name: a name of `list_datasets`; a folder in one of the layouts of `layouts.LAYOUTS`; a manifest,
             `path,label[,subject][,split]` with the suffix .csv; or a description, with the suffix .toml. A name of
             the package wins over a folder.
-        cache_dir: where a data set that is made on first use is kept; by default the environment variable
-            PVNAS_BENCH_CACHE, then the user's cache folder.
-        progress: called with (clips made, clips in all) while a data set is made.
+        cache_dir: cache folder for data sets that are generated on first use; default: the environment variable
+            PVNAS_BENCH_CACHE, else the user's cache folder.
+        progress: callback with (clips done, total clips) while a data set is generated.
 
     Raises:
-        UsageError: nothing of that name, with the nearest; or the data is unfit, in one line.
+        UsageError: the name is unknown, or the data set is unusable (see `check`).
     """
     if name in _DATASETS:
         return _DATASETS[name][1](cache_root(cache_dir), progress)
@@ -50,15 +50,15 @@ def open_dataset(
         return open_description(path)
     if path.is_file():
         raise UsageError(
-            f"{name!r} is a file but no manifest: give a .csv with the columns path,label, a description .toml, "
+            f"{name!r} is a file but not a manifest: give a .csv with the columns path,label, a description .toml, "
             "or a folder"
         )
     if path.suffix.lower() in (".csv", ".toml") or len(path.parts) > 1:
         raise UsageError(f"data set {name!r}: no such file or folder: check the path")
     near = difflib.get_close_matches(name, _DATASETS, 1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(sorted(_DATASETS))}"
+    hint = f"did you mean {near[0]!r}?" if near else f"choose {', '.join(sorted(_DATASETS))}"
     raise UsageError(
-        f"unknown data set {name!r}: {hint} (a folder, a manifest .csv or a description .toml is given by its path)"
+        f"unknown data set {name!r}: {hint} (or give the path of a folder, a manifest .csv or a description .toml)"
     )
 
 
@@ -66,10 +66,11 @@ def open_manifest(path: Path, name: str = "") -> Dataset:
     """Open a CSV with the columns `path,label[,subject][,split]`, paths relative to its folder and inside it.
 
     Args:
-        name: what the data set is called; the stem of the file by default.
+        name: name of the data set; default: the stem of the file.
 
     Raises:
-        UsageError: the file is no such table, with the number of the first bad line; or the table is unfit.
+        UsageError: the file is not such a table (the message has the first bad line), or the data set is unusable (see
+            `check`).
     """
     source = Source(path.parent, {"": Lists((path,))})
     return read(LAYOUTS["manifest"], source, Description(), name or path.stem)

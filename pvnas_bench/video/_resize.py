@@ -1,4 +1,4 @@
-"""Resizing and cropping decoded frames in numpy, so that workers need no torch."""
+"""Resizing and cropping of decoded frames in numpy, so that workers need no torch."""
 
 from functools import lru_cache
 
@@ -10,9 +10,9 @@ from pvnas_bench.video._spec import Fit
 
 @lru_cache(maxsize=64)
 def weights(source: int, target: int) -> NDArray[np.float32]:
-    """(target, source) matrix of antialiased bilinear resampling along one axis.
+    """Matrix (target, source) of antialiased bilinear resampling along one axis.
 
-    A triangle filter that widens with the reduction: what PIL and torch (`antialias=True`) compute.
+    A triangle filter that widens with the reduction, as in PIL and torch (`antialias=True`).
     """
     scale = source / target
     width = max(scale, 1.0)
@@ -24,12 +24,12 @@ def weights(source: int, target: int) -> NDArray[np.float32]:
 
 
 def to_square(frame: NDArray[np.uint8], size: int, fit: Fit) -> NDArray[np.uint8]:
-    """Bring a frame to `size` × `size` pixels.
+    """Resize a frame to `size` × `size` pixels.
 
     Args:
         frame: (H, W, 3).
-        fit: 'squash' keeps everything in view and resizes each axis on its own; 'crop' cuts the centre square of
-            side min(H, W) first and keeps the proportions.
+        fit: 'squash' resizes each axis separately and keeps the whole frame; 'crop' first cuts the centre square of
+            side min(H, W) and keeps the aspect ratio.
 
     Returns:
         (size, size, 3), rounded to the nearest integer.

@@ -1,4 +1,4 @@
-"""The compact table that readers of every layout fill, row by row."""
+"""Compact table that the layouts' readers fill row by row."""
 
 import unicodedata
 from array import array
@@ -16,24 +16,24 @@ from pvnas_bench.video._images import find_template
 from pvnas_bench.video._splits import split_by_subject
 
 _BLOCK = 8192
-"""Rows that exist as Python strings at a time."""
+"""Maximum number of rows held as Python strings."""
 _SPLIT_SEED = 0
 _TEST_FRACTION = 0.2
 _VAL_FRACTION = 0.2
 _LOOKED_AT = 64
-"""Rows that are looked at to find out whether clips are folders of images."""
+"""Rows to search for an existing clip, to detect folders of images."""
 
 
 class Row(NamedTuple):
-    """A labelled clip, as a reader yields it.
+    """A labelled clip from a layout's reader.
 
     Attributes:
-        path: relative to the data set's folder, with slashes.
-        subject: person or source; '' where none is named.
-        split: 'train', 'val' or 'test'; '' in all rows where the data has no splits.
-        frames: images that the folder holds; 0 where the data does not say.
-        start, end: seconds of the clip in its file; of a recording: rows, the end excluded.
-        sha256: of the file, hexadecimal; '' where the data does not say.
+        path: path relative to the data set's folder, with slashes.
+        subject: person or source video; '': none.
+        split: 'train', 'val' or 'test'; '' in all rows if the data has no splits.
+        frames: number of images in the folder; 0: unknown.
+        start, end: start and end of the clip in its file, in seconds; in rows, end excluded, for a recording.
+        sha256: SHA-256 of the file, hexadecimal; '': unknown.
     """
 
     path: str
@@ -57,10 +57,9 @@ class _Names:
         self.ids.append(self.known.setdefault(name, len(self.known)))
 
     def sorted(self) -> tuple[tuple[str, ...], NDArray[np.int32]]:
-        """The names sorted, and for each row the position of its name among them; '' is no name: -1.
+        """Sorted names, and the index of each row's name, -1 for ''.
 
-        Names that look the same, as they differ in their Unicode form only (a folder made on macOS beside one made
-        elsewhere), are one name.
+        Names that differ only in Unicode normalisation, as between macOS and other systems, count as equal.
         """
         composed = {name: unicodedata.normalize("NFC", name) for name in self.known}
         counts = Counter(composed.values())
@@ -73,14 +72,14 @@ class _Names:
 
 @dataclass
 class Table:
-    """Rows as they are read, kept as columns of numbers and packed strings."""
+    """Table of rows, stored as columns of numbers and packed strings."""
 
     blocks: list[Any] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     labels: _Names = field(default_factory=_Names)
     subjects: _Names = field(default_factory=_Names)
     splits: _Names = field(default_factory=_Names)
-    # One number or none per row: a column that no row has a value for stays empty.
+    # Optional columns stay empty while no row has a value.
     frames: "array[int]" = field(default_factory=lambda: array("i"))
     spans: "array[float]" = field(default_factory=lambda: array("d"))
     checksums: bytearray = field(default_factory=bytearray)
@@ -92,7 +91,7 @@ class Table:
         """Append a row.
 
         Raises:
-            ValueError: the checksum is not one.
+            ValueError: the checksum is not hexadecimal.
         """
         before = len(self)
         if row.frames or self.frames:
@@ -104,7 +103,7 @@ class Table:
         if row.sha256 or self.checksums:
             digest = bytes.fromhex(row.sha256) if row.sha256 else bytes(32)
             if len(digest) != 32:
-                raise ValueError(f"{row.sha256!r} is no SHA-256")
+                raise ValueError(f"{row.sha256!r} is not a SHA-256")
             self.checksums.extend(bytes(32 * (before - len(self.checksums) // 32)))
             self.checksums.extend(digest)
         self.paths.append(row.path)
@@ -128,10 +127,10 @@ class Table:
         licence: str = "",
         recordings: bool = False,
     ) -> Dataset:
-        """Sort by path, divide where no split is given, check and fingerprint.
+        """Sort the rows by path, split them if they name no splits, check and fingerprint the data set.
 
         Raises:
-            UsageError: a path is listed twice, or the table is unfit.
+            UsageError: a path is listed twice, or the data set is unusable (see `check`).
         """
         self._pack()
         paths = np.concatenate(self.blocks)
@@ -176,7 +175,7 @@ class Table:
 
 
 def _refuse_twice(name: str, paths: NDArray[Any], spans: NDArray[np.float64] | None) -> None:
-    """Refuse a clip that two rows are about; parts of one file are clips of their own."""
+    """Refuse a clip that is listed twice; different parts of one file are different clips."""
     same = paths[1:] == paths[:-1]
     if spans is not None:
         same &= (spans[1:] == spans[:-1]).all(axis=1)
@@ -185,7 +184,7 @@ def _refuse_twice(name: str, paths: NDArray[Any], spans: NDArray[np.float64] | N
 
 
 def _template(root: Path, paths: NDArray[Any]) -> str:
-    """The images' template where the first clip that exists is a folder of images, else ''."""
+    """Template of image names if the first existing clip is a folder of images, else ''."""
     for path in paths[:_LOOKED_AT]:
         clip = root / path
         try:
@@ -199,10 +198,10 @@ def _template(root: Path, paths: NDArray[Any]) -> str:
 
 
 def divide(labels: NDArray[np.int32], subjects: NDArray[np.int32]) -> NDArray[np.str_]:
-    """Splits for data that has none: about 20 % test, then about 20 % of the rest val, whole subjects each.
+    """Split clips by subject: about 20 % test, then about 20 % of the rest val.
 
-    Where no subjects are named the clips are divided by class. A class with few clips or subjects may be missing
-    from val, and from test only where a single subject shows it. The same on any machine.
+    Without subjects, the split is stratified by class. A class with few clips or subjects may be missing from val, and
+    from test only if it has a single subject. The result is equal on all machines.
     """
     splits = np.full(len(labels), "train", dtype="<U5")
     test = split_by_subject(labels, subjects, _TEST_FRACTION, _SPLIT_SEED)

@@ -1,9 +1,9 @@
-"""Moving scenes that only their order in time tells apart: numpy only, a pure function of a few integers.
+"""Synthetic scenes whose classes differ only in the order of frames: numpy only, a pure function of a few integers.
 
-The classes come in pairs. A scene is rendered for the first class of a pair; the second class is the same frames in
-reverse order. So the frames of the two, as a set, are the same: what does not see order cannot tell them apart, and
-scores at most one half over a pair. Everything that could give a class away in a single frame (position, size,
-orientation, background, clutter, noise) is drawn alike for both.
+Classes come in pairs. A scene is rendered for the first class of a pair; reversing its frames gives the second class.
+Both have the same set of frames, so a network blind to order cannot separate them and is right on at most half of a
+pair. Everything that a single frame could reveal (position, size, orientation, background, clutter, noise) has the same
+distribution in both.
 """
 
 import math
@@ -14,46 +14,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIZE = 64
-"""Side of a frame in pixels."""
+"""Side length of a frame in pixels."""
 FRAMES = (14, 20)
-"""Least and most frames of a clip."""
+"""Minimum and maximum number of frames of a clip."""
 
 _Column = NDArray[np.float32]
-"""(T,) one value per frame."""
+"""One value per frame, (T,)."""
 _Image = NDArray[np.float32]
-"""(T, H, W, 3), 0 to 1."""
+"""Frames (T, H, W, 3), values 0 to 1."""
 _Plane = NDArray[np.float32]
-"""(T, H, W) one value per pixel, or (H, W) where all frames share it."""
+"""One value per pixel, (T, H, W), or (H, W) for all frames."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What all clips of a subject share: the nuisance that a network must learn to ignore."""
+    """Appearance shared by all clips of a subject: nuisance factors that a network must learn to ignore."""
 
     corners: int
     """Corners of the object's outline; 0 is an ellipse."""
     texture: int
-    """Position in `_TEXTURES`."""
+    """Index in `_TEXTURES`."""
     colours: NDArray[np.float32]
-    """(2, 3) of the object."""
+    """Colours of the object, (2, 3)."""
     background: int
-    """Position in `_BACKGROUNDS`."""
+    """Index in `_BACKGROUNDS`."""
     ground: NDArray[np.float32]
-    """(2, 3) colours of the background."""
+    """Colours of the background, (2, 3)."""
     radius: float
-    """Of the object, in pixels."""
+    """Radius of the object in pixels."""
     speed: float
-    """Multiplies every motion."""
+    """Factor of every motion."""
     clutter: int
-    """How many small things move about in straight lines, at random."""
+    """Number of small discs that move along random straight lines."""
     contrast: float
     noise: float
-    """Standard deviation of pixel noise, 0 to 1 being black to white."""
+    """Standard deviation of pixel noise, in units of black (0) to white (1)."""
 
 
 @dataclass(frozen=True)
 class _Motion:
-    """The object's state in each frame, and the offset of its double where it has one."""
+    """State of the object in each frame, and the offset of a second object, if any."""
 
     x: _Column
     y: _Column
@@ -64,7 +64,7 @@ class _Motion:
 
 
 def subject(seed: int, number: int) -> Subject:
-    """The nuisance factors of subject `number`."""
+    """Draw the nuisance factors of subject `number`."""
     rng = np.random.default_rng([seed, 0, number])
     colours = rng.uniform(0.0, 1.0, (2, 3))
     ground = rng.uniform(0.1, 0.9, (2, 3))
@@ -84,11 +84,11 @@ def subject(seed: int, number: int) -> Subject:
 
 
 def render(seed: int, pair: int, number: int) -> NDArray[np.uint8]:
-    """The frames of a clip of a pair's first class; reversed, they are the clip of its second class.
+    """Render a clip of a pair's first class; its reversal is the clip of the second class.
 
     Args:
-        pair: position in `PAIRS`.
-        number: which subject; each shows every class once.
+        pair: index in `PAIRS`.
+        number: number of the subject; each subject has one clip of every class.
 
     Returns:
         (T, SIZE, SIZE, 3), T in `FRAMES`.
@@ -111,11 +111,11 @@ def render(seed: int, pair: int, number: int) -> NDArray[np.uint8]:
     return np.asarray(np.rint(image.clip(0, 255, out=image), out=image), dtype=np.uint8)
 
 
-# --- motions: each is what the first class of its pair does; the second does it backwards in time ---
+# --- motions of the first class of each pair; the second class plays them backwards ---
 
 
 def _still(phase: _Column, rng: np.random.Generator, drift: float = 5.0) -> tuple[_Column, _Column, _Column]:
-    """x, y and angle of an object that only drifts slowly, anywhere."""
+    """Position (x, y) and angle of an object that drifts slowly from a random place."""
     heading, reach = rng.uniform(0, 2 * math.pi), rng.uniform(0, drift)
     x, y = rng.uniform(22, SIZE - 22), rng.uniform(22, SIZE - 22)
     along = (phase - 0.5) * reach
@@ -149,7 +149,7 @@ def _approach(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion
 
 
 def _left_turn(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
-    """An arc that bends to the left of its heading; backwards, the same arc bends to the right."""
+    """An arc that turns left; played backwards, it turns right."""
     x, y, angle = _still(phase, rng, drift=0.0)
     heading = rng.uniform(0, 2 * math.pi) - (phase - 0.5) * rng.uniform(2.4, 3.6)
     step = rng.uniform(46, 60) * speed / len(phase)
@@ -194,7 +194,7 @@ PAIRS: tuple[tuple[str, str, Callable[[_Column, float, np.random.Generator], _Mo
     ("speed_up", "slow_down", _speed_up),
 )
 CLASSES = tuple(name for first, second, _ in PAIRS for name in (first, second))
-"""Class 2 p is the first of pair p, class 2 p + 1 the second."""
+"""Class names: 2p is the first class of pair p, 2p + 1 the second."""
 
 
 # --- painting ---
@@ -203,7 +203,7 @@ _ROWS, _COLUMNS = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
 
 
 def _background(who: Subject, rng: np.random.Generator) -> _Image:
-    """(SIZE, SIZE, 3), placed at random in every clip."""
+    """Draw the background of a clip, (SIZE, SIZE, 3)."""
     weight = _BACKGROUNDS[who.background](rng)[..., None]
     return np.asarray(weight * who.ground[0] + (1 - weight) * who.ground[1], dtype=np.float32)
 
@@ -233,7 +233,7 @@ _BACKGROUNDS = (_flat, _gradient, _stripes, _blotches)
 
 
 def _add_clutter(image: _Image, who: Subject, phase: _Column, rng: np.random.Generator) -> None:
-    """Small discs that cross the scene in straight lines, any direction as likely as its opposite."""
+    """Paint small discs that move along straight lines; opposite directions are equally likely."""
     for _ in range(who.clutter):
         heading, reach = rng.uniform(0, 2 * math.pi), rng.uniform(0, 24)
         radius, colour = rng.uniform(1.5, 3.5), rng.uniform(0.0, 1.0, 3).astype(np.float32)
@@ -255,7 +255,7 @@ def _add_object(image: _Image, who: Subject, motion: _Motion, x: _Column, y: _Co
 
 
 def _window(image: _Image, x: _Column, y: _Column, reach: float) -> tuple[_Image, _Plane, _Plane]:
-    """The part of the image that something of this reach touches in any frame, and each pixel's offset from it."""
+    """Part of the image within reach of an object in any frame, and the offset of each pixel from the object."""
     left, right = (int(np.clip(edge, 0, SIZE)) for edge in (x.min() - reach, x.max() + reach + 1))
     top, bottom = (int(np.clip(edge, 0, SIZE)) for edge in (y.min() - reach, y.max() + reach + 1))
     columns, rows = np.arange(left, right, dtype=np.float32), np.arange(top, bottom, dtype=np.float32)
@@ -264,11 +264,11 @@ def _window(image: _Image, x: _Column, y: _Column, reach: float) -> tuple[_Image
 
 
 _FARTHEST = 1.6
-"""The corner of a triangle, the farthest point of any outline, in units of the radius: 0.8 / cos(60°)."""
+"""Largest distance of an outline from its centre, a triangle's corner, in units of the radius: 0.8 / cos(60°)."""
 
 
 def _outline(u: _Plane, v: _Plane, corners: int) -> _Plane:
-    """Less than 1 inside: an ellipse, or a regular polygon as the largest distance along its normals."""
+    """Level function of an outline, below 1 inside: an ellipse, or the largest distance along a polygon's normals."""
     if not corners:
         return np.asarray(np.hypot(u, 1.5 * v))
     largest = u
@@ -295,7 +295,7 @@ def _quarter(u: _Plane, v: _Plane) -> _Plane:
 
 
 _TEXTURES = (_halves, _dot, _bar, _quarter)
-"""Each positive where the object has its first colour, in units of its radius; none is symmetric under rotation."""
+"""Level functions, positive where the object has its first colour; none is symmetric under rotation."""
 
 
 def _paint(image: _Image, mask: _Plane, colour: NDArray[np.float32]) -> None:

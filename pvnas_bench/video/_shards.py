@@ -1,4 +1,4 @@
-"""The files of a cache while they are filled: shards of frames, and a journal by which a filling goes on."""
+"""Files of a cache: shards of frames, and the journal from which an interrupted call resumes."""
 
 import os
 import zlib
@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 from pvnas_bench.system.files import write_all
 
 SHARD_BYTES = 1 << 30
-"""A shard that has reached this size gets no further clip; clips are never divided."""
+"""Size at which a shard is closed; no clip spans two shards."""
 INDEX_TYPE = np.dtype([("clip", "<i8"), ("shard", "<i4"), ("start", "<i8"), ("length", "<i4"), ("crc", "<u4")])
-"""A clip: its number, the shard, its first frame there, its frames, and the CRC-32 of them."""
+"""Index entry of a clip: its number, its shard, its first frame there, its number of frames, and their CRC-32."""
 _JOURNAL, _INDEX = "journal", "index.npy"
 
 
 def shard_path(folder: Path, shard: int) -> Path:
-    """The file of a shard."""
+    """Path of a shard."""
     return folder / f"frames-{shard:05d}.u8"
 
 
 class ShardWriter:
-    """Appends clips to shards. What is in the journal is in the shards: both outlive a killed process.
+    """Appends clips to shards; each clip in the journal is in the shards, even if the process is killed.
 
-    A shard is on the disk before the next one begins; only the clips of the last one are checked when a filling goes
-    on, for those may be damaged if the machine itself went down.
+    A shard is synced to disk before the next one begins. On resuming, only the clips of the last shard are checked, as
+    a crash of the machine may have damaged them.
     """
 
     def __init__(self, folder: Path, frame_bytes: int) -> None:
@@ -42,14 +42,14 @@ class ShardWriter:
 
     @property
     def done(self) -> NDArray[np.int64]:
-        """Clips that were there when the filling began."""
+        """Clips stored by earlier calls."""
         return np.ascontiguousarray(self._records["clip"])
 
     def write(self, clip: int, payload: bytearray, frames: int) -> None:
-        """Append a clip; an empty payload notes only how many frames it has.
+        """Append a clip; an empty payload stores only its number of frames.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the clip cannot be written.
         """
         start = self._frames
         if payload:
@@ -65,7 +65,7 @@ class ShardWriter:
         write_all(self._journal.fileno(), record.tobytes())
 
     def finish(self) -> None:
-        """Bring everything to the disk, and turn the journal into an index in the order of the clips."""
+        """Sync everything to disk, and turn the journal into an index sorted by clip."""
         self._finish_shard()
         self._journal.close()
         index = np.fromfile(self._folder / _JOURNAL, dtype=INDEX_TYPE)
@@ -73,7 +73,7 @@ class ShardWriter:
         (self._folder / _JOURNAL).unlink()
 
     def close(self) -> None:
-        """Free the files, whatever they hold."""
+        """Close the files."""
         self._journal.close()
         if self._shard is not None:
             self._shard.close()
@@ -85,7 +85,7 @@ class ShardWriter:
             self._shard = None
 
     def _recovered(self) -> NDArray[np.void]:
-        """The journal up to the first clip that is not whole in the last shard; files are cut to match it."""
+        """The journal up to the first damaged clip in the last shard; files are truncated to match it."""
         path = self._folder / _JOURNAL
         if not path.exists():
             return np.zeros(0, dtype=INDEX_TYPE)
@@ -109,10 +109,10 @@ class ShardWriter:
 
 
 def load_index(folder: Path) -> NDArray[np.void]:
-    """The clips of a finished cache, ascending.
+    """Read the index of a complete cache, sorted by clip.
 
     Raises:
-        OSError, ValueError: there is none, or it is damaged.
+        OSError, ValueError: the index is missing or damaged.
     """
     index: NDArray[np.void] = np.load(folder / _INDEX, allow_pickle=False)
     if index.dtype != INDEX_TYPE:
@@ -121,15 +121,15 @@ def load_index(folder: Path) -> NDArray[np.void]:
 
 
 def map_shards(folder: Path, index: NDArray[np.void], size: int) -> tuple[NDArray[np.uint8], ...]:
-    """The shards, (frames, S, S, 3) each, mapped and not read.
+    """Memory-map the shards, (frames, S, S, 3) each.
 
     Raises:
-        OSError, ValueError: one is missing or has the wrong size.
+        OSError, ValueError: a shard is missing or has the wrong size.
     """
     shards = []
     for number in range(int(index["shard"].max(initial=-1)) + 1):
-        own = index[index["shard"] == number]
-        shape = (int((own["start"] + own["length"]).max(initial=0)), size, size, 3)
+        entries = index[index["shard"] == number]
+        shape = (int((entries["start"] + entries["length"]).max(initial=0)), size, size, 3)
         path = shard_path(folder, number)
         if path.stat().st_size != np.prod(shape, dtype=np.int64):
             raise ValueError(f"{path.name} has the wrong size")

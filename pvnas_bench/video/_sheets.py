@@ -1,4 +1,4 @@
-"""Contact sheets: a picture per class, a row per clip, with its frames from left to right."""
+"""Contact sheets: one image per class, one row per clip, with its frames from left to right."""
 
 import re
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _TILE, _GAP, _LINE = 96, 4, 16
-"""Pixels of a frame's side, between frames, and of a line of text."""
+"""Pixels: side of a frame, gap between frames, height of a text line."""
 _INK, _PALE, _PAPER = (20, 20, 20), (110, 110, 110), (255, 255, 255)
 
 
@@ -28,11 +28,11 @@ def write_sheets(
     """Write a PNG for each of these classes, with clips spread evenly over the class.
 
     Args:
-        clips: rows of a sheet, at most.
-        frames: of each clip, the centres of uniform segments; a shorter clip repeats frames.
+        clips: maximum number of rows of a sheet.
+        frames: number of frames per clip, the centres of uniform segments; a shorter clip repeats frames.
 
     Returns:
-        the files, in the order of the labels.
+        The files, in the order of the labels.
 
     Raises:
         OSError: a file cannot be written.
@@ -53,7 +53,7 @@ def write_sheets(
 
 
 def _spread(clips: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """At most `count` of these, evenly spread."""
+    """At most `count` of these values, evenly spread."""
     return clips if len(clips) <= count else clips[segment_centres(len(clips), count)]
 
 

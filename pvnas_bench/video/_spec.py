@@ -1,4 +1,4 @@
-"""What the cache keeps of each clip, which part of a file the clip is, and which decoder reads it."""
+"""Specifications for decoding: stored frames, part of a file, decoder."""
 
 import math
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import Literal
 
 DECODERS = ("decord", "pyav")
 IMAGES = "images"
-"""How clips are read that are folders of images."""
+"""Decoder of clips that are folders of images."""
 RECORDING = "recording"
-"""How clips are read that are rows of recordings of temperatures."""
+"""Decoder of clips that are rows of a recording of temperatures."""
 
 NO_FILE = "no such file"
-"""Why a clip cannot be read whose file is not there."""
+"""Reason for a clip whose file is missing."""
 
 Fit = Literal["squash", "crop"]
 
@@ -23,13 +23,13 @@ class ClipError(Exception):
 
 @dataclass(frozen=True)
 class CacheSpec:
-    """What the cache keeps of each clip.
+    """Stored form of each clip in the cache.
 
     Attributes:
         size: side of the stored square, in pixels.
-        max_frames: a longer clip is reduced to the centres of this many uniform segments.
-        fit: 'squash' resizes each axis on its own and keeps everything in view; 'crop' keeps the proportions and
-            the centre square, at short side `size`.
+        max_frames: maximum number of frames; a longer clip is reduced to the centres of as many uniform segments.
+        fit: 'squash' resizes each axis separately and keeps the whole frame; 'crop' keeps the aspect ratio and the
+            centre square, at short side `size`.
     """
 
     size: int
@@ -44,21 +44,21 @@ class CacheSpec:
 
     @property
     def frame_bytes(self) -> int:
-        """Bytes of one stored frame."""
+        """Size of a stored frame in bytes."""
         return self.size * self.size * 3
 
 
 @dataclass(frozen=True)
 class Part:
-    """Which frames of a file, or of a folder of images, are the clip; everything unless said otherwise.
+    """Part of a file, or of a folder of images, that a clip consists of; default: all of it.
 
     Attributes:
-        start, end: seconds from the first frame of a file; the frames shown in [start, end). Of a recording: its rows
-            [start, end).
-        template: name of an image of a folder by its number, such as ``img_{:05d}.jpg``; '' for a file.
-        frames: images that the folder holds, 0 where that is not known.
-        sha256: what the file must hash to, in hexadecimal digits; '' where that is not known.
-        recording: the file is a recording of temperatures (`_recording`).
+        start, end: the frames shown in [start, end), in seconds from the first frame of a file; for a recording, the
+            rows [start, end).
+        template: template of the image names in a folder, such as ``img_{:05d}.jpg``; '' for a file.
+        frames: number of images in the folder; 0: unknown.
+        sha256: required SHA-256 of the file, hexadecimal; '': unknown.
+        recording: True if the file is a recording of temperatures (`_recording`).
     """
 
     start: float = 0.0
@@ -70,7 +70,7 @@ class Part:
 
     @property
     def whole(self) -> bool:
-        """Whether the clip is everything that there is."""
+        """True if the clip is the whole file or folder."""
         return self.start == 0.0 and self.end == math.inf
 
 
@@ -78,5 +78,5 @@ WHOLE = Part()
 
 
 def default_decoder() -> str:
-    """'decord' where it is installed (decord2 imports under the same name), else 'pyav'."""
+    """'decord' if it is installed (decord2 has the same import name), else 'pyav'."""
     return "decord" if find_spec("decord") else "pyav"

@@ -1,4 +1,4 @@
-"""Dividing clips in two, whole subjects on one side."""
+"""Splitting of clips by subject."""
 
 from typing import Any
 
@@ -6,25 +6,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _MOST_EXCHANGES = 2**22
-"""Exchanges times classes; where there are more, single moves come close enough and exchanges are not tried."""
+"""Maximum of exchanges times classes; beyond it only single moves are tried, which come close enough."""
 
 
 def split_by_subject(labels: ArrayLike, subjects: ArrayLike, fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Choose about `fraction` of the clips to hold out, without dividing any subject.
+    """Choose about `fraction` of the clips to hold out, with each subject on one side.
 
-    Among the choices that a descent from a seeded order reaches, the one taken has every class on both sides
-    where its subjects allow that, and then the share of clips closest to `fraction`. A clip that names no subject
-    (-1 or the empty string) is a subject of its own. Where fewer than two subjects are named, the split is by clip,
-    stratified by class: each class with two clips or more is on both sides.
+    A local search from a seeded order puts every class on both sides if its subjects allow it, then brings the share
+    of clips as close as possible to `fraction`. A clip without a subject (-1 or the empty string) counts as a separate
+    subject. With fewer than two named subjects, the split is by clip, stratified by class: each class with at least two
+    clips is on both sides.
 
     Args:
         labels: (N,) class ids.
         subjects: (N,) subject ids or names.
         fraction: share of the clips to hold out, in (0, 1).
-        seed: which of the possible splits; the same seed gives the same split on any machine.
+        seed: seed of the order; it gives the same split on all machines.
 
     Returns:
-        (N,) mask, True for the clips held out.
+        Mask (N,), True for the held-out clips.
 
     Raises:
         ValueError: the lengths differ or the fraction is not in (0, 1).
@@ -49,7 +49,7 @@ def split_by_subject(labels: ArrayLike, subjects: ArrayLike, fraction: float, se
 
 
 def _order(n: int, seed: int) -> NDArray[np.int64]:
-    """A seeded permutation from raw bits: unlike `Generator.permutation`, numpy promises it for ever (NEP 19)."""
+    """Seeded permutation from raw bits, which numpy keeps stable, unlike `Generator.permutation` (NEP 19)."""
     return np.argsort(np.random.PCG64(seed).random_raw(n), kind="stable")
 
 
@@ -58,7 +58,7 @@ def _by_clip(label: NDArray[Any], fraction: float, seed: int) -> NDArray[np.bool
     sizes = np.bincount(label)
     quota = fraction * sizes
     held = np.clip(np.floor(quota), np.minimum(1, sizes - 1), sizes - 1).astype(np.int64)
-    # Largest remainder: the classes that lost most by rounding down get one more, up to the overall fraction.
+    # Largest remainder: the classes most affected by rounding down get one more, up to the overall fraction.
     for c in np.argsort(held - quota, kind="stable"):
         if held.sum() + 0.5 <= quota.sum() and held[c] < sizes[c] - 1:
             held[c] += 1
@@ -80,7 +80,7 @@ def _choose(counts: NDArray[np.int64], target: float, seed: int) -> NDArray[np.b
             held += size
     divisible = (counts > 0).sum(axis=0) >= 2
     while True:
-        # Row 0 is to stay; then every subject changing its side, then every exchange of two.
+        # Row 0: no change; then each subject's move to the other side; then each exchange of two subjects.
         change = np.where(chosen, -1, 1)[:, None] * counts
         inside, outside = np.flatnonzero(chosen), np.flatnonzero(~chosen)
         if len(inside) * len(outside) * counts.shape[1] > _MOST_EXCHANGES:

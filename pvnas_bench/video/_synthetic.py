@@ -1,7 +1,7 @@
-"""The embedded data set `synthetic_motion`: H.264 files, made on first use.
+"""The embedded data set `synthetic_motion`: H.264 files, generated on first use.
 
-Every frame is coded on its own at one quantiser, so that a clip played backwards decodes to the same frames
-backwards: the code leaves no trace of the direction of time.
+Every frame is intra-coded with one quantiser, so a reversed clip decodes to the reversed frames: the encoding does not
+reveal the direction of time.
 """
 
 import csv
@@ -20,27 +20,27 @@ from pvnas_bench.video.layouts.manifest import MANIFEST
 
 NAME = "synthetic_motion"
 DESCRIPTION = (
-    f"{len(_scenes.CLASSES)} classes of motion in pairs that only the order of frames tells apart; "
-    "made on first use, split by subject"
+    f"{len(_scenes.CLASSES)} classes of motion in pairs that differ only in the order of frames; "
+    "generated on first use, split by subject"
 )
 
 _VERSION = 1
-"""Changes whenever a clip would look different; data of another version never shares a leaderboard."""
+"""Version of the clips; increase it when any clip changes. Versions never share a leaderboard."""
 _SEED = 7
 _SUBJECTS = {"train": range(63), "val": range(63, 75), "test": range(75, 99)}
-"""Each shows every class once: 1,008, 192 and 384 clips."""
+"""Number of subjects per split, each with one clip of every class: 1,008, 192 and 384 clips."""
 _RATE = 15
-"""Frames per second; nominal, nothing reads it."""
+"""Nominal frames per second; not used."""
 _CODEC = {"preset": "veryfast", "qp": "22", "g": "1"}
 _CLIP_SECONDS = 60.0
 
 
 def open_synthetic(root: Path, progress: Callable[[int, int], None] | None = None) -> Dataset:
-    """Open the data set under `root`, and make it first where it is not there yet.
+    """Open the data set under `root`; generate it first if it does not exist.
 
     Raises:
         UsageError: the folder cannot be written.
-        RuntimeError: a file cannot be made.
+        RuntimeError: a clip cannot be encoded.
     """
     identity = hashlib.sha256(json.dumps(_parameters(), sort_keys=True).encode()).hexdigest()
     target = root / f"{NAME}-v{_VERSION}-{identity[:8]}"
@@ -51,7 +51,7 @@ def open_synthetic(root: Path, progress: Callable[[int, int], None] | None = Non
 
 
 def _parameters() -> dict[str, Any]:
-    """All that decides what the clips look like, apart from the version of the encoder."""
+    """Everything that determines the clips, except the version of the encoder."""
     return {
         "name": NAME,
         "version": _VERSION,
@@ -93,7 +93,7 @@ def _path(label: str, subject: int) -> str:
 
 
 def write_pair(folder: Path, pair: int, subject: int) -> None:
-    """Render a scene and encode it forwards and backwards, as a clip of each class of the pair."""
+    """Render a scene, and encode it forwards and backwards as one clip of each class of the pair."""
     from pvnas_bench.video._encode import write_clip
 
     frames = _scenes.render(_SEED, pair, subject)

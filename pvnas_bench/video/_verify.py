@@ -1,4 +1,4 @@
-"""Examining a data set: every clip decoded once, and what is wrong with it."""
+"""Verification of a data set: decodes every clip once and reports faults."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from pvnas_bench.video._jobs import DecodeJobs, answers, decoder_of
 from pvnas_bench.video._spec import NO_FILE, CacheSpec
 
 _SIZE, _FRAMES = 32, 16
-"""What is compared of two clips: pictures at this side, the centres of so many uniform segments."""
+"""Side and number of the frames by which clips are compared, the centres of uniform segments."""
 _DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What is wrong with a data set; all empty where nothing is.
+    """Faults of a data set; all empty if there are none.
 
     Attributes:
-        clips: examined.
-        missing: paths of the clips whose files are not there.
-        corrupt: path and reason of each clip that is there and cannot be read.
-        too_short: path and frames of each clip with fewer than asked for.
-        duplicates: paths that show the same pictures, within one split.
-        leaks: paths that show the same pictures, with the split of each, in more than one split.
-        shared_subjects: subjects with clips in more than one split, and those splits.
+        clips: number of clips examined.
+        missing: paths of clips whose files are missing.
+        corrupt: path and reason of each existing clip that cannot be read.
+        too_short: path and number of frames of each clip with too few frames.
+        duplicates: groups of paths with equal frames within one split.
+        leaks: groups of (path, split) with equal frames in several splits.
+        shared_subjects: subjects with clips in several splits, and these splits.
     """
 
     clips: int
@@ -50,16 +50,16 @@ def verify(
     progress: Callable[[int, int], None] | None = None,
     decoder: str | None = None,
 ) -> Findings:
-    """Decode every clip in parallel, in processes that can be killed, and say what is wrong.
+    """Decode every clip in parallel, in processes that can be killed, and report faults.
 
-    Clips count as the same where they decode to the same pictures, whatever file holds them; a clip that was encoded
-    anew is another one.
+    Clips count as duplicates if they decode to the same frames, whatever their files; a re-encoded clip is not a
+    duplicate.
 
     Args:
-        min_frames: a clip with fewer is too short.
-        workers: processes that decode; by default one per usable core.
-        progress: called with (clips done, clips in all).
-        decoder: 'decord' or 'pyav'; by default decord where it is installed.
+        min_frames: minimum number of frames of a clip.
+        workers: number of decoding processes; default: one per usable core.
+        progress: callback with (clips done, total clips).
+        decoder: 'decord' or 'pyav'; default: decord if it is installed.
     """
     spec = CacheSpec(_SIZE, max(_FRAMES, min_frames))
     jobs = DecodeJobs(dataset, spec, decoder_of(dataset, decoder), np.arange(len(dataset)))
@@ -93,7 +93,7 @@ def verify(
 
 
 def _same(digests: NDArray[np.uint8], lengths: NDArray[np.int32]) -> Iterator[NDArray[np.int64]]:
-    """Clips of one digest, in groups of two or more, by the first of each."""
+    """Groups of two or more clips with equal digests, sorted by their first clip."""
     readable = np.flatnonzero(lengths)
     keys = np.ascontiguousarray(digests[readable]).view(f"V{_DIGEST_BYTES}").ravel()
     order = np.argsort(keys, kind="stable")

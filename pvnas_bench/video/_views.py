@@ -1,11 +1,11 @@
-"""Test views: which cuts of a clip a network is tested on."""
+"""Test views: the temporal samples and spatial crops of a clip on which a network is tested."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
 CENTRE = 0.875
-"""Side of a crop relative to the picture: 224 of 256, as on Kinetics."""
+"""Side of a crop relative to the frame: 224 of 256, as on Kinetics."""
 
 
 @dataclass(frozen=True)
@@ -13,10 +13,10 @@ class Views:
     """Temporal samples × spatial crops of a clip; the softmax outputs of all views are averaged.
 
     Attributes:
-        temporal: samples along time. Uniform sampling interleaves them (see `segment_centres`); dense sampling
-            spreads their windows evenly from the first to the last that fits, a single one in the middle.
-        spatial: 1, the full view at `crop` of its side, in the centre; or 3, left, centre and right.
-        crop: side of a crop relative to the stored square. None: all of it for one, 0.875 for three.
+        temporal: number of temporal samples. Uniform sampling interleaves them (see `segment_centres`); dense sampling
+            spreads their windows evenly from the first to the last that fits, or centres a single one.
+        spatial: number of crops: 1 (centre) or 3 (left, centre, right).
+        crop: side of a crop relative to the stored square. None: 1 for one crop, 0.875 for three.
     """
 
     temporal: int = 1
@@ -44,18 +44,18 @@ VIEWS: Mapping[str, Views] = {
     "2 clips, full resolution": Views(2, 1),
     "10 clips, 3 crops": Views(10, 3),
 }
-"""The field's conventions: the second is the usual one of UCF101 and of ablations (TSN, arXiv:1608.00859; TSM,
-arXiv:1811.08383), the third Something-Something V2's (TSM), the last Kinetics' with dense sampling (Non-local networks,
-arXiv:1711.07971)."""
+"""The field's conventions by name: the second is usual on UCF101 and in ablations (TSN, arXiv:1608.00859; TSM,
+arXiv:1811.08383), the third on Something-Something V2 (TSM), the last on Kinetics with dense sampling (Non-local
+networks, arXiv:1711.07971)."""
 
 
 @cache
 def named_views(name: str | tuple[int, int]) -> Views:
-    """The views that a protocol names, or gives as temporal samples and spatial crops.
+    """Views from a protocol: by name, or as temporal samples and spatial crops.
 
     Raises:
-        ValueError: no views have this name.
+        ValueError: the name is unknown.
     """
     if isinstance(name, str) and name not in VIEWS:
-        raise ValueError(f"views {name!r} have no meaning: choose one of {', '.join(map(repr, VIEWS))}")
+        raise ValueError(f"unknown views {name!r}: choose one of {', '.join(map(repr, VIEWS))}")
     return VIEWS[name] if isinstance(name, str) else Views(*name)

@@ -1,6 +1,6 @@
-"""The child process of `_pool`: reads jobs as JSON lines, answers each with a JSON line and then raw bytes.
+"""Child process of `_pool`: reads jobs as JSON lines and answers each with a JSON line followed by raw bytes.
 
-Run as `python -m pvnas_bench.video._worker`. It ends when its input does, so it never outlives its parent.
+Run as `python -m pvnas_bench.video._worker`. It ends when its input ends, so it never outlives its parent.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ _Reply = tuple[dict[str, Any], bytes | memoryview]
 
 
 def _decode(arguments: Mapping[str, Any]) -> _Reply:
-    """One clip: its frames as raw bytes, how many, and the seconds that took."""
+    """Decode a clip; return its frames as raw bytes, their number, and the seconds taken."""
     start = time.perf_counter()
     spec = CacheSpec(arguments["size"], arguments["max_frames"], arguments["fit"])
     part = Part(**arguments.get("part", {}))
@@ -33,13 +33,13 @@ def _decode(arguments: Mapping[str, Any]) -> _Reply:
 
 
 def _measure(arguments: Mapping[str, Any]) -> _Reply:
-    """One clip decoded for nothing but its number of frames, and a hash of what they show."""
+    """Decode a clip; return its number of frames and a hash of their pixels."""
     meta, payload = _decode(arguments)
     return {**meta, "digest": hashlib.blake2b(payload, digest_size=16).hexdigest()}, b""
 
 
 def _synthesise(arguments: Mapping[str, Any]) -> _Reply:
-    """Both clips of a scene of the synthetic data set, written as files."""
+    """Write both clips of a scene of the synthetic data set."""
     from pvnas_bench.video import _synthetic
 
     _synthetic.write_pair(Path(arguments["folder"]), **arguments["clip"])
@@ -55,7 +55,7 @@ TASKS: Mapping[str, Callable[[Mapping[str, Any]], _Reply]] = {
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this process
-    # Replies go through a private copy of standard output, so that nothing a library prints can mix with them.
+    # Replies use a private copy of standard output, so that output of libraries cannot mix with them.
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     replies.write(b"ready\n")

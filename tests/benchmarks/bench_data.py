@@ -1,6 +1,6 @@
-"""What the cache of clips is worth, what feeding a training costs, how `prepare` scales, what reading a list takes.
+"""Benchmarks of data: the cache's speed-up, the cost of input, the scaling of `prepare`, memory for reading lists.
 
-Goals: an epoch from the cache takes at most a 20th of the CPU time of decoding it anew with decord or with PyAV; input
+Goals: an epoch from the cache takes at most a 20th of the CPU time of decoding it with decord or PyAV; input
 is at most 5 % of a training step; two workers prepare 1.8 times as fast as one; a reader's memory does not grow with
 its list. Ratios are within one run, and but for the scaling in CPU seconds, which other work changes
 little.
@@ -41,7 +41,7 @@ path, what = Path(sys.argv[1]), sys.argv[2]
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: it is the parent's until then
+Path("/proc/self/clear_refs").write_text("5")  # reset the peak, which includes the parent's until then
 before = peak()
 if what == "reader":
     source = layouts.Source(path.parent, {"": layouts.Lists((path,))})
@@ -91,13 +91,13 @@ def decoding(store: video.ClipStore, indices: np.ndarray, decode: Callable[[Path
 
 
 def children() -> float:
-    """CPU seconds of the processes that this one started and that have ended."""
+    """CPU seconds of the ended child processes."""
     used = os.times()
     return used.children_user + used.children_system
 
 
 def cpu(work: Callable[[], None]) -> float:
-    """CPU seconds of the second of two goes."""
+    """CPU seconds of the second of two repetitions."""
     work()
     start = time.process_time()
     work()
@@ -120,7 +120,7 @@ def test_epoch(benchmark: BenchmarkFixture, name: str) -> None:
 
 @pytest.mark.parametrize("architecture", ["reference", "cheapest"])
 def test_input_stall(benchmark: BenchmarkFixture, architecture: str) -> None:
-    """The share of one epoch of stand-alone training, on one thread, that goes into cutting clips; CPU seconds."""
+    """Share of CPU seconds for preparing clips in one epoch of stand-alone training on one thread."""
     space, protocol = registry.get_space("st_default"), get_protocol("quick")
     store = video.prepare(dataset("synthetic_motion"), SPEC)
     costs = cost_model(space, len(store.classes))
@@ -147,7 +147,7 @@ def test_input_stall(benchmark: BenchmarkFixture, architecture: str) -> None:
 
 @pytest.mark.parametrize("decoder", ["decord", "pyav"])
 def test_prepare_scaling(benchmark: BenchmarkFixture, tmp_path: Path, decoder: str) -> None:
-    """Wall seconds with one worker over those with two.
+    """Wall seconds with one worker divided by those with two.
 
     Beside it what bounds that: the cores that one worker keeps busy (decord decodes in threads of its own whatever it
     is told), and this process's CPU seconds over those of the workers.

@@ -1,4 +1,4 @@
-"""Seconds and peak memory of a leaderboard of 10,000 records of realistic size, reading included.
+"""Seconds and peak memory for reading and ranking 10,000 records of realistic size.
 
 In a process of its own, so that the memory is the leaderboard's. Every record is validated whole, with its
 trajectory, so that all commands show the same ones: 3 to 4 s on two busy cores, and below 500 MiB.

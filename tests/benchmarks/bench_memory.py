@@ -1,4 +1,4 @@
-"""Peak memory of searches along sampled paths beside training one network of the largest path. It stays below 1.3x.
+"""Peak memory of searches on sampled paths relative to training the network of the largest path: below 1.3.
 
 Each is measured in a process of its own, whose peak is not another's, on the same clips and batches. Searches are
 given no cap, so that they may sample the largest path, and train alphas from the first step.
@@ -34,7 +34,7 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
 
 
 def largest(problem: Problem) -> Architecture:
-    """The dearest architecture, by steepest ascent: MACs are monotone in each decision."""
+    """The architecture with the most MACs, by steepest ascent, as MACs are monotone in each decision."""
     found = problem.sample(problem.rng("largest"))
     while True:
         better = max(problem.space.neighbours(found), key=lambda a: problem.cost(a).macs)
@@ -54,7 +54,7 @@ def train_alone(problem: Problem, setup: Setup) -> None:
 
 
 def work(name: str) -> None:
-    """What a process does whose memory is measured: prints its peak, MiB."""
+    """Work of the measured process; it prints its peak memory in MiB."""
     strategy = "random_sampling" if name == ALONE else name
     with tempfile.TemporaryDirectory() as folder:
         settings = dict(SETTINGS.get(name, {}))
@@ -71,7 +71,7 @@ def work(name: str) -> None:
 
 
 def peak(name: str) -> float:
-    """MiB, measured in a new process."""
+    """Peak memory in MiB, measured in a new process."""
     ended = subprocess.run([sys.executable, __file__, name], check=True, capture_output=True, text=True)
     return float(json.loads(ended.stdout))
 

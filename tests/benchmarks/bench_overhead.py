@@ -1,4 +1,4 @@
-"""The share of a search's wall time that is neither data, forward, backward nor optimiser: strategy and harness.
+"""Overhead of strategy and harness: share of a search's wall time outside data, passes and optimiser.
 
 The goal is 1 % for the harness.
 """

@@ -1,4 +1,4 @@
-"""Microseconds of what searches ask for by the thousand, and each operator's share of the machine's matrix products."""
+"""Microseconds of frequent queries, and each operator's throughput relative to matrix products."""
 
 import math
 from collections.abc import Callable
@@ -51,7 +51,7 @@ FRAMES, CHANNELS, CLIPS, SIDE = 8, 128, 4, 12
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("operator", ["s3", "s5", "st3", "f3", "t5", "tsm"])
 def test_operator_on_the_roofline(benchmark: BenchmarkFixture, alternated: Alternated, operator: str) -> None:
-    """MACs a second of an operator's forward pass over those of a large matrix product."""
+    """MACs per second of an operator's forward pass divided by those of a large matrix product."""
     module = Operator(operator, CHANNELS, stride=1)
     clips = torch.randn(CLIPS * FRAMES, CHANNELS, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
     left, right = torch.randn(512, 512), torch.randn(512, 512)

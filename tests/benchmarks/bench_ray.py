@@ -1,4 +1,4 @@
-"""Cells and trials on a local Ray: what a second worker brings, and what a trial costs beyond its training.
+"""Cells and trials on a local Ray: speed-up of a second worker, and overhead of a trial.
 
 1.8 times as fast with two workers as with one, and at most 20 ms for a trial, are the goals. The time of one worker is
 that of the cells one after another; where other work shares the cores, two workers gain less than they would alone, and
@@ -30,10 +30,10 @@ CELLS, BUDGET, TRIALS = 4, 60.0, 40
 
 
 def test_cells(benchmark: BenchmarkFixture, tiny_dataset: Path, tmp_path: Path) -> None:
-    """Wall seconds of independent cells, the start of Ray left out: one worker over two."""
+    """Wall seconds of independent cells with one worker divided by those with two, without the start of Ray."""
 
     def ran(workers: int) -> tuple[float, float]:
-        """Wall seconds of the cells, and the CPU seconds of their searches and trainings over them."""
+        """Wall seconds of the cells, and CPU seconds of their searches and trainings divided by them."""
         grid = Grid.parse({"strategies": ["random_search"], "datasets": [str(tiny_dataset)], "seeds": CELLS})
         grid = grid.model_copy(update={"budget": BUDGET})
         cells = open_cells(grid.requests(tmp_path / str(workers)))
@@ -61,7 +61,7 @@ def test_cells(benchmark: BenchmarkFixture, tiny_dataset: Path, tmp_path: Path) 
 
 
 def test_trials(benchmark: BenchmarkFixture, tiny_dataset: Path, tmp_path: Path) -> None:
-    """What `evaluate` of a trial in a worker takes beyond the CPU seconds of its training, one after another.
+    """Overhead of `evaluate` for a trial in a worker: its time minus the CPU seconds of the training.
 
     On a busy machine that holds the time in which the worker had no core; the round trip of a task that does nothing
     with a trial's arguments does not.

@@ -1,4 +1,4 @@
-"""Seconds from the shell to the answer of commands that people wait for. `--help` and `leaderboard` stay below one."""
+"""Seconds of interactive commands, start included; `--help` and `leaderboard` stay below one."""
 
 import subprocess
 import sys

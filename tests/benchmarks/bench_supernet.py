@@ -1,8 +1,8 @@
 """A step of a supernet's weights and alphas, against NNI's DARTS over the same candidates in `nn.Conv3d`.
 
-NNI's side is written as its users write it: a `LayerChoice` a slot, Lightning's trainer. Both see batches of 16 clips
-of 8 frames and 24 pixels. The issue asks for a mixture that is 3 times as fast and takes 0.7 of the memory, and sampled
-paths that are 10 times as fast. Each side is measured in a process of its own, whose peak is not the other's.
+NNI's version is in its usual form: a `LayerChoice` per slot and Lightning's trainer. Both train on batches of 16 clips
+with 8 frames of 24 pixels. Goals: a mixture that is 3 times as fast with 0.7 of the memory, and sampled paths that are
+10 times as fast. Each version is measured in a separate process, so that peaks of memory are separate.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""Searches on a table: whole searches by strategy, a look-up, loading. The table is of made-up numbers.
+"""Searches on a synthetic table: whole searches by strategy, a look-up, loading.
 
-Below 60 s on two cores for 8 × 500 searches of 100 evaluations is what the issue asks for: 30 ms of CPU each on
-average; below 10 µs for a look-up and below 50 ms for loading 500 architectures × 3 seeds.
+Goals: 8 × 500 searches of 100 evaluations below 60 s on two cores, that is 30 ms of CPU each on average; a look-up
+below 10 µs; loading 500 architectures × 3 seeds below 50 ms.
 """
 
 import time
@@ -45,7 +45,7 @@ def test_search(benchmark: BenchmarkFixture, files: Files, strategy: str) -> Non
 
 @pytest.mark.parametrize("strategy", SAMPLERS)
 def test_optuna(benchmark: BenchmarkFixture, files: Files, strategy: str) -> None:
-    """A search beside a study of as many trials on the same space, without the harness.
+    """A search relative to a plain Optuna study with as many trials on the same space.
 
     CPU seconds of a trial, medians over searches.
     """

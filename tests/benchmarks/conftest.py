@@ -1,4 +1,4 @@
-"""Lets benchmarks import what tests of other rooms have made; how they measure."""
+"""Measurement functions of benchmarks, and imports of the tests' helpers."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +13,7 @@ Alternated = Callable[[Mapping[str, Callable[[], object]], int], dict[str, float
 
 @pytest.fixture
 def alternated() -> Alternated:
-    """Median CPU seconds of several pieces of work that take turns, so that what else the machine does hits all."""
+    """Median CPU seconds of several workloads in turns, so that other load affects all of them equally."""
 
     def measure(work: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
         seconds: dict[str, list[float]] = {name: [] for name in work}
@@ -29,6 +29,6 @@ def alternated() -> Alternated:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Torch on one thread, its memory kept, as in runs."""
+    """Run torch on one thread and keep freed memory, as in runs."""
     with process.configured(1, deterministic=True):
         yield

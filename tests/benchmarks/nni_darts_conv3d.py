@@ -1,4 +1,4 @@
-"""NNI's DARTS as its users have it: the candidates of `nni_darts` written with `nn.Conv3d`, all else the same."""
+"""NNI's DARTS as its users write it: the candidates of `nni_darts` with `nn.Conv3d`, all else equal."""
 
 import importlib.util
 from dataclasses import replace
@@ -25,7 +25,7 @@ class NNIDartsConv3d(NNIDarts):
         spec.loader.exec_module(conv3d := importlib.util.module_from_spec(spec))
 
         class OfClips(nn.Module):
-            """A candidate that does not need to be told the number of frames."""
+            """A candidate that reads the number of frames from its input."""
 
             def __init__(self, block: nn.Module) -> None:
                 super().__init__()

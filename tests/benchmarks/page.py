@@ -27,7 +27,7 @@ TITLES = {
 
 
 def page(found: dict[str, Any]) -> str:
-    """Markdown: a table a file of benchmarks."""
+    """Render the page as Markdown: one table per file of benchmarks."""
     facts = process.hardware(torch.device("cpu"))
     lines = [
         "# Benchmarks",

@@ -165,7 +165,7 @@ def test_a_longer_trajectory_is_a_change_of_its_steps() -> None:
         ("provenance__threads", 8, "the runs differ in threads"),
     ],
 )
-def test_what_need_not_repeat_is_skipped_and_said_to_be(path: str, value: Any, reason: str) -> None:
+def test_quantities_that_need_not_repeat_are_skipped_and_named(path: str, value: Any, reason: str) -> None:
     other = changed(record("alpha", 0, 0.6), **{path: value, "search__samples": 7})
     result = check.compare([other], [record("alpha", 0, 0.6)])
     assert result.exit_code == 0
@@ -240,11 +240,11 @@ def test_entries_without_a_fresh_run_are_named_and_may_be_required() -> None:
 
 
 def test_nothing_in_common_is_an_error_not_a_success() -> None:
-    with pytest.raises(UsageError, match="no fresh record is of an entry of the baseline"):
+    with pytest.raises(UsageError, match="have no entry in common"):
         check.compare(runs("alpha"), runs("beta"))
     with pytest.raises(UsageError, match="differ in space, budget"):
         check.compare(runs(space="f" * 64, budget=8.0), runs())
-    with pytest.raises(UsageError, match="0 fresh records and 3 of the baseline"):
+    with pytest.raises(UsageError, match="0 fresh records and 3 in the baseline"):
         check.compare([], runs())
 
 
@@ -264,7 +264,7 @@ def test_a_baseline_is_a_file_a_record_or_a_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot read baseline .*none\.json \(No such file"):
         check.load_baseline(tmp_path / "none.json")
     (tmp_path / "bad.json").write_text('[{"id": 3}]')
-    with pytest.raises(UsageError, match="is no JSON array of records"):
+    with pytest.raises(UsageError, match="is not a JSON array of records"):
         check.load_baseline(tmp_path / "bad.json")
 
 
@@ -284,9 +284,9 @@ def hostile() -> Check:
 def test_the_terminal_table_names_what_regressed() -> None:
     text = check.render_terminal(hostile())
     assert "\x1b" not in text and "\x00" not in text
-    assert text.splitlines()[-1] == "1 regressed, 1 hold, 1 not compared"
+    assert text.splitlines()[-1] == "1 regressed, 1 passed, 1 not compared"
     assert "REGRESSED" in text and "SKIPPED" in text
-    assert check.render_terminal(check.compare(runs(), runs())) == "0 regressed, 4 hold, 0 not compared\n"
+    assert check.render_terminal(check.compare(runs(), runs())) == "0 regressed, 4 passed, 0 not compared\n"
 
 
 def test_junit_is_well_formed_and_counts() -> None:
@@ -359,7 +359,7 @@ def test_an_entry_without_power_does_not_weaken_the_others() -> None:
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.integers(1, 5), st.integers(1, 400))
-def test_what_holds_could_have_failed(before: float, after: float, seeds: int, clips: int) -> None:
+def test_a_check_that_passes_had_the_power_to_fail(before: float, after: float, seeds: int, clips: int) -> None:
     def made(top1: float) -> list[Record]:
         listed = [record("alpha", seed, top1) for seed in range(seeds)]
         return [r.model_copy(update={"data": r.data.model_copy(update={"clips": {"test": clips}})}) for r in listed]

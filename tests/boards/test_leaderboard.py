@@ -82,7 +82,7 @@ def test_the_order_of_records_does_not_matter() -> None:
         ({"budget": 8.0}, "budget"),
     ],
 )
-def test_runs_that_differ_never_share_a_board_and_it_says_in_what(changed: dict[str, Any], part: str) -> None:
+def test_different_runs_never_share_a_board_and_the_difference_is_named(changed: dict[str, Any], part: str) -> None:
     boards = leaderboard.build([*runs("alpha", [0.5]), *runs("beta", [0.9], **changed)])
     assert sorted(r.entry for board in boards for r in board.rows) == ["alpha", "beta"]
     assert len(boards) == 2
@@ -93,8 +93,8 @@ def test_runs_that_differ_never_share_a_board_and_it_says_in_what(changed: dict[
 def test_boards_of_the_same_names_say_which_fingerprint_differs() -> None:
     boards = leaderboard.build([*runs("alpha", [0.5]), *runs("alpha", [0.9], data="f" * 64)])
     assert boards[0].title == boards[1].title
-    assert f"other fingerprints; this one is data {'b' * 12}." in boards[0].notes[0]
-    assert f"other fingerprints; this one is data {'f' * 12}." in boards[1].notes[0]
+    assert f"other fingerprints; this one has data {'b' * 12}." in boards[0].notes[0]
+    assert f"other fingerprints; this one has data {'f' * 12}." in boards[1].notes[0]
     short = leaderboard.build(runs("alpha", [0.5], space="st_default@1:57fe422851de:L"))[0]
     assert "space st_default@1:57fe422851de:L, data bbbbbbbbbbbb, protocol" in render.describe(short)
     assert all(not board.differs and "names" not in "".join(board.notes) for board in leaderboard.build(CONTROL))
@@ -146,7 +146,7 @@ def test_an_architecture_above_the_cap_is_a_failure() -> None:
     )
     assert (row(board, "alpha").failures, row(board, "alpha").top1_mean) == (1, pytest.approx(0.5))
     assert row(board, "beta").failures == 0
-    assert any(note == "1 run with an architecture above a cap: failures." for note in board.notes)
+    assert any(note == "1 run with an architecture above a cap, counted as failed." for note in board.notes)
 
 
 def test_a_run_without_an_outcome_is_a_failure_even_if_it_claims_success() -> None:
@@ -172,7 +172,7 @@ def test_running_a_seed_again_averages_and_never_chooses() -> None:
     assert row(only(leaderboard.build(same)), "alpha").top1_mean_low == pytest.approx(0.4)
 
 
-def test_a_failure_that_a_later_run_of_the_seed_made_good_stays_counted() -> None:
+def test_a_failure_still_counts_after_a_successful_run_of_the_seed() -> None:
     listed = [record("alpha", 0, status="failed", id="first"), record("alpha", 0, 0.9, id="second")]
     alpha = row(only(leaderboard.build([*CONTROL, *listed])), "alpha")
     assert (alpha.failures, alpha.seeds, alpha.runs, alpha.top1_mean) == (1, 1, 2, 0.9)
@@ -226,7 +226,7 @@ def test_runs_of_other_machines_and_versions_are_noted() -> None:
     assert any("2 versions of the code" in note for note in board.notes)
 
 
-def test_a_run_that_states_one_fact_more_is_of_the_same_machine() -> None:
+def test_one_more_fact_about_a_machine_does_not_make_it_another() -> None:
     made = content("beta")
     made["provenance"]["hardware"] |= {"instructions": "AVX512"}
     board = only(leaderboard.build([record("alpha"), Record.model_validate(made)]))
@@ -257,7 +257,7 @@ def test_tasks_not_seeds_are_the_blocks_of_a_comparison() -> None:
     assert len(few) == 1
     assert few[0].unjustified is not None
     assert "tasks (space × data set), not seeds, and there are 3: with 3 entries" in few[0].unjustified
-    assert "fewer than 7 tasks" in few[0].unjustified
+    assert "at least 7 tasks" in few[0].unjustified
     (many,) = across.across(leaderboard.build(tasks(8, {"gamma": 0.2, "alpha": 0.8, "beta": 0.5})))
     assert many.unjustified is None
     assert (many.entries, many.mean_ranks) == (("alpha", "beta", "gamma"), (1.0, 2.0, 3.0))
@@ -273,7 +273,7 @@ def test_only_entries_on_every_board_are_compared_over_tasks() -> None:
     assert comparison.entries == ()
     assert (
         comparison.unjustified is not None
-        and "stand on every board of the protocol, and 0 do" in comparison.unjustified
+        and "are on every board of the protocol, there are 0" in comparison.unjustified
     )
     assert across.across([]) == []
 
@@ -306,7 +306,7 @@ def test_csv_json_and_parquet_agree() -> None:
     assert from_json == [{name: r[name] for name in from_json[0]} for r in rows]
 
 
-def test_no_boards_can_be_written_too() -> None:
+def test_an_empty_list_of_boards_can_be_written() -> None:
     assert render.render_terminal([]) == ""
     assert json.loads(render.to_json([])) == []
     assert render.to_csv([]).count("\n") == 1
@@ -316,14 +316,14 @@ def test_no_boards_can_be_written_too() -> None:
 
 
 @pytest.mark.parametrize("width", [40, 80, 120, 180, 400])
-def test_terminal_tables_fit_or_show_what_they_must(width: int) -> None:
+def test_terminal_tables_fit_or_show_the_required_columns(width: int) -> None:
     boards = leaderboard.build([*CONTROL, *runs("alpha[cycles=6]", [0.6, 0.7, 0.9])])
     text = render.render_terminal(boards, width)
     rows = [line for line in text.splitlines() if "alpha" in line or "control)" in line]
     assert len(rows) == 2
     if width >= 80:
         assert all(len(line) <= width for line in rows)
-    assert ("not shown for want of width" in text) == (width < 400)
+    assert ("hidden (terminal too narrow)" in text) == (width < 400)
     assert "73.3 [60.0, 90.0]" in text
 
 
@@ -374,7 +374,7 @@ def test_two_sources_of_a_plug_in_are_two_rows() -> None:
         ("mine @aaaaaaaa", 2, 0.4),
         ("mine @bbbbbbbb", 1, 0.8),
     }
-    assert any("an entry with @ is a plug-in" in note for note in board.notes)
+    assert any("@ marks entries of one plug-in" in note for note in board.notes)
 
 
 def test_one_source_of_a_plug_in_keeps_its_name() -> None:
@@ -400,7 +400,7 @@ def test_a_row_that_mixes_sources_of_a_strategy_of_the_package_says_so() -> None
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc"), st.booleans()), min_size=1, max_size=12))
-def test_no_row_mixes_sources_in_silence(runs: list[tuple[int, str, bool]]) -> None:
+def test_rows_of_mixed_sources_are_reported(runs: list[tuple[int, str, bool]]) -> None:
     listed = [sourced("mine", seed, sha256, builtin=builtin) for seed, sha256, builtin in runs]
     board = only(leaderboard.build(listed))
     told = leaderboard.by_source(listed)
@@ -413,7 +413,7 @@ WIDE = ("動作認識", "a\u0301e\u0301", "ｆｕｌｌ", "Zürich", "plain")
 
 
 def columns(text: str) -> int:
-    """Columns of a terminal, by an implementation of others."""
+    """Width of a text in terminal columns, by an independent implementation."""
     return rich.cells.cell_len(text)
 
 

@@ -123,7 +123,7 @@ def test_rank_bounds_match_counting(columns: list[list[float]]) -> None:
 
 
 def brute_wilcoxon(first: list[float], second: list[float]) -> float:
-    """By its definition: the share of sign assignments at least as extreme, doubled."""
+    """Wilcoxon p-value by definition: twice the share of sign assignments at least as extreme."""
     difference = np.array([a - b for a, b in zip(first, second, strict=True) if a != b])
     if not len(difference):
         return 1.0
@@ -148,7 +148,7 @@ def test_wilcoxon_matches_scipys_exact_test(size: int) -> None:
     )
 
 
-def test_smallest_p_is_reached_and_never_passed() -> None:
+def test_the_smallest_p_value_is_attained_and_is_the_minimum() -> None:
     for pairs in range(1, 10):
         assert statistics.smallest_p(pairs) == pytest.approx(2 / 2**pairs)
         assert statistics.wilcoxon(np.arange(1, pairs + 1), np.zeros(pairs)) == pytest.approx(2 / 2**pairs)
@@ -306,7 +306,7 @@ def test_attainment_surface_of_two_runs() -> None:
 
 
 @pytest.mark.parametrize("broken", [[[]], [[0.1, math.nan]], []])
-def test_scores_must_be_there_and_finite(broken: list[list[float]]) -> None:
+def test_scores_must_exist_and_be_finite(broken: list[list[float]]) -> None:
     for function in (statistics.bootstrap, statistics.rank_intervals):
         with pytest.raises(ValueError, match=r"finite|at least one run"):
             function(broken)

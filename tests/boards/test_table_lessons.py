@@ -1,4 +1,4 @@
-"""The numbers of the page, against made-up tables whose answers are known."""
+"""Numbers of the table page, against synthetic tables with known answers."""
 
 import math
 import shutil
@@ -32,7 +32,7 @@ def table(content: made_up.Content) -> Table:
     return Table(content.about, content.sessions, content.trainings)
 
 
-def test_noise_recovers_the_deviations_that_numbers_were_drawn_with() -> None:
+def test_noise_recovers_the_deviations_of_the_random_numbers() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(0.5, 0.10, (20_000, 1)) + rng.normal(0, 0.04, (20_000, 3))
     values[::2, 2] = np.nan  # two seeds only
@@ -59,7 +59,7 @@ def test_noise_of_single_seeds_is_not_known() -> None:
 
 
 def additive() -> made_up.Content:
-    """Accuracies that are a sum: t5 in the first block gives 0.2, a skip in the last costs 0.1."""
+    """Additive accuracies: t5 in the first block adds 0.2, a skip in the last subtracts 0.1."""
     content = made_up.content(SPACE)
     trainings = []
     for training in content.trainings:
@@ -97,7 +97,7 @@ def test_predictors_and_fidelity_are_correlations_with_the_truth() -> None:
     assert len(taus) == made.about.epochs
 
 
-def test_who_trains_all_once_is_judged_by_the_means_of_all_seeds() -> None:
+def test_regret_of_exhaustive_search_uses_the_means_of_all_seeds() -> None:
     content = made_up.content(SPACE, seeds=2, noise=0.1)
     made = table(content)
     found = []
@@ -118,7 +118,7 @@ def test_who_trains_all_once_is_judged_by_the_means_of_all_seeds() -> None:
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Table, Path, Path]:
-    """A made-up table, its folder, and the records of two searches with two seeds each."""
+    """A synthetic table, its folder, and the records of two searches with two seeds each."""
     folder, runs = tmp_path_factory.mktemp("tables"), tmp_path_factory.mktemp("runs")
     content = made_up.content(SPACE, seeds=2)
     write_atomically(Files(folder, "st_micro-made_up").parquet, to_parquet(content))
@@ -147,7 +147,7 @@ def test_regret_curves_follow_the_trajectories(searched: tuple[Table, Path, Path
     assert (search.low <= search.mean).all() and (search.mean <= search.high).all()
 
 
-def test_a_cheaper_search_is_an_entry_of_its_own(searched: tuple[Table, Path, Path], tmp_path: Path) -> None:
+def test_a_cheaper_search_is_a_separate_entry(searched: tuple[Table, Path, Path], tmp_path: Path) -> None:
     made, folder, runs = searched
     shutil.copytree(runs, tmp_path / "runs")
     for seed in range(2):
@@ -191,7 +191,7 @@ def test_the_page_says_what_the_table_says(searched: tuple[Table, Path, Path], t
     assert all(f"(page/{name})" in page for name in pictures)
 
 
-def test_a_page_follows_from_tables_and_what_an_earlier_page_kept(
+def test_a_page_follows_from_tables_and_stored_curves_of_an_earlier_page(
     searched: tuple[Table, Path, Path], tmp_path: Path
 ) -> None:
     made, _, runs = searched
@@ -212,7 +212,7 @@ def test_a_page_follows_from_tables_and_what_an_earlier_page_kept(
 
 
 @pytest.mark.parametrize("name", ["regret", "scores"])
-def test_a_kept_file_that_is_damaged_is_named(searched: tuple[Table, Path, Path], tmp_path: Path, name: str) -> None:
+def test_a_damaged_stored_file_is_named(searched: tuple[Table, Path, Path], tmp_path: Path, name: str) -> None:
     made, _, _ = searched
     path = tmp_path / "page" / f"{name}-made_up.csv"
     path.parent.mkdir()
@@ -221,7 +221,7 @@ def test_a_kept_file_that_is_damaged_is_named(searched: tuple[Table, Path, Path]
         report.write(SPACE, [made], {}, None, tmp_path / "page.md", BASELINE)
 
 
-def test_curves_and_scores_come_back_from_their_files(searched: tuple[Table, Path, Path], tmp_path: Path) -> None:
+def test_curves_and_scores_round_trip_through_files(searched: tuple[Table, Path, Path], tmp_path: Path) -> None:
     made, _, runs = searched
     (tmp_path / "regret.csv").write_text(to_csv(regrets(runs, made), made))
     for one, other in zip(regrets(runs, made), from_csv(tmp_path / "regret.csv", made), strict=True):

@@ -6,7 +6,7 @@ from record_factory import record
 from pvnas_bench.boards.trajectories import MOST, curve, mean_curve
 
 
-def test_a_mean_curve_of_many_runs_has_few_points_and_its_values_there() -> None:
+def test_a_thinned_mean_curve_keeps_the_values_at_its_points() -> None:
     rng = np.random.default_rng(0)
     runs = []
     for seed in range(12):

@@ -1,4 +1,4 @@
-"""Fixtures of the command-line tests: the command in this process or in one of its own, and one finished run."""
+"""Fixtures of the command-line tests: the command in this or a separate process, and a finished run."""
 
 import json
 import os
@@ -16,12 +16,12 @@ import pytest
 from pvnas_bench.cli import main
 
 BUDGET = "0.4"
-"""Reference trainings that a few short evaluations fit into."""
+"""Budget for a few short evaluations, in reference trainings."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What a command left."""
+    """Result of a command: exit code and output."""
 
     code: int
     out: str
@@ -57,10 +57,10 @@ def _heed_ctrl_c() -> None:
 
 @contextmanager
 def process(*words: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """The command line in a process of its own, ended with the context."""
+    """Run the command line in a separate process, which ends with the context."""
     command = [sys.executable, "-m", "pvnas_bench", *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
-    # In a job in the background Ctrl-C is ignored, and so it would be in its children.
+    # A background job ignores Ctrl-C, and its children inherit that.
     with subprocess.Popen(command, text=True, preexec_fn=_heed_ctrl_c, **{**pipes, **options}) as child:
         try:
             yield child
@@ -70,7 +70,7 @@ def process(*words: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that ended well: where its records are, what it printed, and its record."""
+    """A successful run: folder of records, output and record."""
 
     results: Path
     ended: Ended
@@ -79,7 +79,7 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def finished(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """One short run on the tiny data set. Only read it."""
+    """One short run on the tiny data set; read-only."""
     results, cache = tmp_path_factory.mktemp("finished"), tmp_path_factory.mktemp("cache")
     words = ("--strategy", "random_search", "--dataset", tiny_dataset, "--budget", BUDGET, "--threads", 1)
     environment = {**os.environ, "PVNAS_BENCH_CACHE": str(cache)}

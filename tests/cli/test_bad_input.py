@@ -1,4 +1,4 @@
-"""Everything that a user can get wrong: exit code 2, one line with cause and remedy, nothing written."""
+"""User errors: exit code 2, one line with cause and remedy, and nothing written."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ Case = tuple[list[object], str]
 
 
 def classes(root: Path, source: Path, counts: dict[str, int]) -> Path:
-    """A data folder with so many clips of each class."""
+    """A data folder with the given number of clips per class."""
     for label, count in counts.items():
         (root / label).mkdir(parents=True)
         clips = sorted((source / "left").iterdir()) + sorted((source / "right").iterdir())
@@ -71,7 +71,7 @@ def no_threads(tiny: Path, scratch: Path) -> Case:
 
 def a_plugin_that_does_not_import(tiny: Path, scratch: Path) -> Case:
     (scratch / "mine.py").write_text("import no_such_module\n")
-    return ["--strategy", scratch / "mine.py"], "mine.py does not import: ModuleNotFoundError: No module named"
+    return ["--strategy", scratch / "mine.py"], "mine.py cannot be imported: ModuleNotFoundError: No module named"
 
 
 def a_plugin_without_a_strategy(tiny: Path, scratch: Path) -> Case:
@@ -90,7 +90,7 @@ def an_empty_data_folder(tiny: Path, scratch: Path) -> Case:
 
 def a_class_with_one_clip(tiny: Path, scratch: Path) -> Case:
     root = classes(scratch / "one", tiny, {"many": 12, "single": 1})
-    return ["--dataset", root], "class 'single' of data set 'one' has one clip"
+    return ["--dataset", root], "class 'single' of data set 'one' has only one clip"
 
 
 def a_label_missing_in_train(tiny: Path, scratch: Path) -> Case:
@@ -103,9 +103,9 @@ def a_label_missing_in_train(tiny: Path, scratch: Path) -> Case:
 
 
 def classes_too_small_to_divide(tiny: Path, scratch: Path) -> Case:
-    """One clip of three goes to each split, and the search has none to validate with."""
+    """Each split gets one of three clips, so the search has no clip for validation."""
     root = classes(scratch / "small", tiny, {"left": 3, "right": 3})
-    return ["--dataset", root], "class 'left' of 'small' cannot be both trained and validated in a search"
+    return ["--dataset", root], "class 'left' of 'small' cannot be in both search-train and search-val: "
 
 
 def a_class_of_one_subject(tiny: Path, scratch: Path) -> Case:
@@ -116,14 +116,15 @@ def a_class_of_one_subject(tiny: Path, scratch: Path) -> Case:
             subject = "ann" if label == "right" else f"s{number % 3}"
             rows.append(f"data/{label}/{clip.name},{label},{subject},{'test' if number > 5 else 'train'}")
     (scratch / "set.csv").write_text("\n".join(rows) + "\n")
-    return ["--dataset", scratch / "set.csv"], "all 6 of its clips there are of one subject; add clips of a second"
+    return ["--dataset", scratch / "set.csv"], "all 6 of its clips show one subject; add clips of a second"
 
 
 def a_table_of_no_such_data(tiny: Path, scratch: Path) -> Case:
     words = ["--space", "st_micro", "--tabular", "--dataset", "."]
     return (
         words,
-        "of --dataset '.' in results/tables or among the published: --dataset may be synthetic_motion or words",
+        "for --dataset '.' in results/tables or among the published tables: with this space --dataset can be "
+        "synthetic_motion or words",
     )
 
 
@@ -152,7 +153,7 @@ def results_that_cannot_be_written(tiny: Path, scratch: Path) -> Case:
 
 
 def a_cap_below_every_architecture(tiny: Path, scratch: Path) -> Case:
-    return ["--cap", "1000"], "no architecture of st_default is under the cap of 1,000 MACs: the cheapest has "
+    return ["--cap", "1000"], "no architecture of st_default is under the cap of 1,000 MACs, the cheapest has "
 
 
 def no_such_cap(tiny: Path, scratch: Path) -> Case:
@@ -187,7 +188,7 @@ def too_few_parameters_for_any_network(tiny: Path, scratch: Path) -> Case:
     return [
         "--cap",
         "params=100",
-    ], "no architecture of st_default is under the cap of 100 parameters: the cheapest has "
+    ], "no architecture of st_default is under the cap of 100 parameters, the cheapest has "
 
 
 def caps_that_nothing_meets_together(tiny: Path, scratch: Path) -> Case:
@@ -209,7 +210,7 @@ def a_budget_beyond_all_computers(tiny: Path, scratch: Path) -> Case:
 
 def a_plugin_that_exits(tiny: Path, scratch: Path) -> Case:
     (scratch / "mine.py").write_text("import sys\nsys.exit(3)\n")
-    return ["--strategy", scratch / "mine.py"], "mine.py does not import: SystemExit: 3"
+    return ["--strategy", scratch / "mine.py"], "mine.py cannot be imported: SystemExit: 3"
 
 
 def a_secret_in_a_setting(tiny: Path, scratch: Path) -> Case:
@@ -300,7 +301,7 @@ def test_a_few_broken_clips_are_left_out_counted_and_named(cli: Cli, tiny_datase
 
 
 @pytest.mark.parametrize("words", [("list", "pets"), ("frobnicate",), ("leaderboard", "--format", "html")])
-def test_a_wrong_word_is_one_line(cli: Cli, words: tuple[str, ...]) -> None:
+def test_an_invalid_word_gives_one_line(cli: Cli, words: tuple[str, ...]) -> None:
     ended = cli(*words)
     assert ended.code == USAGE
     assert ended.err.splitlines() == ended.errors

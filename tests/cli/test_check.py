@@ -12,7 +12,7 @@ from .conftest import Cli, Finished
 
 @pytest.fixture
 def worse(finished: Finished, tmp_path: Path) -> Path:
-    """The finished run as if it had scored nothing."""
+    """The finished run with an accuracy of zero."""
     record = json.loads(json.dumps(finished.record))
     for trained in record["outcome"]["trained"]:
         trained["test_top1"] = 0.0
@@ -30,7 +30,7 @@ def test_an_unchanged_run_holds(cli: Cli, finished: Finished, tmp_path: Path) ->
     assert ended.out.splitlines()[-1].startswith("0 regressed, ")
 
 
-def test_a_worse_run_fails_and_says_how(cli: Cli, finished: Finished, worse: Path, tmp_path: Path) -> None:
+def test_a_worse_run_fails_with_the_reason(cli: Cli, finished: Finished, worse: Path, tmp_path: Path) -> None:
     words = ("--results", worse, "--baseline", finished.results, "--junit", tmp_path / "junit.xml", "--github")
     ended = cli("check", *words)
     assert ended.code == FAILED
@@ -48,7 +48,7 @@ def test_bad_input(cli: Cli, finished: Finished, words: list[str]) -> None:
     assert len(ended.errors) == 1
 
 
-def test_a_baseline_is_not_written_from_nothing(cli: Cli, tmp_path: Path) -> None:
+def test_a_baseline_needs_records(cli: Cli, tmp_path: Path) -> None:
     ended = cli("check", "--results", tmp_path, "--baseline", tmp_path / "baseline.json", "--update")
     assert ended.code == USAGE
     assert not (tmp_path / "baseline.json").exists()

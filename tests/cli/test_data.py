@@ -1,4 +1,4 @@
-"""The commands about data: listed, examined, shown, made ready, and used by a description without a cache."""
+"""The `data` commands: list, verify, show and prepare; and runs on a description without a cache."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def described(tiny_dataset: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_list_what_lies_in_a_folder(cli: Cli, described: Path, tiny_dataset: Path) -> None:
+def test_data_list_shows_the_data_sets_of_a_folder(cli: Cli, described: Path, tiny_dataset: Path) -> None:
     folder = described.parent
     shutil.copytree(tiny_dataset, folder / "classes")
     (folder / "set.csv").write_text("path,label\n")
@@ -45,7 +45,7 @@ def test_list_what_lies_in_a_folder(cli: Cli, described: Path, tiny_dataset: Pat
     assert cli("data", "list", folder / "nowhere").code == USAGE
 
 
-def test_list_looks_into_folders_of_folders(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
+def test_data_list_searches_subfolders(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_dataset, tmp_path / "disk" / "video" / "squares")
     shutil.copytree(tiny_dataset, tmp_path / "disk" / "more" / "of" / "them")
     (tmp_path / "disk" / "more" / "of" / "set.csv").write_text("path,label\n")
@@ -78,7 +78,7 @@ def test_a_missing_clip_is_called_missing(cli: Cli, tiny_dataset: Path, tmp_path
     assert "clips of 'set' are missing, among them 'left/0" in message and "missing_ok = true" in message
 
 
-def test_making_and_decoding_are_called_by_different_names(
+def test_generating_and_decoding_have_different_progress_labels(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def made(name: str, *, progress: Any, **_: Any) -> Any:
@@ -88,19 +88,19 @@ def test_making_and_decoding_are_called_by_different_names(
 
     monkeypatch.setattr(_data, "open_dataset", made)
     ended = cli("data", "prepare", "--dataset", "synthetic_motion")
-    assert "making clips: 100%, 2 of 2 drawn and encoded" in ended.err and "made ready" not in ended.err
+    assert "making clips: 100%, 2 of 2 drawn and encoded" in ended.err and "prepared" not in ended.err
 
 
-def test_prepare_refuses_what_no_run_could_be_made_on(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
+def test_prepare_refuses_data_on_which_no_run_is_possible(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
     for label in ("left", "right"):
         (tmp_path / "small" / label).mkdir(parents=True)
         for number in range(3):
             shutil.copy(tiny_dataset / label / f"{number:02d}.mp4", tmp_path / "small" / label)
     ended = cli("data", "prepare", "--dataset", tmp_path / "small")
-    assert ended.code == USAGE and "it has 1 clip there; add clips of it" in ended.errors[0]
+    assert ended.code == USAGE and "it has 1 clip; add clips of this class" in ended.errors[0]
 
 
-def test_prepare_says_what_it_needs_and_the_licence(
+def test_prepare_prints_the_required_space_and_the_licence(
     cli: Cli, described: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PVNAS_BENCH_CACHE", str(tmp_path / "cache"))
@@ -111,7 +111,7 @@ def test_prepare_says_what_it_needs_and_the_licence(
     assert ended.out.splitlines()[1] == "licence: CC0"
 
 
-def test_prepare_tolerates_what_it_is_told_to(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
+def test_prepare_tolerates_the_given_share_of_broken_clips(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_dataset, tmp_path / "mine")
     for number in range(2, 7):
         (tmp_path / "mine" / "left" / f"{number:02d}.mp4").write_bytes(b"")
@@ -121,7 +121,7 @@ def test_prepare_tolerates_what_it_is_told_to(cli: Cli, tiny_dataset: Path, tmp_
     assert ended.code == OK and ended.out.count("left out left/") == 5
 
 
-def test_prepare_goes_on_after_ctrl_c(tiny_dataset: Path, tmp_path: Path) -> None:
+def test_prepare_resumes_after_ctrl_c(tiny_dataset: Path, tmp_path: Path) -> None:
     for clip in tiny_dataset.rglob("*.mp4"):
         for number in range(10):
             (tmp_path / "many" / clip.parent.name).mkdir(parents=True, exist_ok=True)
@@ -138,7 +138,7 @@ def test_prepare_goes_on_after_ctrl_c(tiny_dataset: Path, tmp_path: Path) -> Non
     if child.returncode == OK:
         pytest.skip("it was ready before the signal came")
     assert child.returncode == INTERRUPTED
-    assert err.endswith("interrupted: the same command goes on where it stopped\n")
+    assert err.endswith("interrupted: repeat the command to resume\n")
     with process(*words, env=cache) as child:
         out, err = child.communicate(timeout=60)
     assert child.returncode == OK and "360 clips" in out
@@ -173,7 +173,7 @@ def test_show(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
     assert "has no class 'up': it has down, left, right" in cli(*words, "--class", "up").errors[0]
 
 
-def test_a_run_on_a_description_without_a_cache_ends_the_same(cli: Cli, described: Path, tmp_path: Path) -> None:
+def test_a_run_without_a_cache_gives_the_same_record(cli: Cli, described: Path, tmp_path: Path) -> None:
     words = ("run", "--strategy", "random_sampling", "--dataset", described, "--threads", 1)
     records = []
     for number, cache in enumerate(("--cache", "--no-cache")):

@@ -66,7 +66,7 @@ def test_a_folder_without_records_is_an_error(cli: Cli, tmp_path: Path, folder: 
     assert "run a search first" in ended.errors[0]
 
 
-def test_a_file_that_is_no_record_is_named_and_left_out(cli: Cli, finished: Finished, tmp_path: Path) -> None:
+def test_files_that_are_not_records_are_named_and_left_out(cli: Cli, finished: Finished, tmp_path: Path) -> None:
     (tmp_path / "good").mkdir()
     (tmp_path / "good" / "record.json").write_text(json.dumps(finished.record))
     (tmp_path / "cut").mkdir()
@@ -74,7 +74,7 @@ def test_a_file_that_is_no_record_is_named_and_left_out(cli: Cli, finished: Fini
     ended = cli("leaderboard", "--results", tmp_path)
     assert ended.code == OK
     assert "random_search" in ended.out
-    assert ended.err.startswith(f"left out {tmp_path / 'cut' / 'record.json'}: not JSON, or cut short")
+    assert ended.err.startswith(f"left out {tmp_path / 'cut' / 'record.json'}: not JSON, or truncated")
 
 
 def test_every_format_holds_the_same_score(cli: Cli, finished: Finished, tmp_path: Path) -> None:
@@ -101,12 +101,12 @@ def test_the_suffix_of_the_output_names_the_format(cli: Cli, finished: Finished,
 @pytest.mark.parametrize(
     ("words", "remedy"),
     [
-        (["--format", "parquet"], "name a file for it with --output"),
-        (["--output", "board.docx"], "end it in .txt, .md, .csv, .json, .parquet, or give --format"),
-        (["--output", "record.json/board.md"], "choose another --output"),
+        (["--format", "parquet"], "the format parquet is binary: name a file with --output"),
+        (["--output", "board.docx"], "use one of .txt, .md, .csv, .json, .parquet, or give --format"),
+        (["--output", "record.json/board.md"], "choose another path with --output"),
     ],
 )
-def test_an_output_that_cannot_be(
+def test_an_invalid_output_is_refused(
     cli: Cli, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], remedy: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

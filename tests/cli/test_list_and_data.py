@@ -35,7 +35,7 @@ def test_a_strategy_is_listed_with_its_settings(cli: Cli) -> None:
     assert found["expert"]["role"] == "expert_control"
 
 
-def test_prepare_says_what_the_data_holds(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
+def test_prepare_prints_the_contents_of_the_data_set(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
     root = tmp_path / "mine"
     shutil.copytree(tiny_dataset, root)
     (root / "down" / "00.mp4").write_bytes(b"")

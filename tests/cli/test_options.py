@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def asked(cli: Cli, monkeypatch: pytest.MonkeyPatch, *words: object) -> Request:
-    """The request that `run` makes of its words."""
+    """Request that `run` parses from its arguments."""
     from pvnas_bench.cli import _run
 
     heard: list[Request] = []
@@ -29,7 +29,7 @@ def asked(cli: Cli, monkeypatch: pytest.MonkeyPatch, *words: object) -> Request:
     return heard[0]
 
 
-def test_the_documentation_is_made_from_the_fields() -> None:
+def test_the_documentation_is_generated_from_the_fields() -> None:
     assert (ROOT / "docs" / "options.md").read_text(encoding="utf-8") == _options.table(), (
         "write it again: python -c 'from pvnas_bench.cli import _options; print(_options.table(), end=\"\")'"
     )
@@ -55,7 +55,7 @@ def test_declaring_options_imports_the_standard_library_only() -> None:
     assert ended.stdout == "[]\n"
 
 
-def test_the_words_of_a_request_make_the_same_request(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_round_trips_through_its_command(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = Request("pvnas", protocol="quick", cap="L", budget=6.0, threads=2)
     for request in (
         plain,
@@ -98,7 +98,7 @@ def test_a_path_may_have_brackets(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> 
     [
         (["--strategy", "expert[network=tsm]", "--set", "network=c2d"], "--strategy and --set both name 'network'"),
         (["--strategy", "expert[network=tsm, network=c2d]"], "names 'network' twice: keep one"),
-        (["--strategy", "expert[network"], "is no strategy: write name or name[key=value, ...]"),
+        (["--strategy", "expert[network"], "is not a strategy: write name or name[key=value, ...]"),
     ],
 )
 def test_hyper_parameters_in_conflict_are_refused(cli: Cli, words: list[str], reason: str) -> None:
@@ -115,7 +115,7 @@ def heard_by_compare(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, An
     return heard
 
 
-def test_compare_gives_its_grid_only_what_was_said(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compare_passes_only_given_options_to_its_grid(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     heard = heard_by_compare(monkeypatch)
     cli("compare", "--strategy", "a", "--strategy", "b[k=1]", "--seeds", 2, "--budget", "0", "--partial")
     keys, shared = heard[0]
@@ -126,7 +126,7 @@ def test_compare_gives_its_grid_only_what_was_said(cli: Cli, monkeypatch: pytest
     }
 
 
-def test_a_grid_has_a_key_for_everything_that_says_what_is_compared() -> None:
+def test_a_grid_has_a_key_for_every_compared_option() -> None:
     assert list(Grid.model_fields) == [
         *("strategies", "spaces", "datasets", "seeds"),
         *("protocol", "cap", "budget", "precision", "tabular", "partial"),

@@ -7,7 +7,7 @@ from pvnas_bench.cli import OK, USAGE
 from .conftest import Cli, Finished
 
 
-def test_plot_prints_its_files_and_says_what_it_left_out(cli: Cli, finished: Finished, tmp_path: Path) -> None:
+def test_plot_prints_its_files_and_names_omitted_plots(cli: Cli, finished: Finished, tmp_path: Path) -> None:
     words = ("--results", finished.results, "--output", tmp_path, "--format", "svg")
     ended = cli("plot", "anytime", "critical", *words)
     assert ended.code == OK
@@ -18,7 +18,7 @@ def test_plot_prints_its_files_and_says_what_it_left_out(cli: Cli, finished: Fin
 
 
 @pytest.mark.parametrize("words", [["anytyme"], ["--format", "gif"], ["--axis", "luck"]])
-def test_plot_names_what_there_is(cli: Cli, finished: Finished, tmp_path: Path, words: list[str]) -> None:
+def test_plot_names_the_valid_plots(cli: Cli, finished: Finished, tmp_path: Path, words: list[str]) -> None:
     ended = cli("plot", *words, "--results", finished.results, "--output", tmp_path / "plots")
     assert ended.code == USAGE
     assert "choose one of" in ended.errors[0]
@@ -52,12 +52,12 @@ def test_report_shows_clips_of_the_data_set_with_its_runs(
 
 
 @pytest.mark.parametrize("command", ["plot", "report"])
-def test_without_records_or_a_place_to_write_nothing_is_made(
+def test_without_records_or_a_writable_folder_nothing_is_written(
     cli: Cli, finished: Finished, tmp_path: Path, command: str
 ) -> None:
     assert cli(command, "--results", tmp_path).code == USAGE
     (tmp_path / "file").write_text("")
     ended = cli(command, "--results", finished.results, "--output", tmp_path / "file" / "x")
     assert ended.code == USAGE
-    assert "choose another --output" in ended.errors[0]
+    assert "choose another path with --output" in ended.errors[0]
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]

@@ -12,7 +12,7 @@ def words(dataset: Path) -> tuple[object, ...]:
     return ("profile", "--strategy", "random_search", "--dataset", dataset, "--budget", BUDGET, "--threads", 1)
 
 
-def test_activities_of_both_phases_and_the_harness_by_function(
+def test_a_profile_shows_the_activities_of_both_phases_and_the_harness_by_function(
     cli: Cli, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -29,7 +29,7 @@ def test_activities_of_both_phases_and_the_harness_by_function(
     assert list(tmp_path.iterdir()) == []  # no record is kept
 
 
-def test_shares_of_a_phase_sum_to_all_of_it(cli: Cli, tiny_dataset: Path) -> None:
+def test_the_shares_of_a_phase_sum_to_one(cli: Cli, tiny_dataset: Path) -> None:
     ended = cli(*words(tiny_dataset), "--functions", 0)
     lines = {line.split()[0]: line.split() for line in ended.out.splitlines()[2:]}
     shares = [
@@ -40,7 +40,7 @@ def test_shares_of_a_phase_sum_to_all_of_it(cli: Cli, tiny_dataset: Path) -> Non
     assert "where the harness's time went" not in ended.out
 
 
-def test_what_cannot_be_run_cannot_be_profiled(cli: Cli) -> None:
+def test_requests_that_cannot_run_cannot_be_profiled(cli: Cli) -> None:
     ended = cli("profile", "--strategy", "pvnaz")
     assert ended.code == USAGE
     assert "pvnas" in ended.errors[0]

@@ -7,13 +7,15 @@ from pvnas_bench.cli import _progress
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds that the display believes have passed."""
+    """A fake clock for the display, in seconds."""
     now = [100.0]
     monkeypatch.setattr(_progress.time, "monotonic", lambda: now[0])
     return now
 
 
-def test_lines_are_few_and_estimate_the_rest(capsys: pytest.CaptureFixture[str], clock: list[float]) -> None:
+def test_progress_lines_are_few_and_estimate_the_remaining_time(
+    capsys: pytest.CaptureFixture[str], clock: list[float]
+) -> None:
     with _progress.Lines() as display:
         for done in range(101):
             clock[0] = 100.0 + 6 * done
@@ -26,7 +28,7 @@ def test_lines_are_few_and_estimate_the_rest(capsys: pytest.CaptureFixture[str],
 
 
 @pytest.mark.parametrize("clips", [3, 6, 36, 1000])
-def test_what_is_over_at_once_has_two_lines(capsys: pytest.CaptureFixture[str], clock: list[float], clips: int) -> None:
+def test_a_short_phase_has_two_lines(capsys: pytest.CaptureFixture[str], clock: list[float], clips: int) -> None:
     with _progress.Lines() as display:
         for done in range(1, clips + 1):
             clock[0] += 0.4 / clips
@@ -35,7 +37,7 @@ def test_what_is_over_at_once_has_two_lines(capsys: pytest.CaptureFixture[str], 
     assert len(lines) == 2 and lines[0].startswith("clips: ") and lines[1] == f"clips: 100%, {clips} of {clips}"
 
 
-def test_less_done_than_before_begins_a_phase(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_falling_count_begins_a_new_phase(capsys: pytest.CaptureFixture[str]) -> None:
     with _progress.Lines() as display:
         for done in (1, 2, 1, 2):
             display.show("clips", done, 2)

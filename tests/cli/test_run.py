@@ -60,14 +60,14 @@ def test_the_board_and_the_outcome_come_before_it(finished: Finished) -> None:
 def test_progress_is_plain_lines_on_standard_error_when_there_is_no_terminal(finished: Finished) -> None:
     err = finished.ended.err
     assert "\x1b" not in err
-    assert re.search(r"^clips: 100%, 36 of 36 made ready$", err, re.MULTILINE)
+    assert re.search(r"^clips: 100%, 36 of 36 prepared$", err, re.MULTILINE)
     assert re.search(
         r"^search: \d+%, step \d+, 0\.\d\d of 0.4 rt, incumbent with [\d.]+ MMACs and [\d.]+% on", err, re.M
     )
     assert re.search(r"^final training: 100%, epoch 8 of 8$", err, re.MULTILINE)
 
 
-def test_nothing_of_other_libraries_is_on_the_screen(finished: Finished) -> None:
+def test_output_of_other_libraries_is_hidden(finished: Finished) -> None:
     known = ("clips: ", "search: ", "final training: ")
     assert [line for line in finished.ended.err.splitlines() if not line.startswith(known)] == []
 
@@ -104,7 +104,7 @@ def test_settings_and_cap_reach_the_strategy(cli: Cli, tiny_dataset: Path, tmp_p
     assert (record.space.cap_macs, record.seed) == (60_000_000, 3)
 
 
-def test_a_strategy_that_raises_leaves_a_record_that_says_so(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
+def test_a_strategy_that_raises_leaves_a_failed_record(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text(BROKEN)
     ended = cli(*run_words(tiny_dataset, tmp_path / "results", tmp_path / "broken.py"))
     assert ended.code == FAILED
@@ -127,7 +127,7 @@ def test_ctrl_c_in_a_search_keeps_the_incumbent(tiny_dataset: Path, tmp_path: Pa
     assert record.outcome.trained == ()
     assert len(record.trajectory) == 3, "the step ends first"
     assert "Traceback" not in err
-    assert "the same command goes on from its checkpoint" in err
+    assert "repeat the command to resume from the checkpoint" in err
 
 
 def test_ctrl_c_while_clips_are_made_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What commands import: those that only read start in well under a second because they leave torch alone."""
+"""Imports of commands: those that only read do not import torch, so they start in well under a second."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ print(json.dumps([code, sorted({name.partition(".")[0] for name in sys.modules})
 
 
 def imported(*words: object) -> set[str]:
-    """The top-level modules that a command has imported when it ends."""
+    """Top-level modules that a command has imported by its end."""
     command = [sys.executable, "-c", PROBE, *map(str, words)]
     ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     code, modules = json.loads(ended.stdout.splitlines()[-1])

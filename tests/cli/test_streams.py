@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full, of another encoding or read by nobody never cost a result."""
+"""Standard streams that are closed, full, in another encoding or unread never lose a result."""
 
 import io
 import json
@@ -29,7 +29,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def shell(command: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """A shell's command, in which $P is the program."""
+    """Run a shell command in which $P is the program."""
     program = f'"{sys.executable}" -P -m pvnas_bench'
     return subprocess.run(
         ["bash", "-c", command.replace("$P", program)],
@@ -59,20 +59,20 @@ def test_a_run_whose_streams_fail_leaves_its_record(
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252", "utf-16", "ascii:strict"])
 @pytest.mark.parametrize("command", ["leaderboard", "leaderboard --format markdown", "leaderboard --format json"])
-def test_what_an_encoding_lacks_is_replaced(results: Path, encoding: str, command: str) -> None:
+def test_characters_missing_from_an_encoding_are_replaced(results: Path, encoding: str, command: str) -> None:
     ended = shell(f"$P {command} --no-reference --results '{results}'", PYTHONIOENCODING=encoding)
     assert (ended.returncode, ended.stderr) == (OK, b"")
     assert "rich" in ended.stdout.decode(encoding.partition(":")[0])
 
 
-def test_a_name_that_is_no_unicode_is_replaced_in_errors(tmp_path: Path) -> None:
+def test_a_name_that_is_not_unicode_is_replaced_in_errors(tmp_path: Path) -> None:
     ended = shell(f"$P leaderboard --results '{tmp_path}'/$'no\\xffwhere'")
     assert ended.returncode == USAGE
     assert ended.stderr.startswith(b"error: no results folder ") and b"Traceback" not in ended.stderr
     ended.stderr.decode("utf-8")
 
 
-def test_a_reader_that_has_enough_is_no_error(results: Path) -> None:
+def test_a_reader_that_closes_the_pipe_is_no_error(results: Path) -> None:
     for _ in range(3):
         ended = shell(f"set -o pipefail; $P leaderboard --no-reference --format json --results '{results}' | head -1")
         assert (ended.returncode, ended.stderr) == (OK, b"")

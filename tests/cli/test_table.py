@@ -19,24 +19,24 @@ SPACE = Path(__file__).parents[1] / "support" / "tiny_space.py"
 
 @pytest.fixture(scope="module")
 def tables(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a table of three architectures of six, with two seeds. Only read it."""
+    """Folder of a table with three of six architectures and two seeds; read-only."""
     folder = tmp_path_factory.mktemp("tables")
     words = ("--space", SPACE, "--dataset", tiny_dataset, "--tables", folder, "--workers", 2)
     command = [sys.executable, "-m", "pvnas_bench", "table", "build", *words, "--sample", 3, "--seed", 0, "--seed", 1]
     ended = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True, timeout=300)
     assert Path(ended.stdout.splitlines()[-1]).is_file()
-    assert re.search(r"^trainings: 0%, 0 were known before$", ended.stderr, re.M)
+    assert re.search(r"^trainings: 0%, 0 trainings finished before$", ended.stderr, re.M)
     assert re.search(r"^trainings: 100%, \S+ seed \d: search-val [\d.]+%, test [\d.]+%, [\d.]+ s$", ended.stderr, re.M)
     return folder
 
 
 @pytest.fixture
 def of(tables: Path, tiny_dataset: Path) -> tuple[object, ...]:
-    """The options that name the table."""
+    """Options that select the table."""
     return ("--space", SPACE, "--dataset", tiny_dataset, "--tables", tables)
 
 
-def test_info_and_query_tell_what_was_built(cli: Cli, of: tuple[object, ...]) -> None:
+def test_info_and_query_show_the_built_table(cli: Cli, of: tuple[object, ...]) -> None:
     facts = json.loads(cli("table", "info", *of, "--json").out)
     assert (facts["architectures"], facts["architectures_in_space"], facts["trainings"]) == (3, 6, 6)
     assert facts["seeds"] == {"0": 3, "1": 3}
@@ -57,7 +57,7 @@ ENUMERATED = [
 ]
 
 
-def test_what_is_not_there_is_a_usage_error(cli: Cli, of: tuple[object, ...], tmp_path: Path) -> None:
+def test_missing_tables_and_architectures_are_usage_errors(cli: Cli, of: tuple[object, ...], tmp_path: Path) -> None:
     unknown = [a for a in ENUMERATED if cli("table", "query", a, *of).code == USAGE]
     ended = cli("table", "query", unknown[0], *of)
     assert ended.errors and "was not trained yet: the table has 3 of 6" in ended.err
@@ -65,7 +65,7 @@ def test_what_is_not_there_is_a_usage_error(cli: Cli, of: tuple[object, ...], tm
     assert "no table" in cli("table", "info", "--tables", tmp_path).err
 
 
-def test_the_published_tables_are_there_for_who_names_no_folder(cli: Cli) -> None:
+def test_the_published_tables_are_the_default(cli: Cli) -> None:
     for dataset in ("synthetic_motion", "words"):
         ended = cli("table", "info", "--dataset", dataset)
         assert ended.code == OK and "648 of 648 architectures" in ended.out

@@ -26,7 +26,7 @@ class Careless(Strategy):
 """
 
 
-def test_what_fails_is_a_line_with_its_reason(cli: Cli, tmp_path: Path) -> None:
+def test_each_failure_is_a_line_with_its_reason(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "careless.py"
     path.write_text(BROKEN)
     ended = cli("test", path)

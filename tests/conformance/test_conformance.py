@@ -1,4 +1,4 @@
-"""The conformance suite finds what is broken, and names it."""
+"""The conformance suite finds and names broken rules."""
 
 import broken
 import pytest
@@ -16,13 +16,13 @@ BUDGETS = {
     "optuna_tpe": 3.0,
     "sm_nas": 4.0,
 }
-"""Reference trainings, where fewer than the suite's show every phase of a search: more than ten trials, two stages."""
+"""Budgets in reference trainings of strategies that show all their phases with less than the suite's budget."""
 
 SHIPPED = [kind.info.name for kind in registry.all_strategies()]
 
 
 def failures(kind: type[AnyStrategy], clips: World, budget: float = PROTOCOL.budget) -> dict[str, str]:
-    """The reasons of the checks that fail."""
+    """Reasons of the failed checks."""
     found = list(results(kind, clips, budget))
     assert [result.check for result in found] == [
         name for name in CHECKS if name not in ("structural", "modular") or name in kind.info.levels
@@ -40,55 +40,55 @@ def test_a_strategy_that_keeps_nothing_but_its_attributes_passes(clips: World, k
 @pytest.mark.parametrize(
     ("kind", "check", "reason"),
     [
-        (broken.SeedsNumpy, "global chance", "changed the state of numpy.random"),
-        (broken.SeedsTorch, "global chance", "step 1 seeded torch"),
-        (broken.DrawsFromPython, "global chance", "changed the state of Python's random"),
-        (broken.DrawsFromPython, "same seed", "has another"),
-        (broken.Undetermined, "same seed", "has another"),
-        (broken.ComputesInSecret, "charged", "its ledger says"),
+        (broken.SeedsNumpy, "global chance", "the strategy changed the state of numpy.random"),
+        (broken.SeedsTorch, "global chance", "step 1 seeded torch's global generator"),
+        (broken.DrawsFromPython, "global chance", "the strategy changed the state of Python's random"),
+        (broken.DrawsFromPython, "same seed", "differs in"),
+        (broken.Undetermined, "same seed", "differs in"),
+        (broken.ComputesInSecret, "charged", "were charged"),
         (broken.RaisesItsBudget, "budget", "changed the ledger's budget"),
-        (broken.PaysItselfBack, "budget", "took MACs back"),
-        (broken.Overspends, "budget", "more than a batch over"),
-        (broken.GoesOn, "budget", "step 1 went on after BudgetExhausted"),
+        (broken.PaysItselfBack, "budget", "reduced the ledger's MACs"),
+        (broken.Overspends, "budget", "the excess is larger than one batch"),
+        (broken.GoesOn, "budget", "step 1 continued after BudgetExhausted"),
         (broken.Endless, "runs", "200 steps in a row spent nothing"),
-        (broken.Unaffordable, "runs", "not one step fits into 40 reference trainings"),
+        (broken.Unaffordable, "runs", "a budget of 40 reference trainings is too small for one step"),
         (broken.AsksForTest, "test data", "asked the store for the split 'test'"),
-        (broken.OpensFiles, "test data", "asked the data set for 'path'"),
-        (broken.ReadsPastTheStore, "test data", "past the store"),
+        (broken.OpensFiles, "test data", "read 'path' of the data set"),
+        (broken.ReadsPastTheStore, "test data", "bypassing the store"),
         (broken.LeavesTheSpace, "space", "incumbent after setup"),
         (broken.AboveTheCap, "cap", "incumbent after step 2 has"),
-        (broken.ForgetsEverything, "state", "has another"),
-        (broken.ForgetsItsBest, "state", "has another incumbent"),
+        (broken.ForgetsEverything, "state", "differs in"),
+        (broken.ForgetsItsBest, "state", "differs in incumbent"),
         (broken.KeepsObjects, "state", "state['seen'] is a set"),
-        (broken.HasNoState, "state", "it has no state_dict"),
-        (broken.HidesInAClosure, "state", "made, which the function in the attribute count closes over"),
+        (broken.HasNoState, "state", "the strategy has no state_dict"),
+        (broken.HidesInAClosure, "state", "made in the closure of the function in the attribute count"),
         (broken.HidesInAGlobal, "state", "step changes the module's global TRIED"),
         (broken.HidesInItsClass, "state", "step changes the class attribute HidesInItsClass.tried"),
         (broken.HidesInAnObject, "state", "step changes the attribute memory (a Memory)"),
-        (broken.ReplacesAnObject, "state", "step puts a Memory into the attribute memory"),
+        (broken.ReplacesAnObject, "state", "step sets the attribute memory to a Memory"),
         (
             broken.KeepsAnIterator,
             "state",
-            "the attribute drawn is an iterator (a generator), whose place",
+            "the attribute drawn is an iterator (a generator), whose position",
         ),
-        (broken.Counts, "state", "the attribute numbers is an iterator (a count), whose place"),
-        (broken.AsksForNothing, "runs", "epochs is a whole number of at least 1, not -1"),
-        (broken.AsksForHalfAnEpoch, "runs", "epochs is a whole number of at least 1, not 0.5"),
-        (broken.AsksForTrue, "runs", "epochs is a whole number of at least 1, not True"),
-        (broken.AsksForZero, "runs", "epochs is a whole number of at least 1, not 0"),
-        (broken.ChargesLessThanNothing, "runs", "a ledger is charged, never refunded: macs is -5"),
-        (broken.PassesBackwards, "runs", "a ledger is charged, never refunded: macs is -5"),
-        (broken.Resumes, "runs", "a ledger never falls"),
-        (broken.LoadsAnOldState, "runs", "a ledger never falls"),
-        (broken.DropsTheMeter, "charged", "its ledger says"),
-        (broken.CallsTheBareSupernet, "charged", "its ledger says"),
+        (broken.Counts, "state", "the attribute numbers is an iterator (a count), whose position"),
+        (broken.AsksForNothing, "runs", "epochs must be a whole number of at least 1, got -1"),
+        (broken.AsksForHalfAnEpoch, "runs", "epochs must be a whole number of at least 1, got 0.5"),
+        (broken.AsksForTrue, "runs", "epochs must be a whole number of at least 1, got True"),
+        (broken.AsksForZero, "runs", "epochs must be a whole number of at least 1, got 0"),
+        (broken.ChargesLessThanNothing, "runs", "a ledger cannot be refunded: macs is -5"),
+        (broken.PassesBackwards, "runs", "a ledger cannot be refunded: macs is -5"),
+        (broken.Resumes, "runs", "a ledger cannot decrease"),
+        (broken.LoadsAnOldState, "runs", "a ledger cannot decrease"),
+        (broken.DropsTheMeter, "charged", "were charged"),
+        (broken.CallsTheBareSupernet, "charged", "were charged"),
         (broken.Crashes, "runs", "ZeroDivisionError: lost its way (broken.py:"),
         (broken.OnlyOneLevel, "modular", "ValueError: needs frames to choose from"),
         (broken.Undescribed, "described", "hyper-parameter rate has no description"),
-        (broken.NoJson, "diagnostics", "after setup they are no JSON"),
+        (broken.NoJson, "diagnostics", "after setup they are not JSON"),
     ],
 )
-def test_what_is_broken_is_named(clips: World, kind: type[AnyStrategy], check: str, reason: str) -> None:
+def test_broken_rules_are_named(clips: World, kind: type[AnyStrategy], check: str, reason: str) -> None:
     assert reason in failures(kind, clips)[check]
 
 

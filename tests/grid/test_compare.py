@@ -1,4 +1,4 @@
-"""A grid of runs: its cells, their order, and that nothing finished is done twice."""
+"""A grid of runs: cells, their order, and no repetition of finished runs."""
 
 from pathlib import Path
 
@@ -40,8 +40,8 @@ def test_entries(entry: str, expected: tuple[str, dict[str, str]]) -> None:
 
 
 @pytest.mark.parametrize("entry", ["", "a[b", "a]b", "expert[network]", "expert[=tsm]", "a[b=1][c=2]"])
-def test_what_is_no_entry_is_refused(entry: str) -> None:
-    with pytest.raises(UsageError, match=r"is no strategy|is key=value"):
+def test_invalid_entries_are_refused(entry: str) -> None:
+    with pytest.raises(UsageError, match=r"is not a strategy|is key=value"):
         parse_entry(entry)
 
 
@@ -54,7 +54,7 @@ def test_a_grid_is_the_product_of_its_axes_seed_by_seed() -> None:
     assert {(r.protocol, r.results, r.threads) for r in requests} == {("standard", Path("out"), 1)}
 
 
-def test_a_grid_file_that_is_wrong_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_grid_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "grid.toml"
     with pytest.raises(UsageError, match="No such file"):
         Grid.load(path)
@@ -62,7 +62,7 @@ def test_a_grid_file_that_is_wrong_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not TOML"):
         Grid.load(path)
     path.write_text('strategy = ["pvnas"]')
-    with pytest.raises(UsageError, match=r"a grid's strateg.*it has strategies, spaces"):
+    with pytest.raises(UsageError, match=r"key strateg\w* of the grid: .*the keys are strategies, spaces"):
         Grid.load(path)
 
 
@@ -91,7 +91,7 @@ def test_finished_cells_are_not_run_again_and_failed_ones_only_on_request(tiny_d
     assert open_cells(requests)[0].state == "ok"
 
 
-def test_an_edited_plug_in_is_another_entry_that_runs_again(tiny_dataset: Path, tmp_path: Path) -> None:
+def test_an_edited_plug_in_is_a_new_entry_and_runs_again(tiny_dataset: Path, tmp_path: Path) -> None:
     name = mine(tmp_path)
     values = {"strategies": [name, "random_sampling"], "datasets": [str(tiny_dataset)], "seeds": 1, "budget": 0.02}
     requests = Grid.parse(values).requests(tmp_path / "results")

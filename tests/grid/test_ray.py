@@ -1,4 +1,4 @@
-"""Cells and trials on a real local Ray, whose workers are killed. Ray is an extra: without it most is skipped."""
+"""Cells and trials on a real local Ray whose workers are killed; most tests are skipped without Ray."""
 
 import os
 import signal
@@ -52,7 +52,7 @@ def test_options_of_ray_without_ray_are_refused(words: list[str], capsys: pytest
 
 @pytest.fixture(scope="module")
 def started(cache_folder: Path) -> Iterator[None]:
-    """A local Ray of two workers, which executors of this process use."""
+    """A local Ray with two workers for the executors of this process."""
     connection = Connection()
     connection.open(cpus=2)
     yield
@@ -60,19 +60,19 @@ def started(cache_folder: Path) -> Iterator[None]:
 
 
 def real(test: Any) -> Any:
-    """Marks what needs Ray."""
+    """Marks tests that need Ray."""
     return pytest.mark.ray(pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")(test))
 
 
 def untimed(value: Any) -> Any:
-    """A record without what no two runs share."""
+    """A record without fields that differ between equal runs."""
     if isinstance(value, dict):
         return {k: untimed(v) for k, v in value.items() if k not in TIMED and not k.endswith("seconds")}
     return [untimed(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def ours(title: str) -> list[int]:
-    """Workers of this process's Ray that are at a task of this name."""
+    """Workers of this process's Ray that run a task of this name."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -87,7 +87,7 @@ def ours(title: str) -> list[int]:
 
 
 def parents(pid: int) -> list[int]:
-    """A process and those that it is of."""
+    """A process and its ancestors."""
     line = []
     while pid > 1:
         line.append(pid)
@@ -99,7 +99,7 @@ def parents(pid: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that only waits for its parent to hear of its end does not."""
+    """Return True if a process runs and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
@@ -107,11 +107,11 @@ def alive(pid: int) -> bool:
 
 
 def kill_one(title: str, killed: list[int]) -> None:
-    """Kill the first worker that is seen at a task of this name."""
+    """Kill the first worker that runs a task of this name."""
     until = time.monotonic() + 60
     while not killed and time.monotonic() < until:
         for pid in ours(title)[:1]:
-            time.sleep(0.5)  # in the midst of it
+            time.sleep(0.5)  # while it runs
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)
         time.sleep(0.02)
@@ -131,7 +131,7 @@ def test_records_are_those_of_worker_processes(started: None, tiny_dataset: Path
 
 @real
 @pytest.mark.parametrize("retries", [3, 0])
-def test_a_worker_that_is_killed_in_mid_trial_costs_that_trial_only(
+def test_a_worker_killed_during_a_trial_costs_only_this_trial(
     retries: int, started: None, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pvnas_bench.grid import ray_trials
@@ -167,7 +167,9 @@ def cells_of(body: str, tiny_dataset: Path, folder: Path, **options: Any) -> lis
 
 
 @real
-def test_a_cell_whose_worker_is_killed_goes_on_in_another(started: None, tiny_dataset: Path, tmp_path: Path) -> None:
+def test_a_cell_resumes_on_another_worker_if_its_worker_is_killed(
+    started: None, tiny_dataset: Path, tmp_path: Path
+) -> None:
     gone = tmp_path / "gone"
     body = f"""
         if self.steps == 2 and not os.path.exists({str(gone)!r}):
@@ -182,12 +184,12 @@ def test_a_cell_whose_worker_is_killed_goes_on_in_another(started: None, tiny_da
 
 
 @real
-def test_a_cell_that_does_not_even_heed_its_time_limit_is_killed(
+def test_a_cell_that_ignores_its_time_limit_is_killed(
     started: None, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pvnas_bench.grid.compare.PATIENCE", 0.0)
     (_, cell) = compare(cells_of(HEEDLESS, tiny_dataset, tmp_path, timeout=8.0), executor=Ray(1))
-    assert cell.state == "timeout" and "nor when it was told to end" in cell.note
+    assert cell.state == "timeout" and "nor when interrupted" in cell.note
 
 
 @real
@@ -205,14 +207,14 @@ def test_ctrl_c_leaves_checkpoints_and_no_process(tiny_dataset: Path, tmp_path: 
     assert len(of_it) > 4, "it, Ray and two workers"
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=60)[1]
-    assert process.returncode == 130 and "goes on from here" in said
+    assert process.returncode == 130 and "repeat the command to resume" in said
     assert len(list(tmp_path.glob("*/checkpoint-*"))) == 2
     assert [records.load(path).status for path in tmp_path.glob("*/record.json")] == ["interrupted"] * 2
     assert not list(filter(alive, of_it))
 
 
 @real
-def test_where_no_cluster_is_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_cluster_gives_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     with pytest.raises(UsageError, match=r"no Ray at 127\.0\.0\.1:9 .*ray start --head"):
         Ray(address="127.0.0.1:9").open()

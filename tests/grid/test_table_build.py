@@ -1,4 +1,4 @@
-"""A real build of the tiny space: what it holds, and that a kill at any instant loses and doubles nothing."""
+"""A real build of the tiny space: its contents, and no lost or repeated trainings after kills."""
 
 import os
 import signal
@@ -38,7 +38,7 @@ def test_every_architecture_is_trained_and_described(built: Built) -> None:
         assert training.train_loss[-1] < training.train_loss[0]
 
 
-def test_a_sample_is_the_first_of_the_random_order_for_every_seed(built: Built) -> None:
+def test_a_sample_is_the_start_of_the_random_order_for_every_seed(built: Built) -> None:
     first = set(random_order(registry.get_space(str(SPACE)))[:2])
     assert {a for a in built.table.architectures if len(built.table.trainings(a)) == 2} == first
     assert built.table.seeds == (0, 1)
@@ -58,12 +58,12 @@ def test_a_training_is_the_same_in_another_process(built: Built) -> None:
     assert ours == told
 
 
-def test_a_build_that_is_done_trains_nothing(built: Built) -> None:
+def test_a_complete_build_trains_nothing(built: Built) -> None:
     (progress,) = build(built.recipe, built.folder)
     assert (progress.done, progress.asked, progress.known) == (0, 0, 8)
 
 
-def test_a_table_of_another_recipe_is_left_alone(built: Built) -> None:
+def test_a_table_of_another_recipe_is_not_changed(built: Built) -> None:
     other = TableRecipe(built.recipe.space, built.recipe.dataset, "quick")
     before = (built.folder / f"{built.table.about.stem}.parquet").read_bytes()
     with pytest.raises(UsageError, match="another recipe"):
@@ -82,7 +82,7 @@ def children(process: int) -> set[int]:
     return set(map(int, listed))
 
 
-def test_a_build_that_is_killed_goes_on_and_loses_and_doubles_nothing(
+def test_a_killed_build_resumes_without_lost_or_repeated_trainings(
     tiny_dataset: Path, tmp_path: Path, built: Built
 ) -> None:
     files = Files(tmp_path, built.table.about.stem)
@@ -97,8 +97,8 @@ def test_a_build_that_is_killed_goes_on_and_loses_and_doubles_nothing(
     finished = journal.read(files.journal).trainings
     assert 2 <= len(finished) < 6
     with files.journal.open("ab") as file:
-        file.write(b'{"training":{"architecture":"8-')  # as if the kill had come in the middle of a write
-    while any(Path(f"/proc/{worker}/stat").exists() for worker in workers):  # they end with their parent
+        file.write(b'{"training":{"architecture":"8-')  # as if killed during a write
+    while any(Path(f"/proc/{worker}/stat").exists() for worker in workers):  # children end with their parent
         assert time.monotonic() < deadline
         time.sleep(0.05)
     out, _ = started(tiny_dataset, tmp_path).communicate(timeout=120)

@@ -1,4 +1,4 @@
-"""Searches on a table that share a process and a file: the same runs as one by one, and what a kill leaves of them."""
+"""Searches on a table that share a process and a file: records as of separate runs, and resuming after kills."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ SEEDS = 5
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A table of made-up numbers of st_micro, with two seeds. Only read it."""
+    """A synthetic table of st_micro with two seeds; read-only."""
     folder = tmp_path_factory.mktemp("tables")
     content = made_up.content(registry.get_space("st_micro"), seeds=2)
     write_atomically(Files(folder, "st_micro-made_up").parquet, to_parquet(content))
@@ -39,7 +39,7 @@ def finished(cells: list[GridCell]) -> list[GridCell]:
 
 
 def without_times(record: Record) -> Record:
-    """What does not depend on the machine and the hour."""
+    """A record without fields that depend on machine and time."""
     steps = tuple(step.model_copy(update={"wall": 0.0}) for step in record.trajectory)
     assert record.outcome is not None
     outcome = record.outcome.model_copy(update={"cost": None})
@@ -47,7 +47,7 @@ def without_times(record: Record) -> Record:
     return record.model_copy(update=gone)
 
 
-def test_a_batch_has_the_records_of_runs_one_by_one(tables: Path, tmp_path: Path) -> None:
+def test_a_batch_gives_the_records_of_separate_runs(tables: Path, tmp_path: Path) -> None:
     strategies = ("random_search", "local_search[restart=false]", "random_sampling")
     asked = requests(tables, tmp_path / "batch", *strategies)
     cells = finished(open_cells(asked))
@@ -65,7 +65,7 @@ def test_a_batch_has_the_records_of_runs_one_by_one(tables: Path, tmp_path: Path
         assert cell.top1 == pytest.approx(sum(t.test_top1 for t in alone.outcome.trained) / 2)
 
 
-def test_only_what_is_not_on_the_disk_is_searched_again(tables: Path, tmp_path: Path) -> None:
+def test_only_searches_without_a_record_run_again(tables: Path, tmp_path: Path) -> None:
     asked = requests(tables, tmp_path, "random_search")
     finished(open_cells(asked))
     (path,) = records.find(tmp_path)
@@ -83,18 +83,18 @@ def test_only_what_is_not_on_the_disk_is_searched_again(tables: Path, tmp_path: 
     assert list(compare(open_cells(asked), workers=1)) == []
 
 
-def test_a_run_with_a_record_of_its_own_is_done_too(tables: Path, tmp_path: Path) -> None:
+def test_runs_with_separate_records_count_as_done(tables: Path, tmp_path: Path) -> None:
     asked = requests(tables, tmp_path, "random_search")
     run(asked[2])
     assert [cell.state for cell in open_cells(asked)] == ["waiting", "waiting", "ok", "waiting", "waiting"]
 
 
-def test_what_trains_has_a_process_and_a_file_of_its_own(tables: Path, tmp_path: Path) -> None:
-    """Which searches ask for clips is found out by running them; these have none, and say so."""
+def test_strategies_that_train_get_a_separate_process_and_file(tables: Path, tmp_path: Path) -> None:
+    """Only running a search shows that it needs clips; this data set has none, so the error says so."""
     ended = {cell.entry: cell for cell in compare(open_cells(requests(tables, tmp_path, "random_search", "spos")))}
     assert (ended["random_search"].batched, ended["random_search"].state) == (True, "ok")
     assert (ended["spos"].batched, ended["spos"].state) == (False, "refused")
-    assert "spos trains on clips, which the table has not" in ended["spos"].note
+    assert "spos trains on clips, which a table does not contain" in ended["spos"].note
     assert [path.name for path in records.find(tmp_path)] == [records.LINES_NAME]
 
 
@@ -110,16 +110,14 @@ def test_appending_cuts_off_half_a_line_however_long(tmp_path: Path) -> None:
     assert path.read_bytes() == b"four\n"
 
 
-def test_of_a_file_of_many_a_bad_line_is_named_and_the_last_record_of_a_run_counts(
-    tables: Path, tmp_path: Path
-) -> None:
+def test_a_bad_line_of_a_file_is_named_and_the_last_record_of_a_run_counts(tables: Path, tmp_path: Path) -> None:
     record, _ = run(requests(tables, tmp_path / "alone", "random_sampling")[0])
     path = tmp_path / "many" / "records.jsonl"
     later = record.model_copy(update={"device": "later"})
     lines = [record.model_dump_json(), '{"id": "broken"}', later.model_dump_json(), "{"]
     append(path, [line.encode() + b"\n" for line in lines[:3]])
     with path.open("a") as file:
-        file.write(lines[3])  # without its end: not written yet
+        file.write(lines[3])  # incomplete: still being written
     found, unreadable = records.load_folder(tmp_path / "many")
     assert [r.device for r in found] == ["later"]
     ((bad, reason),) = [(u.path, u.reason) for u in unreadable]

@@ -15,7 +15,7 @@ assert CONTENT.about is not None
 TABLE = Table(CONTENT.about, CONTENT.sessions, CONTENT.trainings)
 
 
-def test_trainings_made_again_here_are_equal(built: Built) -> None:
+def test_repeated_trainings_are_equal(built: Built) -> None:
     found = list(pairs(built.table, str(SPACE), built.recipe.dataset, 2, seed=0))
     assert len(found) == 2
     assert all(pair.equal and pair.difference == 0 for pair in found)
@@ -31,7 +31,7 @@ def test_a_table_of_another_recipe_is_refused(built: Built, tmp_path: Path) -> N
 
 
 def judged(shift: float, seed: int) -> bool:
-    """Whether trainings with another seed, moved by so much, are taken for those of the table."""
+    """Return True if trainings with another seed, shifted in accuracy, pass as those of the table."""
     told = CONTENT.trainings[:20]
     again = [t for t in CONTENT.trainings if t.seed == seed][:20]
     moved = [

@@ -1,4 +1,4 @@
-"""The ask/tell adapter: what it trains, remembers and returns."""
+"""The ask/tell base class: trainings, history and results."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from pvnas_bench.run.setup import Setup
 
 
 class Scripted(AskTell):
-    """Asks for what it was given."""
+    """A strategy that asks for given architectures."""
 
     info = Info("scripted", "-", "-", 2024, ("modular",), "-")
     script: list[Asked]
@@ -31,7 +31,7 @@ class Scripted(AskTell):
 
 @pytest.fixture
 def problem(tiny_dataset: Path) -> Problem:
-    """A problem whose accuracies are made up: fewer MACs are better, more epochs better still."""
+    """A problem with synthetic accuracies: higher for fewer MACs and more epochs."""
     setup = Setup(Request("random_search", dataset=str(tiny_dataset), threads=1), Observer())
     made = Search(setup, Observer()).problem
 
@@ -46,7 +46,7 @@ def problem(tiny_dataset: Path) -> Problem:
 
 
 def some(problem: Problem, count: int) -> list[Architecture]:
-    """Different architectures, the one of fewest MACs first."""
+    """Different architectures, sorted by MACs."""
     found = {problem.sample(problem.rng("test")) for _ in range(count * 3)}
     return sorted(found, key=lambda architecture: problem.cost(architecture).macs)[:count]
 
@@ -68,7 +68,7 @@ def test_every_answer_is_told_and_paid_for_once(problem: Problem) -> None:
     assert problem.ledger.evaluations == 2
 
 
-def test_another_fidelity_is_another_training(problem: Problem) -> None:
+def test_the_same_architecture_at_another_fidelity_is_trained_again(problem: Problem) -> None:
     (a,) = some(problem, 1)
     strategy = started(problem, a, Trial(a, 1), Trial(a, problem.proxy_epochs), Trial(a, 2))
     for _ in range(3):
@@ -88,7 +88,7 @@ def test_the_incumbent_is_the_best_of_those_trained_longest(problem: Problem) ->
     assert strategy.history[0].top1 > strategy.history[2].top1
 
 
-def test_a_method_that_has_nothing_new_to_ask_is_done(problem: Problem) -> None:
+def test_a_method_without_new_architectures_ends_the_search(problem: Problem) -> None:
     (a,) = some(problem, 1)
     strategy = started(problem, *[a] * (REPEATS + 1))
     strategy.step()
@@ -97,12 +97,12 @@ def test_a_method_that_has_nothing_new_to_ask_is_done(problem: Problem) -> None:
     assert problem.ledger.evaluations == 1
 
 
-def test_nothing_to_ask_ends_the_search(problem: Problem) -> None:
+def test_an_empty_ask_ends_the_search(problem: Problem) -> None:
     with pytest.raises(SearchFinished):
         started(problem, []).step()
 
 
-def test_several_are_trained_one_a_step_and_in_order(problem: Problem) -> None:
+def test_a_batch_is_trained_one_per_step_and_in_order(problem: Problem) -> None:
     a, b, c, d = some(problem, 4)
     strategy = started(problem, [a, Trial(b, 2), a, c], d)
     for trained in (a, b, c, d):
@@ -112,7 +112,7 @@ def test_several_are_trained_one_a_step_and_in_order(problem: Problem) -> None:
     assert problem.ledger.evaluations == 4
 
 
-def test_what_does_not_fit_any_more_ends_the_search_and_was_not_told(
+def test_a_training_beyond_the_budget_ends_the_search_and_is_not_told(
     problem: Problem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b, c = some(problem, 3)
@@ -128,7 +128,7 @@ def test_what_does_not_fit_any_more_ends_the_search_and_was_not_told(
     assert [evaluation.architecture for evaluation in strategy.heard] == [a] and strategy.incumbent() == a
 
 
-def test_the_rest_of_what_was_asked_for_is_fetched_ahead(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rest_of_a_batch_is_prefetched(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b, c = some(problem, 3)
     fetched: list[list[Architecture]] = []
     monkeypatch.setattr(problem, "prefetch", lambda architectures, epochs: fetched.append(list(architectures)))

@@ -1,4 +1,4 @@
-"""Evolution by a cheap fitness: what a generation is, what it costs, and how it goes on."""
+"""Evolution with a cheap fitness: generations, their cost, and resuming."""
 
 import copy
 from typing import Any
@@ -19,7 +19,7 @@ def cheap(architecture: Architecture) -> bool:
     return architecture.choices[0] == 0
 
 
-def test_a_generation_is_new_feasible_and_of_the_size_asked_for() -> None:
+def test_a_generation_is_new_feasible_and_of_the_requested_size() -> None:
     rng = np.random.default_rng(0)
     recipe = EvolutionRecipe(population=20, top=4, mutations=8, crossovers=8, rate=0.1)
     seen: dict[Architecture, float] = {}
@@ -43,13 +43,13 @@ def test_children_come_from_the_parents() -> None:
     assert np.median([SPACE.hamming(parents[0], mutant) for mutant in mutants]) <= 4
 
 
-def test_the_best_are_the_highest_and_the_earlier_of_equal_ones() -> None:
+def test_the_best_have_the_highest_scores_and_ties_go_to_the_earlier() -> None:
     rng = np.random.default_rng(0)
     a, b, c = (SPACE.sample(rng) for _ in range(3))
     assert best({a: 0.1, b: 0.7, c: 0.7}.items(), 2) == [b, c]
 
 
-def test_too_few_architectures_are_no_endless_loop() -> None:
+def test_too_few_architectures_do_not_loop_forever() -> None:
     assert distinct(lambda: SPACE.reference, 5, (), lambda _: True) == [SPACE.reference]
 
 
@@ -110,7 +110,7 @@ def test_the_parents_are_the_best_so_far(problem: Problem[Any]) -> None:
         (0.0, EvolutionRecipe(2, 2, 1, 1, 0.1), 1),
     ],
 )
-def test_population_and_generations_shrink_alike(
+def test_population_and_generations_shrink_in_proportion(
     problem: Problem[Any], affordable: float, recipe: EvolutionRecipe, generations: int
 ) -> None:
     evolution = Evolution(problem, EvolutionRecipe(50, 10, 25, 25, 0.1), 20)
@@ -119,7 +119,7 @@ def test_population_and_generations_shrink_alike(
     assert evolution.recipe.population * evolution.generations <= max(affordable, 2) * 1.01
 
 
-def test_it_goes_on_from_its_state(clips: World) -> None:
+def test_an_evolution_resumes_from_its_state(clips: World) -> None:
     whole, begun, other = (Evolution(clips.problem("all", 0)[0], RECIPE, 4) for _ in range(3))
     begun.plan(30.0)
     whole.plan(30.0)

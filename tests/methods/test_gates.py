@@ -93,7 +93,7 @@ def test_mean_entropy_runs_from_one_to_zero() -> None:
     assert distribution.mean_entropy() == pytest.approx(0.0, abs=1e-6)
 
 
-def test_two_paths_are_two_different_candidates_one_of_them_on() -> None:
+def test_two_path_plans_have_two_different_candidates_and_one_is_active() -> None:
     distribution, generator = FactorisedDistribution(SPACE), torch.Generator().manual_seed(0)
     for _ in range(20):
         frames, size = sample_input(SPACE, distribution.log_table(), generator)
@@ -132,7 +132,7 @@ def test_knapsack_equals_enumeration(share: float) -> None:
     assert costs(coarse).macs <= cap
 
 
-def test_knapsack_says_when_nothing_fits() -> None:
+def test_the_knapsack_raises_if_nothing_fits() -> None:
     costs = CostModel(tiny(), 5)
     scores = decision_scores(costs, {d.name: np.zeros(len(d.options)) for d in costs.space.decisions})
     with pytest.raises(ValueError, match="no architecture of tiny is under 10 MACs"):
@@ -140,7 +140,7 @@ def test_knapsack_says_when_nothing_fits() -> None:
     assert costs(best_under_caps(costs, Caps(macs=costs.cheapest().macs), scores)).macs == costs.cheapest().macs
 
 
-def test_the_best_of_a_distribution_is_its_mode_where_that_fits(peaked: FactorisedDistribution) -> None:
+def test_the_best_of_a_distribution_is_its_mode_if_under_the_cap(peaked: FactorisedDistribution) -> None:
     costs = CostModel(peaked.space, 5)  # type: ignore[arg-type]
     mode = peaked.space.architecture([int(logit.argmax()) for logit in peaked.logits])
     assert peaked.best(costs, Caps(macs=costs(mode).macs)) == mode

@@ -1,4 +1,4 @@
-"""A supernet on uniform paths, then an evolution, then stand-alone trainings: the phases, and what each returns."""
+"""Supernet training on uniform paths, evolution, stand-alone trainings: the phases and their results."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ def distance(architecture: Architecture) -> float:
 
 
 class Told(PathEvolution):
-    """The fitness is told."""
+    """A strategy with a given fitness."""
 
     info = Info("told", "-", "-", 2024, ("structural", "modular"), "-")
 
@@ -54,7 +54,7 @@ def evolved(strategy: Told) -> Told:
 
 
 def batch_cost(problem: Problem[Any]) -> float:
-    """Reference trainings of a training step along the dearest path."""
+    """Cost of a training step on the most expensive path, in reference trainings."""
     return 3 * problem.cap * problem.batch_size / problem.ledger.reference
 
 
@@ -92,7 +92,7 @@ def test_each_step_is_at_the_rate_of_the_progress_before_it(clips: World, monkey
     assert min(rates) < 0.2 * max(rates) and rates.index(max(rates)) == pytest.approx(0.2 * len(rates), abs=2)
 
 
-def test_the_incumbent_is_random_then_the_fittest_then_the_best_that_was_trained(clips: World) -> None:
+def test_the_incumbent_is_random_then_the_fittest_then_the_best_trained(clips: World) -> None:
     strategy = trained(begun(clips))
     assert strategy.problem.feasible(strategy.incumbent()) and strategy.incumbent() == strategy.fallback
     evolved(strategy)
@@ -116,7 +116,7 @@ def test_the_incumbent_is_random_then_the_fittest_then_the_best_that_was_trained
     }
 
 
-def test_accuracy_decides_between_those_that_were_trained(clips: World) -> None:
+def test_accuracy_decides_between_trained_architectures(clips: World) -> None:
     strategy = evolved(trained(begun(clips)))
     first, second = strategy.evolution.best(2)
     strategy.verified = [Evaluation(a, top1, 1.0, 1, 1, 1) for a, top1 in ((first, 0.4), (second, 0.5))]

@@ -1,4 +1,4 @@
-"""The cost model against a counted forward pass and a supernet's against the sum of what it computes."""
+"""The cost model against a counted forward pass, and a supernet's cost against the sum of computed layers."""
 
 import itertools
 
@@ -66,7 +66,7 @@ def test_a_plan_is_charged_what_it_computes() -> None:
         assert counted_macs(supernet, clips(plan.frames, plan.size), plan) == 2 * plan_macs(COSTS, plan)
 
 
-def test_cheapest_is_the_least_of_a_space_that_can_be_enumerated() -> None:
+def test_cheapest_equals_the_minimum_over_an_enumerated_space() -> None:
     tiny = BlockSpace(
         "tiny",
         1,

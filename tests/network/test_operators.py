@@ -21,7 +21,7 @@ def unfold(x: torch.Tensor) -> torch.Tensor:
 
 
 def reference(token: str, video: torch.Tensor, weights: list[torch.Tensor], stride: int) -> torch.Tensor:
-    """Depth-wise Conv3d in the layout that its users write."""
+    """Depth-wise Conv3d in its default layout."""
     if token in ("s3", "s5", "tsm", "f3"):
         k = weights[0].shape[-1]
         y = F.conv3d(video, weights[0][:, :, None], stride=(1, stride, stride), padding=(0, k // 2, k // 2), groups=C)
@@ -93,8 +93,8 @@ def test_shift_gradient() -> None:
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 @pytest.mark.parametrize("operator", list(KERNELS))
 @pytest.mark.parametrize("channels", [2, 16])
-def test_a_trace_computes_what_the_operator_does(operator: str, channels: int) -> None:
-    """`torch.jit.trace`, on which ONNX is built, knows no autograd function of ours; other numbers of clips too."""
+def test_a_trace_computes_the_same_as_the_operator(operator: str, channels: int) -> None:
+    """`torch.jit.trace`, used by ONNX export, does not support our autograd functions; also for other batch sizes."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         layer = Operator(operator, channels, stride=1).eval()

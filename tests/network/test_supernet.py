@@ -41,7 +41,7 @@ def test_a_path_equals_the_standalone_network(supernet: Supernet, architecture: 
 
 
 @pytest.mark.parametrize("architecture", RANDOM[:4], ids=str)
-def test_recalibrated_statistics_are_those_of_a_network_that_saw_the_same_clips(
+def test_recalibrated_statistics_equal_those_of_a_standalone_network_on_the_same_clips(
     supernet: Supernet, architecture: Architecture
 ) -> None:
     seen = [clips(architecture, seed) for seed in range(1, 4)]
@@ -93,7 +93,7 @@ def test_operators_mix_by_their_weights(supernet: Supernet) -> None:
     torch.testing.assert_close(block(x, 3, mixture), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_gated_depths_and_candidates_equal_the_path_that_is_on(supernet: Supernet) -> None:
+def test_gated_depths_and_candidates_equal_the_active_path(supernet: Supernet) -> None:
     on, off = torch.ones(()), torch.zeros(())
     long = SPACE.parse("4-24-3-1/s3-e2-no/f3-e4-se/t5-e2-no/s3-e2-no/_/_")
     short = SPACE.parse("4-24-1-1/s3-e2-no/_/_/s3-e2-no/_/_")

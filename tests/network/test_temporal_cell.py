@@ -33,12 +33,12 @@ def seeded(make: object, *arguments: object) -> torch.nn.Module:
 
 
 def normed(x: torch.Tensor) -> torch.Tensor:
-    """What a new batch-norm makes of (N, C, T) in training."""
+    """Output of a new batch-norm on (N, C, T) in training."""
     return F.batch_norm(x, None, None, training=True)
 
 
 @pytest.mark.parametrize("token", TEMPORAL_KERNELS)
-def test_a_convolution_is_torchs_depthwise_one_between_relu_and_pointwise(token: str) -> None:
+def test_a_convolution_equals_torchs_layers(token: str) -> None:
     taps, dilation = TEMPORAL_KERNELS[token]
     operator, x = seeded(cell_operator, token, CHANNELS), sequence()
     depthwise = torch.nn.Conv1d(
@@ -123,7 +123,7 @@ def test_layers_chain_from_frames_to_logits_with_the_backbone_first() -> None:
         assert rest[-1].shape_out == (1, 1, 1, CLASSES)
 
 
-def test_cheapest_is_the_least_of_a_space_that_can_be_enumerated() -> None:
+def test_cheapest_equals_the_minimum_over_an_enumerated_space() -> None:
     for operators in (("t3", "t5", "none"), ("t5", "t3"), ("t7", "max3", "skip")):
         tiny = CellSpace(
             "tiny",
@@ -177,7 +177,7 @@ def test_the_cost_of_a_frame_equals_a_counted_forward_pass() -> None:
     assert sum(p.numel() for p in backbone.parameters()) == frame_cost(BACKBONE).parameters
 
 
-def test_the_network_takes_what_it_says() -> None:
+def test_the_network_takes_the_inputs_of_its_specification() -> None:
     network = families.build(SPACE, SPACE.reference, CLASSES)
     assert isinstance(network, TemporalNetwork)
     assert network.blank().shape == (1, BACKBONE.features, 32)

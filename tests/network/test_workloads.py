@@ -1,4 +1,4 @@
-"""What a record's speed is measured on: every operator once, by its name."""
+"""Timed workloads of a record: every operator once, by name."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def test_every_operator_of_the_space_is_timed_once() -> None:
     assert all(seconds > 0 for seconds in measured.seconds.values()) and measured.reference_seconds > 0
 
 
-def test_every_operator_of_a_cell_that_computes_is_timed_once() -> None:
+def test_every_computing_operator_of_a_cell_is_timed_once() -> None:
     passes = workloads_of(registry.get_space("st_temporal_cell"), CPU)
     assert set(passes) == {f"cell {o}" for o in ("t3", "t5", "t7", "t3d2", "t3d3", "max3", "avg3")}
     for run in passes.values():
@@ -34,7 +34,7 @@ def test_a_pass_leaves_no_gradients_and_can_be_repeated() -> None:
     assert all(parameter.grad is None for parameter in module.parameters())
 
 
-def test_a_pass_is_of_the_operator_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pass_runs_the_operator_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     passes = block_passes(registry.get_space("st_default"), CPU)
     calls: list[str] = []
     original = operators.temporal_convolution

@@ -28,7 +28,7 @@ def source(name: str) -> str:
 
 
 def imported(code: str) -> set[str]:
-    """The modules of this package that a module imports."""
+    """Modules of this package that a module imports."""
     nodes = list(ast.walk(ast.parse(code)))
     names = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
     names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}

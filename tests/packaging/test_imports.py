@@ -1,4 +1,4 @@
-"""The rooms of the package: `lint-imports` passes on the tree, and fails for each fault that is put in on purpose."""
+"""The rooms of the package: `lint-imports` passes on the tree and fails for each deliberate fault."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ pytest.importorskip("importlinter")
 ROOT = Path(__file__).resolve().parents[2]
 LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
-# The contract, a module of the package, and a line that breaks the contract there.
+# Contract, module, and a line in it that breaks the contract.
 FAULTS = [
     ("layers", "records.py", "from pvnas_bench.boards import leaderboard"),
     ("layers", "problem.py", "from pvnas_bench import strategy"),
@@ -35,7 +35,7 @@ FAULTS = [
 
 
 def tree(folder: Path) -> Path:
-    """The package as it is installed: strategies and spaces inside it."""
+    """The package as installed, with strategies and spaces inside it."""
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "pvnas_bench", folder / "pvnas_bench", ignore=ignored)
     for part in ("strategies", "spaces"):
@@ -44,7 +44,7 @@ def tree(folder: Path) -> Path:
 
 
 def lint(folder: Path, *contracts: str) -> subprocess.CompletedProcess[str]:
-    """The contracts, or all of them, on the tree in a folder."""
+    """Run the given contracts, or all, on the tree in a folder."""
     words = [word for contract in contracts for word in ("--contract", contract)]
     command = [sys.executable, "-c", LINT, str(ROOT / "pyproject.toml"), "--no-cache", *words]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)

@@ -1,4 +1,4 @@
-"""The README's commands and example are what they say."""
+"""The README's commands and example work as stated."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def test_tox_without_arguments_checks_style_types_and_regressions_and_runs_the_t
 
 @pytest.mark.skipif(os.name == "nt", reason="the script is for bash")
 def test_ci_runs_the_second_block(tmp_path: Path) -> None:
-    """In a checkout whose README has another second block, and with a browser that is found, so not installed."""
+    """In a checkout whose README has another second block, with a browser present, so that none is installed."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "chromium").write_text("#!/bin/sh\n")
     (tmp_path / "bin" / "chromium").chmod(0o755)
@@ -95,7 +95,7 @@ def test_the_readme_shows_a_picture_near_its_top() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_and_options_in_the_documents_exist(document: Path) -> None:
-    """Every `pvnas-bench` command in a block of bash, with every option it is given."""
+    """Every `pvnas-bench` command in a bash block, with its options."""
     blocks = re.findall(r"^ *```bash\n(.*?)^ *```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     lines = "".join(blocks).replace("\\\n", " ").splitlines()
     for words in filter(None, map(words_of, lines)):
@@ -111,13 +111,13 @@ def test_commands_and_options_in_the_documents_exist(document: Path) -> None:
 
 
 def words_of(line: str) -> list[str]:
-    """The words after `pvnas-bench` or `-m pvnas_bench` in a line; empty where there are none."""
+    """The words after `pvnas-bench` or `-m pvnas_bench` in a line; empty if there are none."""
     found = re.search(r"(?:\bpvnas-bench|-m pvnas_bench) ([^#&>]*)", line)
     return re.sub(r"[\"']", "", found[1]).split() if found else []
 
 
-def test_python_is_the_one_that_tests_run_in() -> None:
-    """The tests judge what is installed, not the source tree beside them."""
+def test_the_tests_run_the_installed_package() -> None:
+    """Tests must import the installed package, not the source tree."""
     import pvnas_bench
 
     installed = Path(pvnas_bench.__file__).resolve()

@@ -1,4 +1,4 @@
-"""What the wheel holds, against the source tree."""
+"""Contents of the wheel, against the source tree."""
 
 import email
 import re
@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 HOMES = {"pvnas_bench": "pvnas_bench", "strategies": "pvnas_bench/strategies", "spaces": "pvnas_bench/spaces"}
-"""Where the source folders lie in the wheel."""
+"""Source folders, and their places in the wheel."""
 BUILD = "import sys, setuptools.build_meta as b; print(b.build_wheel(sys.argv[1]))"
 
 
@@ -44,7 +44,7 @@ def metadata(wheel: zipfile.ZipFile) -> Message:
     return email.message_from_string(wheel.read(name).decode())
 
 
-def test_every_source_file_is_in_it(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_has_every_source_file(wheel: zipfile.ZipFile) -> None:
     expected = {
         f"{home}/{file.relative_to(ROOT / folder).as_posix()}"
         for folder, home in HOMES.items()
@@ -55,7 +55,7 @@ def test_every_source_file_is_in_it(wheel: zipfile.ZipFile) -> None:
     assert "pvnas_bench/py.typed" in expected
 
 
-def test_published_records_and_tables_are_in_it_and_nothing_else_of_the_results(wheel: zipfile.ZipFile) -> None:
+def test_of_the_results_the_wheel_has_published_records_and_tables_only(wheel: zipfile.ZipFile) -> None:
     published = {name for name in wheel.namelist() if name.startswith("pvnas_bench/reference/")}
     records = {
         f"pvnas_bench/reference/{file.relative_to(ROOT / 'results/reference').as_posix()}"

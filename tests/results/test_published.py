@@ -1,4 +1,4 @@
-"""What `results/` publishes follows from its records, byte for byte."""
+"""Published files in `results/` follow from its records, byte for byte."""
 
 import json
 import re
@@ -24,12 +24,12 @@ def boards() -> list[leaderboard.Board]:
     return leaderboard.build(found)
 
 
-def test_tables_are_those_of_the_records(boards: list[leaderboard.Board]) -> None:
+def test_the_published_tables_follow_from_the_records(boards: list[leaderboard.Board]) -> None:
     assert (RESULTS / "leaderboard.md").read_text(encoding="utf-8") == render.to_markdown(boards)
     assert (RESULTS / "leaderboard.csv").read_text(encoding="utf-8") == render.to_csv(boards)
 
 
-def test_the_board_of_real_data_sets_is_that_of_their_records() -> None:
+def test_the_board_of_real_data_sets_follows_from_its_records() -> None:
     found, unreadable = records.load_folder(RESULTS / "real")
     grid = Grid.load(RESULTS / "real" / "grid.toml")
     assert not unreadable
@@ -64,7 +64,7 @@ def test_the_page_states_how_little_the_boards_tell() -> None:
         assert f"| {data} | {row} |" in page
 
 
-def test_every_cell_of_the_grid_is_there_on_both_data_sets(boards: list[leaderboard.Board]) -> None:
+def test_every_cell_of_the_grid_has_a_record_on_both_data_sets(boards: list[leaderboard.Board]) -> None:
     grid = Grid.load(RESULTS / "reference" / "grid.toml")
     assert [board.data for board in boards] == ["synthetic_motion", "words"]
     for board in boards:
@@ -75,12 +75,12 @@ def test_every_cell_of_the_grid_is_there_on_both_data_sets(boards: list[leaderbo
             assert rows[entry].failures == 0
 
 
-def test_records_name_no_place_of_the_machine_they_were_made_on() -> None:
+def test_records_contain_no_local_paths() -> None:
     for path in [*RESULTS.rglob("*.json"), *RESULTS.glob("*.md"), *RESULTS.glob("*.csv")]:
         assert not re.search(r"(?<![\w.])/(home|root|tmp|work|Users)/", path.read_text(encoding="utf-8")), path
 
 
-def test_what_ci_compares_with_is_the_grid_that_it_runs() -> None:
+def test_the_baseline_of_ci_is_the_grid_that_it_runs() -> None:
     grid = tomllib.loads((RESULTS / "check" / "grid.toml").read_text(encoding="utf-8"))
     baseline = json.loads((RESULTS / "check" / "baseline.json").read_text(encoding="utf-8"))
     cells = {(record["strategy"]["entry"], record["seed"]) for record in baseline}

@@ -35,14 +35,14 @@ def test_every_architecture_is_in_the_table_with_one_seed_at_least(tables: dict[
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_table_is_of_the_space_and_recipe_that_the_code_has(tables: dict[str, Table], task: str) -> None:
+def test_the_table_has_the_space_and_recipe_of_the_code(tables: dict[str, Table], task: str) -> None:
     about = tables[task].about
     assert about.space.fingerprint == SPACE.fingerprint
     assert about.protocol == protocol_entry(get_protocol("micro"))
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_it_tells_architectures_apart(tables: dict[str, Table], task: str) -> None:
+def test_the_table_distinguishes_architectures(tables: dict[str, Table], task: str) -> None:
     table = tables[task]
     noise, truth = table_lessons.noise(table.matrix("test_top1")), sorted(table_lessons.truth(table))
     assert noise is not None
@@ -52,7 +52,7 @@ def test_it_tells_architectures_apart(tables: dict[str, Table], task: str) -> No
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_regret_curves_are_of_this_state_of_the_table(tables: dict[str, Table], task: str) -> None:
+def test_regret_curves_belong_to_this_state_of_the_table(tables: dict[str, Table], task: str) -> None:
     grid = Grid.load(RESULTS / "st_micro" / "searches.toml")
     runs = {one.entry: one.runs for one in from_csv(RESULTS / "st_micro" / f"regret-{task}.csv", tables[task])}
     assert {runs.get(strategy.replace("false", "False"), 0) for strategy in grid.strategies} == {grid.seeds}

@@ -1,4 +1,4 @@
-"""Checkpoints: two generations, none torn, and only those of the same request and code."""
+"""Checkpoints: two generations, never incomplete, and only of the same request and code."""
 
 import os
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ def number(found: Any) -> int | None:
     return None if found is None else int(found["search"]["number"])
 
 
-def test_the_newest_is_loaded_and_two_are_kept(here: tuple[Setup, Claim]) -> None:
+def test_the_newest_checkpoint_is_loaded_and_two_are_kept(here: tuple[Setup, Claim]) -> None:
     setup, claim = here
     checkpoints = Checkpoints(setup, claim, Stop(None), Observer())
     assert checkpoints.load() is None
@@ -67,7 +67,7 @@ def test_the_newest_is_loaded_and_two_are_kept(here: tuple[Setup, Claim]) -> Non
 
 
 @pytest.mark.parametrize("bend", ["cut", "bit", "empty", "end"])
-def test_a_damaged_one_falls_back_to_the_one_before(here: tuple[Setup, Claim], bend: str) -> None:
+def test_a_damaged_checkpoint_falls_back_to_the_previous_one(here: tuple[Setup, Claim], bend: str) -> None:
     setup, claim = here
     heard = Heard()
     checkpoints = Checkpoints(setup, claim, Stop(None), heard)
@@ -79,14 +79,14 @@ def test_a_damaged_one_falls_back_to_the_one_before(here: tuple[Setup, Claim], b
     bent = {"cut": content[: len(content) // 3], "bit": content, "empty": b"", "end": newest.read_bytes() + b"x"}
     newest.write_bytes(bent[bend])
     assert number(checkpoints.load()) == 1
-    assert heard.warnings == [f"{newest.name} is damaged: the run goes on from before it"]
+    assert heard.warnings == [f"{newest.name} is damaged: it is ignored"]
     (setup.path.parent / kept(setup)[0]).write_bytes(b"")
     assert checkpoints.load() is None
 
 
 @pytest.mark.parametrize("fault", ["ENOSPC", "EIO", "torn", "lying"])
 @pytest.mark.parametrize("lasting", [False, True])
-def test_at_every_fault_what_was_written_is_loaded(here: tuple[Setup, Claim], fault: Fault, lasting: bool) -> None:
+def test_a_written_checkpoint_survives_every_fault(here: tuple[Setup, Claim], fault: Fault, lasting: bool) -> None:
     setup, claim = here
     with layer() as whole:
         checkpoints = Checkpoints(setup, claim, Stop(None), Observer())
@@ -108,14 +108,14 @@ def test_at_every_fault_what_was_written_is_loaded(here: tuple[Setup, Claim], fa
         if fault != "lying":
             assert len(heard.warnings) == len(checkpoints.failures) == 4 - len(written)
             assert found is not None if written else found in (None, 0)
-            # a fault after the file was put in its place may leave more than was reported, never less
+            # a fault after the rename may leave more than was reported, never less
             assert not written or found is None or found >= written[-1]
         elif not lasting:
             assert found is not None and found >= 2, "only one generation can have been torn"
         checkpoints.clear()
 
 
-def test_a_request_to_stop_writes_one_and_leaves(here: tuple[Setup, Claim]) -> None:
+def test_a_request_to_stop_writes_a_checkpoint_and_ends_the_run(here: tuple[Setup, Claim]) -> None:
     setup, claim = here
     patient = replace(setup.request, checkpoint_seconds=1e9)
     setup.request = patient
@@ -129,7 +129,7 @@ def test_a_request_to_stop_writes_one_and_leaves(here: tuple[Setup, Claim]) -> N
     assert number(checkpoints.load()) == 1
 
 
-def test_another_request_or_other_code_begins_anew(
+def test_another_request_or_other_code_starts_over(
     here: tuple[Setup, Claim], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setup, claim = here
@@ -143,7 +143,7 @@ def test_another_request_or_other_code_begins_anew(
     assert found() == (1, [])
     with monkeypatch.context() as patch:
         patch.setattr("pvnas_bench.__version__", "other")
-        assert found()[0] is None and "another version of the code: the run begins anew" in found()[1][0]
+        assert found()[0] is None and "another version of the code: the run starts over" in found()[1][0]
     source = tmp_path / "mine.py"
     text = Path(registry.get_strategy("random_search").__module__.replace(".", "/")).name
     source.write_text(f"# {text}\n")
@@ -157,7 +157,7 @@ def test_another_request_or_other_code_begins_anew(
     assert found() == (1, [])
 
 
-def test_a_strategy_without_a_state_is_said_to_have_none(here: tuple[Setup, Claim]) -> None:
+def test_a_strategy_without_a_state_is_reported(here: tuple[Setup, Claim]) -> None:
     setup, claim = here
     heard = Heard()
     checkpoints = Checkpoints(setup, claim, Stop(None), heard)
@@ -167,14 +167,14 @@ def test_a_strategy_without_a_state_is_said_to_have_none(here: tuple[Setup, Clai
 
     checkpoints.boundary(none)
     checkpoints.boundary(none)
-    assert heard.warnings == ["this run cannot go on if it is killed: the strategy has no state_dict"]
+    assert heard.warnings == ["this run cannot resume if it is killed: the strategy has no state_dict"]
     checkpoints = Checkpoints(setup, claim, Stop(None), heard)
     checkpoints.boundary(lambda: {"search": {1, 2}})
     assert "state['search'] is a set" in heard.warnings[1]
     assert kept(setup) == []
 
 
-def test_who_was_taken_over_writes_nothing(here: tuple[Setup, Claim]) -> None:
+def test_a_process_that_lost_its_lease_writes_nothing(here: tuple[Setup, Claim]) -> None:
     setup, claim = here
     (setup.path.parent / ".record.json.claim-0").unlink()
     with pytest.raises(Exception, match="was taken over"):

@@ -1,4 +1,4 @@
-"""A run that is killed, at any instant and as often as you like, ends in the record of one that is not."""
+"""Runs killed at any instant, any number of times, end with the record of an uninterrupted run."""
 
 import os
 import random
@@ -16,7 +16,7 @@ if not Path("/proc/self/stat").exists():
 KILLED = -9
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "gradient.py"
 FEW = ("pvnas", "regularized_evolution", str(EXAMPLE))
-"""What every test run kills, a few times; none of them has a line of code for its state."""
+"""Strategies that every test run kills a few times; none has code for its state."""
 
 
 def request(strategy: str, dataset: Path, results: Path, budget: float = 6.0) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def request(strategy: str, dataset: Path, results: Path, budget: float = 6.0) ->
 
 
 def undisturbed(born: Nursery, strategy: str, dataset: Path, folder: Path, budget: float) -> tuple[Any, float]:
-    """The record of a run that nobody disturbs and that writes no checkpoint, and the CPU seconds that it took."""
+    """Record of an uninterrupted run without checkpoints, and its CPU seconds."""
     asked = request(strategy, dataset, folder / "undisturbed", budget)
     code, seconds = born.live(**asked | {"checkpoint_seconds": 1e9})
     assert code == OK
@@ -41,7 +41,7 @@ def undisturbed(born: Nursery, strategy: str, dataset: Path, folder: Path, budge
 def killed(
     born: Nursery, chance: random.Random, kills: int, expected: Any, seconds: float, asked: dict[str, Any]
 ) -> int:
-    """Kill a run at random instants, let it end, and compare; how often it was killed with a checkpoint behind it."""
+    """Kill a run at random instants, let it end, and compare; return the number of kills after a checkpoint."""
     results, behind, done = Path(asked["results"]), 0, 0
     while done < kills:
         code, _ = born.live(kill_after=chance.uniform(0, seconds), **asked)
@@ -63,7 +63,7 @@ def killed(
 
 
 @pytest.mark.parametrize("strategy", FEW)
-def test_a_run_that_was_killed_ends_in_the_same_record(
+def test_a_killed_run_ends_with_the_same_record(
     born: Nursery, tiny_dataset: Path, tmp_path: Path, strategy: str
 ) -> None:
     expected, seconds = undisturbed(born, strategy, tiny_dataset, tmp_path, budget=2.0)
@@ -87,7 +87,7 @@ def test_every_family_is_killed_many_times(born: Nursery, tiny_dataset: Path, tm
 
 
 @pytest.mark.crash
-def test_a_run_killed_at_each_change_of_a_file_ends_in_the_same_record(
+def test_a_run_killed_at_any_file_change_ends_with_the_same_record(
     born: Nursery, tiny_dataset: Path, tmp_path: Path
 ) -> None:
     expected, _ = undisturbed(born, "regularized_evolution", tiny_dataset, tmp_path, budget=1.0)
@@ -107,14 +107,12 @@ def test_a_run_killed_at_each_change_of_a_file_ends_in_the_same_record(
 
 @pytest.mark.crash
 @pytest.mark.parametrize("fault", ["ENOSPC", "EIO", "torn"])
-def test_a_disk_that_fails_and_works_again_loses_nothing(
-    born: Nursery, tiny_dataset: Path, tmp_path: Path, fault: str
-) -> None:
+def test_a_temporary_disk_failure_loses_nothing(born: Nursery, tiny_dataset: Path, tmp_path: Path, fault: str) -> None:
     expected, _ = undisturbed(born, "regularized_evolution", tiny_dataset, tmp_path, budget=1.0)
     asked = request("regularized_evolution", tiny_dataset, tmp_path / "full", budget=1.0)
     for at in range(0, 40, 3):
         code, _ = born.live(fault={"fault": fault, "at": at, "lasting": True}, **asked)
-        if code == REFUSED:  # no claim or no record could be written, and the user was told
+        if code == REFUSED:  # no lease or record could be written, and the run reported it
             assert born.live(**asked)[0] == OK
         else:
             assert code == OK
@@ -124,7 +122,9 @@ def test_a_disk_that_fails_and_works_again_loses_nothing(
         (tmp_path / "full").rename(tmp_path / f"full {at}")
 
 
-def test_a_record_that_finds_no_room_leaves_the_checkpoint(born: Nursery, tiny_dataset: Path, tmp_path: Path) -> None:
+def test_a_record_that_does_not_fit_on_the_disk_leaves_the_checkpoint(
+    born: Nursery, tiny_dataset: Path, tmp_path: Path
+) -> None:
     asked = request("regularized_evolution", tiny_dataset, tmp_path / "full", budget=1.0)
     assert born.live(fault={"fault": "ENOSPC", "at": 10, "lasting": True}, **asked)[0] == REFUSED
     (folder,) = (tmp_path / "full").iterdir()
@@ -160,7 +160,7 @@ def test_eight_processes_write_into_one_folder(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {records.FILE_NAME}
 
 
-def test_of_two_starts_of_one_cell_one_works_and_the_other_says_so(
+def test_one_of_two_processes_runs_a_cell_and_the_other_reports_it(
     born: Nursery, tiny_dataset: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from lives import nursery

@@ -1,4 +1,4 @@
-"""What goes wrong in a training, a search or a process ends in a record that says so."""
+"""Failures of a training, a search or a process end with a record of the failure."""
 
 import contextlib
 import copy
@@ -43,16 +43,16 @@ def asked(tiny_dataset: Path, folder: Path, strategy: str, **options: Any) -> Re
         ({"body": "sys.exit(3)"}, "SystemExit: 3"),
         ({"body": "raise MemoryError"}, "MemoryError"),
         ({"body": "self.step()"}, "RecursionError"),
-        ({"incumbent": "None"}, "None is no architecture of st_default"),
-        ({"incumbent": "'8-32'"}, "is no architecture of st_default"),
+        ({"incumbent": "None"}, "None is not an architecture of st_default"),
+        ({"incumbent": "'8-32'"}, "is not an architecture of st_default"),
         ({"diagnostics": "{'a': object()}"}, "TypeError: Object of type object is not JSON"),
-        ({"diagnostics": "{'a': 'x' * 9_000_000}"}, "the diagnostics are 9,000,009 characters"),
+        ({"diagnostics": "{'a': 'x' * 9_000_000}"}, "the diagnostics have 9,000,009 characters"),
         ({"body": "self.problem.log(a='many')"}, "could not convert string to float"),
         ({"body": "return"}, "10,000 steps in a row spent nothing"),
         ({"body": "self.problem.ledger.charge(10**12); return"}, "of 0.05 reference trainings"),
     ],
 )
-def test_a_strategy_that_does_wrong_fails_with_its_reason(
+def test_a_faulty_strategy_fails_with_the_reason(
     tiny_dataset: Path, tmp_path: Path, told: dict[str, str], reason: str
 ) -> None:
     record, path = run(asked(tiny_dataset, tmp_path, mine(tmp_path, **told)))
@@ -62,14 +62,14 @@ def test_a_strategy_that_does_wrong_fails_with_its_reason(
     assert [file.name for file in path.parent.iterdir()] == ["record.json"]
 
 
-def test_a_front_that_is_nonsense_fails(tiny_dataset: Path, tmp_path: Path) -> None:
+def test_an_invalid_front_fails(tiny_dataset: Path, tmp_path: Path) -> None:
     strategy = mine(tmp_path)
     Path(strategy).write_text(Path(strategy).read_text() + "\n    def front(self):\n        return ['x']\n")
     record, _ = run(asked(tiny_dataset, tmp_path, strategy))
-    assert record.status == "failed" and "'x' is no architecture" in str(record.error)
+    assert record.status == "failed" and "'x' is not an architecture" in str(record.error)
 
 
-def test_a_strategy_that_hangs_is_given_up_and_goes_on_later(tiny_dataset: Path, tmp_path: Path) -> None:
+def test_a_strategy_that_hangs_is_stopped_and_can_resume(tiny_dataset: Path, tmp_path: Path) -> None:
     body = f"""
         if self.steps == 2 and not os.path.exists({str(tmp_path / "go")!r}):
             try:
@@ -80,7 +80,7 @@ def test_a_strategy_that_hangs_is_given_up_and_goes_on_later(tiny_dataset: Path,
 """
     request = asked(tiny_dataset, tmp_path, mine(tmp_path, body), timeout=3000.0, checkpoint_seconds=0.0)
     record, path = run(request)
-    assert (record.status, record.error) == ("timeout", "no end after 3000 s during the search")
+    assert (record.status, record.error) == ("timeout", "the time limit of 3000 s was reached during the search")
     assert len(record.trajectory) == 2
     assert record.outcome is not None and record.outcome.trained == ()
     assert any(path.parent.glob("checkpoint-*"))
@@ -96,9 +96,7 @@ def grid(tiny_dataset: Path, folder: Path, strategy: str, **options: Any) -> lis
     return Grid.parse(values).requests(folder / "results", **options)
 
 
-def test_a_worker_that_is_killed_leaves_a_record_and_the_next_attempt_goes_on(
-    tiny_dataset: Path, tmp_path: Path
-) -> None:
+def test_a_killed_worker_leaves_a_record_and_the_next_attempt_resumes(tiny_dataset: Path, tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     body = f"""
         if self.steps == 2 and not os.path.exists({str(gone)!r}):
@@ -115,16 +113,16 @@ def test_a_worker_that_is_killed_leaves_a_record_and_the_next_attempt_goes_on(
     assert not list(cell.path.parent.glob("*claim*"))
 
 
-def test_a_worker_that_does_not_even_heed_its_time_limit_is_killed(
+def test_a_worker_that_ignores_its_time_limit_is_killed(
     tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pvnas_bench.grid.compare.PATIENCE", 0.0)
     requests = grid(tiny_dataset, tmp_path, mine(tmp_path, HEEDLESS), timeout=15.0)
     (cell,) = [cell for cell in compare(open_cells(requests), workers=1) if cell.state != "running"]
-    assert cell.state == "timeout" and "nor when it was told to end" in cell.note
+    assert cell.state == "timeout" and "nor when interrupted" in cell.note
 
 
-def test_a_cell_that_another_process_works_on_is_left_to_it(tiny_dataset: Path, tmp_path: Path) -> None:
+def test_a_cell_that_another_process_runs_is_skipped(tiny_dataset: Path, tmp_path: Path) -> None:
     from pvnas_bench.system.leases import claimed
 
     cells = open_cells(grid(tiny_dataset, tmp_path, mine(tmp_path)))
@@ -171,7 +169,7 @@ def test_the_time_limit_interrupts_past_except_exception() -> None:
         with signals.heeded(0.01), contextlib.suppress(Exception):  # as a strategy may do
             time.sleep(60)
 
-    with pytest.raises(TimedOut, match=r"no end after 0\.01 s"):
+    with pytest.raises(TimedOut, match=r"time limit of 0\.01 s was reached"):
         work()
 
 
@@ -230,7 +228,7 @@ def test_a_training_resumes_from_its_state_after_any_epoch(clips: World) -> None
     whole_network, whole = begun()
     while not whole.finished:
         whole.epoch()
-        torch.rand(7)  # what others draw between two epochs does not matter
+        torch.rand(7)  # other draws between two epochs have no effect
     for stop in range(3):
         _, first = begun()
         for _ in range(stop):
@@ -294,7 +292,7 @@ def test_a_batch_that_does_not_fit_is_divided(clips: World) -> None:
 
 
 def test_the_gradients_of_the_parts_are_those_of_the_batch(clips: World) -> None:
-    """Exactly so where no layer mixes clips."""
+    """Exactly equal in a network without layers that mix clips."""
     inputs, labels = torch.randn(10, 6, dtype=torch.float64), torch.randint(0, 3, (10,))
     bench = Workbench(clips.store, PROTOCOL, torch.device("cpu"), Ledger(1), Clock())
 
@@ -323,7 +321,7 @@ def test_the_gradients_of_the_parts_are_those_of_the_batch(clips: World) -> None
         assert same_loss == pytest.approx(loss)
 
 
-def test_memory_that_runs_out_is_told_from_other_errors() -> None:
+def test_out_of_memory_is_distinguished_from_other_errors() -> None:
     with pytest.raises(RuntimeError) as real:
         torch.empty(2**56)
     assert out_of_memory(real.value)

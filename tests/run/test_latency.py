@@ -142,8 +142,8 @@ def test_a_cap_on_macs_alone_has_the_fingerprint_that_it_had(tiny_dataset: Path,
 @pytest.mark.parametrize(
     ("cap", "reason"),
     [
-        ("latency=2ms", "no architecture of tiny is under the cap of 2 ms: the cheapest has 3.5 ms, raise --cap"),
-        ("latency=3.4ms,params=1M", "under the cap of 3.4 ms: the cheapest has 3.5 ms"),
+        ("latency=2ms", "no architecture of tiny is under the cap of 2 ms, the cheapest has 3.5 ms: raise --cap"),
+        ("latency=3.4ms,params=1M", "under the cap of 3.4 ms, the cheapest has 3.5 ms"),
     ],
 )
 def test_a_latency_that_nothing_meets_is_refused(cap: str, reason: str, tiny_dataset: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Passes in bfloat16: where they are, what stays in float32, and that a run of them is one of its own."""
+"""Passes in bfloat16: where they apply, what stays in float32, and separate protocols."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -57,8 +57,8 @@ def test_losses_and_gradients_are_those_of_float32_but_for_rounding(operator: st
     assert float((ours - theirs).norm() / theirs.norm()) < 0.05
 
 
-def test_a_step_is_seen_by_the_next_pass() -> None:
-    """Autocast would go on with the weights as they were when it first cast them."""
+def test_the_next_pass_uses_updated_weights() -> None:
+    """Autocast would otherwise reuse its cached copies of old weights."""
     layer, x = nn.Linear(4, 4), torch.eye(4)
     with process.configured(1, deterministic=True, mixed="cpu"):
         before = layer(x)
@@ -67,7 +67,7 @@ def test_a_step_is_seen_by_the_next_pass() -> None:
         assert not torch.equal(layer(x), before)
 
 
-def test_nothing_is_left_of_it_afterwards() -> None:
+def test_mixed_precision_ends_with_its_context() -> None:
     with process.configured(1, deterministic=True, mixed="cpu"):
         assert torch.is_autocast_enabled("cpu")
     assert not torch.is_autocast_enabled("cpu")
@@ -75,7 +75,7 @@ def test_nothing_is_left_of_it_afterwards() -> None:
         assert network("s3")(CLIPS).dtype == torch.float32
 
 
-def test_a_run_has_its_own_protocol_and_its_own_record(tmp_path: Path) -> None:
+def test_a_mixed_precision_run_has_a_separate_protocol_and_record(tmp_path: Path) -> None:
     plain = Request("random_search", results=tmp_path)
     setups = [Setup(request, Observer()) for request in (plain, replace(plain, precision="bfloat16"))]
     assert setups[0].path != setups[1].path

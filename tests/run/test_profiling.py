@@ -1,4 +1,4 @@
-"""The sampling profiler: what the clock is on, and which function of the package."""
+"""The sampling profiler: activity of the clock and function of the package."""
 
 import sys
 from types import FunctionType
@@ -23,7 +23,7 @@ def test_samples_are_counted_by_the_clocks_activity() -> None:
 
 
 def take_within(samples: Samples, *modules: str) -> None:
-    """Take a sample of a stack of functions of these modules, the outermost first."""
+    """Sample a stack of functions from these modules, outermost first."""
 
     def call(rest: tuple[str, ...]) -> None:
         if not rest:
@@ -35,7 +35,7 @@ def take_within(samples: Samples, *modules: str) -> None:
     call(modules)
 
 
-def test_a_function_of_the_package_stands_for_what_it_calls() -> None:
+def test_a_sample_counts_for_the_innermost_function_of_the_package() -> None:
     samples = Samples()
     samples.begin(Clock())
     samples.take(sys._getframe())
@@ -49,7 +49,7 @@ def test_a_function_of_the_package_stands_for_what_it_calls() -> None:
     assert len(samples.top(HARNESS, 1)) == 1
 
 
-def test_a_thread_samples_the_one_that_entered() -> None:
+def test_the_sampler_samples_the_thread_that_entered() -> None:
     with sampled() as samples:
         samples.begin(clock := Clock())
         with clock("forward"):
@@ -69,7 +69,7 @@ def test_a_thread_samples_the_one_that_entered() -> None:
         (("video",), HARNESS),
     ],
 )
-def test_what_the_clock_does_not_know_is_the_strategys_or_the_harnesss(modules: tuple[str, ...], whose: str) -> None:
+def test_time_outside_the_clock_is_the_strategys_or_the_harnesss(modules: tuple[str, ...], whose: str) -> None:
     samples = Samples()
     samples.begin(Clock())
     take_within(samples, *modules)

@@ -1,4 +1,4 @@
-"""On a table the scores of a search are compared with the truth, once it is over and at no cost."""
+"""Rank correlation of a search's scores with the table, computed after the search at no cost."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class Failing(NASWOT):
 
 @pytest.fixture(scope="module")
 def varied(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """The table with test accuracies that differ, as those of so small networks do not."""
+    """The table with different test accuracies; those of such small networks are equal."""
     folder, table = tmp_path_factory.mktemp("varied"), built.table
     changed = [
         training._replace(test_top1=(3 * i % 7) / 8 + training.seed / 64)
@@ -51,7 +51,7 @@ def varied(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 def searched(built: Built, strategy: str, results: Path, tabular: bool = True) -> records.Record:
-    """A record as its file tells."""
+    """A record as loaded from its file."""
     settings = {"samples": "4"} if strategy in ("naswot", "synflow") or strategy.endswith(".py") else {}
     request = Request(
         strategy,
@@ -106,7 +106,9 @@ def test_a_budget_that_is_spent_does_not_matter(varied: Built, tmp_path: Path) -
     assert 0 < found["rank_cost"] < 1
 
 
-def test_scores_are_asked_for_on_tables_alone_and_of_those_that_have_them(varied: Built, tmp_path: Path) -> None:
+def test_scores_are_requested_only_on_tables_and_only_from_strategies_with_scores(
+    varied: Built, tmp_path: Path
+) -> None:
     assert "rank_pairs" not in searched(varied, "random_search", tmp_path).diagnostics
     trained = searched(varied, "naswot", tmp_path, tabular=False)
     assert "rank_pairs" not in trained.diagnostics

@@ -48,7 +48,7 @@ def test_a_state_comes_back_equal(state: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_not_finite_comes_back(value: float) -> None:
+def test_values_that_are_not_finite_come_back(value: float) -> None:
     (found,) = decode(encode([value]), CPU)
     assert found == value or (math.isnan(found) and math.isnan(value))
 
@@ -121,13 +121,13 @@ def test_generators_go_on_identically() -> None:
 
 
 @pytest.mark.parametrize("state", [{"seen": {1, 2}}, [object()], {"f": print}, np.float64(1), {"a": [1, (2, b"x")]}])
-def test_what_is_no_state_is_refused(state: Any) -> None:
+def test_values_that_are_not_a_state_are_refused(state: Any) -> None:
     with pytest.raises(TypeError, match=r"is a .*: use tensors, numbers"):
         encode(state)
 
 
 @given(st.binary(max_size=200))
-def test_bytes_that_are_no_state_are_damaged(content: bytes) -> None:
+def test_bytes_that_are_not_a_state_are_reported_as_damaged(content: bytes) -> None:
     with pytest.raises(Damaged):
         decode(content, CPU)
 
@@ -139,7 +139,7 @@ def test_a_state_cut_short_or_bent_does_no_harm(data: st.DataObject) -> None:
     with pytest.raises(Damaged):
         decode(bytes(whole[:place]), CPU)
     whole[place] ^= data.draw(st.integers(1, 255))
-    with contextlib.suppress(Damaged):  # a bit of a number may have turned: the hash in the file's name tells
+    with contextlib.suppress(Damaged):  # a flipped bit of a number is detected by the hash in the file's name
         decode(bytes(whole), CPU)
 
 
@@ -155,14 +155,14 @@ def test_a_state_cut_short_or_bent_does_no_harm(data: st.DataObject) -> None:
         {"dict": [], "tuple": []},
     ],
 )
-def test_a_tree_that_says_nonsense_is_damaged(tree: Any) -> None:
+def test_an_invalid_tree_is_reported_as_damaged(tree: Any) -> None:
     from safetensors.torch import save
 
     with pytest.raises(Damaged):
         decode(save({"0": torch.zeros(2)}, {"tree": json.dumps(tree)}), CPU)
 
 
-def test_a_deep_tree_is_damaged() -> None:
+def test_a_too_deep_tree_is_reported_as_damaged() -> None:
     from safetensors.torch import save
 
     with pytest.raises(Damaged):

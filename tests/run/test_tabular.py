@@ -1,4 +1,4 @@
-"""A search on a table is the search that trains, without the training."""
+"""A search on a table equals the search that trains, without training."""
 
 import copy
 from pathlib import Path
@@ -32,7 +32,7 @@ def steps(record: records.Record) -> list[tuple[int, float, str, float | None]]:
 
 @pytest.mark.parametrize("strategy", ["random_search", "regularized_evolution", "local_search"])
 def test_the_trajectory_and_the_charge_are_those_of_real_trainings(built: Built, strategy: str, tmp_path: Path) -> None:
-    # Seed 0 of the run is seed 0 of the trainings; architectures with two seeds may answer by the other one.
+    # The run's seed 0 selects the trainings of seed 0; for architectures with two seeds possibly the other.
     single = built.folder.parent / "single"
     table = built.table
     content = made_up.Content(table.about, list(table.sessions), [table.trainings(a)[0] for a in table.architectures])
@@ -102,17 +102,17 @@ def test_no_clip_is_opened_unless_a_strategy_trains_on_it(
     record, _ = run(request(built, "random_search", tmp_path, tabular=True))
     assert record.status == "ok"
     with pytest.raises(
-        UsageError, match=r"spos trains on clips, which the table has not: the clips are elsewhere"
+        UsageError, match=r"spos trains on clips, which a table does not contain: the clips are elsewhere"
     ) as error:
         run(request(built, "spos", tmp_path, tabular=True))
     name = built.table.about.data.name
-    assert f"give --dataset the path of a folder {name!r}, or of {name}.csv or {name}.toml, that holds the " in str(
+    assert f"give --dataset the path of the folder {name!r}, or of {name}.csv or {name}.toml, with the " in str(
         error.value
     )
     assert f"fingerprint {built.table.about.data.fingerprint[:12]}" in str(error.value)
 
 
-def test_other_clips_than_those_of_the_table_are_refused_with_what_would_do(
+def test_clips_other_than_the_tables_are_refused_with_the_valid_options(
     built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     about = built.table.about
@@ -120,7 +120,7 @@ def test_other_clips_than_those_of_the_table_are_refused_with_what_would_do(
     other = copy.copy(built.table)
     other.about = about.model_copy(update={"data": data})
     monkeypatch.setattr("pvnas_bench.run.setup.find_table", lambda *_: other)
-    with pytest.raises(UsageError, match=r"are not those of the table: give --dataset synthetic_motion$"):
+    with pytest.raises(UsageError, match=r"differ from those of the table: give --dataset synthetic_motion$"):
         run(request(built, "spos", tmp_path, tabular=True))
 
 

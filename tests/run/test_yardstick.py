@@ -6,7 +6,7 @@ from pvnas_bench.run import yardstick
 
 
 class Clock:
-    """A clock that the work itself moves."""
+    """A clock that the workloads advance."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -25,7 +25,7 @@ class Clock:
         return run
 
 
-def test_the_least_of_several_turns_counts_and_the_first_does_not() -> None:
+def test_the_fastest_of_several_turns_counts_without_the_first() -> None:
     clock = Clock()
     found = yardstick.measure(
         {"a": clock.work("a", 0.1, 5.0, 3.0, 4.0), "b": clock.work("b", 2.0)},

@@ -1,4 +1,4 @@
-"""Spaces of temporal cells, against counts and strings by hand."""
+"""Spaces of temporal cells, against counts and strings written by hand."""
 
 import dataclasses
 import math
@@ -75,7 +75,7 @@ def test_a_network_is_what_its_string_says() -> None:
         ("8-1-32/t3-t3/_/_", "must have 3 options: operator.1.01-operator.1.02-operator.1.12"),
     ],
 )
-def test_a_wrong_string_is_refused_with_what_is_valid(string: str, message: str) -> None:
+def test_an_invalid_string_is_refused_with_the_valid_options(string: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         SPACE.parse(string)
 

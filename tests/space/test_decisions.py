@@ -65,7 +65,7 @@ def test_sampling_is_uniform_per_decision() -> None:
         assert abs(n - expected) < 5 * np.sqrt(expected)
 
 
-def test_neighbours_are_all_that_differ_in_one_decision() -> None:
+def test_neighbours_are_the_architectures_that_differ_in_one_decision() -> None:
     architecture = SPACE.parse("2/b/a-e4")
     assert {str(a) for a in SPACE.neighbours(architecture)} == {
         "1/b/_", "2/a/a-e4", "2/c/a-e4", "2/b/skip-_", "2/b/a-e2"
@@ -114,7 +114,7 @@ def test_strings_and_options_round_trip(seed: int) -> None:
         ("2/a/a", "must have 2 options"),
     ],
 )
-def test_a_wrong_string_is_refused_with_what_is_valid(string: str, message: str) -> None:
+def test_an_invalid_string_is_refused_with_the_valid_options(string: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         SPACE.parse(string)
 

@@ -23,7 +23,7 @@ def test_reference_and_experts_are_under_the_first_cap(space: SearchSpace) -> No
 
 
 CAPPED = [space for space in SPACES if "all" not in space.caps]
-"""Without those that are searched as a whole."""
+"""Spaces with restricting caps, unlike those that are searched as a whole."""
 
 
 @pytest.mark.parametrize("space", CAPPED, ids=lambda space: space.name)

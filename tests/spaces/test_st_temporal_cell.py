@@ -1,4 +1,4 @@
-"""Whole runs on `st_temporal_cell`: which strategies work on it, and what its records say."""
+"""Whole runs on `st_temporal_cell`: strategies that support it, and contents of records."""
 
 import json
 from pathlib import Path
@@ -136,8 +136,8 @@ def test_a_strategy_works_here_or_says_where_it_does(strategy: str, tiny_dataset
         Setup(request(strategy, tiny_dataset, tmp_path), Observer())
         return
     message = (
-        rf"^{strategy} works on spaces of the family mbconv \(st_default, st_kinetics[^)]*\), and st_temporal_cell is "
-        "of temporal_cell: change --space or --strategy$"
+        rf"^{strategy} works on spaces of the family mbconv \(st_default, st_kinetics[^)]*\), but st_temporal_cell "
+        "has the family temporal_cell: change --space or --strategy$"
     )
     with pytest.raises(UsageError, match=message):
         Setup(request(strategy, tiny_dataset, tmp_path), Observer())
@@ -155,7 +155,7 @@ class Mine(Strategy):
 """
 
 
-def test_a_strategy_that_asks_for_a_supernet_is_told_in_one_line(
+def test_a_strategy_that_needs_a_supernet_gets_one_line(
     tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mine.py").write_text(SUPERNET)

@@ -1,4 +1,4 @@
-"""Trial-based methods against random search where nothing is noise: an accuracy to which each decision adds its part.
+"""Trial-based methods against random search on a noiseless additive accuracy.
 
 Over seeds they find better architectures with the same number of evaluations. Where one loses to random search on real
 clips, it is the few evaluations of a budget, or what a short training says of an architecture, that fails it. (In 30
@@ -38,7 +38,9 @@ def best_found(strategy: str, dataset: Path, seed: int, evaluations: int) -> flo
 @pytest.mark.parametrize(
     ("strategy", "evaluations"), [("local_search", 30), ("optuna_tpe", 30), ("regularized_evolution", 120)]
 )
-def test_it_finds_better_architectures_than_chance(strategy: str, evaluations: int, tiny_dataset: Path) -> None:
+def test_trial_based_methods_find_better_architectures_than_random_search(
+    strategy: str, evaluations: int, tiny_dataset: Path
+) -> None:
     found, by_chance = (
         [best_found(name, tiny_dataset, seed, evaluations) for seed in SEEDS] for name in (strategy, "random_search")
     )

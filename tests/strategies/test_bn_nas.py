@@ -1,4 +1,4 @@
-"""BN-NAS: what trains, what scores mean, and its evolution against the exact optimum."""
+"""BN-NAS: trained weights, scores, and its evolution against the exact optimum."""
 
 from pathlib import Path
 

@@ -18,7 +18,7 @@ FEW = {"baseline_epochs": 2}
 
 
 def searching(dataset: Path, **settings: object) -> Driven:
-    """A search that has ordered the classes."""
+    """A search after ordering the classes."""
     driven = Driven("da_nas", dataset, 4.0, **{**FEW, **settings})
     while not driven.strategy.order:
         driven.step()
@@ -79,7 +79,7 @@ def test_steps_of_pruning_multiply(tiny_dataset: Path) -> None:
     assert float(p.detach().sum()) == pytest.approx(1)
 
 
-def test_the_worst_go_and_adam_forgets_them(tiny_dataset: Path) -> None:
+def test_the_worst_options_are_pruned_with_their_adam_state(tiny_dataset: Path) -> None:
     strategy = searching(tiny_dataset).strategy
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -118,7 +118,7 @@ def test_pruned_candidates_stay_pruned(tiny_dataset: Path) -> None:
         assert all(c == -1 or finite[i][c] for i, c in enumerate(drawn.choices))
 
 
-def test_only_the_classes_that_are_present_are_seen(tiny_dataset: Path) -> None:
+def test_absent_classes_are_masked(tiny_dataset: Path) -> None:
     strategy = searching(tiny_dataset).strategy
     assert strategy.present == sorted(strategy.order[:2])
     batch, held_out = next(strategy.problem.search_pairs(classes=strategy.present))

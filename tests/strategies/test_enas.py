@@ -115,7 +115,7 @@ def test_paths_above_the_cap_are_not_run(tiny_dataset: Path, monkeypatch: pytest
     assert driven.problem.take_logged()["reward"] == 0.0
 
 
-def test_the_best_of_the_compared_is_returned(tiny_dataset: Path) -> None:
+def test_the_best_compared_architecture_is_returned(tiny_dataset: Path) -> None:
     driven = Driven("enas", tiny_dataset, BUDGET, **FEW).to_the_end()
     compared = driven.strategy.diagnostics()["compared"]
     assert len(compared) == 3

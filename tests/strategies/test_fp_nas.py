@@ -18,7 +18,7 @@ from pvnas_bench.strategies.parsec import PARSEC
 
 BUDGET = 3.0
 FEW = {"initial_samples": 5, "least_samples": 2, "warmup": 0.2, "target": 0.3}
-"""Settings under which a small budget holds some steps of each phase."""
+"""Settings with which a small budget allows steps of each phase."""
 STAGES = (Stage(4, 2, (1, 2)),)
 TINY = BlockSpace(
     "tiny",
@@ -40,7 +40,7 @@ EVERY = list(TINY.enumerate())
 
 
 def log_likelihood(a: Architecture, theta: torch.Tensor) -> torch.Tensor:
-    """A made-up log P(y|X,ω,A) with weights ω = theta, different for each architecture."""
+    """A synthetic log P(y|X,ω,A) with weights ω = theta, different for each architecture."""
     features = torch.tensor([math.sin(3.0 * i * (choice + 2)) for i, choice in enumerate(a.choices, 1)])
     return -((features * theta).sum() ** 2) - theta[: len(a.choices) // 2].sum().cos()
 
@@ -111,7 +111,7 @@ def test_no_cost_below_the_target() -> None:
     assert float(alpha_loss(log_p, w, torch.zeros(2), 9.0, baseline=True)) == pytest.approx(0.25)
 
 
-def test_temperature_runs_from_the_best_alone_to_all_alike() -> None:
+def test_temperature_interpolates_between_the_best_sample_and_equal_weights() -> None:
     likelihoods = torch.tensor([-20.0, -30.0, -25.0])
     torch.testing.assert_close(importance_weights(likelihoods, 1e-3), torch.tensor([1.0, 0.0, 0.0]))
     torch.testing.assert_close(importance_weights(likelihoods, 1e6), torch.full((3,), 1 / 3), atol=1e-4, rtol=0)
@@ -141,7 +141,7 @@ def test_the_joint_distribution_starts_as_the_same_one(seed: int) -> None:
     assert joint.best(costs, Caps(macs=cap)) == factorised.best(costs, Caps(macs=cap))
 
 
-def test_a_joint_distribution_of_its_own_has_the_enumerated_entropy_and_marginals() -> None:
+def test_a_random_joint_distribution_has_the_enumerated_entropy_and_marginals() -> None:
     joint = JointDistribution(TINY)
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():

@@ -12,7 +12,7 @@ NAME = "local_search"
 
 
 def smooth(architecture: Architecture, epochs: int) -> float:
-    """One optimum: every decision that exists at its first option, and few decisions."""
+    """An accuracy with one optimum: few decisions, each at its first option."""
     return 1 / (1 + sum(choice + 0.1 for choice in architecture.choices if choice >= 0))
 
 
@@ -37,7 +37,7 @@ def test_it_climbs_from_neighbour_to_neighbour_and_stops_at_an_optimum(tiny_data
         assert driven.strategy.diagnostics() == {"local_optima": 1}
 
 
-def test_at_an_optimum_it_starts_anew(tiny_dataset: Path) -> None:
+def test_local_search_restarts_at_an_optimum(tiny_dataset: Path) -> None:
     driven = BlackBox(NAME, tiny_dataset, rugged)
     while driven.strategy.optima < 2:
         driven.step()

@@ -1,4 +1,4 @@
-"""NAS-TC: the backbone stays as it was to the last bit, blocks are searched in order, whole runs."""
+"""NAS-TC: bit-identical backbone, order of blocks, whole runs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_flat_networks() -> None:
 
 
 def backbone_of(strategy: BlockStitching) -> dict[str, torch.Tensor]:
-    """Every weight that the 2-D network computes with, the classifier aside."""
+    """All weights of the 2-D network except the classifier's."""
     spatial = {}
     for name, parameter in strategy.supernet.named_parameters():
         value = parameter.detach().clone()
@@ -39,7 +39,7 @@ def backbone_of(strategy: BlockStitching) -> dict[str, torch.Tensor]:
 
 @dataclass(frozen=True)
 class Searched:
-    """A finished search, its backbone before the temporal stage, and the names of the weights that stage changed."""
+    """A finished search, its backbone before the temporal stage, and names of the weights changed by that stage."""
 
     driven: Driven
     backbone: dict[str, torch.Tensor]

@@ -31,7 +31,7 @@ def network_of(string: str, seed: int) -> TemporalNetwork:
 
 @pytest.fixture(scope="module")
 def searched(tiny_dataset: Path) -> tuple[Driven, dict[int, dict[str, torch.Tensor]]]:
-    """A finished search, and the weights when the first edge of each cell began."""
+    """A finished search, and the weights before the first edge of each cell."""
     driven = Driven("nas_tc", tiny_dataset, BUDGET, space="st_temporal_cell")
     begun: dict[int, dict[str, torch.Tensor]] = {}
     stitching = driven.strategy
@@ -81,7 +81,7 @@ def test_the_most_accurate_operator_stays_with_its_weights(tiny_dataset: Path, m
     assert SPACE.option(stitching.chosen, "operator.1.12") == "none"  # an edge of its own now, idle
 
 
-def test_all_before_a_cell_is_bit_identical_after_its_search(
+def test_layers_before_a_cell_are_bit_identical_after_its_search(
     searched: tuple[Driven, dict[int, dict[str, torch.Tensor]]],
 ) -> None:
     driven, begun = searched
@@ -98,7 +98,7 @@ def test_all_before_a_cell_is_bit_identical_after_its_search(
         assert not torch.equal(begun[2][name], after[name]), name
 
 
-def test_what_trains_with_a_cell_is_it_and_what_is_behind_it() -> None:
+def test_a_cell_trains_with_the_layers_behind_it() -> None:
     network = network_of("8-3-32/t3-skip-t3/t3-skip-t3/t3-skip-t3", 0)
     everything = set(dict(network.named_parameters()))
     assert set(trainable(network, 1)) == everything
@@ -146,7 +146,7 @@ def test_the_search_keeps_to_its_budget_and_measures_every_number_of_steps(searc
 
 @pytest.mark.parametrize("steps", [1, 4])
 def test_a_search_that_is_loaded_goes_on_as_it_would_have(tiny_dataset: Path, steps: int) -> None:
-    """The suite of conformance has no cells, and here networks share modules."""
+    """The conformance suite has no cells, in which networks share modules."""
     whole, begun, other = (Driven("nas_tc", tiny_dataset, 2.0, space="st_temporal_cell") for _ in range(3))
     for _ in range(steps):
         begun.step()

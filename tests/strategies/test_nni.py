@@ -55,7 +55,7 @@ def test_alphas_change_and_only_by_nnis_optimiser(clips: World, name: str) -> No
     before = alphas(strategy)
     step(strategy, 0)
     assert all(not torch.equal(a, b) for a, b in zip(before, alphas(strategy), strict=True))
-    # NNI's own Adam (its hyper-parameters are DARTS'), and nobody else, holds them.
+    # Only NNI's Adam (with DARTS' hyper-parameters) optimises them.
     assert type(nnis) is torch.optim.Adam
     (group,) = nnis.param_groups
     assert group["betas"] == (0.5, 0.999)
@@ -64,7 +64,7 @@ def test_alphas_change_and_only_by_nnis_optimiser(clips: World, name: str) -> No
     assert held == [id(alpha) for alpha in strategy.training.alphas()]
     assert not set(held) & {id(p) for g in weights.param_groups for p in g["params"]}
     assert all(float(nnis.state[p]["step"]) == strategy.steps for p in group["params"])
-    # With that optimiser at rest they stay, while the weights go on.
+    # Without this optimiser the alphas stay, while the weights train.
     group["lr"], kept = 0.0, alphas(strategy)
     stem = strategy.training.model.stem.convolution.weight.detach().clone()
     step(strategy, 1)
@@ -73,7 +73,7 @@ def test_alphas_change_and_only_by_nnis_optimiser(clips: World, name: str) -> No
 
 
 def test_an_alpha_step_is_adam_on_the_mixtures_gradient(clips: World) -> None:
-    """The first step of Adam moves every alpha by its rate against the sign of the gradient, found here by hand."""
+    """The first step of Adam moves every alpha by its rate against the sign of the gradient, computed here by hand."""
     strategy = started(clips, "nni_darts", epochs=1000)
     problem, model = strategy.problem, strategy.training.model
     batch = next(problem.search_batches("val"))
@@ -224,12 +224,12 @@ def test_a_mixture_is_charged_all_its_candidates(clips: World, seen: str, size: 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_ran_is_what_was_charged(clips: World, name: str) -> None:
+def test_the_ledger_charges_the_computed_passes(clips: World, name: str) -> None:
     strategy = started(clips, name, epochs=1000)
     counter = CountConvolutions()
     with counter:
         step(strategy, 0)
-    # No gradient of the clips is computed, but charged: that of the stem, which is large beside a single path.
+    # The gradient with respect to the clips is charged but not computed: a large share, as the stem is costly.
     least = 0.8 if name == "nni_spos" else 0.95
     assert least * strategy.problem.ledger.macs < counter.macs <= strategy.problem.ledger.macs
 
@@ -256,7 +256,7 @@ def test_a_spent_budget_ends_the_fit_cleanly(
     assert os.listdir(tmp_path) == []
 
 
-def test_an_interruption_comes_out_as_one(clips: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_keyboard_interrupt_leaves_nnis_fit(clips: World, monkeypatch: pytest.MonkeyPatch) -> None:
     strategy = started(clips, "nni_darts")
 
     def interrupted(*_: object) -> None:

@@ -19,13 +19,13 @@ from pvnas_bench.strategies.optuna_hyperband import rungs
 
 NAMES = ("optuna_random", "optuna_tpe", "optuna_gp", "optuna_nsga2", "optuna_hyperband")
 PROPOSED = {"optuna_tpe": "bf9012a6a1155791", "optuna_nsga2": "4adab126109aba67"}
-"""Hashes of what a seed proposes, from the code that the published records were made with."""
+"""Hashes of the proposals of a seed, from the code of the published records."""
 TIGHT = 2_000_000
-"""A cap that most suggestions are above."""
+"""A cap that most suggestions exceed."""
 
 
 def accuracy(architecture: Architecture, epochs: int) -> float:
-    """Better the fewer decisions are away from their first options."""
+    """An accuracy that is higher the more decisions take their first options."""
     return 1 / (1 + sum(choice for choice in architecture.choices if choice > 0))
 
 
@@ -38,11 +38,11 @@ def under(cap: int, driven: BlackBox, steps: int) -> BlackBox:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_cap_is_a_constraint_and_what_is_above_it_is_free(name: str, tiny_dataset: Path) -> None:
+def test_the_cap_is_a_constraint_and_architectures_above_it_cost_nothing(name: str, tiny_dataset: Path) -> None:
     driven = under(TIGHT, BlackBox(name, tiny_dataset, accuracy), 14)
     strategy, problem = driven.strategy, driven.problem
     assert all(problem.cost(architecture).macs <= TIGHT for architecture, _ in driven.asked)
-    # What was trained is what was paid for.
+    # The ledger charges exactly the trained architectures.
     charged = sum(problem.evaluation_cost(architecture, epochs) for architecture, epochs in driven.asked)
     assert problem.ledger.spent == pytest.approx(charged, rel=1e-6)
     assert len(driven.asked) == 14
@@ -59,7 +59,7 @@ def test_the_cap_is_a_constraint_and_what_is_above_it_is_free(name: str, tiny_da
         assert len(feasible) > 0
 
 
-def test_when_nothing_fits_for_long_it_is_enqueued(tiny_dataset: Path) -> None:
+def test_a_feasible_architecture_is_enqueued_after_many_infeasible_ones(tiny_dataset: Path) -> None:
     driven = BlackBox("optuna_random", tiny_dataset, accuracy)
     driven.problem.caps = Caps(macs=driven.problem.costs.cheapest().macs)
     cheapest = next(
@@ -87,13 +87,13 @@ def test_only_decisions_that_exist_are_suggested(name: str, tiny_dataset: Path) 
 
 
 @pytest.mark.parametrize("name", ["optuna_tpe", "optuna_nsga2"])
-def test_it_learns(name: str, tiny_dataset: Path) -> None:
+def test_samplers_learn(name: str, tiny_dataset: Path) -> None:
     driven = under(7_000_000, BlackBox(name, tiny_dataset, accuracy), 60)
     found = [accuracy(a, 0) for a, _ in driven.asked]
     assert sum(found[-20:]) > 1.3 * sum(found[:10]) * 2
 
 
-def test_nsga2s_front_is_what_nothing_beats(tiny_dataset: Path) -> None:
+def test_nsga2s_front_is_non_dominated(tiny_dataset: Path) -> None:
     driven = under(5_000_000, BlackBox("optuna_nsga2", tiny_dataset, accuracy), 40)
     points = {a: (accuracy(a, 0), driven.problem.cost(a).macs) for a, _ in driven.asked}
     best = {
@@ -153,7 +153,7 @@ def test_a_running_trial_goes_on_from_plain_data(tiny_dataset: Path) -> None:
     assert other.strategy.state_dict() == driven.strategy.state_dict()
 
 
-def test_optuna_is_quiet_and_only_within(
+def test_optuna_is_silent_only_within_its_strategies(
     tiny_dataset: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     logger = logging.getLogger("optuna")
@@ -177,7 +177,7 @@ def test_a_whole_run(name: str, tiny_dataset: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["optuna_nsga2", "optuna_hyperband"])
-def test_what_the_budget_has_nothing_left_for_is_no_trial(name: str, tiny_dataset: Path) -> None:
+def test_an_architecture_beyond_the_budget_does_not_count_as_a_trial(name: str, tiny_dataset: Path) -> None:
     driven = BlackBox(name, tiny_dataset, accuracy, budget=2.0)
     driven.to_the_end()
     asked = driven.strategy.study.trials
@@ -187,7 +187,7 @@ def test_what_the_budget_has_nothing_left_for_is_no_trial(name: str, tiny_datase
 
 
 @pytest.mark.parametrize("name", ["optuna_random", "optuna_tpe", "optuna_nsga2", "optuna_hyperband"])
-def test_a_sampler_that_is_kept_suggests_what_new_ones_would(name: str, tiny_dataset: Path) -> None:
+def test_a_reused_sampler_suggests_the_same_as_new_ones(name: str, tiny_dataset: Path) -> None:
     kept, new = (BlackBox(name, tiny_dataset, accuracy, seed=3) for _ in range(2))
     new.strategy.kept = False
     for driven in (kept, new):
@@ -199,7 +199,7 @@ def test_a_sampler_that_is_kept_suggests_what_new_ones_would(name: str, tiny_dat
 
 @pytest.mark.skipif(optuna.__version__ != "5.0.0", reason="another version of Optuna may suggest others")
 @pytest.mark.parametrize(("name", "expected"), PROPOSED.items())
-def test_a_seed_proposes_what_it_did_when_results_were_published(name: str, expected: str, tiny_dataset: Path) -> None:
+def test_a_seed_proposes_the_same_as_in_published_results(name: str, expected: str, tiny_dataset: Path) -> None:
     driven = under(7_000_000, BlackBox(name, tiny_dataset, accuracy, seed=1), 40)
     found = "\n".join(f"{architecture} {epochs}" for architecture, epochs in driven.asked)
     assert hashlib.sha256(found.encode()).hexdigest()[:16] == expected

@@ -1,4 +1,4 @@
-"""PC-DARTS: which channels operators see, what that costs, whole runs."""
+"""PC-DARTS: channels that operators see, cost, whole runs."""
 
 from pathlib import Path
 

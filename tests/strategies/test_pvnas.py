@@ -1,4 +1,4 @@
-"""PV-NAS: the schedule in closed form, cycles by budget, what each kind of step may change."""
+"""PV-NAS: the schedule in closed form, cycles within the budget, weights changed by each kind of step."""
 
 import math
 from pathlib import Path

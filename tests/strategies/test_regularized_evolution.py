@@ -16,11 +16,11 @@ POPULATION = 6
 
 
 def accuracy(architecture: Architecture, epochs: int) -> float:
-    """A made-up accuracy; every seventh architecture or so is superb."""
+    """A synthetic accuracy; about every seventh architecture is excellent."""
     return (hash(architecture.choices) % 1009) / 1009
 
 
-def test_whoever_is_oldest_dies_however_good(tiny_dataset: Path) -> None:
+def test_the_oldest_dies_regardless_of_its_accuracy(tiny_dataset: Path) -> None:
     driven = BlackBox(NAME, tiny_dataset, lambda a, _: 1.0 if a == first else 0.5, population=POPULATION, tournament=2)
     first = driven.problem.sample(driven.problem.rng("other"))
     strategy = driven.strategy
@@ -36,7 +36,7 @@ def test_whoever_is_oldest_dies_however_good(tiny_dataset: Path) -> None:
     assert strategy.incumbent() == first  # what is returned is the best ever
 
 
-def test_children_are_one_mutation_from_somebody_alive(tiny_dataset: Path) -> None:
+def test_children_are_one_mutation_from_a_member_of_the_population(tiny_dataset: Path) -> None:
     driven = BlackBox(NAME, tiny_dataset, accuracy, population=POPULATION)
     strategy, space = driven.strategy, driven.problem.space
     for _ in range(30):
@@ -48,7 +48,7 @@ def test_children_are_one_mutation_from_somebody_alive(tiny_dataset: Path) -> No
 
 
 def _one_decision_apart(space: object, parent: Architecture, child: Architecture) -> bool:
-    """Whether exactly one decision that exists in both differs; others only where it switches them on or off."""
+    """Return True if exactly one common decision differs; others only if it enables or disables them."""
     both = [(a, b) for a, b in zip(parent.choices, child.choices, strict=True) if a != -1 and b != -1]
     return sum(a != b for a, b in both) == 1
 

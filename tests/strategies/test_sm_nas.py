@@ -1,4 +1,4 @@
-"""SM-NAS: its front by brute force, what the partial order compares, and whole runs."""
+"""SM-NAS: front by brute force, partial order, and whole runs."""
 
 import itertools
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_the_partial_order_needs_every_axis() -> None:
     assert not smaller(SPACE, longer, SMALL)
 
 
-def test_the_partial_order_is_one() -> None:
+def test_the_partial_order_satisfies_its_axioms() -> None:
     """Reflexive, antisymmetric, transitive, and the larger costs at least as much, on a chain of mutations."""
     rng = np.random.default_rng(0)
     some = [SMALL]
@@ -75,7 +75,7 @@ def searched(tiny_dataset: Path) -> Driven:
     return Driven("sm_nas", tiny_dataset, BUDGET, **FEW).to_the_end()
 
 
-def test_the_front_is_what_nothing_dominates(searched: Driven) -> None:
+def test_the_front_is_non_dominated(searched: Driven) -> None:
     points = {(e.macs, e.top1, str(e.architecture)) for e in searched.strategy.evaluated}
     assert len(points) == len(searched.strategy.evaluated) > 6
     best = {
@@ -127,7 +127,7 @@ def test_violations_by_brute_force(searched: Driven) -> None:
     assert searched.strategy.diagnostics()["order_violation_rate"] == wrong / total
 
 
-def test_what_cannot_reach_the_front_is_skipped_and_audited(tiny_dataset: Path) -> None:
+def test_architectures_that_cannot_reach_the_front_are_skipped_and_audited(tiny_dataset: Path) -> None:
     driven = Driven("sm_nas", tiny_dataset, BUDGET, audit=1.0, **FEW)
     strategy, problem = driven.strategy, driven.problem
     large, cheap = (parse(s) for s in ("8-32-1-1/s3-e2-no/_/_/f3-e2-no/_/_", "4-24-1-1/s3-e2-no/_/_/s3-e2-no/_/_"))

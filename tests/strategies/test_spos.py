@@ -51,7 +51,7 @@ def test_fitness_is_validation_with_recalibrated_statistics(tiny_dataset: Path) 
     assert problem.ledger.macs - before == problem.cost(architecture).macs * clips
 
 
-def test_the_plan_fits_what_is_left(tiny_dataset: Path) -> None:
+def test_the_evolution_is_reduced_to_the_remaining_budget(tiny_dataset: Path) -> None:
     driven = Driven("spos", tiny_dataset, BUDGET, **FEW)
     while not driven.strategy.trained:
         driven.step()

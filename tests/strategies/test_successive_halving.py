@@ -1,4 +1,4 @@
-"""Successive halving: rungs in closed form, and who survives."""
+"""Successive halving: rungs in closed form, and survivors."""
 
 from itertools import groupby, pairwise
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Zero-cost scores against closed forms and numpy, what their networks are charged, whole runs."""
+"""Zero-cost scores against closed forms and numpy, charged passes, whole runs."""
 
 import math
 from pathlib import Path
@@ -129,7 +129,7 @@ def test_the_entropy_of_a_network_by_hand() -> None:
     assert stages == [pytest.approx((stem, math.log(8))), pytest.approx((stem + inside, math.log(16)))]
 
 
-def test_it_spends_nothing_and_climbs(tiny_dataset: Path) -> None:
+def test_zero_cost_search_improves_its_score_at_no_training_cost(tiny_dataset: Path) -> None:
     driven = Driven("stentr", tiny_dataset, BUDGET, samples=50, evolved=300, generation=50).to_the_end()
     assert driven.problem.ledger.macs == 0
     best = driven.series("best_score")

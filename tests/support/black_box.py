@@ -1,4 +1,4 @@
-"""Drives a black-box method against made-up accuracies, without any training."""
+"""Driver of a black-box method on synthetic accuracies, without training."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ Accuracy = Callable[[Architecture, int], float]
 
 
 class BlackBox(Driven):
-    """A strategy whose problem knows every accuracy; what it evaluated is in `asked`, with the epochs."""
+    """A strategy with known accuracies; `asked` lists its evaluations with their epochs."""
 
     def __init__(
         self, strategy: str, dataset: Path, accuracy: Accuracy, budget: float = 1e6, seed: int = 0, **settings: object

@@ -1,4 +1,4 @@
-"""Strategies that each break one rule of the contract, on top of one that keeps to all."""
+"""Strategies that each break one rule of the contract, and one that keeps all rules."""
 
 import copy
 import itertools
@@ -56,7 +56,7 @@ class Sound(Strategy):
 
 
 class Learns(Sound):
-    """Keeps to the contract as well: a tensor that trains, a deque, a set, numbers of numpy's."""
+    """Also keeps to the contract, with a trained tensor, a deque, a set and numpy numbers."""
 
     def setup(self) -> None:
         super().setup()

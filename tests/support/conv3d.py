@@ -1,4 +1,4 @@
-"""The networks of a block space as their users would write them otherwise: `nn.Conv3d` on clips (N, C, T, H, W)."""
+"""Networks of a block space in the usual form: `nn.Conv3d` on clips (N, C, T, H, W)."""
 
 from collections.abc import Sequence
 
@@ -46,7 +46,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class Conv3dBlock(nn.Module):
-    """The inverted bottleneck; its parameters come in the order of `InvertedBottleneck`'s."""
+    """The inverted bottleneck, with parameters in the order of `InvertedBottleneck`."""
 
     def __init__(self, block: Block) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Conv3dBlock(nn.Module):
 
 
 def shifted(x: Tensor) -> Tensor:
-    """TSM's shift of an eighth of the channels either way."""
+    """TSM's shift of an eighth of the channels in each direction."""
     fold = max(x.shape[1] // 8, 1)
     out = torch.zeros_like(x)
     out[:, :fold, :-1] = x[:, :fold, 1:]
@@ -96,7 +96,7 @@ class Conv3dNetwork(nn.Module):
 
     @torch.no_grad()
     def take(self, network: Network) -> None:
-        """Copy the weights of one of ours."""
+        """Copy the weights of a stand-alone network."""
         for mine, theirs in zip(self.parameters(), network.parameters(), strict=True):
             mine.copy_(theirs.reshape(mine.shape))
 

@@ -1,4 +1,4 @@
-"""What nobody means well by: values to put into data, and whole files."""
+"""Hostile inputs: values to put into data, and whole files."""
 
 import io
 import json
@@ -10,7 +10,7 @@ DEEP = 50_000
 
 
 class Bomb:
-    """What a reader that unpickles would run."""
+    """An object whose unpickling would run code."""
 
     def __reduce__(self) -> tuple[Any, tuple[str, str]]:
         return (open, ("pickle_was_executed", "w"))
@@ -52,7 +52,7 @@ VALUES: tuple[Any, ...] = (
     {"__class__": "Record", "py/object": "os.system"},
     {"$ref": "file:///etc/passwd"},
 )
-"""In the place of any value of a record, a table or a grid."""
+"""Replacements for any value of a record, a table or a grid."""
 
 
 def zip_slip() -> bytes:

@@ -1,4 +1,4 @@
-"""Drives a strategy step by step on a small problem, as the runner does, without the final training."""
+"""Driver of a strategy on a small problem, step by step like the runner, without the final training."""
 
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ class Driven:
         self.problem, self.seed, self.steps = self.search.problem, seed, 0
         self.trajectory: list[tuple[str, float]] = []
         self.metrics: list[dict[str, float]] = []
-        """What was logged in each step."""
+        """Logged metrics of each step."""
         self.finished = False
         with process.configured(1, True), seeding.torch_seeded(seed, "setup"):
             self.strategy.setup()
@@ -57,7 +57,7 @@ class Driven:
         self.trajectory.append((str(incumbent), self.problem.ledger.spent))
 
     def series(self, name: str) -> list[float]:
-        """A number that was logged, of the steps that logged it."""
+        """Values of a logged metric, over the steps that logged it."""
         return [step[name] for step in self.metrics if name in step]
 
     def to_the_end(self, most: int = 500) -> "Driven":
@@ -80,5 +80,5 @@ def completed(kind: type[Strategy], dataset: Path, results: Path, budget: float,
 
 
 def series(record: Record, name: str) -> list[float]:
-    """A number that was logged, of the steps of a record that have it."""
+    """Values of a logged metric, over the steps of a record that have it."""
     return [step.metrics[name] for step in record.trajectory if name in step.metrics]

@@ -1,4 +1,4 @@
-"""A layer of faults between the code and the disk: the n-th call that changes a file fails, or all from the n-th on."""
+"""Fault injection between code and disk: the n-th call that changes a file fails, or all from the n-th on."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ CALLS = ("write", "fsync", "replace", "ftruncate", "link")
 
 @dataclass
 class Layer:
-    """What went through it."""
+    """Calls that passed the layer."""
 
     fault: Fault | None
     at: int
@@ -29,7 +29,7 @@ class Layer:
 
 @contextmanager
 def layer(fault: Fault | None = None, at: int = 0, *, lasting: bool = False) -> Iterator[Layer]:
-    """Within the context the `at`-th call fails, counted from 0; lasting: also those after it."""
+    """Context in which the `at`-th call, counted from 0, fails; lasting: and all later ones."""
     state = Layer(fault, at, lasting)
     with pytest.MonkeyPatch.context() as patch:
         for name in CALLS:

@@ -1,4 +1,4 @@
-"""Runs that are killed, and what their records have in common with those of runs that are not."""
+"""Killed runs, and comparison of their records with those of uninterrupted runs."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 TIMED = ("wall", "latency_ms", "created", "peak_memory_bytes", "speed", "command")
-"""Fields of a record that no two runs share; so are all whose names end in seconds."""
+"""Fields of a record that differ between equal runs, besides all whose names end in seconds."""
 
 FAMILIES = {
     "pvnas": "differentiable",
@@ -38,7 +38,7 @@ class Nursery:
         return json.loads(line)
 
     def begin(self, *, kill_after: float | None = None, fault: Mapping[str, Any] | None = None, **request: Any) -> None:
-        """Start a request in a process of its own, perhaps to be killed.
+        """Start a request in a separate process, optionally to be killed.
 
         Args:
             fault: arguments of `faults.layer`, which is around the run.
@@ -48,7 +48,7 @@ class Nursery:
         print(json.dumps(task), file=self._process.stdin, flush=True)
 
     def end(self) -> tuple[int, float]:
-        """Wait until it ends; its exit code and the seconds that it lived."""
+        """Wait for the end; return the exit code and lifetime in seconds."""
         code, seconds = self._read()
         return code, seconds
 
@@ -70,7 +70,7 @@ def nursery(*strategies: str) -> Iterator[Nursery]:
 
 
 def determined(record: Any) -> Any:
-    """What of a record's JSON is the same in every run of its request."""
+    """Fields of a record's JSON that are equal in all runs of its request."""
     if isinstance(record, Mapping):
         return {
             key: determined(value)
@@ -81,7 +81,7 @@ def determined(record: Any) -> Any:
 
 
 def the_record(results: Path) -> dict[str, Any]:
-    """The only record of a folder, in which nothing else is."""
+    """The record of a folder that contains nothing else."""
     (folder,) = results.iterdir()
     (path,) = folder.iterdir()
     assert path.name == "record.json"

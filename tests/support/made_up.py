@@ -1,4 +1,4 @@
-"""Tables of made-up numbers, without any training."""
+"""Synthetic tables, without training."""
 
 from datetime import UTC, datetime
 
@@ -42,7 +42,7 @@ def session() -> Session:
 def training(
     space: BlockSpace, costs: CostModel, string: str, seed: int, quality: float, noise: float
 ) -> KnownTraining:
-    """A training that ends near a quality."""
+    """A training whose accuracy ends near the given quality."""
     rng = np.random.default_rng([seed, *string.encode()])
     epochs = get_protocol("micro").epochs
     curve = np.clip(quality * np.linspace(0.4, 1, epochs) + noise * rng.normal(size=epochs), 0, 1)
@@ -67,7 +67,7 @@ def training(
 
 
 def content(space: BlockSpace, seeds: int = 1, sample: int | None = None, noise: float = 0.02) -> Content:
-    """A whole table, or that of the first architectures of the random order."""
+    """A complete table, or one of the first architectures in random order."""
     costs, rng = CostModel(space, 3), np.random.default_rng(0)
     strings = random_order(space)[:sample]
     quality = dict(zip(strings, 0.3 + 0.5 * rng.random(len(strings)), strict=True))

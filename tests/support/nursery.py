@@ -1,4 +1,4 @@
-"""A process that starts runs as processes of their own, and kills them when told to; a script.
+"""A script that starts runs in child processes and kills them on request.
 
 It has imported everything, so that a run starts at once: a child is forked from it before torch has computed anything.
 Each line of its input is a JSON object, ``{"request": {…}, "kill_after": seconds or null, "fault": {…} or null}``; each
@@ -27,11 +27,11 @@ OK, FAILED, REFUSED = 0, 1, 2
 
 
 class Strict(Observer):
-    """Every strategy here can go on."""
+    """An observer that fails on warnings, as every strategy here can resume."""
 
     def warned(self, message: str) -> None:
         print(message, file=sys.stderr)
-        if "cannot go on" in message:
+        if "cannot resume" in message:
             os._exit(FAILED)
 
 
@@ -49,7 +49,7 @@ def child(request: dict[str, Any], fault: dict[str, Any] | None) -> int:
 
 
 def watched(pid: int, kill_after: float | None) -> tuple[int, float]:
-    """How a child ended, and the seconds that it had."""
+    """Exit code and CPU seconds of a child."""
     ended, status, usage = os.wait4(pid, 0 if kill_after is None else os.WNOHANG)
     while not ended:
         if kill_after is not None and cpu_seconds(pid) >= kill_after:

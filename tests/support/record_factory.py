@@ -1,4 +1,4 @@
-"""Makes records for the tests of everything that reads records."""
+"""Records for tests of all their readers."""
 
 import math
 import random

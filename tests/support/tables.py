@@ -1,4 +1,4 @@
-"""A table that was really built, once, of the six architectures of `tiny_space` on the tiny data set."""
+"""A table of `tiny_space`'s six architectures, trained once on the tiny data set."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ SPACE = Path(__file__).with_name("tiny_space.py")
 
 @dataclass(frozen=True)
 class Built:
-    """A table, where it lies and how it was made."""
+    """A table, its folder and its build."""
 
     table: Table
     folder: Path
@@ -22,7 +22,7 @@ class Built:
 
 @pytest.fixture(scope="session")
 def built(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """All six architectures with seed 0, two of them with seed 1 as well. Only read it."""
+    """All six architectures with seed 0, two of them also with seed 1; read-only."""
     folder = tmp_path_factory.mktemp("tables")
     recipe = TableRecipe(str(SPACE), str(tiny_dataset), "micro")
     for _ in build(recipe, folder):

@@ -1,4 +1,4 @@
-"""A strategy that does as a test tells it."""
+"""A strategy with a body given by a test."""
 
 from pathlib import Path
 
@@ -32,11 +32,11 @@ HEEDLESS = """
             except BaseException:
                 pass
 """
-"""A step that does not end, whatever it is told."""
+"""A step that never ends and ignores requests to stop."""
 
 
 def mine(folder: Path, body: str = "pass", incumbent: str = "self.found", diagnostics: str = "{}") -> str:
-    """The file of a strategy that charges a hundredth of a reference training a step."""
+    """File of a strategy that charges a hundredth of a reference training per step."""
     path = folder / "mine.py"
     path.write_text(STRATEGY.format(body=body, incumbent=incumbent, diagnostics=diagnostics))
     return str(path)

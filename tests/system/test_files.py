@@ -1,4 +1,4 @@
-"""Under a failing disk nothing is lost that was reported as saved."""
+"""A failing disk never loses data that was reported as saved."""
 
 import os
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_a_file_has_its_old_content_or_its_new_one_at_every_fault(tmp_path: Path
         assert list(tmp_path.iterdir()) == [path], "no half file stays"
 
 
-def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_only_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
     for name in (".f.0a1b2c3d", ".f.zz", "f", ".g.1", "f.1"):
         (tmp_path / name).touch()
     remove_leftovers(tmp_path / "f")
@@ -41,7 +41,7 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("lasting", [False, True])
-def test_entries_that_were_appended_stay_at_every_fault(tmp_path: Path, fault: Fault, lasting: bool) -> None:
+def test_appended_entries_survive_every_fault(tmp_path: Path, fault: Fault, lasting: bool) -> None:
     entries = [f"entry {i}\n".encode() for i in range(4)]
     with layer() as seen:
         file = Appended(tmp_path / "whole")
@@ -58,7 +58,7 @@ def test_entries_that_were_appended_stay_at_every_fault(tmp_path: Path, fault: F
                 except OSError:
                     continue
                 saved.append(entry)
-        if lasting:  # what was torn stays until the disk works again
+        if lasting:  # incomplete files stay until the disk works again
             assert path.read_bytes().startswith(b"".join(saved))
             file.append(b"last\n")
             saved.append(b"last\n")

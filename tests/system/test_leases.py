@@ -1,4 +1,4 @@
-"""One process at a time, here and elsewhere."""
+"""Leases: one process at a time, on this and other machines."""
 
 import json
 import os
@@ -45,14 +45,14 @@ while done < rounds:
 
 
 def left(path: Path, holder: Holder, number: int = 0, age: float = 0.0) -> Path:
-    """A claim as another process left it, touched so many seconds ago."""
+    """A lease file of another process, touched the given number of seconds ago."""
     claim = path.with_name(f".{path.name}.claim-{number}")
     claim.write_text(json.dumps(asdict(holder)))
     os.utime(claim, (time.time() - age,) * 2)
     return claim
 
 
-def test_the_second_is_told_who_the_first_is(tmp_path: Path) -> None:
+def test_the_second_process_learns_the_owner_of_the_lease(tmp_path: Path) -> None:
     with claimed(tmp_path / "x") as claim:
         with (
             pytest.raises(UsageError, match=rf"x is in use by process {os.getpid()} on .*: wait"),
@@ -69,7 +69,7 @@ def test_the_second_is_told_who_the_first_is(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_folders_that_were_made_go_when_they_stay_empty(tmp_path: Path) -> None:
+def test_created_folders_that_stay_empty_are_removed(tmp_path: Path) -> None:
     with claimed(tmp_path / "a" / "b" / "x"):
         pass
     assert list(tmp_path.iterdir()) == []
@@ -78,7 +78,7 @@ def test_folders_that_were_made_go_when_they_stay_empty(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "a") == ["kept"]
 
 
-def test_a_claim_of_a_process_that_was_killed_is_void(tmp_path: Path) -> None:
+def test_a_lease_of_a_killed_process_is_void(tmp_path: Path) -> None:
     path = tmp_path / "x"
     command = [sys.executable, "-c", HOLD, os.fspath(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
@@ -101,7 +101,7 @@ def test_a_claim_of_a_process_that_was_killed_is_void(tmp_path: Path) -> None:
         (replace(HERE, pid=2**22 + 1), True),
     ],
 )
-def test_processes_of_this_machine_are_looked_for(tmp_path: Path, holder: Holder, void: bool) -> None:
+def test_a_lease_of_this_machine_is_checked_against_its_processes(tmp_path: Path, holder: Holder, void: bool) -> None:
     left(tmp_path / "x", holder, age=1e6)
     assert (held(tmp_path / "x") is None) == void
     if void:
@@ -114,30 +114,30 @@ ELSEWHERE = replace(HERE, machine="elsewhere", host="elsewhere")
 
 
 @pytest.mark.parametrize("age", [0.0, -1e6])
-def test_a_claim_of_another_machine_that_is_touched_holds(tmp_path: Path, age: float) -> None:
+def test_a_renewed_lease_of_another_machine_holds(tmp_path: Path, age: float) -> None:
     left(tmp_path / "x", ELSEWHERE, age=age)
     with pytest.raises(UsageError, match="on elsewhere"), claimed(tmp_path / "x"):
         pass
 
 
-def test_a_claim_of_another_machine_that_stays_silent_is_void(tmp_path: Path) -> None:
+def test_a_lease_of_another_machine_expires(tmp_path: Path) -> None:
     left(tmp_path / "x", ELSEWHERE, number=7, age=1000 * BEAT)
     with claimed(tmp_path / "x", beat=BEAT):
         assert os.listdir(tmp_path) == [".x.claim-8"]
 
 
-def test_silence_that_a_jump_of_the_clock_made_up_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_jump_of_the_clock_does_not_expire_a_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     claim = left(tmp_path / "x", ELSEWHERE, age=1e6)
     monkeypatch.setattr(time, "sleep", lambda _: os.utime(claim))  # its holder touches it while it is watched
     with pytest.raises(UsageError, match="on elsewhere"), claimed(tmp_path / "x", beat=BEAT):
         pass
 
 
-def test_who_was_taken_over_notices_before_it_writes(tmp_path: Path) -> None:
+def test_a_process_that_lost_its_lease_notices_before_it_writes(tmp_path: Path) -> None:
     with claimed(tmp_path / "x") as claim:
         (tmp_path / ".x.claim-0").unlink()
         other = left(tmp_path / "x", ELSEWHERE, number=1)
-        with pytest.raises(UsageError, match="was taken over by another process"):
+        with pytest.raises(UsageError, match="another process took over"):
             claim.check()
     assert other.exists(), "the other one's claim stays"
 
@@ -145,7 +145,7 @@ def test_who_was_taken_over_notices_before_it_writes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", '{"pid": 1}', json.dumps({**asdict(HERE), "pid": "1"}), "x" * 10**6]
 )
-def test_a_claim_that_cannot_be_read_holds_while_it_is_young(tmp_path: Path, content: str) -> None:
+def test_an_unreadable_lease_holds_while_it_is_young(tmp_path: Path, content: str) -> None:
     (tmp_path / ".x.claim-0").write_text(content)
     with pytest.raises(UsageError, match="another machine"), claimed(tmp_path / "x"):
         pass
@@ -157,7 +157,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_a_claim_is_touched(tmp_path: Path) -> None:
+def test_a_lease_is_renewed(tmp_path: Path) -> None:
     with claimed(tmp_path / "x", beat=BEAT):
         claim = tmp_path / ".x.claim-0"
         os.utime(claim, (0, 0))
@@ -165,7 +165,7 @@ def test_a_claim_is_touched(tmp_path: Path) -> None:
             time.sleep(BEAT)
 
 
-def test_of_many_processes_one_at_a_time_is_inside(tmp_path: Path) -> None:
+def test_only_one_of_many_processes_holds_the_lease(tmp_path: Path) -> None:
     dead = left(tmp_path / "x", replace(HERE, pid=2**22 + 1))  # they begin with a takeover
     command = [sys.executable, "-c", RACE, os.fspath(tmp_path), "30"]
     children = [subprocess.Popen(command) for _ in range(4)]

@@ -51,7 +51,7 @@ def test_secrets_are_masked(text: str, shown: str) -> None:
         "space st_default, top-1: 0.5",
     ],
 )
-def test_what_is_no_secret_stays(text: str) -> None:
+def test_values_that_are_not_secret_stay(text: str) -> None:
     assert masked(text) == text
 
 
@@ -60,7 +60,7 @@ def test_a_secret_that_is_remembered_is_masked_in_any_text() -> None:
     assert masked("said two s3cret words to hunter22, abcdef, 6") == "said *** to ***, ***, 6"
 
 
-def test_of_a_secret_that_begins_with_another_nothing_is_left() -> None:
+def test_a_secret_that_begins_with_another_is_masked_in_full() -> None:
     ends = "0123456789abcdefghij"
     remember({"password": "s3cret", "others": [{"password": f"s3cret{end}"} for end in ends]})
     assert masked(" ".join(f"s3cret{end}" for end in ends)) == " ".join(["***"] * len(ends))
@@ -71,7 +71,7 @@ SECRETS = st.text(string.ascii_letters + string.digits + "!$%+-_.~@:/", min_size
 
 @settings(suppress_health_check=list(HealthCheck))
 @given(SECRETS, st.sampled_from(["{}", "a[storage={}]", "failed: ({}) after 3 s", "x={}, y=2"]))
-def test_no_password_of_a_url_is_left(secret: str, around: str) -> None:
+def test_passwords_in_urls_are_masked(secret: str, around: str) -> None:
     assert secret not in masked(around.format(f"mysql://user:{secret}@host/db"))
 
 
@@ -81,7 +81,7 @@ def test_no_password_of_a_url_is_left(secret: str, around: str) -> None:
     st.sampled_from(["password", "PASSWORD", "db_password", "passwd", "api-key", "apiKey", "access_token", "secret"]),
     st.sampled_from(["{}={}", "{} = {}", "'{}': '{}'", "https://h/?a=1&{}={}&b=2"]),
 )
-def test_nothing_under_the_name_of_a_secret_is_left(secret: str, key: str, form: str) -> None:
+def test_values_under_secret_names_are_masked(secret: str, key: str, form: str) -> None:
     assert secret not in masked(form.format(key, secret))
     assert masked_values({"outer": [{key: secret}]}) == {"outer": [{key: "***"}]}
 

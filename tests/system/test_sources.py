@@ -1,4 +1,4 @@
-"""The hash of a plug-in's source: what changes it, and what does not."""
+"""Hash of a plug-in's source: changes that affect it and changes that do not."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from pvnas_bench.system import sources
         "import between",
     ],
 )
-def test_what_a_file_imports_beside_it_is_its_source(tmp_path: Path, text: str) -> None:
+def test_modules_imported_from_the_same_folder_belong_to_the_source(tmp_path: Path, text: str) -> None:
     main, helper = tmp_path / "mine.py", tmp_path / "helper.py"
     main.write_text(text)
     helper.write_text("x = 1")
@@ -34,7 +34,7 @@ def test_what_a_file_imports_beside_it_is_its_source(tmp_path: Path, text: str) 
     assert sources.digest(main) != before
 
 
-def test_a_package_beside_it_is_its_source(tmp_path: Path) -> None:
+def test_an_imported_package_of_the_same_folder_belongs_to_the_source(tmp_path: Path) -> None:
     main, deep = tmp_path / "mine.py", tmp_path / "parts" / "deep.py"
     deep.parent.mkdir()
     main.write_text("from parts import deep")
@@ -46,7 +46,7 @@ def test_a_package_beside_it_is_its_source(tmp_path: Path) -> None:
     assert sources.digest(main) != before
 
 
-def test_its_name_its_folder_and_its_line_ends_do_not_count(tmp_path: Path) -> None:
+def test_name_folder_and_line_ends_do_not_change_the_hash(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "a.py").write_bytes(b"x = 1\ny = 2\n")
     (tmp_path / "b" / "c.py").write_bytes(b"x = 1\r\ny = 2\r\n")

@@ -18,14 +18,14 @@ def written(path: Path) -> None:
             entries.append(entry)
 
 
-def test_what_was_appended_is_read(tmp_path: Path) -> None:
+def test_appended_trainings_are_read(tmp_path: Path) -> None:
     written(tmp_path / "j")
     assert journal.read(tmp_path / "j") == CONTENT
     assert journal.read(tmp_path / "absent") == journal.Content()
 
 
 @pytest.mark.parametrize("cut", [1, 2, 40])
-def test_a_line_cut_short_is_left_out_and_the_next_one_starts_afresh(tmp_path: Path, cut: int) -> None:
+def test_a_truncated_line_is_left_out_and_the_next_starts_on_a_new_line(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "j"
     written(path)
     os.truncate(path, path.stat().st_size - cut)
@@ -54,7 +54,7 @@ def test_only_one_process_writes(tmp_path: Path) -> None:
         pass
 
 
-def test_of_two_trainings_with_one_key_the_earlier_stays() -> None:
+def test_the_earlier_of_two_trainings_with_one_key_stays() -> None:
     both, later = journal.Content(), made_up.content(registry.get_space("st_micro"), seeds=2, sample=3)
     both.add(CONTENT)
     both.add(later)

@@ -14,7 +14,7 @@ from pvnas_bench.table.store import Files, load, read_parquet, to_parquet
 SPACE = registry.get_space("st_micro")
 
 
-def test_a_parquet_file_gives_back_what_was_put_in(tmp_path: Path) -> None:
+def test_a_table_round_trips_through_parquet(tmp_path: Path) -> None:
     content = made_up.content(SPACE, seeds=2, sample=20)
     write_atomically(tmp_path / "t.parquet", to_parquet(content))
     back = read_parquet(tmp_path / "t.parquet")
@@ -60,7 +60,7 @@ def test_files_of_two_recipes_are_not_mixed(tmp_path: Path) -> None:
         load(files)
 
 
-def test_the_budget_is_no_part_of_the_recipe() -> None:
+def test_the_budget_is_not_part_of_the_recipe() -> None:
     about = made_up.about(SPACE)
     settings = {**about.protocol.settings, "budget": 1.0}
     other = about.model_copy(update={"protocol": about.protocol.model_copy(update={"settings": settings})})
@@ -77,9 +77,9 @@ def test_find_reads_a_file_once_and_again_when_it_changed(tmp_path: Path) -> Non
     assert len(find("st_micro", "made_up", tmp_path)) == 3
 
 
-def test_a_table_that_is_not_there_is_an_error_that_names_those_that_are(tmp_path: Path) -> None:
+def test_a_missing_table_is_an_error_that_names_the_existing_ones(tmp_path: Path) -> None:
     write_atomically(tmp_path / "st_micro-made_up.parquet", b"")
-    with pytest.raises(UsageError, match="--dataset may be made_up"):
+    with pytest.raises(UsageError, match="--dataset can be made_up"):
         find("st_micro", "other", tmp_path)
-    with pytest.raises(UsageError, match="no table of this version"):
+    with pytest.raises(UsageError, match="is not a table of this version"):
         find("st_micro", "made_up", tmp_path)

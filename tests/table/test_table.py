@@ -14,7 +14,7 @@ assert CONTENT.about is not None
 TABLE = Table(CONTENT.about, CONTENT.sessions, CONTENT.trainings)
 
 
-def test_a_query_answers_what_was_put_in() -> None:
+def test_a_query_returns_the_stored_values() -> None:
     for architecture in TABLE.architectures[::50]:
         expected = [t for t in CONTENT.trainings if t.architecture == architecture]
         assert list(TABLE.trainings(architecture)) == expected
@@ -34,7 +34,7 @@ def test_regret_is_the_distance_from_the_best_under_the_cap() -> None:
             assert TABLE.regret(architecture, cap) == pytest.approx(highest - truth[architecture])
 
 
-def test_a_complete_table_misses_nothing_and_a_part_names_what_it_misses() -> None:
+def test_a_partial_table_names_its_missing_trainings() -> None:
     assert TABLE.missing(SPACE) == []
     part = made_up.content(SPACE, sample=60)
     assert part.about is not None

@@ -1,4 +1,4 @@
-"""Whether two processes compute what one does, in double precision; a script for torchrun."""
+"""Script for torchrun: compares two processes with one, in double precision."""
 
 from collections.abc import Callable
 from typing import Any
@@ -115,7 +115,7 @@ def main(world: World) -> None:
     assert world.from_first(None) is None
     assert world.from_first(b"" if world.first else None) == b""
     world.agree("the same")
-    with pytest.raises(RuntimeError, match="come apart"):
+    with pytest.raises(RuntimeError, match="processes have diverged"):
         world.agree(f"process {world.rank}")
 
 

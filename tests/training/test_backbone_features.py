@@ -1,4 +1,4 @@
-"""The frozen backbone: what it is trained on, once, and that nothing changes it afterwards."""
+"""The frozen backbone: its training data, a single training, and no later changes."""
 
 import dataclasses
 import hashlib
@@ -40,7 +40,7 @@ def prepared(store: ClipStore, cache: Path, **changes: Any) -> Features:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Watched(ClipStore):
-    """A store that notes which clips are looked at."""
+    """A store that records which clips are read."""
 
     seen: set[int]
 
@@ -49,7 +49,7 @@ class Watched(ClipStore):
         return super().frames(index)
 
 
-def test_the_backbone_is_trained_on_the_clips_that_it_is_given_only(
+def test_the_backbone_is_trained_only_on_the_given_clips(
     store: ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contents = {field.name: getattr(store, field.name) for field in dataclasses.fields(ClipStore)}
@@ -69,9 +69,7 @@ class _Enough(Exception):
         raise cls
 
 
-def test_it_is_the_same_wherever_and_whenever_it_is_trained(
-    store: ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_backbone_is_reproducible(store: ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = prepared(store, tmp_path / "one")
     torch.manual_seed(99)
     state = torch.get_rng_state()
@@ -80,13 +78,13 @@ def test_it_is_the_same_wherever_and_whenever_it_is_trained(
     assert first.about["weights_sha256"] == second.about["weights_sha256"]
     for clip in range(len(store)):
         assert np.array_equal(first.store.features(clip), second.store.features(clip))
-    monkeypatch.setattr(room, "train", None)  # whoever trains again fails
+    monkeypatch.setattr(room, "train", None)  # a second training fails
     third = prepared(store, tmp_path / "one")
     assert third.about == {**first.about, "reused": True}
     assert not first.about["reused"]
 
 
-def test_what_it_is_trained_on_and_how_decides_which_it_is(store: ClipStore, tmp_path: Path) -> None:
+def test_the_cache_key_covers_training_data_and_recipe(store: ClipStore, tmp_path: Path) -> None:
     digests = {
         prepared(store, tmp_path, **changes).about["weights_sha256"]
         for changes in (
@@ -99,10 +97,10 @@ def test_what_it_is_trained_on_and_how_decides_which_it_is(store: ClipStore, tmp
     widths = prepared(store, tmp_path, backbone=dataclasses.replace(BACKBONE, grid=1)).store.features(0).shape[1]
     assert widths == BACKBONE.features // 4
     budget = prepared(store, tmp_path, protocol=PROTOCOL.with_budget(1.0)).about
-    assert budget["reused"]  # a search's budget is no part of it
+    assert budget["reused"]  # the search budget is not part of the key
 
 
-def test_its_training_is_counted(store: ClipStore, tmp_path: Path) -> None:
+def test_the_training_of_the_backbone_is_counted(store: ClipStore, tmp_path: Path) -> None:
     about = prepared(store, tmp_path).about
     from pvnas_bench.network.cost import network_cost
     from pvnas_bench.training.train import training_macs
@@ -158,7 +156,7 @@ def test_windows_grow_fourfold_up_to_the_longest_clip() -> None:
 
 
 class Rising(Classifier):
-    """Says class 1 where the first feature rises from the first time step to the last, and else class 0."""
+    """Predicts class 1 if the first feature rises from the first to the last time step, else class 0."""
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         rises = (features[:, 0, -1] > features[:, 0, 0]).float()
@@ -168,7 +166,7 @@ class Rising(Classifier):
         return batch.features(8)
 
 
-def test_controls_tell_a_network_that_needs_order_and_length(store: ClipStore, tmp_path: Path) -> None:
+def test_controls_detect_networks_that_need_order_and_length(store: ClipStore, tmp_path: Path) -> None:
     features = prepared(store, tmp_path).store
     ramp = np.tile(np.arange(8, dtype=np.float32), len(features))[:, None]
     indices = np.arange(len(features))

@@ -1,4 +1,4 @@
-"""Runs in two processes, started by torchrun, beside the same runs in one."""
+"""Runs in two processes, started by torchrun, against the same runs in one."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 BUDGET = 0.8
 UNLUCKY = HERE / "unlucky.py"
 TOLERANCE = 1e-4
-"""Of training losses over the first two steps; later ones, and AdamW above all, amplify what rounding began."""
+"""Tolerance of training losses over the first two steps; later steps, mainly AdamW's, amplify rounding errors."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Ended:
 
 
 def torchrun(*words: object, **environment: str) -> Ended:
-    """Start two processes with these words, and wait for them."""
+    """Start two processes with these arguments and wait for them."""
     command = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     ended = subprocess.run(
         [*command, *map(str, words)],
@@ -64,12 +64,14 @@ def costs(record: records.Record) -> list[tuple[float, str]]:
     return [(step.cost, step.incumbent) for step in record.trajectory]
 
 
-def test_two_processes_compute_what_one_does() -> None:
+def test_two_processes_compute_the_same_as_one() -> None:
     ended = torchrun(HERE / "equal.py")
     assert ended.code == 0, ended.err
 
 
-def test_a_supernet_search_is_that_of_one_process_and_one_of_two_writes(tiny_dataset: Path, tmp_path: Path) -> None:
+def test_a_supernet_search_in_two_processes_equals_one_process_and_only_one_writes(
+    tiny_dataset: Path, tmp_path: Path
+) -> None:
     ended = torchrun(*run_words("spos", tiny_dataset, tmp_path / "two", BUDGET))
     assert ended.code == 0, ended.err
     (path,) = (tmp_path / "two").glob("*/record.json")
@@ -88,7 +90,7 @@ def test_a_supernet_search_is_that_of_one_process_and_one_of_two_writes(tiny_dat
     assert two.provenance.command[:6] == ("torchrun", "--nproc-per-node", "2", "-m", "pvnas_bench", "run")
 
 
-def test_a_run_ends_with_any_of_its_processes_and_goes_on(tiny_dataset: Path, tmp_path: Path) -> None:
+def test_a_run_ends_if_any_process_ends_and_resumes(tiny_dataset: Path, tmp_path: Path) -> None:
     words = run_words(UNLUCKY, tiny_dataset, tmp_path / "two", 3.0)
 
     def once_more() -> tuple[Ended, records.Record]:
@@ -103,13 +105,13 @@ def test_a_run_ends_with_any_of_its_processes_and_goes_on(tiny_dataset: Path, tm
 
     ended, record = once_more()
     assert ended.code != 0 and (tmp_path / "is told to stop").exists()
-    assert "goes on from its checkpoint after step 1" in ended.err
+    assert "resuming from the checkpoint after step 1" in ended.err
     assert (record.status, record.error) == ("interrupted", "interrupted during the search")
-    assert len(record.trajectory) == 3  # its step was ended, and its checkpoint written
+    assert len(record.trajectory) == 3  # the step ended and the checkpoint was written
 
     (path,) = (tmp_path / "two").glob("*/record.json")
     assert checkpoints.found(path.parent)
-    record = alone(str(UNLUCKY), tiny_dataset, tmp_path / "two", 3.0)  # another number of processes may go on
+    record = alone(str(UNLUCKY), tiny_dataset, tmp_path / "two", 3.0)  # resumed with another number of processes
     assert not checkpoints.found(path.parent)
     one = alone(str(UNLUCKY), tiny_dataset, tmp_path / "one", 3.0)
     assert one.status == record.status == "ok"
@@ -120,9 +122,9 @@ def test_a_run_ends_with_any_of_its_processes_and_goes_on(tiny_dataset: Path, tm
     np.testing.assert_allclose(metric(record, "val_loss"), metric(one, "val_loss"), atol=10 * TOLERANCE)
 
 
-def test_other_commands_are_not_for_several_processes(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_other_commands_refuse_several_processes(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     from pvnas_bench.cli import USAGE, main
 
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     assert main(["leaderboard"]) == USAGE
-    assert "torchrun starts `run` only" in capsys.readouterr().err
+    assert "torchrun works with `run` only" in capsys.readouterr().err

@@ -45,13 +45,13 @@ def test_only_matrices_are_decayed() -> None:
 
 
 @pytest.mark.parametrize(("clips", "expected"), [(100, 96), (16, 16), (15, 15), (3, 3)])
-def test_an_epoch_is_full_batches_unless_there_is_none(clips: int, expected: int) -> None:
+def test_an_epoch_has_only_full_batches_unless_there_are_none(clips: int, expected: int) -> None:
     protocol = replace(PROTOCOLS["quick"], batch_size=16)
     assert clips_per_epoch(clips, protocol) == expected
     assert training_macs(10, clips, 4, protocol) == 3 * 10 * 4 * expected
 
 
-def test_fingerprints_tell_protocols_apart_by_every_setting_but_the_description() -> None:
+def test_fingerprints_of_protocols_cover_every_setting_but_the_description() -> None:
     quick = PROTOCOLS["quick"]
     assert replace(quick, description="other").fingerprint == quick.fingerprint
     changed = [

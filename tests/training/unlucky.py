@@ -1,4 +1,4 @@
-"""A strategy that evaluates random architectures; in the second process misfortunes befall it, each once.
+"""A strategy that evaluates random architectures and, in the second process, fails in several ways, once each.
 
 The folder in UNLUCKY holds a file for each that has happened.
 """

@@ -1,4 +1,4 @@
-"""Fixtures of the video room: clips written on the spot, small data sets and stores."""
+"""Fixtures of the video room: generated clips, small data sets and stores."""
 
 import csv
 import shutil
@@ -16,7 +16,7 @@ REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of real data sets beside the repository."""
+    """Folder of real data sets next to the repository."""
     if not REAL.is_dir():
         pytest.skip("no ../shared/data beside the repository")
     return REAL
@@ -62,7 +62,7 @@ def clip_file(tmp_path_factory: pytest.TempPathFactory, write: Callable[..., Pat
 
 @pytest.fixture
 def folder(tmp_path: Path, clip_file: Path) -> Callable[[dict[str, int]], Path]:
-    """A function that makes ROOT/<class>/<n>.mp4 with so many copies of a clip per class."""
+    """A function that makes ROOT/<class>/<n>.mp4 with the given number of copies of a clip per class."""
 
     def make(classes: dict[str, int]) -> Path:
         root = tmp_path / "data"

@@ -1,4 +1,4 @@
-"""Batches against torch.nn.functional, and what chance may and may not change."""
+"""Batches against torch.nn.functional, and effects of randomness."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -61,7 +61,7 @@ def test_memory_order_is_channels_last(store: video.ClipStore, train: bool) -> N
 
 
 def find(crop: torch.Tensor, picture: np.ndarray, side: int) -> list[tuple[int, int, int]]:
-    """Where an unscaled crop (3, side, side) occurs in any frame of a clip: frame, top, left."""
+    """Position of an unscaled crop (3, side, side) in a clip: frame, top, left."""
     pixels = ((crop * 0.225 + 0.45) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     windows = np.lib.stride_tricks.sliding_window_view(picture, (side, side), axis=(1, 2))
     same = (windows == pixels.transpose(2, 0, 1)[None, None, None]).all(axis=(3, 4, 5))
@@ -96,7 +96,7 @@ def test_crop_sides_cover_the_scale(store: video.ClipStore) -> None:
     assert abs(side.mean() - 30) < 1
 
 
-def test_nothing_is_mirrored_unless_the_data_says_so(store: video.ClipStore) -> None:
+def test_clips_are_mirrored_only_if_the_data_set_allows_it(store: video.ClipStore) -> None:
     safe = flip_safe(store)
     plain, mirrored = 0, 0
     for seed in range(6):
@@ -111,7 +111,7 @@ def test_nothing_is_mirrored_unless_the_data_says_so(store: video.ClipStore) -> 
     assert plain + mirrored == 72 and 20 < mirrored < 52
 
 
-def test_a_batch_is_the_same_whenever_it_is_cut(store: video.ClipStore) -> None:
+def test_a_batch_is_the_same_whenever_it_is_computed(store: video.ClipStore) -> None:
     batches = list(video.clip_batches(store, EVERY, batch_size=4, train=True, rng=3))
     before = [batch.clips(4, 16) for batch in batches]
     for batch in batches:
@@ -135,7 +135,7 @@ def test_same_seed_same_epoch_other_seed_another(store: video.ClipStore) -> None
     assert torch.equal(torch.get_rng_state(), torch_state)
 
 
-def test_the_generator_is_drawn_before_iteration(store: video.ClipStore) -> None:
+def test_all_random_draws_happen_before_iteration(store: video.ClipStore) -> None:
     one, two = np.random.default_rng(0), np.random.default_rng(0)
     video.clip_batches(store, EVERY, batch_size=4, train=True, rng=one)
     list(video.clip_batches(store, EVERY, batch_size=4, train=True, rng=two))
@@ -215,26 +215,26 @@ def test_without_a_cache_batches_are_the_same(store: video.ClipStore, tmp_path: 
     assert torch.equal(batch.clips(4, 16), same.clips(4, 16))
 
 
-def test_without_a_cache_an_epoch_may_be_left_early(store: video.ClipStore, tmp_path: Path) -> None:
+def test_without_a_cache_an_epoch_may_end_early(store: video.ClipStore, tmp_path: Path) -> None:
     direct = video.prepare(store.dataset, store.spec, cache_dir=tmp_path, workers=1, cached=False)
     epochs = [video.clip_batches(direct, EVERY, batch_size=4, train=False) for _ in range(2)]
     firsts = [next(epoch) for epoch in epochs]  # two epochs at once, as search-train and search-val
     assert torch.equal(firsts[0].clips(2, 16), firsts[1].clips(2, 16))
 
 
-def test_without_a_cache_a_clip_that_is_gone_is_named(tmp_path: Path, write: Callable[..., Path]) -> None:
+def test_without_a_cache_a_missing_clip_is_named(tmp_path: Path, write: Callable[..., Path]) -> None:
     for n in range(8):
         write(tmp_path / "data" / "ab"[n % 2] / f"{n}.mp4", moving_picture(5, seed=n))
     dataset = video.open_dataset(str(tmp_path / "data"))
     direct = video.prepare(dataset, video.CacheSpec(16, 4), cache_dir=tmp_path / "cache", workers=1, cached=False)
     dataset.path(3).unlink()
-    with pytest.raises(UsageError, match=r"clip 'a/6.mp4' cannot be read any more \(no such file\): restore"):
+    with pytest.raises(UsageError, match=r"clip 'a/6.mp4' can no longer be read \(no such file\): restore"):
         list(video.clip_batches(direct, np.arange(8), batch_size=4, train=False))
-    with pytest.raises(UsageError, match=r"clip 'a/6.mp4' cannot be read any more \(no such file\): restore"):
+    with pytest.raises(UsageError, match=r"clip 'a/6.mp4' can no longer be read \(no such file\): restore"):
         direct.frames(3)
 
 
-def test_crops_of_one_side_are_resized_as_each_alone(store: video.ClipStore) -> None:
+def test_crops_of_equal_side_are_resized_as_separately(store: video.ClipStore) -> None:
     (batch,) = video.clip_batches(store, EVERY, batch_size=12, train=True, rng=0, crop_scale=(0.8, 0.85))
     clips = batch.clips(4, 24)
     boxes = batch._random_boxes(np.random.Generator(np.random.PCG64(batch.seed)))

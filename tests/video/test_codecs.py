@@ -1,4 +1,4 @@
-"""One answer for each clip whatever is installed: codecs × containers, cuts, and decoders that fail."""
+"""The same frames whichever decoder is installed: codecs × containers, cuts, and failing decoders."""
 
 import importlib.util
 import shutil
@@ -50,7 +50,7 @@ CODECS: dict[str, tuple[str, str, dict[str, str], tuple[str, ...]]] = {
     "gif": ("gif", "rgb8", {}, ("gif",)),
 }
 MUXERS = {"mts": "mpegts", "m2ts": "mpegts"}
-# FFmpeg 4 in decord and FFmpeg 8 in PyAV agree to the bit on these, so that decord is what reads them where it is.
+# FFmpeg 4 in decord and FFmpeg 8 in PyAV agree to the bit on these, so decord reads them if it is installed.
 TRUSTED = [("h264", "mp4"), ("h264", "mkv"), ("hevc", "mp4"), ("vp8", "webm"), ("vp9", "webm"), ("mpeg4", "avi")]
 
 
@@ -73,7 +73,7 @@ def encode(path: Path, name: str, frames: np.ndarray) -> Path:
 
 
 def cut(source: Path, target: Path, first: int, hidden: int = 0) -> Path:
-    """Copy the packets from the `first` on without encoding them anew, `hidden` of them at times before zero."""
+    """Copy the packets from the `first` on without re-encoding, `hidden` of them at times before zero."""
     with av.open(source) as origin, av.open(target, "w", format=MUXERS.get(target.suffix[1:])) as copy:
         stream = origin.streams.video[0]
         packets = [packet for packet in origin.demux(stream) if packet.size][first:]
@@ -87,7 +87,7 @@ def cut(source: Path, target: Path, first: int, hidden: int = 0) -> Path:
 
 
 def answer(path: Path, decoder: str, spec: CacheSpec = ALL, part: Part | None = None) -> Any:
-    """The frames, or why there are none."""
+    """The frames, or the reason for their absence."""
     try:
         return read_clip(path, spec, decoder, part or Part())
     except ClipError as error:
@@ -126,7 +126,7 @@ def test_decord_reads_what_it_can(tmp_path: Path, name: str, suffix: str, monkey
     assert len(answer(path, "decord")) == 12
 
 
-def test_a_recorder_begins_where_its_button_is_pressed(tmp_path: Path) -> None:
+def test_a_recording_may_start_between_keyframes(tmp_path: Path) -> None:
     """AVCHD: interlaced H.264 in a transport stream whose first packets lack the keyframe that they need."""
     whole = encode(tmp_path / "whole.mts", "h264-interlaced", moving_picture(30, 64, 96))
     for first in range(12):
@@ -140,7 +140,7 @@ def test_a_recorder_begins_where_its_button_is_pressed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "avi", "ts", "flv"])
 @pytest.mark.parametrize("name", ["h264", "h264-open", "hevc", "mpeg4", "mpeg2", "vp8", "vp9"])
-def test_clips_that_were_cut_without_encoding_them_anew(tmp_path: Path, name: str, suffix: str) -> None:
+def test_clips_cut_without_re_encoding(tmp_path: Path, name: str, suffix: str) -> None:
     """Cuts between keyframes, and edit lists, from which decord repeats frames that do not exist."""
     whole = encode(tmp_path / f"whole.{'mkv' if name == 'vp8' else 'mp4'}", name, moving_picture(30, 64, 96))
     for first, hidden in ((0, 4), (3, 0), (12, 0), (12, 2), (13, 4)):
@@ -156,7 +156,7 @@ def test_clips_that_were_cut_without_encoding_them_anew(tmp_path: Path, name: st
 
 
 def test_a_cover_picture_is_not_the_clip(tmp_path: Path) -> None:
-    """Music players' covers are a video stream of one picture; decord took the largest stream, PyAV the first."""
+    """A cover is a video stream with one picture; decord uses the largest stream, PyAV the first."""
     clip = encode(tmp_path / "clip.mp4", "h264", moving_picture(12, 64, 96))
     cover = encode(tmp_path / "cover.mkv", "mjpeg", moving_picture(1, 480, 640))
     path = tmp_path / "covered.mp4"
@@ -196,7 +196,7 @@ def test_any_size_and_length(
 
 
 @pytest.mark.parametrize("cached", [True, False])
-def test_what_decord_crashes_on_or_hangs_on_is_read_all_the_same(
+def test_clips_on_which_decord_crashes_or_hangs_are_read_by_pyav(
     tmp_path: Path, clip_file: Path, monkeypatch: pytest.MonkeyPatch, cached: bool
 ) -> None:
     """With a decord that crashes, hangs, refuses or counts wrong, the clips are those of PyAV."""
@@ -221,7 +221,7 @@ def test_what_decord_crashes_on_or_hangs_on_is_read_all_the_same(
 
 
 def test_without_decord_the_same_clips_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The case that was called corrupt: a folder of AV1 and AVCHD clips."""
+    """A folder of AV1 and AVCHD clips, which was reported as corrupt."""
     for label, seed in (("a", 0), ("b", 50)):
         (tmp_path / "data" / label).mkdir(parents=True)
         for number in range(3):
@@ -240,8 +240,8 @@ def test_without_decord_the_same_clips_are_read(tmp_path: Path, monkeypatch: pyt
         np.testing.assert_array_equal(stores[0].frames(index), stores[1].frames(index))
 
 
-def test_an_avi_of_which_frames_were_dropped_is_whole(tmp_path: Path) -> None:
-    """A capture states its length in frames, and holds no bytes for those that the camera dropped."""
+def test_an_avi_with_dropped_frames_is_complete(tmp_path: Path) -> None:
+    """A capture states its length in frames but has no bytes for frames that the camera dropped."""
     whole = encode(tmp_path / "whole.mkv", "mpeg2", moving_picture(30, 64, 96))
     path = cut(whole, tmp_path / "dropped.avi", 0)
     with av.open(path) as container:

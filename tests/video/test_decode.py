@@ -1,4 +1,4 @@
-"""Decoding: both decoders against each other and against PyAV used directly; and every way a file can be bad."""
+"""Decoding: both decoders against each other and against PyAV used directly; and faulty files."""
 
 import os
 import struct
@@ -34,7 +34,7 @@ FORMATS = [
 
 
 def picture(frames: int, height: int = 48, width: int = 80) -> np.ndarray:
-    """(T, H, W, 3) frames that all differ, and differ from one to the next."""
+    """Frames (T, H, W, 3) that all differ."""
     rng = np.random.default_rng(1)
     blocks = (-(-height // 16), -(-width // 16), 3)
     coarse = np.kron(rng.integers(0, 255, blocks, dtype=np.uint8), np.ones((16, 16, 1), dtype=np.uint8))
@@ -70,7 +70,7 @@ def test_frames_are_those_of_the_file(
 
 @pytest.mark.parametrize("decoder", ["decord", "pyav"])
 @pytest.mark.parametrize(("matrix", "quarters"), [((0, 1, -1, 0), -1), ((-1, 0, 0, -1), 2), ((0, -1, 1, 0), 1)])
-def test_rotated_as_the_file_asks(
+def test_frames_are_rotated_as_the_file_states(
     tmp_path: Path, clip_file: Path, decoder: str, matrix: tuple[int, ...], quarters: int
 ) -> None:
     content = bytearray(clip_file.read_bytes())
@@ -129,7 +129,7 @@ def test_odd_sizes_grey_and_deep_pictures(
 
 
 def encode(path: Path, frames: np.ndarray, codec: str, pixels: str, times: list[int] | None = None) -> Path:
-    """Encode frames, perhaps at these times in milliseconds."""
+    """Encode frames, optionally at these times in milliseconds."""
     with av.open(path, "w") as container:
         stream = container.add_stream(codec, rate=25)
         stream.height, stream.width = frames.shape[1:3]
@@ -160,7 +160,7 @@ def test_three_backends_give_the_same_frames(tmp_path: Path, write: Callable[...
     np.testing.assert_allclose(by_decord, by_pyav, atol=2)
 
 
-def test_folders_of_images_that_are_bad(tmp_path: Path) -> None:
+def test_bad_folders_of_images(tmp_path: Path) -> None:
     part = Part(template="{:03d}.jpg")
 
     def bad(name: str, numbers: Sequence[int], frames: int = 0) -> str:
@@ -220,7 +220,7 @@ def test_truncated(
 
 @pytest.mark.parametrize("decoder", ["decord", "pyav"])
 def test_truncated_between_two_frames(tmp_path: Path, write: Callable[..., Path], decoder: str) -> None:
-    """Every packet that is there is whole, so only the count in the header tells."""
+    """All present packets are complete, so only the count in the header reveals the truncation."""
     content = write(tmp_path / "whole.avi", picture(40), "mjpeg").read_bytes()
     frames = content[: content.rfind(b"idx1")]
     path = tmp_path / "cut.avi"
@@ -275,7 +275,7 @@ def test_unknown_decoder(clip_file: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "codec", "options"), FORMATS[:6])
-def test_what_a_container_says_of_its_size(
+def test_the_size_that_a_container_states(
     tmp_path: Path, write: Callable[..., Path], name: str, codec: str, options: dict[str, str]
 ) -> None:
     path = write(tmp_path / name, picture(12), codec, **options)
@@ -290,7 +290,7 @@ def test_what_a_container_says_of_its_size(
     assert missing_bytes(path) >= 0
 
 
-def test_a_recording_that_states_no_size_is_whole(tmp_path: Path, write: Callable[..., Path]) -> None:
+def test_a_recording_without_a_stated_size_is_complete(tmp_path: Path, write: Callable[..., Path]) -> None:
     path = write(tmp_path / "live.mkv", picture(12), "libx264", {"live": "1"})
     assert missing_bytes(path) == 0
     assert len(read_clip(path, ALL, "pyav")) == 12

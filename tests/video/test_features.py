@@ -1,4 +1,4 @@
-"""The cache of features: every frame of every clip, in bounded memory, once."""
+"""The feature cache: every frame of every clip, once, in bounded memory."""
 
 import csv
 import json
@@ -18,11 +18,11 @@ from pvnas_bench.video._features import CHUNK
 
 SPEC = CacheSpec(size=16, max_frames=8, fit="squash")
 LENGTHS = {"long": 150, "short": 5, "exact": 8}
-"""Frames of each clip: more than the clip store keeps, fewer, and as many."""
+"""Number of frames of each clip: more than the clip store holds, fewer, and as many."""
 
 
 def ramp(frames: int) -> NDArray[np.uint8]:
-    """(T, 32, 32, 3): frame t is grey of value 20 + t, on all of its pixels."""
+    """Frames (T, 32, 32, 3): all pixels of frame t have value 20 + t."""
     return np.broadcast_to((20 + np.arange(frames)).astype(np.uint8)[:, None, None, None], (frames, 32, 32, 3))
 
 
@@ -40,7 +40,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ClipStore:
 
 
 class Embed:
-    """Mean grey, and the number of the call; remembers the chunks."""
+    """Features are the mean grey and the number of the call; it records the chunks."""
 
     def __init__(self) -> None:
         self.chunks: list[int] = []
@@ -85,7 +85,7 @@ def test_features_are_computed_once_for_the_same_data_and_network(store: ClipSto
     assert embeds[3].chunks  # other clips
 
 
-def test_a_damaged_cache_and_a_clip_that_is_gone_are_named(store: ClipStore, tmp_path: Path) -> None:
+def test_a_damaged_cache_and_a_missing_clip_are_named(store: ClipStore, tmp_path: Path) -> None:
     extract(store, Embed(), "grey", cache_dir=tmp_path)
     (file,) = tmp_path.glob("features/*/features.f32")
     file.write_bytes(file.read_bytes()[:-4])
@@ -95,11 +95,11 @@ def test_a_damaged_cache_and_a_clip_that_is_gone_are_named(store: ClipStore, tmp
     content = long.read_bytes()
     long.unlink()
     try:
-        with pytest.raises(UsageError, match=r"long_a.mp4' cannot be read any more .*: restore the file"):
+        with pytest.raises(UsageError, match=r"long_a.mp4' can no longer be read .*: restore the file"):
             extract(store, Embed(), "a third network", cache_dir=tmp_path)
     finally:
         long.write_bytes(content)
-    assert len(list(tmp_path.glob("features/*"))) == 1  # nothing half made
+    assert len(list(tmp_path.glob("features/*"))) == 1  # no partial folder
 
 
 def test_a_window_is_the_centre_of_a_clip_and_shuffling_keeps_its_frames(features: FeatureStore) -> None:
@@ -185,7 +185,7 @@ print(json.dumps([peaks, largest, int(features.durations.max())]))
 """
 
 
-def test_features_of_a_clip_of_a_minute_and_more_take_the_memory_of_a_short_one(tmp_path: Path) -> None:
+def test_features_of_long_clips_need_no_more_memory(tmp_path: Path) -> None:
     """1,600 frames of 160x128 are 98 MB as decoded, and 9 MB as stored: the process grows by neither."""
     rng = np.random.default_rng(0)
     for name, frames in (("few", 200), ("many", 1600)):

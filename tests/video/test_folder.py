@@ -1,4 +1,4 @@
-"""Folders and manifests: what is read, and one line for everything that is wrong."""
+"""Folders and manifests: their rows, and one line for each error."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ ROWS = [
 
 
 def refused(name: Path | str) -> str:
-    """The message of the error that opening this raises: one line."""
+    """Message of the error raised by opening this data set: one line."""
     with pytest.raises(UsageError) as error:
         video.open_dataset(str(name))
     message = str(error.value)
@@ -89,7 +89,7 @@ def test_bad_tables(manifest: Callable[..., Path], tmp_path: Path) -> None:
     assert "needs one column 'label'" in refused(manifest([], header=["path", "label", "label"]))
     assert "lists no clip" in refused(manifest([]))
     assert "single class" in refused(manifest([row for row in ROWS if row[1] == "run"]))
-    assert "'walk' of data set 'set' has one clip" in refused(manifest(ROWS[1:]))
+    assert "'walk' of data set 'set' has only one clip" in refused(manifest(ROWS[1:]))
     assert "'walk' of data set 'set' has no clip in split 'train'" in refused(
         manifest([[*ROWS[0][:3], "val"], *ROWS[1:]])
     )
@@ -107,7 +107,7 @@ def test_unknown_names(tmp_path: Path) -> None:
     assert "no such file or folder" in refused(tmp_path / "nothing")
     assert "no such file or folder" in refused("nothing.csv")
     (tmp_path / "clip.mp4").write_bytes(b"x")
-    assert "no manifest" in refused(tmp_path / "clip.mp4")
+    assert "not a manifest" in refused(tmp_path / "clip.mp4")
 
 
 def test_class_folder(folder: Callable[[dict[str, int]], Path]) -> None:
@@ -125,7 +125,7 @@ def test_class_folder(folder: Callable[[dict[str, int]], Path]) -> None:
 
 
 def test_bad_folders(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -> None:
-    assert "'one' of data set 'data' has one clip" in refused(folder({"one": 1, "two": 2}))
+    assert "'one' of data set 'data' has only one clip" in refused(folder({"one": 1, "two": 2}))
     (tmp_path / "none").mkdir()
     assert "no clips in" in refused(tmp_path / "none")
     (tmp_path / "odd" / "a").mkdir(parents=True)
@@ -149,7 +149,7 @@ def test_a_folder_with_a_manifest_is_read_by_it(folder: Callable[[dict[str, int]
     assert dataset.name == "data" and dataset.classes == ("x", "y")
 
 
-def test_fingerprint_is_of_the_content(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -> None:
+def test_the_fingerprint_covers_the_content(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -> None:
     root = folder({"a": 3, "b": 3})
     before = video.open_dataset(str(root)).fingerprint
     shutil.copytree(root, tmp_path / "elsewhere" / "data")

@@ -1,4 +1,4 @@
-"""Hundreds of files damaged in every way that disks, downloads and people know: exactly those are named, by name."""
+"""Hundreds of files with typical damage from disks, downloads and people: exactly these are reported."""
 
 import csv
 import hashlib
@@ -45,7 +45,7 @@ DAMAGE = {
 
 @dataclass(frozen=True)
 class Heap:
-    """Files of one folder: the good clip that each is or was, by path, and how it is damaged."""
+    """Files of one folder: by path, the original good clip and the kind of damage."""
 
     root: Path
     good: dict[str, Path]
@@ -53,7 +53,7 @@ class Heap:
 
 
 def damage(kind: str, path: Path, whole: bytes, rng: np.random.Generator) -> None:
-    """Put a file of a kind of damage in the place of a clip."""
+    """Write a file with a kind of damage in place of a clip."""
     match kind:
         case "truncated":
             path.write_bytes(whole[: int(rng.integers(1, len(whole)))])
@@ -113,7 +113,7 @@ def heap(tmp_path_factory: pytest.TempPathFactory, write: Callable[..., Path]) -
         shutil.copy(original, root / path)
         good[path] = original
     kinds = dict(DAMAGE)
-    if os.geteuid() == 0:  # to whom no file is locked
+    if os.geteuid() == 0:  # root can read locked files
         kinds["loop"] += kinds.pop("locked")
     for kind, count in kinds.items():
         for number in range(count):
@@ -126,7 +126,7 @@ def heap(tmp_path_factory: pytest.TempPathFactory, write: Callable[..., Path]) -
 
 
 def listed(heap: Heap, name: str, *, checksums: bool) -> video.Dataset:
-    """The heap by a manifest, its files in random classes and splits."""
+    """The heap as a manifest, with random classes and splits."""
     rng = np.random.default_rng(1)
     originals = {**heap.good, **{path: original for path, (original, _) in heap.damaged.items()}}
     digests = {clip: hashlib.sha256(clip.read_bytes()).hexdigest() for clip in set(originals.values())}
@@ -140,7 +140,7 @@ def listed(heap: Heap, name: str, *, checksums: bool) -> video.Dataset:
 
 
 def pixels(path: Path) -> np.ndarray:
-    """What is to be stored of a file of 8 frames: the centres of 6 segments, straight from PyAV."""
+    """Expected stored frames of a file of 8 frames: the centres of 6 segments, decoded with PyAV."""
     with av.open(path) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     picked = [(2 * k + 1) * len(frames) // 12 for k in range(6)] if len(frames) > 6 else range(len(frames))
@@ -152,7 +152,7 @@ def stored(store: video.ClipStore) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("decoder", ["pyav", "decord"])
-def test_what_is_damaged_is_named_and_the_rest_is_right(heap: Heap, tmp_path: Path, decoder: str) -> None:
+def test_damaged_clips_are_named_and_the_others_are_right(heap: Heap, tmp_path: Path, decoder: str) -> None:
     dataset = listed(heap, "plain.csv", checksums=False)
     store = video.prepare(dataset, SPEC, cache_dir=tmp_path, workers=2, tolerated=1.0, decoder=decoder)
     kept, skipped = stored(store), {clip["path"] for clip in store.skipped}
@@ -162,9 +162,9 @@ def test_what_is_damaged_is_named_and_the_rest_is_right(heap: Heap, tmp_path: Pa
     for path, original in heap.good.items():
         np.testing.assert_allclose(kept[path], whole[original], atol=2, err_msg=path)
     for path, (original, kind) in heap.damaged.items():
-        if kind == "truncated" and path in kept:  # after the last frame: nothing that is stored is missing
+        if kind == "truncated" and path in kept:  # after the last frame: no stored frame is missing
             np.testing.assert_allclose(kept[path], whole[original], atol=2, err_msg=path)
-        elif kind == "flipped" and path in kept:  # only a checksum can tell
+        elif kind == "flipped" and path in kept:  # only a checksum detects it
             assert kept[path].shape[1:] == (24, 24, 3)
         else:
             assert path in skipped

@@ -1,4 +1,4 @@
-"""Generated class folders and lists with an oracle: the right rows, the exact list of bad clips, or a refusal."""
+"""Generated class folders and lists with an oracle: rows, list of bad clips, or refusal."""
 
 import csv
 import io
@@ -67,16 +67,16 @@ LAYOUTS = [
 CLIP_DAMAGE = ["zero", "text", "truncated", "gone", "directory", "dangling"]
 LIST_DAMAGE = ["huge", "short", "outside", "twice", "absolute", "nul", "quote"]
 BLOCKS = 25
-"""Cases of a test."""
+"""Number of cases per test."""
 
 
 @dataclass
 class Case:
-    """A data set that was generated, and what is right to say of it."""
+    """A generated data set with its expected reading."""
 
     root: Path
     rows: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Class and split of each clip; the split is '' where the data has none."""
+    """Class and split of each clip; the split is '' if the data has no splits."""
     bad: set[str] = field(default_factory=set)
     refused: bool = False
     about: str = ""
@@ -93,7 +93,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs are done here: the pool has tests of its own, and 500 would be slow to start."""
+    """Run jobs in this process: the pool has separate tests, and starting 500 pools would be slow."""
 
     def run(task: str, jobs: Any, *, workers: int, timeout: float) -> Iterator[_pool.Answer]:
         for number in range(len(jobs)):
@@ -113,7 +113,7 @@ def generate(root: Path, seed: int, originals: list[Path]) -> Case:
     layout, encoding, end = pick(LAYOUTS), pick(ENCODINGS), pick(ENDS)
     case = Case(root, about=f"seed {seed}: {layout}, {encoding}, {end!r}")
     names = [WORDS[at] for at in rng.permutation(len(WORDS))[: int(rng.integers(2, 5))]]
-    if layout == "words":  # which class is a number only says the file as a whole
+    if layout == "words":  # only the whole file shows which class a number means
         names = [*(name for name in names if not name.isdecimal()), "word"]
     if layout == "kinetics":
         names = [name.replace(" ", "") for name in names]
@@ -156,7 +156,7 @@ def put(
     *,
     images: bool,
 ) -> None:
-    """A clip, or in one of twelve cases what is left of it."""
+    """Write a clip, in one of twelve cases a damaged one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if images:
         from PIL import Image
@@ -171,7 +171,7 @@ def put(
     damage = pick(CLIP_DAMAGE) if rng.random() < 0.12 else ""
     whole = original.read_bytes()
     if damage == "gone" and not any(part in case.about for part in ("manifest", "words", "numbers")):
-        damage = "zero"  # a folder does not tell what is gone from it
+        damage = "zero"  # a folder does not reveal missing clips
     if damage == "truncated" and original.suffix in (".ts", ".mts", ".mpg"):
         damage = "zero"  # streams that may end anywhere
     match damage:
@@ -201,7 +201,7 @@ def write_lists(
     rng: np.random.Generator,
     pick: Callable[..., Any],
 ) -> None:
-    """The lists of a data set, one of them perhaps with a bad line."""
+    """Write the lists of a data set, one of them possibly with a bad line."""
     rows: dict[str, list[list[str]]] = {"train": [], "test": []}
     for split, inner, name, below in clips:
         number = str(names.index(name))
@@ -253,11 +253,11 @@ def write_lists(
         except UnicodeEncodeError:
             (case.root / name).write_bytes(content.encode())
     if not written.isascii():
-        case.refused = True  # no way to tell in what it is written
+        case.refused = True  # its encoding cannot be detected
 
 
 def bad_line(damage: str, layout: str, row: list[str]) -> list[str]:
-    """A line that no list of this layout may have; nothing where the layout has no such line."""
+    """A line that is invalid in lists of this layout; [] if there is no such line."""
     at = 0 if layout != "kinetics" else 1
     match damage:
         case "huge" if layout == "frames":
@@ -268,7 +268,7 @@ def bad_line(damage: str, layout: str, row: list[str]) -> list[str]:
             return row[:1]
         case "outside":
             return [*row[:at], "../../outside.mp4", *row[at + 1 :]]
-        case "absolute" if layout != "kinetics":  # where it would be a name
+        case "absolute" if layout != "kinetics":  # there it would be a name
             return [*row[:at], "/etc/passwd.mp4", *row[at + 1 :]]
         case "twice":
             return list(row)
@@ -278,7 +278,7 @@ def bad_line(damage: str, layout: str, row: list[str]) -> list[str]:
 
 
 def judge(case: Case) -> None:
-    """Compare what is read with what is right."""
+    """Compare a reading with the expected one."""
     dataset, message = None, ""
     try:
         dataset = video.open_dataset(str(case.root))
@@ -314,16 +314,18 @@ def cases(tmp_path: Path, originals: list[Path], seeds: range) -> None:
 
 
 @pytest.mark.parametrize("block", range(3))
-def test_generated_sets_are_read_right_or_refused(tmp_path: Path, originals: list[Path], block: int) -> None:
+def test_generated_data_sets_are_read_correctly_or_refused(tmp_path: Path, originals: list[Path], block: int) -> None:
     cases(tmp_path, originals, range(block * BLOCKS, (block + 1) * BLOCKS))
 
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("block", range(3, 20))
-def test_more_generated_sets_are_read_right_or_refused(tmp_path: Path, originals: list[Path], block: int) -> None:
+def test_more_generated_data_sets_are_read_correctly_or_refused(
+    tmp_path: Path, originals: list[Path], block: int
+) -> None:
     cases(tmp_path, originals, range(block * BLOCKS, (block + 1) * BLOCKS))
 
 
-def test_names_are_of_one_form() -> None:
-    """Else two of them could be one class, and the oracle wrong."""
+def test_generated_names_have_one_unicode_form() -> None:
+    """Otherwise two names could be one class and the oracle wrong."""
     assert len({unicodedata.normalize("NFC", name) for name in WORDS}) == len(WORDS)

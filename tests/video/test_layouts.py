@@ -1,4 +1,4 @@
-"""A miniature of each layout that data sets are published in: what is read of it, and what is refused."""
+"""A miniature of each published layout: rows and refusals."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ def clips(tmp_path: Path, clip_file: Path) -> Clips:
 
 
 def images(folder: Path, template: str, numbers: Iterable[int]) -> None:
-    """A clip as a folder of images, each of one grey."""
+    """A clip as a folder of uniformly grey images."""
     folder.mkdir(parents=True)
     for number in numbers:
         Image.new("RGB", (20, 12), (5 * number, 0, 0)).save(folder / template.format(number), quality=95)
@@ -156,9 +156,9 @@ def test_kinetics_uncut_videos_and_a_pattern(tmp_path: Path, clips: Clips) -> No
     assert store.lengths.tolist() == [20, 10, 20, 20, 20]  # 20 frames at 25 per second: from frame 5 to frame 14
     np.testing.assert_array_equal(store.frames(1), store.frames(0)[5:15])
     lines(tmp_path / "dataset.toml", 'path = "full/{id}.mp4"')
-    assert "it may name label, label_, youtube_id" in refused(tmp_path)
+    assert "use the fields label, label_, youtube_id" in refused(tmp_path)
     (tmp_path / "dataset.toml").unlink()
-    assert "none of the first 2 clips of test.csv lies in" in refused(tmp_path)
+    assert "none of the first 2 clips of test.csv is in" in refused(tmp_path)
 
 
 def test_something_something_v2(tmp_path: Path, clips: Clips) -> None:
@@ -329,9 +329,9 @@ def test_manifest_with_parts_and_checksums(tmp_path: Path, clips: Clips) -> None
     dataset = video.open_dataset(str(tmp_path / "set.csv"))
     store = video.prepare(dataset, video.CacheSpec(16, 20), cache_dir=tmp_path / "cache", workers=1, tolerated=0.5)
     assert store.lengths.tolist() == [10, 10, 10]
-    assert store.skipped == ({"path": "b.mp4", "reason": "another file than described: its SHA-256 differs"},)
+    assert store.skipped == ({"path": "b.mp4", "reason": "SHA-256 differs from the one in the data set's list"},)
     lines(tmp_path / "set.csv", *text[:-1], "b.mp4,y,test,soon,9,")
-    assert "line 5: time_start 'soon' is no number of seconds" in refused(tmp_path / "set.csv")
+    assert "line 5: time_start 'soon' is not a number of seconds" in refused(tmp_path / "set.csv")
     lines(tmp_path / "set.csv", *text[:-1], "b.mp4,y,test,1,9,abc")
     assert "line 5: sha256 'abc' is not 64 hexadecimal digits" in refused(tmp_path / "set.csv")
     lines(tmp_path / "set.csv", *text, "b.mp4,x,test,0,0.4,")
@@ -352,19 +352,19 @@ def test_a_described_manifest_may_name_its_own_splits(tmp_path: Path, clips: Cli
     ("text", "part"),
     [
         ("fold = 0", "fold: Input should be greater than or equal to 1"),
-        ("formt = 'list'", "formt: Extra inputs are not permitted: it may say name, root, format, splits"),
+        ("formt = 'list'", "formt: Extra inputs are not permitted: valid keys are name, root, format, splits"),
         ("format = 'kinetic'", "unknown format 'kinetic': choose manifest, something"),
         ("format = 'ucf101'", "no files of format ucf101 in"),
         ("root = 'nowhere'", "no such folder"),
-        ("template = 'img.jpg'", "no file name with one number"),
-        ("template = '{:05d}/{:05d}.jpg'", "no file name with one number"),
+        ("template = 'img.jpg'", "is not a file name with one number"),
+        ("template = '{:05d}/{:05d}.jpg'", "is not a file name with one number"),
         ("[splits]\ntraining = 'x.txt'", "unknown split 'training': choose train, val, test or all"),
         ("[splits]\ntrain = 'x.txt'", "no such list"),
         ("[splits]\ntrain = {folder = 'x'}", "no such folder"),
         ("= 3", "expected TOML in UTF-8"),
     ],
 )
-def test_descriptions_that_are_refused(tmp_path: Path, text: str, part: str) -> None:
+def test_invalid_descriptions_are_refused(tmp_path: Path, text: str, part: str) -> None:
     lines(tmp_path / "set.toml", text)
     assert part in refused(tmp_path / "set.toml")
 
@@ -398,8 +398,8 @@ def test_fingerprints_of_class_folders_and_manifests_stay_what_they_were(tmp_pat
 
 
 @pytest.mark.parametrize("kind", ["csv", "json", "list"])
-def test_readers_hold_no_more_for_more_rows(tmp_path: Path, kind: str) -> None:
-    """What a reader holds beyond the rows that it has yielded does not grow with the file."""
+def test_the_memory_of_readers_does_not_grow_with_the_rows(tmp_path: Path, kind: str) -> None:
+    """A reader's memory, beyond yielded rows, does not grow with the file."""
 
     def peak(count: int) -> int:
         root = tmp_path / f"{kind}{count}"

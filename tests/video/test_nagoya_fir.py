@@ -1,4 +1,4 @@
-"""A miniature of Nagoya University's FIR actions as published: its clips, their pixels, and what is refused."""
+"""A miniature of Nagoya University's FIR actions as published: clips, pixels and refusals."""
 
 import csv
 from collections.abc import Callable
@@ -87,14 +87,14 @@ def replace_line(path: Path, line: int, text: str) -> None:
 
 
 def expected(clip: tuple[str, int, int, str, str]) -> np.ndarray:
-    """(T, 48, 48, 3) the pixels of a clip."""
+    """Expected pixels (T, 48, 48, 3) of a clip."""
     name, first, last, _, _ = clip
     above = recording(name)[first : last + 1] - ROOM
     grey = np.rint(np.clip((above + 0.9) / 2.7 * 255, 0, 255)).astype(np.uint8)
     return np.kron(grey, np.ones((3, 3), np.uint8))[..., None].repeat(3, axis=-1)
 
 
-def test_a_clone_is_read_as_it_is(clone: Clone) -> None:
+def test_an_unchanged_clone_is_read(clone: Clone) -> None:
     root = clone()
     layout, _ = layouts.detect(root)
     dataset = video.open_dataset(str(root))
@@ -135,7 +135,7 @@ def test_a_long_clip_keeps_the_centres_of_its_segments(clone: Clone) -> None:
     np.testing.assert_array_equal(kept, expected(CLIPS[0])[[1, 3, 5, 7]])
 
 
-def test_a_recording_that_changes_is_read_anew(clone: Clone) -> None:
+def test_a_changed_recording_is_read_again(clone: Clone) -> None:
     dataset = video.open_dataset(str(clone()))
     before = read_clip(dataset.path(0), SPEC, "recording", dataset.part(0))
     write_recording(dataset.path(0), recording("20170203")[:50] + 0.5 * (np.arange(50) > 40)[:, None, None])
@@ -169,7 +169,7 @@ def test_line_ends_do_not_change_the_pixels(clone: Clone) -> None:
     np.testing.assert_array_equal(read_clip(dataset.path(4), SPEC, "recording", dataset.part(4)), expected(CLIPS[4]))
 
 
-def test_what_a_description_says_goes_first(clone: Clone) -> None:
+def test_a_description_overrides_the_layout(clone: Clone) -> None:
     root = clone()
     (root / "dataset.toml").write_text("flip_safe = false\nlicence = 'mine'\nname = 'fir'\ntemplate = '{:02d}.png'\n")
     dataset = video.open_dataset(str(root))
@@ -190,24 +190,24 @@ def test_clips_without_their_recording_are_named(clone: Clone, tmp_path: Path) -
     found = video.verify(video.open_dataset(str(root)), workers=1)
     assert (found.missing, found.corrupt) == (("20170209/raw/20170209_p15_dark1.csv",) * 2, ())
     (root / "dataset.toml").write_text("missing_ok = true\n")
-    with pytest.raises(UsageError, match="class 'walk' of data set 'nagoya_fir' has one clip"):
+    with pytest.raises(UsageError, match="class 'walk' of data set 'nagoya_fir' has only one clip"):
         video.open_dataset(str(root))
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda path: replace_line(path, 30, "1,2,3"), "line 30 has 3 columns of 258"),
-        (lambda path: replace_line(path, 30, ""), "line 30 has 1 columns of 258"),
+        (lambda path: replace_line(path, 30, "1,2,3"), "line 30 has 3 columns, expected 258"),
+        (lambda path: replace_line(path, 30, ""), "line 30 has 1 columns, expected 258"),
         (
             lambda path: replace_line(path, 62, "1," * 257 + "warm"),
             "line 62: could not convert string to float: 'warm'",
         ),
         (lambda path: replace_line(path, 40, "1," * 257 + "nan"), "line 40: a temperature is not finite"),
-        (lambda path: replace_line(path, 2, "a,b"), "no recording: line 2 is not Time (sec),PTAT,P000 to P255"),
-        (lambda path: path.write_bytes(b"\xff\xfe\x00"), "no recording: it is not text"),
+        (lambda path: replace_line(path, 2, "a,b"), "not a recording: line 2 is not Time (sec),PTAT,P000 to P255"),
+        (lambda path: path.write_bytes(b"\xff\xfe\x00"), "not a recording: the file is not text"),
         (lambda path: path.write_bytes(b""), "zero bytes"),
-        (lambda path: path.write_bytes(b"\n"), "no recording: line 2 is not Time (sec),PTAT,P000 to P255"),
+        (lambda path: path.write_bytes(b"\n"), "not a recording: line 2 is not Time (sec),PTAT,P000 to P255"),
         (lambda path: write_recording(path, recording("20170203", 15)), "15 rows: the sensor settles during"),
         (
             lambda path: write_recording(path, recording("20170203", 22)),
@@ -215,7 +215,7 @@ def test_clips_without_their_recording_are_named(clone: Clone, tmp_path: Path) -
         ),
     ],
 )
-def test_a_recording_that_is_not_whole_is_named(clone: Clone, change: Callable[[Path], None], reason: str) -> None:
+def test_an_incomplete_recording_is_named(clone: Clone, change: Callable[[Path], None], reason: str) -> None:
     root = clone()
     change(root / "20170203/raw/20170203_p1_light2.csv")
     found = video.verify(video.open_dataset(str(root)), workers=1)
@@ -242,7 +242,7 @@ def test_empty_lines_at_the_end_are_no_rows(clone: Clone) -> None:
         ("20170203_p1_light2.csv,20,19,sitdown,human1", "ends at row 19, before it begins at 20"),
     ],
 )
-def test_annotations_that_are_refused(clone: Clone, line: str, part: str) -> None:
+def test_invalid_annotations_are_refused(clone: Clone, line: str, part: str) -> None:
     root = clone()
     annotate(root, "20170203", "20170203_p1_light2.csv,1,2,walk,human2", line)
     with pytest.raises(UsageError) as error:
@@ -251,8 +251,8 @@ def test_annotations_that_are_refused(clone: Clone, line: str, part: str) -> Non
     assert message.startswith("annotation_20170203_human.csv, line 2: ") and part in message and "\n" not in message
 
 
-def test_the_published_data_is_that_of_the_clips_made_of_it(real_data: Path) -> None:
-    """A clone beside the clips that were encoded from it: the same clips, and the same pixels but for the encoding."""
+def test_the_published_data_equals_the_clips_encoded_from_it(real_data: Path) -> None:
+    """A clone against clips encoded from it: the same clips, and the same pixels up to encoding errors."""
     root, clips = real_data / "Low-Resolution-FIR-Action-Dataset", real_data / "nagoya_fir"
     if not root.is_dir() or not clips.is_dir():
         pytest.skip("no clone in ../shared/data")

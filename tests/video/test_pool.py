@@ -1,4 +1,4 @@
-"""Worker processes: answers in full, and no job takes another one down."""
+"""Worker processes: complete answers, and no job affects another."""
 
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 from pvnas_bench.video import _pool
 
-# A decord that misbehaves by the name of the file. The libc call holds Python's lock: no signal handler can run.
+# A decord whose faults depend on the file's name. The libc call holds Python's lock, so no signal handler runs.
 UNRULY = """
 import ctypes, os, pathlib
 class DECORDError(Exception): pass

@@ -1,4 +1,4 @@
-"""Data sets exactly as their publishers ship them, each in miniature, read with `--dataset FOLDER` alone."""
+"""Miniatures of data sets exactly as published, read with `--dataset FOLDER` alone."""
 
 import json
 import shutil
@@ -184,7 +184,7 @@ def test_kinetics(tmp_path: Path, put: Put, word: str, folder: str, file: str) -
     ]
     for clip in (tmp_path / folder).rglob("*.mp4"):
         clip.unlink()
-    assert f"none of the first 2 clips of {file}.csv lies in" in refused(tmp_path)
+    assert f"none of the first 2 clips of {file}.csv is in" in refused(tmp_path)
     assert 'with a line path = "…/{label}/{youtube_id}_{time_start:06d}_{time_end:06d}.mp4"' in refused(tmp_path)
 
 
@@ -285,7 +285,7 @@ def test_epic_kitchens_100(tmp_path: Path, put: Put) -> None:
     store = video.prepare(dataset, video.CacheSpec(16, 20), cache_dir=tmp_path / "cache", workers=1)
     assert store.lengths.tolist() == [5, 5, 10, 10]
     text(notes / "EPIC_100_train.csv", head, row(0, "P01", "00.00", "soon", 0))
-    assert "EPIC_100_train.csv, line 2: stop_timestamp 'soon' is no number of seconds" in refused(tmp_path)
+    assert "EPIC_100_train.csv, line 2: stop_timestamp 'soon' is not a number of seconds" in refused(tmp_path)
     shutil.rmtree(tmp_path / "EPIC-KITCHENS")
     assert 'with a line folder = "…"' in refused(tmp_path)
 
@@ -301,7 +301,7 @@ def test_epic_kitchens_100(tmp_path: Path, put: Put) -> None:
     ],
 )
 def test_lists_of_paths_and_words_without_a_header(tmp_path: Path, put: Put, lists: tuple[str, str, str]) -> None:
-    """What most people write first; it was passed over, and another split made."""
+    """A frequent format, which was once ignored in favour of an automatic split."""
     train, test, line = lists
     train, test = train.replace("trainset", "train"), test.replace("testset", "test")
     below = "clips/" if "clips" in line else ""
@@ -338,16 +338,14 @@ def test_a_manifest_for_each_split(tmp_path: Path, put: Put) -> None:
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
-def test_a_list_that_is_not_understood_is_never_passed_over(
-    tmp_path: Path, put: Put, file: str, line: str, encoding: str
-) -> None:
+def test_a_list_in_an_unknown_format_is_refused(tmp_path: Path, put: Put, file: str, line: str, encoding: str) -> None:
     for label in ("é", "c"):
         put(*(f"{label}/{label}{n}.mp4" for n in range(6)))
     assert video.open_dataset(str(tmp_path)).counts()
     before = video.open_dataset(str(tmp_path)).fingerprint
     text(tmp_path / file, *(line.format(label, f"{label}{n}.mp4") for label in "éc" for n in (0, 2)), encoding=encoding)
     assert (
-        "lists clips by split" in (message := refused(tmp_path)) and 'with a line format = "class_folders"' in message
+        "lists clips by split" in (message := refused(tmp_path)) and 'with the line format = "class_folders"' in message
     )
     text(tmp_path / "dataset.toml", 'format = "class_folders"')
     assert video.open_dataset(str(tmp_path)).fingerprint == before
@@ -356,13 +354,13 @@ def test_a_list_that_is_not_understood_is_never_passed_over(
     assert video.open_dataset(str(tmp_path)).fingerprint == before
 
 
-def test_where_clips_cannot_be_found_the_line_to_add_is_said(tmp_path: Path, put: Put) -> None:
+def test_clips_that_are_not_located_give_the_line_to_add(tmp_path: Path, put: Put) -> None:
     text(tmp_path / "train_list.txt", "a.mp4 0", "b.mp4 1")
     text(tmp_path / "val_list.txt", "c.mp4 0", "d.mp4 1")
     put(*(f"very/deep/down/{name}.mp4" for name in "abcd"))
     message = refused(tmp_path)
     assert "none of the first 2 clips of 'train_list.txt', such as 'a.mp4'" in message
-    assert f'say where in {str(tmp_path / "dataset.toml")!r} with a line folder = "…"' in message
+    assert f'add their folder to {str(tmp_path / "dataset.toml")!r} with a line folder = "…"' in message
     text(tmp_path / "dataset.toml", 'folder = "very/deep/down"')
     assert clips_of(video.open_dataset(str(tmp_path))) == {
         "train": ["0: very/deep/down/a.mp4", "1: very/deep/down/b.mp4"],
@@ -374,7 +372,7 @@ def test_where_clips_cannot_be_found_the_line_to_add_is_said(tmp_path: Path, put
     assert "no files of format manifest" in refused(tmp_path)
 
 
-def test_a_fold_of_what_has_no_folds(tmp_path: Path, put: Put) -> None:
+def test_a_fold_of_a_layout_without_folds_is_refused(tmp_path: Path, put: Put) -> None:
     put(*(f"{label}/{n}.mp4" for label in "ab" for n in range(4)))
     text(tmp_path / "dataset.toml", "fold = 2")
     assert "fold = 2, but class_folders has no folds: remove fold" in refused(tmp_path)
@@ -389,7 +387,7 @@ def test_numbers_out_of_range_are_bad_lines(tmp_path: Path, put: Put, number: st
         images(tmp_path / "set" / name, "img_{:05d}.jpg")
     text(tmp_path / "set/val.txt", "c 8 0", "d 8 1")
     text(tmp_path / "set/train.txt", "a 8 0", f"b {number} 1")
-    if number.isdigit() and number != "²":  # else a part of the path, which may hold spaces
+    if number.isdigit() and number != "²":  # otherwise part of the path, which may contain spaces
         assert refused(tmp_path / "set").startswith("train.txt, line 2: the number of frames ")
     text(tmp_path / "set/train.txt", "a 8 0", f"b 8 {number}")
     text(tmp_path / "set/category.txt", "x", "y")
@@ -453,7 +451,7 @@ def test_names_in_two_unicode_forms_are_one_class(tmp_path: Path, names: list[st
 
 
 def test_names_in_one_unicode_form_stay_as_they_are(tmp_path: Path) -> None:
-    """Their data sets were read before, and have fingerprints."""
+    """Such data sets have published fingerprints."""
     decomposed = unicodedata.normalize("NFD", "é")
     text(
         tmp_path / "set.csv",

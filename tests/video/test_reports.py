@@ -1,4 +1,4 @@
-"""Faults that users of other readers of video reported: the same input here. `tests/reports.md` lists them."""
+"""Faults reported by users of other video readers, on the same input; `tests/reports.md` lists them."""
 
 import shutil
 import struct
@@ -67,7 +67,7 @@ def test_a_browsers_recording_without_a_duration(
 
 
 @BOTH
-def test_one_file_of_many_lacks_its_index(tmp_path: Path, clip_file: Path, decoder: str) -> None:
+def test_one_file_without_its_index_is_named(tmp_path: Path, clip_file: Path, decoder: str) -> None:
     """`moov atom not found`: the clip is named, and the others are read."""
     for label in "ab":
         (tmp_path / "data" / label).mkdir(parents=True)
@@ -82,7 +82,7 @@ def test_one_file_of_many_lacks_its_index(tmp_path: Path, clip_file: Path, decod
 
 @BOTH
 @pytest.mark.parametrize("frames", [1, 2, 24, 25, 26])
-def test_an_avi_of_a_second_and_less(tmp_path: Path, write: Callable[..., Path], decoder: str, frames: int) -> None:
+def test_an_avi_shorter_than_a_second(tmp_path: Path, write: Callable[..., Path], decoder: str, frames: int) -> None:
     path = write(tmp_path / "clip.avi", moving_picture(frames), "mpeg4", bf="2")
     assert len(read_clip(path, ALL, decoder)) == frames
 
@@ -126,7 +126,7 @@ def test_transparent_vp9(tmp_path: Path, decoder: str) -> None:
     np.testing.assert_array_equal(read_clip(path, ALL, decoder), stored(path))
 
 
-def test_frames_in_folders_called_like_videos(tmp_path: Path) -> None:
+def test_frame_folders_named_like_videos(tmp_path: Path) -> None:
     for number in range(4):
         folder_of_images(tmp_path / "frames" / "Archery" / f"v_{number}.avi")
     listed(tmp_path, "Archery/v_0.avi 4 0\nArchery/v_1.avi 4 1\n", "Archery/v_2.avi 4 0\nArchery/v_3.avi 4 1\n")
@@ -159,11 +159,11 @@ def test_lists_with_commas_between_three_columns(tmp_path: Path) -> None:
 def test_a_line_without_one_of_its_columns_is_named(tmp_path: Path, line: str) -> None:
     for number in range(4):
         folder_of_images(tmp_path / "frames" / f"v{number}")
-    with pytest.raises(UsageError, match=r"train_list.txt, line 3: expected|lies in|twice|has one clip"):
+    with pytest.raises(UsageError, match=r"train_list.txt, line 3: expected|none of the first|twice|has only one clip"):
         listed(tmp_path, f"v0 4 0\n\n{line}\n", "v2 4 0\nv3 4 1\n")
 
 
-def test_class_folders_with_the_lists_of_slowfast(tmp_path: Path, clip_file: Path) -> None:
+def test_class_folders_with_lists_of_slowfast(tmp_path: Path, clip_file: Path) -> None:
     """Clips in class folders beside `train.csv`, `val.csv` and `test.csv`, with spaces in their names."""
     for label in ("Class A", "ClassB"):
         (tmp_path / label).mkdir()

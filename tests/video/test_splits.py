@@ -1,4 +1,4 @@
-"""Splits by subject: nobody on two sides, every class on both, the share as close as a brute force finds."""
+"""Splits by subject: each subject on one side, every class on both, the share as close as by brute force."""
 
 from itertools import product
 
@@ -11,7 +11,7 @@ from pvnas_bench.video import split_by_subject
 
 
 def brute_force(labels: np.ndarray, subjects: np.ndarray, fraction: float) -> tuple[int, float]:
-    """The least (classes missing on a side, distance from the share) over all choices of subjects."""
+    """Minimum (classes missing on a side, distance from the share) over all choices of subjects."""
     names = np.unique(subjects)
     best = (len(labels) + 1, np.inf)
     for choice in product([False, True], repeat=len(names)):
@@ -39,7 +39,7 @@ def test_as_good_as_brute_force(seed: int, fraction: float) -> None:
     missing, gap = badness(labels, subjects, mask, fraction)
     best_missing, best_gap = brute_force(labels, subjects, fraction)
     assert missing == best_missing
-    assert gap <= best_gap + 3  # descent, not enumeration: within 5 % of the clips of the best there is
+    assert gap <= best_gap + 3  # local search, not enumeration: within 5 % of the clips of the optimum
 
 
 def test_a_class_of_two_subjects_is_on_both_sides() -> None:

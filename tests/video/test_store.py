@@ -1,4 +1,4 @@
-"""The cache: the right frames under the right numbers, whole or absent, and bad clips left out by name."""
+"""The cache: correct frames and indices, complete or absent, and bad clips left out and named."""
 
 import os
 import shutil
@@ -51,7 +51,7 @@ def test_decoded_once(folder: Callable[[dict[str, int]], Path], tmp_path: Path) 
         np.testing.assert_array_equal(first.frames(i), again.frames(i))
 
 
-def test_the_key_holds_all_that_changes_the_frames(folder: Callable[[dict[str, int]], Path]) -> None:
+def test_the_key_covers_everything_that_changes_the_frames(folder: Callable[[dict[str, int]], Path]) -> None:
     dataset = video.open_dataset(str(folder({"a": 2, "b": 2})))
     keys = {
         _prepare.cache_path(dataset, SPEC, "decord", None).name,
@@ -105,7 +105,7 @@ def test_a_class_without_a_readable_train_clip(folder: Callable[[dict[str, int]]
 
 
 def assert_goes_on(dataset: video.Dataset, cache: Path, done: int) -> None:
-    """A `prepare` decodes only what an earlier one has not, and ends with the store of one that was not stopped."""
+    """Check that `prepare` decodes only missing clips and ends with the store of an uninterrupted one."""
     calls: list[int] = []
     store = video.prepare(dataset, SPEC, cache_dir=cache, workers=1, progress=lambda at, total: calls.append(at))
     assert calls == list(range(done + 1, len(dataset) + 1))
@@ -115,7 +115,7 @@ def assert_goes_on(dataset: video.Dataset, cache: Path, done: int) -> None:
         np.testing.assert_array_equal(store.frames(i), whole.frames(i))
 
 
-def test_a_killed_prepare_leaves_nothing_that_looks_complete_and_the_next_one_goes_on(
+def test_a_killed_prepare_leaves_no_incomplete_cache_and_the_next_one_resumes(
     folder: Callable[[dict[str, int]], Path], tmp_path: Path
 ) -> None:
     root, cache = folder({"a": 10, "b": 10}), tmp_path / "cache"
@@ -139,7 +139,7 @@ video.prepare(dataset, video.CacheSpec(24, 8), cache_dir=pathlib.Path({str(cache
     ]
 
 
-def test_an_interrupted_prepare_stops_its_workers_and_the_next_one_goes_on(
+def test_an_interrupted_prepare_stops_its_workers_and_the_next_one_resumes(
     folder: Callable[[dict[str, int]], Path], tmp_path: Path
 ) -> None:
     dataset = video.open_dataset(str(folder({"a": 10, "b": 10})))
@@ -160,7 +160,7 @@ def test_an_interrupted_prepare_stops_its_workers_and_the_next_one_goes_on(
 
 @pytest.fixture
 def stopped(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -> tuple[video.Dataset, Path]:
-    """A data set of 20 clips, and the folder that a filling of two shards left after 12 of them."""
+    """A data set of 20 clips, and the partial cache of two shards after 12 of them."""
     dataset = video.open_dataset(str(folder({"a": 10, "b": 10})))
 
     def interrupt(done: int, total: int) -> None:
@@ -176,17 +176,17 @@ def stopped(folder: Callable[[dict[str, int]], Path], tmp_path: Path) -> tuple[v
     return dataset, left
 
 
-def test_a_filling_goes_on_in_the_shard_that_it_was_in(stopped: tuple[video.Dataset, Path], tmp_path: Path) -> None:
+def test_prepare_resumes_in_the_last_shard(stopped: tuple[video.Dataset, Path], tmp_path: Path) -> None:
     assert_goes_on(stopped[0], tmp_path / "cache", 12)
 
 
-def test_a_clip_that_was_cut_short_is_decoded_again(stopped: tuple[video.Dataset, Path], tmp_path: Path) -> None:
+def test_a_truncated_clip_is_decoded_again(stopped: tuple[video.Dataset, Path], tmp_path: Path) -> None:
     dataset, left = stopped
     os.truncate(left / "frames-00001.u8", int(3.5 * 8 * SPEC.frame_bytes))
     assert_goes_on(dataset, tmp_path / "cache", 11)
 
 
-def test_a_clip_that_was_damaged_is_decoded_again(stopped: tuple[video.Dataset, Path], tmp_path: Path) -> None:
+def test_a_damaged_clip_is_decoded_again(stopped: tuple[video.Dataset, Path], tmp_path: Path) -> None:
     dataset, left = stopped
     with (left / "frames-00001.u8").open("r+b") as file:
         file.seek(2 * 8 * SPEC.frame_bytes + 5)
@@ -196,7 +196,7 @@ def test_a_clip_that_was_damaged_is_decoded_again(stopped: tuple[video.Dataset, 
     assert_goes_on(dataset, tmp_path / "cache", 10)
 
 
-def test_a_journal_that_was_cut_short(stopped: tuple[video.Dataset, Path], tmp_path: Path) -> None:
+def test_a_truncated_journal(stopped: tuple[video.Dataset, Path], tmp_path: Path) -> None:
     dataset, left = stopped
     os.truncate(left / "journal", 9 * _shards.INDEX_TYPE.itemsize + 3)
     assert_goes_on(dataset, tmp_path / "cache", 9)
@@ -224,7 +224,7 @@ def test_clips_may_be_done_in_any_order(tmp_path: Path) -> None:
     assert pixels[:, 0, 0, 0].tolist() == [2, 0, 0, 0, 1, 1]
 
 
-def test_what_the_disk_must_hold_is_said_before(
+def test_the_required_disk_space_is_announced(
     folder: Callable[[dict[str, int]], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = video.open_dataset(str(folder({"a": 10, "b": 10})))
@@ -244,7 +244,7 @@ def test_what_the_disk_must_hold_is_said_before(
     )
     assert events == ["said", *["decoded"] * 20]
     assert (said[0].bytes, said[0].most, said[0].free) == (20 * 100 * frame, True, free)
-    free = 500 * frame  # less than the most, more than the 20 frames of each clip
+    free = 500 * frame  # less than the upper bound, more than the 20 frames of each clip
     video.prepare(dataset, spec, cache_dir=tmp_path / "2", announce=announce)
     assert (said[1].bytes, said[1].most) == (round(1.1 * 20 * 20 * frame), False)
     free = 430 * frame

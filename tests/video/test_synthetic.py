@@ -1,4 +1,4 @@
-"""synthetic_motion: the same everywhere, split by subject, and without a trace of time in its frames."""
+"""synthetic_motion: reproducible, split by subject, and single frames independent of the direction of time."""
 
 import shutil
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_files_splits_and_classes(made: video.Dataset) -> None:
 
 
 def test_a_pair_has_the_same_frames_in_opposite_order(made: video.Dataset) -> None:
-    """After encoding and decoding, to the bit: so what does not see order scores at most one half over a pair."""
+    """Bit-identical after decoding, so a network blind to order is right on at most half of a pair."""
     pairs = twins(made)
     assert len(pairs) == 96
     for first, second in pairs:
@@ -107,8 +107,8 @@ VERSION_1 = [
 
 
 @pytest.mark.parametrize("pair", range(len(_scenes.PAIRS)))
-def test_scenes_are_what_version_1_says(pair: int) -> None:
-    """A change of these figures is a change of the data: raise `_VERSION` with it."""
+def test_scenes_equal_those_of_version_1(pair: int) -> None:
+    """If these numbers change, the data changed: increase `_VERSION`."""
     frames = _scenes.render(_synthetic._SEED, pair, 3)
     assert frames.dtype == np.uint8 and frames.shape[1:] == (64, 64, 3)
     figures = [len(frames), frames.mean(), frames[0, 32].mean(), np.abs(np.diff(frames.astype(int), axis=0)).mean()]
@@ -143,7 +143,7 @@ def test_directions_are_as_named(pair: int, axis: int) -> None:
     assert np.mean(hits) > 0.9
 
 
-def test_made_once_and_whole(few: dict[str, range], tmp_path: Path) -> None:
+def test_the_data_set_is_generated_once_and_completely(few: dict[str, range], tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_synthetic, "_SUBJECTS", {split: numbers[:3] for split, numbers in few.items()})

@@ -1,4 +1,4 @@
-"""What `verify` finds, in a data set where each thing is wrong once; and contact sheets, pixel by pixel."""
+"""`verify` on a data set with each fault once; and contact sheets, pixel by pixel."""
 
 import shutil
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from .conftest import moving_picture
 
 @pytest.fixture
 def flawed(tmp_path: Path, write: Callable[..., Path]) -> Path:
-    """12 clips that differ, but for copies, a broken one, a short one, and a subject on both sides."""
+    """12 different clips, plus copies, a broken one, a short one, and a subject in both splits."""
     root = tmp_path / "flawed"
     rows = []
     for n in range(12):
@@ -31,7 +31,7 @@ def flawed(tmp_path: Path, write: Callable[..., Path]) -> Path:
     return root
 
 
-def test_everything_that_is_wrong_is_found(flawed: Path) -> None:
+def test_every_fault_is_found(flawed: Path) -> None:
     calls: list[tuple[int, int]] = []
     found = video.verify(video.open_dataset(str(flawed)), workers=2, progress=lambda *at: calls.append(at))
     assert calls == [(n, 12) for n in range(1, 13)] and found.clips == 12
@@ -43,7 +43,7 @@ def test_everything_that_is_wrong_is_found(flawed: Path) -> None:
     assert found
 
 
-def test_the_same_pictures_in_another_container_are_a_duplicate(tmp_path: Path, write: Callable[..., Path]) -> None:
+def test_equal_frames_in_another_container_are_a_duplicate(tmp_path: Path, write: Callable[..., Path]) -> None:
     import av
 
     for n in range(4):
@@ -59,7 +59,7 @@ def test_the_same_pictures_in_another_container_are_a_duplicate(tmp_path: Path, 
     assert same == [("a/0.mp4", "b/copy.mkv")]
 
 
-def test_nothing_is_wrong(store: video.ClipStore) -> None:
+def test_a_sound_data_set_has_no_faults(store: video.ClipStore) -> None:
     found = video.verify(store.dataset, workers=1)
     assert not found and found.clips == 12
     short = video.verify(store.dataset, workers=1, min_frames=5).too_short
@@ -80,7 +80,7 @@ def test_contact_sheets(store: video.ClipStore, tmp_path: Path) -> None:
     assert (sheet[:20, :60] < 100).any(), "the class and the number of clips are written above"
 
 
-def test_a_sheet_says_which_clip_cannot_be_read(store: video.ClipStore, flawed: Path, tmp_path: Path) -> None:
+def test_a_sheet_marks_unreadable_clips(store: video.ClipStore, flawed: Path, tmp_path: Path) -> None:
     dataset = video.open_dataset(str(flawed))
     (path,) = video.write_sheets(dataset, tmp_path / "sheets", [1], clips=6, frames=2)
     sheet = np.asarray(Image.open(path))

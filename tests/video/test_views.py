@@ -1,4 +1,4 @@
-"""Test views: the field's conventions by name, frame by frame and pixel by pixel, and what protocols say of them."""
+"""Test views: the field's conventions by name, frame by frame and pixel by pixel, and in protocols."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from pvnas_bench.protocol import PROTOCOLS
 
 
 def shown(store: video.ClipStore, clip: int, views: str, frames: int, size: int, **sampling: object) -> torch.Tensor:
-    """(V, frames, 3, size, size) a clip as a named convention shows it, in steps of 1/255."""
+    """A clip in the views of a named convention, (V, frames, 3, size, size), in steps of 1/255."""
     (batch,) = video.clip_batches(
         store, np.array([clip]), batch_size=1, train=False, views=video.named_views(views), **sampling
     )
@@ -51,7 +51,7 @@ def test_clips_shorter_than_the_sample(store: video.ClipStore) -> None:
     same(shown(store, 0, "1 clip", 5, 40, sampling="dense", stride=2)[0], frames[[0, 2, 2, 2, 2]])
 
 
-def test_protocols_name_views_that_there_are() -> None:
+def test_protocols_name_existing_views() -> None:
     assert {name: len(protocol.test_views) for name, protocol in PROTOCOLS.items()} == {
         "quick": 1,
         "standard": 1,
@@ -60,11 +60,11 @@ def test_protocols_name_views_that_there_are() -> None:
         "kinetics": 30,
     }
     assert PROTOCOLS["kinetics"].sampling == "dense" and PROTOCOLS["something"].sampling == "uniform"
-    with pytest.raises(ValueError, match=r"views 'all' have no meaning: choose one of '1 clip', '1 clip, centre"):
+    with pytest.raises(ValueError, match=r"unknown views 'all': choose one of '1 clip', '1 clip, centre"):
         video.named_views("all")
 
 
-def test_published_protocols_stay_what_they_were() -> None:
+def test_published_protocols_are_unchanged() -> None:
     published = {"quick": "1:4e1f766ecf73", "standard": "1:12bf589c438b", "micro": "3:9a7e511717fd"}
     for name, digest in published.items():
         assert PROTOCOLS[name].fingerprint == f"{name}@{digest}"

@@ -1,15 +1,15 @@
-"""The gate for continuous integration: do fresh records hold what reference records promise?
+"""The gate for continuous integration: compares fresh records with the records of a baseline.
 
-What is compared, of runs that share a board and an entry:
+It compares runs that share a board and an entry:
 
 - *Accuracy*: test top-1 over seeds, by a one-sided test of "worse than the baseline by more than the margin" (see
   `worse_p`), Holm-adjusted over all entries.
-- *Deterministic quantities*, exactly. MACs and parameters wherever both sides found the same architecture; the
-  whole trajectory, the architecture and the budget used where a run with the same seed was deterministic on the same
-  device, hardware and library versions. Where these differ the comparison is skipped, and said to be.
-- *Speed*: seconds of each piece of work beside the reference workload's of the same process, fresh over baseline, of
+- *Deterministic quantities*, exactly: MACs and parameters if both runs have the same final architecture; the whole
+  trajectory, the architecture and the spent budget if both runs have the same seed and were deterministic on the same
+  device, hardware and library versions. If these differ, the comparison is skipped and reported as skipped.
+- *Speed*: seconds of each workload relative to the reference workload of the same process, fresh over baseline, for
   runs on the same device, hardware, threads and library versions.
-- *Failures*: a run that failed where the baseline has a completed run of that entry.
+- *Failures*: a failed run of an entry with a completed run in the baseline.
 """
 
 from pvnas_bench.boards.check.accuracy import worse_p

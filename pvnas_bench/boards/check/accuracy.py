@@ -1,4 +1,4 @@
-"""Accuracy over seeds: is the fresh mean worse than the baseline's by more than the margin?"""
+"""Accuracy over seeds: tests if the fresh mean is below the baseline's by more than the margin."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,9 +14,9 @@ from pvnas_bench.system.text import counted
 def accuracy(
     pairs: Sequence[tuple[Sequence[Record], Sequence[Record]]], margin: float, alpha: float
 ) -> Iterator[Finding]:
-    """The findings of all entries together.
+    """Test the accuracy of all entries together; yield a finding for each.
 
-    An entry with so few seeds and test clips that even an accuracy of 0 would pass is not tested: it has no power.
+    An entry with so few seeds and test clips that even an accuracy of 0 would pass is skipped: its test has no power.
     """
     sides = [(reference[0], seed_scores(fresh), seed_scores(reference)) for fresh, reference in pairs]
     powerless, tested = _by_power([side for side in sides if side[1] and side[2]], margin, alpha)
@@ -30,7 +30,7 @@ def accuracy(
             "test top-1",
             f"{100 * np.mean(list(theirs.values())):.2f} %",
             f"{100 * np.mean(list(ours.values())):.2f} %",
-            f"no power: with {seeds} of {clips} even a top-1 of 0 would pass (p = {least:.2g}), run more seeds",
+            f"no power: with {seeds} of {clips} even a top-1 of 0 would pass (p = {least:.2g}): run more seeds",
         )
     adjusted = statistics.holm(
         [worse_p(theirs, ours, margin, _test_clips(record)) for record, ours, theirs, _ in tested]
@@ -55,9 +55,9 @@ _Tested = tuple[Record, dict[int, float], dict[int, float], float]
 
 
 def _by_power(sides: Sequence[_Side], margin: float, alpha: float) -> tuple[list[_Tested], list[_Tested]]:
-    """Divide entries into those that no result could condemn, and the others; with each the p value of accuracy 0.
+    """Divide entries into those whose test has no power and the others; each with the p value of an accuracy of 0.
 
-    It depends on nothing that was measured freshly, so that leaving entries out does not bias the others' tests.
+    The division does not depend on fresh scores, so leaving entries out does not bias the tests of the others.
     """
     powered: list[_Tested] = []
     for record, ours, theirs in sides:
@@ -78,14 +78,15 @@ def _test_clips(record: Record) -> int:
 def worse_p(reference: Mapping[int, float], fresh: Mapping[int, float], margin: float, clips: int) -> float:
     """p value of the one-sided test that the fresh mean is below the reference mean by more than the margin.
 
-    Two tests, and twice the smaller p value of both: the t test of the differences of shared seeds, which is sharp
-    where a seed fixes most of a run, and the t test of two samples with pooled variance, which uses every seed.
-    With a single run on each side it is the test of two proportions. A score is a count of clips, so no standard
-    deviation is taken to be below one clip.
+    It is twice the smaller p value of two t tests: one of the differences of shared seeds, which is powerful if a seed
+    determines most of a run, and one of two samples with pooled variance, which uses every seed. With a single run on
+    each side it is a test of two proportions. Since a score is a count of clips, standard deviations are at least one
+    clip.
 
     Args:
-        reference, fresh: the score of each seed.
-        clips: test clips behind each score.
+        reference, fresh: score of each seed.
+        margin: tolerated loss, a fraction.
+        clips: number of test clips of each score.
     """
     before, after = np.array(list(reference.values())), np.array(list(fresh.values()))
     if len(before) + len(after) == 2:

@@ -13,11 +13,11 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.records import Record
 
 MARGIN = 0.02
-"""A loss of mean top-1 up to this is tolerated, as a fraction."""
+"""Tolerated loss of mean top-1, a fraction."""
 ALPHA = 0.01
-"""Family-wise: an unchanged tree whose runs are not deterministic fails once in a hundred checks."""
+"""Family-wise error rate: unchanged code whose runs are not deterministic fails one check in a hundred."""
 SLOWDOWN = 1.25
-"""A piece of work may take so many times what the baseline's took, both relative to the reference workload."""
+"""Tolerated ratio of seconds, fresh to baseline, both relative to the reference workload."""
 
 
 def compare(
@@ -29,16 +29,16 @@ def compare(
     slowdown: float = SLOWDOWN,
     require_all: bool = False,
 ) -> Check:
-    """Compare fresh records with reference ones.
+    """Compare fresh records with those of a baseline.
 
     Args:
         margin: tolerated loss of mean top-1, a fraction.
-        alpha: family-wise error of the accuracy tests.
+        alpha: family-wise error rate of the accuracy tests.
         slowdown: tolerated ratio of relative seconds.
-        require_all: an entry of the baseline without any fresh run is a regression too.
+        require_all: count an entry of the baseline without a fresh run as a regression.
 
     Raises:
-        UsageError: the two have no board and entry in common, so that nothing would be checked.
+        UsageError: the two have no board and entry in common, so nothing can be compared.
     """
     ours, theirs = _groups(fresh), _groups(baseline)
     shared = [key for key in theirs if key in ours]
@@ -63,39 +63,42 @@ def compare(
 _Key = tuple[Any, ...]
 
 
-def _groups(found: Sequence[Record]) -> dict[_Key, list[Record]]:
+def _groups(runs: Sequence[Record]) -> dict[_Key, list[Record]]:
     """Runs by board and entry, in a fixed order."""
     groups: dict[_Key, list[Record]] = defaultdict(list)
-    for record in sorted(found, key=lambda r: (r.strategy.entry, r.seed, r.provenance.created, r.id)):
+    for record in sorted(runs, key=lambda r: (r.strategy.entry, r.seed, r.provenance.created, r.id)):
         groups[(*leaderboard.board_key(record).values(), record.strategy.entry)].append(record)
     return dict(sorted(groups.items(), key=lambda item: tuple(map(str, item[0]))))
 
 
 def _of_one_source(runs: list[Record], which: str) -> tuple[list[Record], list[Finding]]:
-    """Of a plug-in's runs those of the source that ran last, and a word on the others: sources are not averaged."""
+    """Select a plug-in's runs of its latest source, with a finding about the others; sources are not averaged."""
     last = max(runs, key=lambda r: r.provenance.created)
     source = last.strategy.source
-    kept = [run for run in runs if run.strategy.source == source]
-    if source is None or source.builtin or len(kept) == len(runs):
+    selected = [run for run in runs if run.strategy.source == source]
+    if source is None or source.builtin or len(selected) == len(runs):
         return runs, []
-    count = len(runs) - len(kept)
+    count = len(runs) - len(selected)
     message = f"{count} {which} {'run' if count == 1 else 'runs'} of another source of {last.strategy.entry} left out"
     entry = last.strategy.entry
-    return kept, [Finding("skipped", "failure", board(last), entry, "source", "", source.sha256[:8], message)]
+    return selected, [Finding("skipped", "failure", board(last), entry, "source", "", source.sha256[:8], message)]
 
 
 def _nothing_shared(fresh: Sequence[Record], baseline: Sequence[Record]) -> str:
     if not fresh or not baseline:
-        return f"nothing to check: {len(fresh)} fresh records and {len(baseline)} of the baseline, run the missing ones"
+        return f"nothing to check: {len(fresh)} fresh records and {len(baseline)} in the baseline, run the missing ones"
     entries = {r.strategy.entry for r in fresh} & {r.strategy.entry for r in baseline}
     if not entries:
-        return "nothing to check: no fresh record is of an entry of the baseline, run one of its entries"
+        return "nothing to check: fresh records and baseline have no entry in common, run an entry of the baseline"
     entry = min(entries)
     ours = [leaderboard.board_key(r) for r in fresh if r.strategy.entry == entry]
     theirs = [leaderboard.board_key(r) for r in baseline if r.strategy.entry == entry]
     parts = [part for part in ours[0] if not {key[part] for key in ours} & {key[part] for key in theirs}]
     differ = ", ".join(parts) or "the combination of space, data and protocol"
-    return f"nothing to check: fresh records and baseline differ in {differ}, run the baseline's or renew the baseline"
+    return (
+        f"nothing to check: fresh records and baseline differ in {differ}, run with the baseline's or write a new "
+        "baseline with --update"
+    )
 
 
 def _missing(reference: Sequence[Record], fresh: Sequence[Record], *, required: bool) -> Finding:
@@ -117,10 +120,10 @@ def _missing(reference: Sequence[Record], fresh: Sequence[Record], *, required: 
 def _failures(fresh: Sequence[Record], reference: Sequence[Record]) -> Iterator[Finding]:
     if not seed_scores(reference):
         return
-    known = {record.seed for record in reference} - seed_scores(reference).keys()  # seeds that failed before, too
+    known = {record.seed for record in reference} - seed_scores(reference).keys()  # seeds that failed before
     for record in fresh:
         if leaderboard.score(record) is None and record.status != "interrupted" and record.seed not in known:
-            reason = record.error or f"status {record.status}, but no valid test score"
+            reason = record.error or f"status {record.status}, but without a valid test score"
             yield Finding(
                 "regressed",
                 "failure",

@@ -1,4 +1,4 @@
-"""Deterministic quantities: equal to the last digit where nothing that decides them differs."""
+"""Deterministic quantities: compared exactly if everything that determines them is equal."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,6 +9,7 @@ from pvnas_bench.records import Record
 
 
 def exact(fresh: Sequence[Record], reference: Sequence[Record]) -> Iterator[Finding]:
+    """Compare the deterministic quantities of runs with equal seeds; yield the findings."""
     by_seed: dict[int, Record] = {record.seed: record for record in reference if record.outcome is not None}
     for record in fresh:
         other = by_seed.get(record.seed)
@@ -31,7 +32,7 @@ def _finding(verdict: Verdict, record: Record, quantity: str, before: str, after
 
 
 def _not_reproducible(record: Record, other: Record) -> str | None:
-    """Why two runs with the same seed need not be equal to the last digit."""
+    """Reason why two runs with the same seed may differ; None if they must be equal to the last digit."""
     ours, theirs = record.provenance, other.provenance
     if not (ours.deterministic and theirs.deterministic):
         return "a run was not deterministic"
@@ -54,7 +55,7 @@ def _architecture(record: Record) -> dict[str, Any]:
 
 
 def _fixed(record: Record) -> dict[str, Any]:
-    """What a deterministic run must repeat to the last digit."""
+    """Quantities that a deterministic run repeats to the last digit."""
     assert record.outcome is not None
     return {
         **_architecture(record),
@@ -80,7 +81,7 @@ def _differences(record: Record, other: Record, ours: dict[str, Any], theirs: di
         before, after, at = theirs[name], ours[name], ""
         if name == "trajectory":
             if len(before) != len(after):
-                continue  # "steps" says so
+                continue  # reported by "steps"
             index = next(i for i, (a, b) in enumerate(zip(before, after, strict=True)) if not _same(a, b))
             before, after, at = before[index], after[index], f" at step {before[index][0]}"
         yield _finding("regressed", record, name + at, _short(before), _short(after), f"{name}{at} changed")
@@ -90,7 +91,7 @@ def _differences(record: Record, other: Record, ours: dict[str, Any], theirs: di
 
 
 def _same(first: Any, second: Any) -> bool:
-    """Equality in which nan is equal to itself."""
+    """Return True if two values are equal; nan equals nan."""
     if isinstance(first, list | tuple) and isinstance(second, list | tuple):
         return len(first) == len(second) and all(_same(a, b) for a, b in zip(first, second, strict=True))
     if isinstance(first, float) and isinstance(second, float) and math.isnan(first):

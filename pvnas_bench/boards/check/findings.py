@@ -1,4 +1,4 @@
-"""What a comparison finds, and what all comparisons ask of records."""
+"""Findings of a check, and the scores that its comparisons use."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ Verdict = Literal["ok", "regressed", "skipped"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One comparison."""
+    """Result of one comparison."""
 
     verdict: Verdict
     kind: Kind
@@ -36,23 +36,24 @@ class Check:
 
     @property
     def regressed(self) -> tuple[Finding, ...]:
-        """What makes the check fail."""
+        """Findings that make the check fail."""
         return tuple(finding for finding in self.findings if finding.verdict == "regressed")
 
     @property
     def exit_code(self) -> int:
-        """1 if anything regressed."""
+        """1 if anything regressed, else 0."""
         return 1 if self.regressed else 0
 
 
 def board(record: Record) -> str:
+    """Title of a record's board."""
     return f"{record.space.name} (cap {record.space.cap}) · {record.data.name} · {record.protocol.name}"
 
 
-def seed_scores(found: Sequence[Record]) -> dict[int, float]:
-    """The top-1 of each seed with a completed run; several runs of a seed are averaged."""
+def seed_scores(runs: Sequence[Record]) -> dict[int, float]:
+    """Top-1 of each seed with a completed run; several runs of a seed are averaged."""
     seeds: dict[int, list[float]] = defaultdict(list)
-    for record in found:
+    for record in runs:
         result = leaderboard.score(record)
         if result is not None:
             seeds[record.seed].append(result.top1)

@@ -7,7 +7,7 @@ from pvnas_bench.boards.check.render import plain
 
 
 def to_junit(check: Check) -> str:
-    """JUnit XML: one test case for each comparison."""
+    """Render JUnit XML with one test case for each comparison."""
     suite = ElementTree.Element(
         "testsuite",
         name="pvnas_bench check",

@@ -5,11 +5,12 @@ from pvnas_bench.system.text import left, width
 
 
 def plain(text: str) -> str:
+    """Replace unprintable characters."""
     return "".join(c if c.isprintable() else "�" for c in text)
 
 
 def render_terminal(check: Check) -> str:
-    """A table of what regressed and what was skipped, and one line of counts."""
+    """Render a table of regressions and skipped comparisons, and a line of counts."""
     lines = []
     shown = [f for verdict in ("regressed", "skipped") for f in check.findings if f.verdict == verdict]
     if shown:
@@ -27,12 +28,12 @@ def render_terminal(check: Check) -> str:
                 where = f" [{finding.board}]" if finding.board else ""
                 lines.append(f"    {plain(finding.message)}{plain(where)}")
     count = {verdict: sum(f.verdict == verdict for f in check.findings) for verdict in ("ok", "regressed", "skipped")}
-    lines.append(f"{count['regressed']} regressed, {count['ok']} hold, {count['skipped']} not compared")
+    lines.append(f"{count['regressed']} regressed, {count['ok']} passed, {count['skipped']} not compared")
     return "\n".join(lines) + "\n"
 
 
 def to_github(check: Check) -> str:
-    """Workflow commands that GitHub shows as annotations: an error for each regression."""
+    """Render workflow commands that GitHub shows as annotations, an error for each regression."""
     lines = []
     for finding in check.regressed:
         title = _escape(f"{finding.kind}: {finding.entry or finding.quantity}", ":,")
@@ -42,7 +43,7 @@ def to_github(check: Check) -> str:
 
 
 def _escape(text: str, further: str = "") -> str:
-    """GitHub's escapes for the values of workflow commands."""
+    """Escape a value of a workflow command."""
     for character in "%\r\n" + further:
         text = text.replace(character, f"%{ord(character):02X}")
     return text

@@ -1,4 +1,4 @@
-"""Speed: seconds of each piece of work beside the reference workload's."""
+"""Speed: seconds of each workload relative to the reference workload."""
 
 import json
 import math
@@ -11,6 +11,7 @@ from pvnas_bench.records import Record
 
 
 def speed(fresh: Sequence[Record], reference: Sequence[Record], slowdown: float) -> Iterator[Finding]:
+    """Compare the relative seconds of each workload on equal machines; yield the findings."""
     machines = {_machine(r) for r in fresh if r.speed} & {_machine(r) for r in reference if r.speed}
     ours = _relative_seconds([r for r in fresh if _machine(r) in machines])
     theirs = _relative_seconds([r for r in reference if _machine(r) in machines or not machines])
@@ -30,21 +31,21 @@ def speed(fresh: Sequence[Record], reference: Sequence[Record], slowdown: float)
             name,
             f"{before:.3g}",
             f"{after:.3g}",
-            f"{name} takes {ratio:.2f} times what it took, relative to the reference workload",
+            f"{name} takes {ratio:.2f} times as long as before, relative to the reference workload",
         )
 
 
 def _machine(record: Record) -> str:
-    """What two runs must share for their ratios to agree: processors differ in what they are good at."""
+    """Key of the conditions under which ratios of seconds are comparable; ratios depend on the processor."""
     provenance = record.provenance
     parts = [record.device, provenance.hardware, provenance.libraries, provenance.threads]
     return json.dumps(parts, sort_keys=True)
 
 
-def _relative_seconds(found: Sequence[Record]) -> dict[str, float]:
-    """Of each piece of work the median over runs of its seconds, in units of the run's reference workload."""
+def _relative_seconds(runs: Sequence[Record]) -> dict[str, float]:
+    """Median over runs of the seconds of each workload, relative to the run's reference workload."""
     values: dict[str, list[float]] = defaultdict(list)
-    for record in found:
+    for record in runs:
         if record.speed is not None:
             for name, seconds in record.speed.seconds.items():
                 values[name].append(seconds / record.speed.reference_seconds)

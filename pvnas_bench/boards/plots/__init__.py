@@ -1,7 +1,7 @@
-"""Plots of records: figures that are readable in grey and by the colour-blind, as PNG and SVG.
+"""Plots of records as PNG and SVG, readable in greyscale and for colour-blind people.
 
-`KINDS` names the plots; `plot` draws one kind for every board that it fits and writes the files. The same records
-always give the same bytes with the same versions of matplotlib and its fonts. Never imports torch.
+`KINDS` lists the plots; `plot` draws one kind for every board and writes the files. The same records always give the
+same bytes with the same versions of matplotlib and its fonts. Never imports torch.
 """
 
 from pvnas_bench.boards.plots._files import FORMATS, KINDS, Drawn, Kind, plot

@@ -9,32 +9,32 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 from pvnas_bench.boards.plots._style import COLOURS, GREY, clean, figure
 from pvnas_bench.records import Record
 
-# Light enough for black text, told apart by lightness as well as by hue; the name inside says it again.
+# Light enough for black text, and different in lightness as well as in hue; each block also has its name.
 FILLS = ("#9CCBEA", "#F6B48F", "#8FD6BD", "#E7BFD5", "#F7DC8B", "#C9C3EA", "#D7E8A8", "#BFD9D9")
 PLAIN = "#EDEDED"
 
 
 def operator_of(layer: Mapping[str, Any]) -> str:
-    """The operator's name: the first word, what follows are its settings."""
+    """Name of a layer's operator: its first word; settings follow."""
     return str(layer.get("operator", "")).partition(" ")[0]
 
 
 def fills(layers: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """A fill for each operator; layers that no decision shapes (the first and the last) stay plain."""
+    """Fill colour of each operator; the first and the last layer, which are not searched, are plain."""
     names = sorted({operator_of(layer) for layer in layers[1:-1]})
     colours = {name: FILLS[index % len(FILLS)] for index, name in enumerate(names)}
     return {**{operator_of(layer): PLAIN for layer in (layers[0], layers[-1])}, **colours}
 
 
 def shape_text(shape: Any) -> str:
-    """frames × height × width × channels."""
+    """Format a shape as frames × height × width × channels."""
     if isinstance(shape, Sequence) and not isinstance(shape, str):
         return "×".join(clean(str(size), 7) for size in shape)
     return "?"
 
 
 def count_text(value: Any) -> str:
-    """A count with its unit prefix."""
+    """Format a count with a unit prefix."""
     if not isinstance(value, int | float):
         return "?"
     for scale, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -44,16 +44,16 @@ def count_text(value: Any) -> str:
 
 
 def architecture(record: Record) -> Figure | str:
-    """The network that a run found, from input to logits."""
+    """Draw the final network of a run, from input to logits."""
     if record.outcome is None or not record.outcome.network:
         return "the run has no network to draw"
     layers = record.outcome.network
     colours = fills(layers)
     pitch, block = 0.42, 0.30
     height = 1.25 + pitch * (len(layers) + 1)
-    made = figure(8.4, height)
-    made.set_layout_engine("none")
-    axes = made.add_axes((0.0, 0.0, 1.0, 1.0))
+    fig = figure(8.4, height)
+    fig.set_layout_engine("none")
+    axes = fig.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
     axes.set_xlim(0, 8.4)
     axes.set_ylim(-height + 0.95, 0.95)
@@ -113,7 +113,7 @@ def architecture(record: Record) -> Figure | str:
         axes.add_patch(Rectangle((6.0, y - 0.08), 0.9 * value / most, 0.16, facecolor=COLOURS[0], edgecolor="none"))
         axes.text(6.05 + 0.9 * value / most, y, count_text(layer.get("macs")), va="center", fontsize=7, color="#333333")
         axes.text(8.25, y, count_text(layer.get("parameters")), ha="right", va="center", fontsize=7, color=GREY)
-    return made
+    return fig
 
 
 def _score(record: Record) -> str:

@@ -1,4 +1,4 @@
-"""Records of one board, in the form that plots need."""
+"""Records grouped by board and entry, for plots."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ from pvnas_bench.records import Record
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of a board with the runs behind it."""
+    """A row of a board with its runs."""
 
     row: Row
     look: Look
     runs: tuple[Record, ...]
-    """All of them, in the order of their seeds."""
+    """All runs, in the order of their seeds."""
 
     @property
     def completed(self) -> list[Record]:
-        """The runs that have a valid test score."""
+        """Runs with a valid test score."""
         return [run for run in self.runs if leaderboard.score(run) is not None]
 
 
@@ -34,12 +34,12 @@ class Runs:
 
 
 def boards(records: Sequence[Record]) -> list[Runs]:
-    """Each board of these records with its entries."""
+    """Build the boards of records, with their entries."""
     records = leaderboard.by_source(records)
     by_key: dict[tuple[object, ...], list[Record]] = defaultdict(list)
     for record in records:
         by_key[tuple(leaderboard.board_key(record).values())].append(record)
-    found = []
+    grouped = []
     for board in leaderboard.build(records):
         key = (*board.fingerprints.values(), board.cap_macs, board.budget)
         runs: dict[str, list[Record]] = defaultdict(list)
@@ -47,5 +47,5 @@ def boards(records: Sequence[Record]) -> list[Runs]:
             runs[record.strategy.entry].append(record)
         styles = looks([(row.entry, row.role) for row in board.rows])
         entries = tuple(Entry(row, styles[row.entry], tuple(runs[row.entry])) for row in board.rows)
-        found.append(Runs(board, entries))
-    return found
+        grouped.append(Runs(board, entries))
+    return grouped

@@ -1,4 +1,4 @@
-"""The critical-difference diagram: entries over tasks, where that is justified."""
+"""The critical-difference diagram of entries over tasks."""
 
 from matplotlib.figure import Figure
 
@@ -9,7 +9,11 @@ from pvnas_bench.system.text import counted
 
 
 def critical(comparison: Across) -> Figure | str:
-    """Mean ranks over tasks; a bar joins entries that pairwise Wilcoxon tests (Holm) cannot tell apart."""
+    """Draw mean ranks over tasks; bars join entries without a significant difference (pairwise Wilcoxon, Holm).
+
+    Returns:
+        The figure, or the reason why it is not justified.
+    """
     if comparison.unjustified is not None:
         return f"a critical-difference diagram is not justified: {comparison.unjustified}"
     count = len(comparison.entries)
@@ -17,9 +21,9 @@ def critical(comparison: Across) -> Figure | str:
     half = (count + 1) // 2
     step, top = 0.34, 0.55 + 0.2 * len(bars)
     height = 1.15 + top + step * half
-    made = figure(8.0, height)
-    made.set_layout_engine("none")
-    axes = made.add_axes((0.0, 0.0, 1.0, 1.0))
+    fig = figure(8.0, height)
+    fig.set_layout_engine("none")
+    axes = fig.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
     axes.set_xlim(0, 8.0)
     axes.set_ylim(-(height - 0.95), 0.95)
@@ -62,4 +66,4 @@ def critical(comparison: Across) -> Figure | str:
         color="#555555",
     )
 
-    return made
+    return fig

@@ -19,15 +19,19 @@ AXES: dict[Axis, str] = {
 }
 
 MOST_BANDS = 6
-"""With more entries the bands of performance profiles hide the profiles."""
+"""Largest number of entries for which bands are drawn; more bands would hide the profiles."""
 
 
 def anytime(runs: Runs, axis: Axis = "cost") -> Figure | str:
-    """Search-val accuracy of the incumbent against cost: mean over seeds with a 95 % bootstrap band."""
+    """Draw the incumbent's search-val accuracy against cost: mean over seeds with a 95 % bootstrap band.
+
+    Returns:
+        The figure, or the reason why there is none.
+    """
     drawn = False
     unmeasured: list[str] = []
-    made = figure(8.2, max(4.2, 0.24 * len(runs.entries) + 1.6))
-    axes = made.subplots()
+    fig = figure(8.2, max(4.2, 0.24 * len(runs.entries) + 1.6))
+    axes = fig.subplots()
     ends: list[tuple[float, str, str]] = []
     for entry in runs.entries:
         mean = mean_curve(entry.completed, axis)
@@ -64,13 +68,13 @@ def anytime(runs: Runs, axis: Axis = "cost") -> Figure | str:
     note = "each strategy's own measurement, mean over seeds with 95 % bootstrap band; steps as reported"
     if unmeasured:
         note += f"\nno such measurement: {', '.join(unmeasured)}"
-    footnote(made, note)
+    footnote(fig, note)
     end_labels(axes, ends)
-    return made
+    return fig
 
 
 def _extend(axes: Axes) -> None:
-    """An incumbent stands until the end of the search: draw the last value up to the edge of the axes."""
+    """Extend each curve to the right edge of the axes, since an incumbent holds until the end of the search."""
     right = axes.dataLim.x1
     axes.set_xlim(left=min(0.0, axes.dataLim.x0), right=right * 1.02 or 1.0)
     for line in list(axes.lines):
@@ -80,7 +84,11 @@ def _extend(axes: Axes) -> None:
 
 
 def profiles(runs: Runs) -> Figure | str:
-    """Performance profiles: the share of runs whose test accuracy is above each threshold."""
+    """Draw performance profiles: the share of runs whose test accuracy is above each threshold.
+
+    Returns:
+        The figure, or the reason why there is none.
+    """
     entries = [entry for entry in runs.entries if entry.completed]
     if not entries:
         return "no run has a test score"
@@ -88,8 +96,8 @@ def profiles(runs: Runs) -> Figure | str:
     values = np.unique(np.concatenate(scores))
     margin = max(0.02, 0.06 * float(values[-1] - values[0]))
     grid = np.concatenate([[values[0] - margin], values, [values[-1] + margin]])
-    made = figure(8.2, max(4.2, 0.2 * len(entries) + 1.6))
-    axes = made.subplots()
+    fig = figure(8.2, max(4.2, 0.2 * len(entries) + 1.6))
+    axes = fig.subplots()
     banded = len(entries) <= MOST_BANDS
     for entry, runs_of_entry in zip(entries, scores, strict=True):
         profile, low, high = statistics.performance_profile([runs_of_entry], grid)
@@ -118,10 +126,8 @@ def profiles(runs: Runs) -> Figure | str:
     axes.set_ylabel("share of runs with top-1 > τ")
     axes.set_title(clean(runs.board.title, 90))
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=3.2)
-    footnote(
-        made, f"the marker is the median run; {'95 % bootstrap bands' if banded else 'no bands: too many entries'}"
-    )
-    return made
+    footnote(fig, f"the marker is the median run; {'95 % bootstrap bands' if banded else 'no bands: too many entries'}")
+    return fig
 
 
 def _top1(record: Record) -> float:

@@ -1,4 +1,4 @@
-"""Which plots there are, for what, and where their files go."""
+"""The kinds of plots, and writing their files."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ class Kind:
     name: str
     help: str
     board: Callable[[Runs], Figure | str] | None = None
-    """Draws one board, or says why it does not. None: the plot is not one of a board."""
+    """Draws one board, or returns the reason for no plot. None for plots that are not of one board."""
 
 
 KINDS: dict[str, Kind] = {
@@ -36,18 +36,18 @@ KINDS: dict[str, Kind] = {
         Kind("anytime", "search-val accuracy of the incumbent against search cost", _curves.anytime),
         Kind("tradeoff", "test accuracy against MACs with the Pareto front", _tradeoff.tradeoff),
         Kind("profiles", "share of runs above each test accuracy", _curves.profiles),
-        Kind("critical", "critical-difference diagram over tasks, where it is justified"),
-        Kind("costs", "what the search cost", _tradeoff.costs),
+        Kind("critical", "critical-difference diagram over tasks, if justified"),
+        Kind("costs", "cost of the search", _tradeoff.costs),
         Kind("diversity", "entropy and diversity of gradient-based strategies", _gradient.diversity),
         Kind("ranking", "supernet score against stand-alone accuracy", _gradient.ranking),
-        Kind("architecture", "the network found by each entry's best run"),
+        Kind("architecture", "final network of each entry's best run"),
     )
 }
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What became of a plot: the files, or the reason why there are none."""
+    """Result of a plot: its files, or the reason why there are none."""
 
     kind: str
     subject: str
@@ -69,19 +69,19 @@ def plot(
         axis: cost axis of the anytime curves: cost (reference trainings), wall (seconds) or step.
 
     Returns:
-        For each subject the files, or why nothing was drawn.
+        For each subject (board, comparison or entry) the files, or the reason why there are none.
 
     Raises:
-        UsageError: an unknown kind, format or axis.
+        UsageError: the kind, a format or the axis is unknown.
     """
     if kind not in KINDS:
-        raise UsageError(f"no plot is called {kind!r}: choose one of {', '.join(KINDS)}")
+        raise UsageError(f"unknown plot {kind!r}: choose one of {', '.join(KINDS)}")
     for name in formats:
         if name not in FORMATS:
-            raise UsageError(f"no plot format is called {name!r}: choose one of {', '.join(FORMATS)}")
+            raise UsageError(f"unknown --format {name!r}: choose one of {', '.join(FORMATS)}")
     chosen = next((known for known in AXES if known == axis), None)
     if chosen is None:
-        raise UsageError(f"no cost axis is called {axis!r}: choose one of {', '.join(AXES)}")
+        raise UsageError(f"unknown --axis {axis!r}: choose one of {', '.join(AXES)}")
     with styled():
         return [
             _write(kind, subject, stem, figure, folder, formats)
@@ -90,27 +90,27 @@ def plot(
 
 
 def _figures(records: Sequence[Record], kind: str, axis: Axis) -> list[tuple[str, str, Figure | str]]:
-    found = boards(records)
+    grouped = boards(records)
     if kind == "critical":
-        comparisons = across.across([runs.board for runs in found])
+        comparisons = across.across([runs.board for runs in grouped])
         names = _distinct([(c.protocol, f"budget {c.budget:g}") for c in comparisons])
         return [(c.protocol, name, _critical.critical(c)) for c, name in zip(comparisons, names, strict=True)]
-    marks = [" ".join(runs.board.fingerprints.values()) for runs in found]
-    words = [f"{b.space} {b.cap} {b.data} {b.protocol} {b.budget:g}rt" for b in (runs.board for runs in found)]
+    marks = [" ".join(runs.board.fingerprints.values()) for runs in grouped]
+    words = [f"{b.space} {b.cap} {b.data} {b.protocol} {b.budget:g}rt" for b in (runs.board for runs in grouped)]
     names = _distinct(list(zip(words, marks, strict=True)))
     if kind == "architecture":
-        return [item for runs, name in zip(found, names, strict=True) for item in _architectures(runs, name)]
+        return [item for runs, name in zip(grouped, names, strict=True) for item in _architectures(runs, name)]
     draw = KINDS[kind].board
     assert draw is not None
     figures: list[tuple[str, str, Figure | str]] = []
-    for runs, name in zip(found, names, strict=True):
+    for runs, name in zip(grouped, names, strict=True):
         stem = name if kind != "anytime" or axis == "cost" else f"{axis}-{name}"
         figures.append((runs.board.title, stem, _curves.anytime(runs, axis) if kind == "anytime" else draw(runs)))
     return figures
 
 
 def _architectures(runs: Runs, name: str) -> list[tuple[str, str, Figure | str]]:
-    """Of each entry the run with the best test score; the earliest seed of those that are equal."""
+    """Draw the best run of each entry by test score; of equal runs the one with the first seed."""
     figures: list[tuple[str, str, Figure | str]] = []
     stems = _distinct([(f"{name} {entry.row.entry}", entry.row.entry) for entry in runs.entries])
     for entry, stem in zip(runs.entries, stems, strict=True):
@@ -124,7 +124,7 @@ def _architectures(runs: Runs, name: str) -> list[tuple[str, str, Figure | str]]
 
 
 def _distinct(names: Sequence[tuple[str, str]]) -> list[str]:
-    """File stems from names; where two would be the same, a digest of what tells them apart is added."""
+    """File stems from names; equal stems get a digest of the second string."""
     from hashlib import sha256
 
     stems = [re.sub(r"[^A-Za-z0-9.=]+", "_", name).strip("_.")[:100] or "unnamed" for name, _ in names]
@@ -146,7 +146,7 @@ def _write(kind: str, subject: str, stem: str, figure: Figure | str, folder: Pat
 
 
 def encoded(figure: Figure, name: str) -> bytes:
-    """The figure in a format, without dates or program versions."""
+    """Encode a figure in a format, without dates or program versions."""
     freeze(figure)
     content = BytesIO()
     metadata = {"Software": None} if name == "png" else {"Date": None, "Creator": None}

@@ -1,4 +1,4 @@
-"""How gradient-based and supernet-based strategies behave: entropy and diversity, and supernet ranking."""
+"""Behaviour of gradient-based and supernet-based strategies: entropy, diversity and supernet ranking."""
 
 import math
 from collections.abc import Sequence
@@ -15,10 +15,13 @@ from pvnas_bench.records import Record
 
 
 def diversity(runs: Runs) -> Figure | str:
-    """Mean entropy of the architecture distribution over the search, and diversity of the derived architectures.
+    """Draw the mean entropy of the architecture distribution over the search, and the diversity of derived networks.
 
-    From what steps logged as `alpha_entropy` (a fraction of the uniform distribution's entropy), and the diagnostics
+    It uses the logged metric `alpha_entropy` (a fraction of the uniform distribution's entropy) and the diagnostics
     `distinct_derived` and `mean_pairwise_hamming`.
+
+    Returns:
+        The figure, or the reason why there is none.
     """
     entries: list[tuple[Entry, list[list[float]]]] = []
     for entry in runs.entries:
@@ -27,8 +30,8 @@ def diversity(runs: Runs) -> Figure | str:
             entries.append((entry, curves))
     if not entries:
         return "no run reports the entropy of its architecture distribution (alpha_entropy)"
-    made = figure(9.6, max(3.9, 1.9 + 0.34 * len(entries)))
-    axes, distinct, distance = made.subplots(1, 3, width_ratios=[2.6, 1, 1])
+    fig = figure(9.6, max(3.9, 1.9 + 0.34 * len(entries)))
+    axes, distinct, distance = fig.subplots(1, 3, width_ratios=[2.6, 1, 1])
     ends = []
     for entry, curves in entries:
         grid = np.unique(np.concatenate([np.arange(1, len(c) + 1) / len(c) for c in curves]))
@@ -59,18 +62,18 @@ def diversity(runs: Runs) -> Figure | str:
             else:
                 panel.text(0, place, " not reported", va="center", fontsize=7, color="#555555")
         panel.set_xlabel(title)
-        room = max(4 - len(entries), 0) / 2  # so that few bars are no thicker than many
+        room = max(4 - len(entries), 0) / 2  # keeps few bars as thin as many
         panel.set_ylim(-0.6 - room, len(entries) - 0.4 + room)
         panel.set_xlim(left=0)
         panel.grid(axis="y", visible=False)
         panel.xaxis.set_major_locator(MaxNLocator(3, integer=key == "distinct_derived"))
     distinct.set_yticks(places, [clean(entry.row.entry, 20) for entry, _ in entries])
     distance.set_yticks(places, [""] * len(places))
-    made.suptitle(clean(runs.board.title, 100), fontsize=10, x=0.01, ha="left")
+    fig.suptitle(clean(runs.board.title, 100), fontsize=10, x=0.01, ha="left")
 
     if len(entries) > 1:
         end_labels(axes, ends, 7)
-    return made
+    return fig
 
 
 def _number(record: Record, key: str) -> float | None:
@@ -81,26 +84,29 @@ def _number(record: Record, key: str) -> float | None:
 
 
 def ranking(runs: Runs) -> Figure | str:
-    """Supernet score against stand-alone accuracy of the same architectures, with Kendall's τ for each entry.
+    """Draw supernet score against stand-alone accuracy of the same architectures, with Kendall's τ for each entry.
 
-    From the diagnostic `rank_pairs`: a list of [supernet score, stand-alone top-1].
+    It uses the diagnostic `rank_pairs`, a list of [supernet score, stand-alone top-1].
+
+    Returns:
+        The figure, or the reason why there is none.
     """
     entries: list[tuple[Entry, list[list[tuple[float, float]]]]] = []
     for entry in runs.entries:
-        found = [pairs for run in entry.runs if len(pairs := _pairs(run)) > 1]
-        if found:
-            entries.append((entry, found))
+        reported = [pairs for run in entry.runs if len(pairs := _pairs(run)) > 1]
+        if reported:
+            entries.append((entry, reported))
     if not entries:
         return "no run reports pairs of supernet score and stand-alone accuracy (rank_pairs)"
     columns = min(3, len(entries))
     rows = math.ceil(len(entries) / columns)
-    made = figure(max(3.2 * columns, 5.6), 3.0 * rows + 0.5)
-    grid = made.subplots(rows, columns, squeeze=False)
+    fig = figure(max(3.2 * columns, 5.6), 3.0 * rows + 0.5)
+    grid = fig.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(entries) :]:
         axes.set_visible(False)
     markers = ("o", "s", "^", "D", "v", "P")
-    for axes, (entry, found) in zip(grid.flat, entries, strict=False):
-        for index, pairs in enumerate(found):
+    for axes, (entry, reported) in zip(grid.flat, entries, strict=False):
+        for index, pairs in enumerate(reported):
             axes.plot(
                 [p[0] for p in pairs],
                 [100 * p[1] for p in pairs],
@@ -111,16 +117,16 @@ def ranking(runs: Runs) -> Figure | str:
                 markersize=4.5,
                 alpha=0.9,
             )
-        taus = [statistics.kendall_tau([p[0] for p in pairs], [p[1] for p in pairs]) for pairs in found]
+        taus = [statistics.kendall_tau([p[0] for p in pairs], [p[1] for p in pairs]) for pairs in reported]
         known = [tau for tau in taus if not math.isnan(tau)]
         tau = f"{np.mean(known):+.2f}" if known else "undefined"
-        runs_text = f", mean of {len(found)} runs" if len(found) > 1 else ""
+        runs_text = f", mean of {len(reported)} runs" if len(reported) > 1 else ""
         axes.set_title(f"{clean(entry.row.entry, 30)}\nKendall τ {tau}{runs_text}", fontsize=8)
         axes.set_xlabel("supernet score")
         axes.set_ylabel("stand-alone top-1 (%)")
         axes.xaxis.set_major_locator(MaxNLocator(5))
-    made.suptitle(clean(runs.board.title, 100), fontsize=10, x=0.01, ha="left")
-    return made
+    fig.suptitle(clean(runs.board.title, 100), fontsize=10, x=0.01, ha="left")
+    return fig
 
 
 def _pairs(record: Record) -> list[tuple[float, float]]:

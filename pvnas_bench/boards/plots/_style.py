@@ -1,4 +1,4 @@
-"""What all plots share: the look, one style per entry, and labels that do not overlap."""
+"""Common parts of all plots: settings, one style per entry, and labels that do not overlap."""
 
 import itertools
 import textwrap
@@ -24,7 +24,7 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 GREY = "#555555"
 INK = "#222222"
-"""Of labels: several of the colours are too light for small text."""
+"""Colour of labels, since several line colours are too light for small text."""
 
 RC: Any = {
     "axes.axisbelow": True,
@@ -34,14 +34,14 @@ RC: Any = {
     "axes.titlelocation": "left",
     "axes.titlesize": 10,
     "axes.labelsize": 9,
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine draws the same
+    "font.family": "DejaVu Sans",  # included in matplotlib, so every machine draws the same
     "font.size": 9,
     "grid.color": "#e4e4e4",
     "grid.linewidth": 0.7,
     "legend.fontsize": 8,
     "legend.frameon": False,
     "figure.dpi": 150,
-    "savefig.dpi": "figure",  # the layout holds at the resolution that it was made for
+    "savefig.dpi": "figure",  # the layout is computed for this resolution
     "svg.fonttype": "path",
     "svg.hashsalt": "pvnas_bench",
     "text.hinting": "no_hinting",  # widths that do not depend on the resolution
@@ -53,7 +53,7 @@ RC: Any = {
 
 @dataclass(frozen=True)
 class Look:
-    """How one entry is drawn: colour, dash and marker differ together, so that any one of them is enough."""
+    """Style of an entry: colour, dash and marker, each of which identifies it."""
 
     colour: str
     dash: Any
@@ -62,12 +62,12 @@ class Look:
 
     @property
     def face(self) -> str:
-        """Marker fill: controls are hollow."""
+        """Fill colour of the marker; controls are hollow."""
         return self.colour if self.filled else "white"
 
 
 def looks(entries: Sequence[tuple[str, Role]]) -> dict[str, Look]:
-    """A look for each entry; controls are grey and hollow. It depends on the set of entries, not on their order."""
+    """Style of each entry; controls are grey and hollow. It depends on the set of entries, not on their order."""
     styles: dict[str, Look] = {}
     searches = controls = 0
     for entry, role in sorted(set(entries)):
@@ -84,7 +84,7 @@ def looks(entries: Sequence[tuple[str, Role]]) -> dict[str, Look]:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """The settings under which every figure is made and written, whatever the user's matplotlibrc says."""
+    """Apply the settings of all figures within the context, instead of the user's matplotlibrc."""
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # such a character is drawn as a box
         matplotlib.rcdefaults()
@@ -93,14 +93,14 @@ def styled() -> Iterator[None]:
 
 
 def figure(width: float, height: float) -> Figure:
-    """A figure outside pyplot's global state."""
-    made = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(made)
-    return made
+    """Create a figure outside pyplot's global state."""
+    fig = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(fig)
+    return fig
 
 
 def clean(text: str, limit: int = 40) -> str:
-    """Text of a record as a label: one line of printable characters, shortened in the middle."""
+    """Make a label from a record's text: one line of printable characters, shortened in the middle."""
     printable = "".join(c if c.isprintable() else "�" for c in text)
     if len(printable) <= limit:
         return printable
@@ -108,10 +108,10 @@ def clean(text: str, limit: int = 40) -> str:
 
 
 def spread(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Positions moved as little as needed (in the sense of least squares) to be `gap` apart within [low, high].
+    """Move positions as little as possible (least squares) so that they are `gap` apart within [low, high].
 
-    Isotonic regression by pooling of adjacent violators; the order is kept. Where not all of them fit, they share
-    the room evenly.
+    The order stays the same (isotonic regression by pooling adjacent violators). If they do not fit, they are spaced
+    evenly.
     """
     count = len(positions)
     if not count:
@@ -133,10 +133,10 @@ def spread(positions: Sequence[float], gap: float, low: float, high: float) -> l
     return [float(v) for v in result]
 
 
-def footnote(made: Figure, text: str) -> None:
-    """Small print below a figure, wrapped to its width."""
-    width = int(made.get_figwidth() / 0.062)
-    made.supxlabel(
+def footnote(fig: Figure, text: str) -> None:
+    """Add small print below a figure, wrapped to its width."""
+    width = int(fig.get_figwidth() / 0.062)
+    fig.supxlabel(
         "\n".join(line for part in text.split("\n") for line in textwrap.wrap(part, width)),
         fontsize=7,
         color=GREY,
@@ -146,32 +146,32 @@ def footnote(made: Figure, text: str) -> None:
 
 
 def settle(axes: Axes) -> RendererAgg:
-    """Lay the figure out, so that positions in pixels are known."""
-    made = axes.get_figure(root=True)
-    assert made is not None and isinstance(made.canvas, FigureCanvasAgg)
-    made.draw_without_rendering()
-    renderer: RendererAgg = made.canvas.get_renderer()  # type: ignore[no-untyped-call]
+    """Lay out the figure so that positions in pixels are known."""
+    fig = axes.get_figure(root=True)
+    assert fig is not None and isinstance(fig.canvas, FigureCanvasAgg)
+    fig.draw_without_rendering()
+    renderer: RendererAgg = fig.canvas.get_renderer()  # type: ignore[no-untyped-call]
     return renderer
 
 
-def freeze(made: Figure) -> None:
-    """Fix the layout at rounded positions: the solver's last digits differ from process to process."""
-    for _ in range(3):  # the solver approaches its solution
-        made.draw_without_rendering()
-    made.set_layout_engine("none")
-    for axes in made.axes:
+def freeze(fig: Figure) -> None:
+    """Fix the layout at rounded positions, since the solver's last digits differ between processes."""
+    for _ in range(3):  # the solver converges
+        fig.draw_without_rendering()
+    fig.set_layout_engine("none")
+    for axes in fig.axes:
         x, y, width, height = (round(float(v), 5) for v in axes.get_position().bounds)
         axes.set_position((x, y, width, height))
-    for text in made.texts:
+    for text in fig.texts:
         at = text.get_position()
         text.set_position((round(float(at[0]), 5), round(float(at[1]), 5)))
 
 
 def end_labels(axes: Axes, ends: Sequence[tuple[float, str, str]], size: float = 8) -> None:
-    """Labels at the right edge of axes, each beside the value where its line ends and clear of the others.
+    """Label lines at the right edge of axes, each near the line's last value, without overlaps.
 
     Args:
-        ends: value, text and colour of each.
+        ends: last value, text and colour of each line.
     """
     renderer = settle(axes)
     frame = axes.get_window_extent()
@@ -206,11 +206,11 @@ _DIRECTIONS = ((1, 0), (1, 1), (1, -1), (0, 1), (0, -1), (-1, 0), (-1, 1), (-1, 
 def point_labels(
     axes: Axes, points: Sequence[tuple[float, float, str, str]], lines: Sequence[Sequence[tuple[float, float]]]
 ) -> None:
-    """Labels beside points, each at the nearest place that covers no point, no line and no other label.
+    """Label points, each at the nearest place that covers no point, line or other label.
 
     Args:
-        points: x, y, text and colour of each, the most important first.
-        lines: further points and polylines that no label should cover, in data coordinates.
+        points: x, y, text and colour of each point, the most important first.
+        lines: further points and polylines to keep clear, in data coordinates.
     """
     renderer = settle(axes)
     frame = axes.get_window_extent()
@@ -245,7 +245,7 @@ def point_labels(
 
 
 def _place(x: float, y: float, width: float, height: float, taken: Sequence[Bbox], frame: Bbox, scale: float) -> Bbox:
-    """The place for a box near a point that covers least of what is taken; of equal ones the nearest."""
+    """Best place for a box near a point: the one with the least overlap, then the nearest."""
     best: tuple[float, Bbox] | None = None
     for distance in (7, 12, 18, 26, 36, 48, 62, 78, 96, 120):
         for dx, dy in _DIRECTIONS:
@@ -262,7 +262,7 @@ def _place(x: float, y: float, width: float, height: float, taken: Sequence[Bbox
 
 
 def _dense(corners: Any, gap: float) -> Iterator[tuple[float, float]]:
-    """Points on a polyline, at most a gap apart."""
+    """Yield points on a polyline, at most `gap` apart."""
     for (x0, y0), (x1, y1) in itertools.pairwise(corners):
         count = max(int(np.ceil(np.hypot(x1 - x0, y1 - y0) / gap)), 1)
         for share in np.linspace(0, 1, count + 1):

@@ -1,4 +1,4 @@
-"""Accuracy against MACs, with the Pareto front, and what the search cost."""
+"""Accuracy against MACs with the Pareto front, and the cost of the search."""
 
 import numpy as np
 from matplotlib import colormaps
@@ -11,16 +11,20 @@ from pvnas_bench.boards.plots._style import clean, figure, footnote, point_label
 from pvnas_bench.records import Record
 
 REFERENCE_MACS = 1.1
-"""Of the hypervolume's reference point, over the cap: at the cap itself accuracy would count for nothing."""
+"""MACs of the hypervolume's reference point over the cap; at the cap itself, accuracy would not count."""
 
 
 def tradeoff(runs: Runs) -> Figure | str:
-    """Test accuracy against MACs: every run, every entry's mean, the front of the means, and the cap."""
+    """Draw test accuracy against MACs: every run, the mean of each entry, the front of the means, and the cap.
+
+    Returns:
+        The figure, or the reason why there is none.
+    """
     entries = [entry for entry in runs.entries if entry.completed]
     if not entries:
         return "no run has a test score"
-    made = figure(8.0, 5.2)
-    axes = made.subplots()
+    fig = figure(8.0, 5.2)
+    axes = fig.subplots()
     means: list[tuple[Entry, float, float]] = []
     lines: list[list[tuple[float, float]]] = []
     unit, suffix = _unit(runs.board.cap_macs)
@@ -47,8 +51,8 @@ def tradeoff(runs: Runs) -> Figure | str:
             zorder=5,
             linestyle="none",
         )
-    kept = statistics.nondominated([m for _, m, _ in means], [t for _, _, t in means])
-    front = sorted((m, t) for (_, m, t), keep in zip(means, kept, strict=True) if keep)
+    on_front = statistics.nondominated([m for _, m, _ in means], [t for _, _, t in means])
+    front = sorted((m, t) for (_, m, t), best in zip(means, on_front, strict=True) if best)
     cap = runs.board.cap_macs / unit
     corners = [(front[0][0], front[0][1])]
     for macs, top1 in [*front[1:], (max(cap, front[-1][0]), front[-1][1])]:
@@ -78,14 +82,14 @@ def tradeoff(runs: Runs) -> Figure | str:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.05), ncols=2, borderaxespad=0)
     footnote(
-        made,
+        fig,
         "large: mean over completed seeds with 95 % bootstrap interval; small: runs; hollow: controls and "
         f"hand-designed networks. Hypervolume of the means {volume:.3f} (reference point: {REFERENCE_MACS:g} × cap, "
         f"chance {chance:.1f} %)",
     )
     labels = [(macs, top1, clean(entry.row.entry, 32), entry.look.colour) for entry, macs, top1 in means]
     point_labels(axes, labels, [*lines, corners, [(cap, limit) for limit in axes.get_ylim()]])
-    return made
+    return fig
 
 
 def _unit(macs: float) -> tuple[float, str]:
@@ -107,12 +111,16 @@ ACTIVITIES = ("data", "forward", "backward", "optimiser", "harness")
 
 
 def costs(runs: Runs) -> Figure | str:
-    """Search cost of each entry: reference trainings against the budget, wall time by activity, peak memory."""
+    """Draw the search cost of each entry: reference trainings and budget, wall time by activity, peak memory.
+
+    Returns:
+        The figure, or the reason why there is none.
+    """
     entries = [entry for entry in runs.entries if entry.completed]
     if not entries:
         return "no run was completed"
-    made = figure(9.6, 1.9 + 0.3 * len(entries))
-    budget, wall, memory = made.subplots(1, 3, sharey=True, width_ratios=[1.1, 1.7, 1])
+    fig = figure(9.6, 1.9 + 0.3 * len(entries))
+    budget, wall, memory = fig.subplots(1, 3, sharey=True, width_ratios=[1.1, 1.7, 1])
     places = np.arange(len(entries))[::-1]
     colours = [entry.look.colour for entry in entries]
     spent = [entry.row.search_reference_trainings or 0.0 for entry in entries]
@@ -151,7 +159,7 @@ def costs(runs: Runs) -> Figure | str:
         left += seconds
     cpu = [float(np.mean([run.search.cpu_seconds for run in entry.completed])) for entry in entries]
     style = {"marker": "|", "s": 150.0, "linewidths": 2.0, "color": "#d7191c", "zorder": 3}
-    wall.scatter(cpu, places, label="CPU seconds", **style)  # of all threads; fewer than wall where others ran too
+    wall.scatter(cpu, places, label="CPU seconds", **style)  # of all threads; below wall on a shared machine
     wall.set_xlabel("wall seconds of the search,\nmean over runs (tick: CPU seconds)")
     wall.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, handlelength=1.6, columnspacing=1.2)
     peak = [(entry.row.search_peak_memory_bytes or 0) / 2**20 for entry in entries]
@@ -160,5 +168,5 @@ def costs(runs: Runs) -> Figure | str:
     budget.set_yticks(places, [clean(entry.row.entry, 34) for entry in entries])
     for axes in (budget, wall, memory):
         axes.grid(axis="y", visible=False)
-    made.suptitle(clean(runs.board.title, 100), fontsize=10, x=0.01, ha="left")
-    return made
+    fig.suptitle(clean(runs.board.title, 100), fontsize=10, x=0.01, ha="left")
+    return fig

@@ -1,4 +1,4 @@
-"""One self-contained HTML page of results: leaderboards, curves and every run's record. Never imports torch."""
+"""Report: one self-contained HTML page with leaderboards, curves and every run's record. Never imports torch."""
 
 from pvnas_bench.boards.report._clips import Thumbnail, thumbnail
 from pvnas_bench.boards.report._page import Clips, render, write

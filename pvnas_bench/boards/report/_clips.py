@@ -1,4 +1,4 @@
-"""Clips as animated pictures within the page: APNG, which every browser plays and zlib can write."""
+"""Clips as animated images inside the page, as APNG, which every browser plays and which needs only zlib."""
 
 import base64
 import re
@@ -15,11 +15,11 @@ _IMAGE = re.compile(r"data:image/(gif|webp|png|apng);base64,[A-Za-z0-9+/]+=*")
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A clip of a run's test split as a small, maybe animated, picture.
+    """A test clip as a small image, animated or not.
 
     Attributes:
-        image: a data URI of a GIF, WebP or PNG.
-        caption: the clip's true class, and what the network said if that is known.
+        image: a base64 data URI of a GIF, WebP or PNG.
+        caption: the true class of the clip, and the predicted one if known.
 
     Raises:
         ValueError: the image is not such a data URI.
@@ -29,18 +29,19 @@ class Thumbnail:
     caption: str
 
     def __post_init__(self) -> None:
-        """Refuse anything that is not a picture within the page."""
+        """Check that the image is a data URI."""
         if not _IMAGE.fullmatch(self.image):
             raise ValueError(f"a thumbnail is a base64 data URI of a GIF, WebP or PNG, not {self.image[:40]!r}")
 
 
 def thumbnail(clip: NDArray[np.uint8], caption: str, *, frames: int = 8, size: int = 64, rate: float = 6) -> Thumbnail:
-    """A clip as an animated picture.
+    """Encode a clip as an animated image.
 
     Args:
-        clip: (frames, height, width, 3), RGB.
-        frames: at most so many, evenly spaced.
-        size: height and width are reduced by a whole factor until neither is larger.
+        clip: pixels (frames, height, width, 3), RGB.
+        caption: caption of the image.
+        frames: largest number of frames, evenly spaced.
+        size: largest height and width in pixels; both are reduced by a whole factor.
         rate: frames per second.
 
     Raises:
@@ -55,11 +56,11 @@ def thumbnail(clip: NDArray[np.uint8], caption: str, *, frames: int = 8, size: i
 
 
 def _animated_png(frames: NDArray[np.uint8], rate: float) -> Iterator[bytes]:
-    """The chunks of a PNG whose further frames are an animation (https://www.w3.org/TR/png-3/#apng-frame-based-animation)."""
+    """Yield the chunks of an animated PNG (https://www.w3.org/TR/png-3/#apng-frame-based-animation)."""
     count, height, width, _ = frames.shape
     yield b"\x89PNG\r\n\x1a\n"
     yield _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))  # 8 bits, RGB
-    yield _chunk(b"acTL", struct.pack(">II", count, 0))  # played for ever
+    yield _chunk(b"acTL", struct.pack(">II", count, 0))  # repeats forever
     sequence = 0
     for index, frame in enumerate(frames):
         control = (sequence, width, height, 0, 0, 1000, round(1000 * rate), 0, 0)

@@ -1,4 +1,4 @@
-"""Puts boards, curves and records into the page as data; everything that is seen is built from them by page.js."""
+"""The report's page: boards, curves and records are embedded as data, from which page.js builds everything visible."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ from pvnas_bench.records import Record, Unreadable
 from pvnas_bench.system.files import write_atomically
 
 Clips = Callable[[Record], Sequence[Thumbnail]]
-"""Gives some clips to show with a run."""
+"""Function from a run's record to the clips shown with it."""
 
 
 def render(
@@ -30,12 +30,13 @@ def render(
     title: str = "pvnas_bench results",
     thumbnails: Clips | None = None,
 ) -> str:
-    """The page of these records: the same records give the same page.
+    """Render the page of records; the same records always give the same page.
 
     Args:
-        unreadable: the files that were left out; the page names them.
-        thumbnails: called with every completed run; gives some clips to show with it. Runs may share pictures:
-            the page holds each once.
+        unreadable: files that were left out; the page lists them.
+        title: title of the page.
+        thumbnails: called with the record of every completed run; returns clips to show with it. Images shared by runs
+            are embedded once.
     """
     records = leaderboard.by_source(records)
     images: dict[str, int] = {}
@@ -59,7 +60,7 @@ def render(
         '<meta name="referrer" content="no-referrer">\n'
         f"<title>{html.escape(title)}</title>\n"
         f"<style>{style}</style>\n</head>\n<body>\n"
-        "<noscript>This page shows its tables and curves with JavaScript that it contains.</noscript>\n"
+        "<noscript>This page needs JavaScript to show its tables and curves; its scripts are embedded.</noscript>\n"
         f'<script type="application/json" id="data">{_embedded(data)}</script>\n'
         f"<script>{script}</script>\n</body>\n</html>\n"
     )
@@ -73,7 +74,7 @@ def write(
     title: str = "pvnas_bench results",
     thumbnails: Clips | None = None,
 ) -> None:
-    """Write the page of `render` atomically."""
+    """Write the page atomically; see `render`."""
     page = render(records, unreadable, title=title, thumbnails=thumbnails)
     write_atomically(path, page.encode("utf-8", "backslashreplace"))
 
@@ -83,7 +84,7 @@ def _hash(content: str) -> str:
 
 
 def _embedded(data: Any) -> str:
-    """JSON that no HTML parser can take for markup: without <, > and &, which JSON needs in strings only."""
+    """Encode JSON without <, > and &, so that no HTML parser takes it for markup."""
     text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -106,7 +107,7 @@ def _board(board: Board, records: Sequence[Record], thumbnails: Clips | None, im
 
 
 def _curves(runs: Sequence[Record]) -> dict[str, Any]:
-    """Of each cost axis the mean curve of the completed runs."""
+    """Mean curve of the completed runs, by axis."""
     completed = [run for run in runs if leaderboard.score(run) is not None]
     curves: dict[str, Any] = {}
     for axis in AXES:
@@ -121,7 +122,7 @@ def _numbers(values: "np.ndarray[Any, np.dtype[np.float64]]") -> list[float | No
 
 
 def _run(record: Record, thumbnails: Clips | None, images: dict[str, int]) -> dict[str, Any]:
-    """A run for the page; its clips' pictures are added to the page's, by number."""
+    """Data of a run for the page; images of its clips are added to `images`."""
     score = leaderboard.score(record)
     clips = thumbnails(record) if thumbnails is not None and score is not None else ()
     return {

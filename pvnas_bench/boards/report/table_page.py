@@ -1,4 +1,4 @@
-"""The page of a space: what its tables teach, as Markdown with pictures. Everything on it follows from its inputs."""
+"""The page of a space: an analysis of its tables, as Markdown with plots. The same inputs always give the same page."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,48 +17,49 @@ from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table.table import Table
 
 BEST = 10
-"""Architectures listed of each task."""
+"""Number of architectures listed for each task."""
 
 Scores = Mapping[str, Mapping[str, Sequence[float]]]
-"""By data set and name, scores of untrained networks in the order of the table's architectures."""
+"""Zero-cost scores by data set and name, in the order of the table's architectures."""
 
 
 def write(
     space: SearchSpace, tables: Sequence[Table], scores: Scores, runs: Path | None, output: Path, baseline: str
 ) -> None:
-    """Write the page, and into a folder of its name beside it pictures and, as CSV, what it shows of runs and scores.
+    """Write the page, and next to it a folder of the same name with plots, and with curves and scores as CSV.
 
     Args:
-        scores: those that were computed now; without any, those of the files of an earlier page of the same tables.
-        runs: folder of the records of runs on the tables; None: the curves of the files of an earlier page.
-        baseline: the entry that others are compared with, such as a random search.
+        scores: newly computed scores; those missing are read from the CSV files of an earlier page.
+        runs: folder of records of runs on the tables; None: curves are read from the CSV files of an earlier page.
+        output: path of the Markdown file.
+        baseline: entry that the others are compared with, such as random_search.
     """
     folder = output.with_suffix("")
-    found = {table.about.data.name: _regrets(runs, table, folder) for table in tables}
+    curves = {table.about.data.name: _regrets(runs, table, folder) for table in tables}
     scores = {table.about.data.name: _scores(scores, table, folder) for table in tables}
     with styled():
-        for name, figure in _figures(space, tables, found, baseline):
+        for name, figure in _figures(space, tables, curves, baseline):
             write_atomically(folder / f"{name}.png", encoded(figure, "png"))
-    text = "\n".join(_page(space, tables, scores, found, folder.name, baseline))
+    text = "\n".join(_page(space, tables, scores, curves, folder.name, baseline))
     write_atomically(output, (text + "\n").encode())
 
 
 def _regrets(runs: Path | None, table: Table, folder: Path) -> list[Regret]:
     path = folder / f"regret-{table.about.data.name}.csv"
-    if runs is not None and (found := regrets(runs, table)):
-        write_atomically(path, to_csv(found, table).encode())
-    return from_csv(path, table) if path.exists() else []  # as read back: the page does not depend on how it came about
+    if runs is not None and (curves := regrets(runs, table)):
+        write_atomically(path, to_csv(curves, table).encode())
+    return from_csv(path, table) if path.exists() else []  # read back, so that new and old curves give the same page
 
 
 def _scores(scores: Scores, table: Table, folder: Path) -> Mapping[str, Sequence[float]]:
     path = folder / f"scores-{table.about.data.name}.csv"
-    if found := scores.get(table.about.data.name):
-        write_atomically(path, table_scored.to_csv(found, table).encode())
+    if of_table := scores.get(table.about.data.name):
+        write_atomically(path, table_scored.to_csv(of_table, table).encode())
     return table_scored.from_csv(path, table) if path.exists() else {}
 
 
 def _figures(
-    space: SearchSpace, tables: Sequence[Table], found: Mapping[str, Sequence[Regret]], baseline: str
+    space: SearchSpace, tables: Sequence[Table], curves: Mapping[str, Sequence[Regret]], baseline: str
 ) -> Iterator[tuple[str, Figure]]:
     truths = {table.about.data.name: table_lessons.truth(table) for table in tables}
     experts = {
@@ -73,7 +74,7 @@ def _figures(
     if len(tables) > 1:
         names = (tables[0].about.data.name, tables[1].about.data.name)
         yield "tasks", figures.agreement(names, table_lessons.shared(tables[0], tables[1]))
-    for task, regret in found.items():
+    for task, regret in curves.items():
         if regret:
             yield f"regret-{task}", figures.regret(task, regret, baseline)
 
@@ -82,11 +83,11 @@ def _page(
     space: SearchSpace,
     tables: Sequence[Table],
     scores: Scores,
-    found: Mapping[str, Sequence[Regret]],
+    curves: Mapping[str, Sequence[Regret]],
     folder: str,
     baseline: str,
 ) -> Iterator[str]:
-    yield f"# {space.name}: what its tables teach"
+    yield f"# {space.name}: analysis of its tables"
     yield ""
     yield f"{space.description[0].upper()}{space.description[1:]}: {space.size} architectures."
     yield ""
@@ -94,7 +95,7 @@ def _page(
         ["task", "architectures", "trainings", "by seed", "clips", "epochs", "CPU hours", "table"], _tables(tables)
     )
     yield from _section("Is it informative?")
-    yield "From the architectures with several seeds; the best and the median are of all."
+    yield "Estimated from the architectures with several seeds; best and median are those of all architectures."
     yield ""
     columns = [
         "task",
@@ -106,21 +107,22 @@ def _page(
         "τ of two seeds (0.6)",
     ]
     yield from _rows(columns, map(_informative, tables))
-    yield "In points of test top-1, with what is asked for in brackets. The noise of one training is the ceiling of any"
-    yield "search that trains an architecture once: it cannot tell architectures apart that are closer than that."
+    yield "Values are in points of test top-1; required values are in brackets. A search that trains each architecture"
+    yield "once cannot distinguish architectures whose difference is below the seed noise."
     ceilings = {table.about.data.name: table_lessons.exhaustive_regret(table) for table in tables}
-    said = [f"{_points(value)} points on {task}" for task, value in ceilings.items() if not math.isnan(value)]
-    if said:
-        yield f"Who trains every architecture once and takes the best on search-val has a regret of {', '.join(said)}."
+    known_regrets = [f"{_points(value)} points on {task}" for task, value in ceilings.items() if not math.isnan(value)]
+    if known_regrets:
+        yield "Exhaustive search (every architecture trained once, the best on search-val selected) has a regret of"
+        yield f"{', '.join(known_regrets)}."
     yield from _section("Accuracy")
-    yield from _picture(folder, "distribution", "How many architectures reach which test accuracy")
+    yield from _picture(folder, "distribution", "Histogram of test accuracies")
     yield from _rows(
         ["task", "lowest", "quarter", "median", "three quarters", "best", "chance"], map(_quartiles, tables)
     )
     yield from _section("Operators and positions")
     yield from _picture(folder, "operators", "Mean gain or loss of each option in each block")
     shares = (f"{table_lessons.additive_share(space, t):.0%} on {t.about.data.name}" for t in tables)
-    yield f"A sum of one effect for each option and block explains {', '.join(shares)} of the variance."
+    yield f"Variance explained by an additive model with one effect per option and block: {', '.join(shares)}."
     for table in tables:
         yield from _section(f"The best on {table.about.data.name}")
         columns = ["rank", "architecture", "test top-1", "search-val top-1", "MMACs", *_others(tables, table)]
@@ -133,9 +135,9 @@ def _page(
         yield ""
         yield from _picture(folder, "tasks", "Accuracy on one task against accuracy on the other")
     yield from _section("Short training")
-    yield from _picture(folder, "fidelity", "How well fewer epochs predict the truth")
-    yield "One training is looked at after fewer epochs than it has; its learning rate has not come down by then."
-    yield from _section("What predicts accuracy without training")
+    yield from _picture(folder, "fidelity", "Kendall τ between accuracy after fewer epochs and true accuracy")
+    yield "Each value is taken from a full training after fewer epochs, before its learning rate has decayed."
+    yield from _section("Predictors of accuracy without training")
     known = {
         table.about.data.name: table_lessons.predictors(table, scores.get(table.about.data.name, {}))
         for table in tables
@@ -143,17 +145,17 @@ def _page(
     names_of_scores = list(dict.fromkeys(name for values in known.values() for name in values))
     rows = ([task, *(_tau(values.get(name, math.nan)) for name in names_of_scores)] for task, values in known.items())
     yield from _rows(["Kendall τ with test top-1", *names_of_scores], rows)
-    for task, regret in found.items():
+    for task, regret in curves.items():
         if regret:
             yield from _section(f"Searches on {task}")
             yield from _picture(folder, f"regret-{task}", "Regret against search cost")
             columns = ["strategy", "budget", "runs", "mean final regret", "95 % interval", f"less than {baseline}"]
             columns += ["on search-val", "best found", "τ of its scores"]
             yield from _rows(columns, (_final(one, regret, baseline) for one in regret))
-            yield "Regret is how far the test top-1 of the incumbent is below that of the best architecture, in points."
-            yield f"Less than {baseline}: by how much it is below that of {baseline} after the same cost; budgets are"
-            yield "in reference trainings. On search-val: the same regret in what a search sees; the rest is noise."
-            yield "τ is Kendall's, between the truth and what a search that scores architectures says of all of them."
+            yield "Regret is the test top-1 of the best architecture minus that of the incumbent, in points. Budgets"
+            yield f"are in reference trainings. Less than {baseline}: the regret of {baseline} at the same cost minus"
+            yield "this one. On search-val: regret in search-val top-1, which a search sees; the rest is noise. τ is"
+            yield "Kendall's, between true accuracies and a search's scores of all architectures, if it has scores."
 
 
 def _section(title: str) -> Iterator[str]:

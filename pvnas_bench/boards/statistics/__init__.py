@@ -1,6 +1,6 @@
-"""The statistics of leaderboards and plots: numpy only where a leaderboard needs them, and never torch.
+"""Statistics of leaderboards and plots. Leaderboards need numpy only; nothing imports torch.
 
-Everything here is a pure function. Scores are fractions, larger is better.
+All functions are pure. Scores are fractions, higher is better.
 """
 
 from pvnas_bench.boards.statistics.curves import mean_band, performance_profile, step_values

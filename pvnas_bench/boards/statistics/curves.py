@@ -14,16 +14,21 @@ from pvnas_bench.boards.statistics.resampling import CONFIDENCE, RESAMPLES, fini
 
 
 def step_values(costs: ArrayLike, values: ArrayLike, grid: ArrayLike) -> Floats:
-    """A step function on a grid: at each point the value at the last cost that is not beyond it.
+    """Evaluate a step function on a grid: at each point, the value at the last cost that is not greater.
 
-    Nothing is interpolated: an incumbent stands until the next one is reported. nan before the first cost.
+    Nothing is interpolated: an incumbent holds until the next one is reported. nan before the first cost.
 
     Args:
-        costs: in ascending order.
+        costs: costs in ascending order.
+        values: value from each cost on.
+        grid: costs at which to evaluate.
+
+    Raises:
+        ValueError: the costs are not ascending.
     """
     steps = np.asarray(costs, np.float64)
     if (np.diff(steps) < 0).any():
-        raise ValueError("costs must ascend")
+        raise ValueError("costs must be in ascending order")
     index = np.searchsorted(steps, np.asarray(grid, np.float64), side="right") - 1
     padded = np.concatenate([[np.nan], np.asarray(values, np.float64)])
     return np.asarray(padded[index + 1], np.float64)
@@ -33,8 +38,11 @@ def mean_band(curves: ArrayLike) -> tuple[Floats, Floats, Floats]:
     """Mean curve over runs with its pointwise 95 % bootstrap band.
 
     Args:
-        curves: (runs, points). A point that is nan in any run is nan in all three results; with a single run
-            the band is nan.
+        curves: values (runs, points).
+
+    Returns:
+        Mean, lower and upper edge of the band. A point that is nan in any run is nan in all three; with a single run
+        the band is nan.
     """
     table = np.asarray(curves, np.float64)
     mean = table.mean(axis=0)
@@ -52,11 +60,12 @@ def performance_profile(strata: Sequence[ArrayLike], thresholds: ArrayLike) -> t
     """Share of runs whose score is above each threshold, averaged over tasks, with its 95 % bootstrap band.
 
     Args:
-        strata: the scores of one task's runs each.
+        strata: scores of the runs of each task.
+        thresholds: scores.
 
     Returns:
-        The profile and the band's lower and upper edge, one value per threshold; the band is nan where a task
-        has a single run.
+        The profile and the lower and upper edge of its band, one value per threshold; the band is nan if a task has a
+        single run.
     """
     scores = finite_strata(strata)
     limits = np.asarray(thresholds, np.float64)

@@ -9,7 +9,7 @@ from pvnas_bench.boards.statistics.ranking import Floats
 
 
 def nondominated(macs: ArrayLike, scores: ArrayLike) -> NDArray[np.bool_]:
-    """Which points no other has both fewer MACs and a higher score than (one of them strictly)."""
+    """Mask of the non-dominated points: no other point is at least as good in MACs and score and better in one."""
     from moocore import is_nondominated
 
     points = np.column_stack([np.asarray(macs, np.float64), -np.asarray(scores, np.float64)])
@@ -17,8 +17,13 @@ def nondominated(macs: ArrayLike, scores: ArrayLike) -> NDArray[np.bool_]:
 
 
 def hypervolume(macs: ArrayLike, scores: ArrayLike, reference_macs: float, reference_score: float) -> float:
-    """Share of the box between the reference point (most MACs, least score) and (0 MACs, score 1) that is
-    dominated by the points: 0 where none is better than the reference point, 1 at most.
+    """Hypervolume of points, normalised to [0, 1].
+
+    It is the dominated share of the box between the reference point (most MACs, lowest score) and the ideal point
+    (0 MACs, score 1); 0 if no point is better than the reference point.
+
+    Raises:
+        ValueError: the reference point's MACs are not positive, or its score is not in [0, 1).
     """
     from moocore import hypervolume as volume
 
@@ -36,10 +41,11 @@ def box(cost: float, score: float, reference_cost: float, reference_score: float
 
 
 def attainment(fronts: Sequence[tuple[ArrayLike, ArrayLike]], percentile: float) -> tuple[Floats, Floats]:
-    """The attainment surface: the front that so many per cent of the runs attain (Fonseca and Fleming).
+    """Attainment surface: the front that a percentage of the runs attains (Fonseca and Fleming).
 
     Args:
-        fronts: of each run, MACs and scores of its points.
+        fronts: MACs and scores of the points of each run.
+        percentile: the percentage.
 
     Returns:
         MACs, ascending, and scores of the surface's corners.

@@ -1,4 +1,4 @@
-"""Tests of whether entries differ, corrected for their number, and the groups that cannot be told apart.
+"""Hypothesis tests for differences between entries, corrected for multiple comparisons, and groups without one.
 
 Sources: Friedman test and Holm's procedure over pairs: Demšar, "Statistical comparisons of classifiers over multiple
 data sets", JMLR 2006; signed-rank tests in place of Nemenyi's: Benavoli et al., "Should we really use post-hoc tests
@@ -18,12 +18,12 @@ ALPHA = 0.05
 
 
 def smallest_p(pairs: int) -> float:
-    """The smallest p value that the exact two-sided Wilcoxon signed-rank test can give: 2 / 2^pairs."""
+    """Smallest possible p value of the exact two-sided Wilcoxon signed-rank test: 2 / 2^pairs."""
     return min(1.0, 2.0 / 2.0**pairs)
 
 
 def pairs_needed(comparisons: int, alpha: float = ALPHA) -> int:
-    """With fewer pairs than this no outcome is significant after Holm's correction for so many comparisons."""
+    """Smallest number of pairs with which a result can be significant after Holm's correction for all comparisons."""
     pairs = 1
     while max(comparisons, 1) * smallest_p(pairs) >= alpha:
         pairs += 1
@@ -31,10 +31,13 @@ def pairs_needed(comparisons: int, alpha: float = ALPHA) -> int:
 
 
 def wilcoxon(first: ArrayLike, second: ArrayLike) -> float:
-    """Two-sided p value of the exact Wilcoxon signed-rank test; 1 where no pair differs.
+    """Two-sided p value of the exact Wilcoxon signed-rank test; 1 if no pair differs.
 
-    Pairs without a difference are dropped and equal differences share their mean rank; the distribution is
-    exact in either case: all 2^n assignments of signs are counted, by convolution over the doubled ranks.
+    Pairs without a difference are dropped, and equal differences share their mean rank. The distribution is exact in
+    both cases: all 2^n assignments of signs are counted, by convolution over the doubled ranks.
+
+    Raises:
+        ValueError: a score is not finite.
     """
     difference = np.asarray(first, np.float64) - np.asarray(second, np.float64)
     if not np.isfinite(difference).all():
@@ -42,7 +45,7 @@ def wilcoxon(first: ArrayLike, second: ArrayLike) -> float:
     difference = difference[difference != 0]
     if not len(difference):
         return 1.0
-    doubled = np.rint(2 * ranks(np.abs(difference))).astype(int)  # midranks are halves
+    doubled = np.rint(2 * ranks(np.abs(difference))).astype(int)  # mean ranks are multiples of 1/2
     share = _signed_rank_sums(tuple(sorted(doubled.tolist())))
     positive = int(doubled[difference > 0].sum())
     return min(1.0, 2 * float(min(share[: positive + 1].sum(), share[positive:].sum())))
@@ -50,7 +53,7 @@ def wilcoxon(first: ArrayLike, second: ArrayLike) -> float:
 
 @lru_cache(maxsize=1024)
 def _signed_rank_sums(doubled: tuple[int, ...]) -> Floats:
-    """Of each sum of positive doubled ranks, from 0: the share of all sign assignments that give it."""
+    """Share of all sign assignments that give each sum of positive doubled ranks, from 0 on."""
     share = np.ones(1)
     for rank in doubled:
         longer = np.zeros(len(share) + rank)
@@ -61,7 +64,7 @@ def _signed_rank_sums(doubled: tuple[int, ...]) -> Floats:
 
 
 def holm(p_values: ArrayLike) -> Floats:
-    """Holm's step-down adjustment: reject where the adjusted value is below alpha, family-wise error alpha."""
+    """Adjust p values by Holm's step-down procedure; rejecting below alpha has the family-wise error rate alpha."""
     p = np.asarray(p_values, np.float64)
     order = np.argsort(p, kind="stable")
     adjusted = np.empty(len(p))
@@ -71,25 +74,28 @@ def holm(p_values: ArrayLike) -> Floats:
 
 @dataclass(frozen=True)
 class Friedman:
-    """Friedman's test: do the entries differ at all over the blocks."""
+    """Result of Friedman's test of the hypothesis that all entries are equal."""
 
     statistic: float
     p: float
     mean_ranks: tuple[float, ...]
-    """Rank 1 is the highest score."""
+    """Mean rank of each entry; rank 1 is the highest score."""
 
 
 def friedman(scores: ArrayLike) -> Friedman:
     """Friedman's chi-square test, corrected for ties.
 
     Args:
-        scores: (blocks, entries), at least two blocks and three entries. A block is a task, never a seed.
+        scores: scores (blocks, entries). A block is a task, never a seed.
+
+    Raises:
+        ValueError: there are fewer than two blocks or three entries.
     """
     table = np.asarray(scores, np.float64)
     blocks, entries = table.shape
     if blocks < 2 or entries < 3:
         raise ValueError("Friedman's test needs at least two blocks and three entries")
-    from scipy.special import chdtrc  # imported here: it takes longer than a leaderboard
+    from scipy.special import chdtrc  # imported here, since it takes longer than a leaderboard
 
     ranked = np.stack([ranks(-row) for row in table])
     ties = sum(float((counts**3 - counts).sum()) for counts in (np.unique(row, return_counts=True)[1] for row in table))
@@ -103,13 +109,13 @@ def friedman(scores: ArrayLike) -> Friedman:
 
 
 def pairwise(columns: Sequence[dict[int, float]]) -> tuple[Floats, NDArray[np.int64]]:
-    """Wilcoxon tests between all entries over the blocks that each two share, adjusted by Holm over all pairs.
+    """Wilcoxon tests between all pairs of entries over their shared blocks, with Holm's adjustment.
 
     Args:
-        columns: of each entry, its score in each block (a seed within one board, a task across boards).
+        columns: score of each entry by block (a seed within one board, a task across boards).
 
     Returns:
-        The symmetric matrices of adjusted p values and of shared blocks.
+        Symmetric matrices of adjusted p values and of numbers of shared blocks.
     """
     size = len(columns)
     adjusted = np.ones((size, size))
@@ -126,13 +132,16 @@ def pairwise(columns: Sequence[dict[int, float]]) -> tuple[Floats, NDArray[np.in
 
 
 def tie_groups(adjusted: ArrayLike, alpha: float = ALPHA) -> list[int]:
-    """Groups of entries, best first, that cannot be told from the best of their group.
+    """Group entries that do not differ significantly from the best of their group.
 
-    The first entry opens group 1; an entry that differs significantly from the best of the current group
-    opens the next one.
+    The first entry opens group 1; an entry that differs significantly from the best of the current group opens the next
+    one.
 
     Args:
-        adjusted: p values between the entries, in the order of the board.
+        adjusted: adjusted p values between the entries, in the order of the board.
+
+    Returns:
+        Number of each entry's group.
     """
     p = np.asarray(adjusted, np.float64)
     groups: list[int] = []
@@ -147,8 +156,13 @@ def tie_groups(adjusted: ArrayLike, alpha: float = ALPHA) -> list[int]:
 
 
 def cliques(adjusted: ArrayLike, alpha: float = ALPHA) -> list[tuple[int, int]]:
-    """The bars of a critical-difference diagram: maximal runs (first, last) of entries, in the order of their mean
-    ranks, of which no two differ significantly. Runs of one entry are left out.
+    """Bars of a critical-difference diagram: maximal ranges of entries without a significant difference.
+
+    Args:
+        adjusted: adjusted p values between the entries, in the order of their mean ranks.
+
+    Returns:
+        First and last entry of each range; ranges of one entry are left out.
     """
     p = np.asarray(adjusted, np.float64)
     bars: list[tuple[int, int]] = []

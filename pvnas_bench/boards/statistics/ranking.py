@@ -1,4 +1,4 @@
-"""Ranks, and how far two rankings agree."""
+"""Ranks and rank correlation."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,7 @@ def ranks(values: ArrayLike) -> Floats:
 
 
 def kendall_tau(first: ArrayLike, second: ArrayLike) -> float:
-    """Kendall's τ-b; nan where one side does not vary."""
-    from scipy.stats import kendalltau  # imported here: it takes longer than a leaderboard
+    """Kendall's τ-b; nan if one side is constant."""
+    from scipy.stats import kendalltau  # imported here, since it takes longer than a leaderboard
 
     return float(kendalltau(np.asarray(first, np.float64), np.asarray(second, np.float64)).statistic)

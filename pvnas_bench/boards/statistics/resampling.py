@@ -1,7 +1,6 @@
 """Estimates over seeds with bootstrap intervals.
 
-Resampling draws from a generator of its own with a fixed seed, so that a table rebuilt from the same records is the
-same table.
+Resampling uses a separate generator with a fixed seed, so that the same records always give the same board.
 
 Source: IQM and stratified bootstrap: Agarwal et al., "Deep reinforcement learning at the edge of the statistical
 precipice", NeurIPS 2021.
@@ -20,14 +19,14 @@ from pvnas_bench.boards.statistics.ranking import Floats
 CONFIDENCE = 0.95
 RESAMPLES = 1000
 SEED = 20110826
-"""Seed of every resampling here. The value has no meaning; that it is fixed makes tables byte-identical."""
+"""Fixed seed of all resampling, which makes boards byte-identical; the value has no meaning."""
 
 Statistic = Literal["mean", "iqm"]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its confidence interval; the ends are None where a stratum has a single run."""
+    """An estimate with its 95 % confidence interval; the ends are None if a stratum has a single run."""
 
     value: float
     low: float | None
@@ -35,10 +34,9 @@ class Interval:
 
 
 def iqm(values: ArrayLike) -> Floats:
-    """Interquartile mean over the last axis: the mean without the lowest and highest quarter.
+    """Interquartile mean over the last axis: the mean without the lowest and the highest quarter.
 
-    As many values are dropped at each end as a quarter holds whole ones, so three values keep all three and
-    five keep three (`scipy.stats.trim_mean(values, 0.25)`).
+    At each end ⌊n / 4⌋ of n values are dropped (`scipy.stats.trim_mean(values, 0.25)`).
     """
     ordered = np.sort(np.asarray(values, np.float64), axis=-1)
     cut = ordered.shape[-1] // 4
@@ -46,12 +44,12 @@ def iqm(values: ArrayLike) -> Floats:
 
 
 def bootstrap(strata: Sequence[ArrayLike], statistic: Statistic = "mean") -> Interval:
-    """A statistic over all runs of all strata, with its percentile interval from a stratified bootstrap.
+    """A statistic over all runs of all strata, with the percentile interval of a stratified bootstrap.
 
-    Each resample draws every stratum's runs anew from that stratum, then takes the statistic over all of them.
+    Each resample draws runs with replacement within each stratum, then takes the statistic over all of them.
 
     Args:
-        strata: the scores of one task's runs each; one board is one stratum.
+        strata: scores of the runs of each task; one board is one stratum.
     """
     scores = finite_strata(strata)
     estimate = iqm if statistic == "iqm" else _mean
@@ -67,7 +65,7 @@ def bootstrap(strata: Sequence[ArrayLike], statistic: Statistic = "mean") -> Int
 
 
 def relative_improvement(scores: ArrayLike, control: ArrayLike) -> Interval:
-    """(mean − control mean) / control mean, with a percentile interval in which both sides are resampled.
+    """Relative improvement, (mean − control mean) / control mean; for its interval both sides are resampled.
 
     Source: Yang, Esperança and Carlucci, "NAS evaluation is frustratingly hard", ICLR 2020.
 
@@ -88,14 +86,14 @@ def relative_improvement(scores: ArrayLike, control: ArrayLike) -> Interval:
 
 
 def rank_intervals(entries: Sequence[ArrayLike]) -> list[tuple[int, int] | None]:
-    """The best and the worst rank that each entry's mean takes in 95 % of the bootstrap resamples of all entries.
+    """95 % bootstrap interval of each entry's rank by mean score, as best and worst rank.
 
-    A tie counts as the better rank for the best and as the worse one for the worst. None for an entry with a
-    single run: nothing is known of its spread.
+    In a tie the best rank is the better and the worst rank the worse of the tied ranks. None for an entry with a single
+    run, whose spread is unknown.
     """
     scores = finite_strata(entries)
     means = np.stack([_resampled_means(runs, index) for index, runs in enumerate(scores)])
-    best, worst = _rank_bounds(np.round(means, 12))  # equal but for the order of summation: a tie
+    best, worst = _rank_bounds(np.round(means, 12))  # means that differ by the order of summation only are tied
     tail = (1 - CONFIDENCE) / 2
     lows = np.quantile(best, tail, axis=1, method="lower").tolist()
     highs = np.quantile(worst, 1 - tail, axis=1, method="higher").tolist()
@@ -103,11 +101,11 @@ def rank_intervals(entries: Sequence[ArrayLike]) -> list[tuple[int, int] | None]
 
 
 def _rank_bounds(values: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The best and the worst rank of each value within its column, highest value first; they differ in a tie."""
+    """Best and worst rank of each value in its column, rank 1 being the highest; they differ in a tie."""
     order = np.argsort(-values, axis=0, kind="stable")
     ordered = np.take_along_axis(values, order, axis=0)
     position = np.arange(1, len(values) + 1)[:, None]
-    first = np.ones(values.shape, np.bool_)  # of the values that are equal to it
+    first = np.ones(values.shape, np.bool_)  # True for the first of equal values
     first[1:] = ordered[1:] != ordered[:-1]
     last = np.ones(values.shape, np.bool_)
     last[:-1] = first[1:]
@@ -124,16 +122,21 @@ def _mean(values: ArrayLike) -> Floats:
 
 
 def finite_strata(strata: Sequence[ArrayLike]) -> list[Floats]:
+    """Convert strata to arrays.
+
+    Raises:
+        ValueError: a stratum is empty or not one-dimensional, or a score is not finite.
+    """
     scores = [np.asarray(stratum, np.float64) for stratum in strata]
     if not scores or any(stratum.ndim != 1 or not len(stratum) for stratum in scores):
-        raise ValueError("needs at least one run of every entry or task")
+        raise ValueError("every entry or task needs at least one run")
     if any(not np.isfinite(stratum).all() for stratum in scores):
         raise ValueError("scores must be finite")
     return scores
 
 
 def resample(runs: Floats, stream: int) -> Floats:
-    """(resamples, runs): the runs redrawn from themselves, independently for each stream."""
+    """Bootstrap resamples (resamples, runs) of runs, independent for each stream."""
     return runs[_draws(len(runs), stream)]
 
 
@@ -143,7 +146,7 @@ def _resampled_means(runs: Floats, stream: int) -> Floats:
 
 @lru_cache(maxsize=256)
 def weights(count: int, stream: int) -> Floats:
-    """(resamples, runs): the share of each resample that each run has."""
+    """Shares (resamples, runs) of each run in each resample."""
     drawn = _draws(count, stream)
     weights = np.stack([(drawn == run).mean(axis=1) for run in range(count)], axis=1)
     weights.setflags(write=False)
@@ -158,7 +161,7 @@ def _draws(count: int, stream: int) -> NDArray[np.int64]:
 
 
 def _percentiles(resampled: Floats) -> tuple[float, float]:
-    """The ends of the confidence interval, by linear interpolation between order statistics."""
+    """Ends of the confidence interval, by linear interpolation between order statistics."""
     tail = (1 - CONFIDENCE) / 2
     ordered = np.sort(resampled)
     low, high = (_interpolated(ordered, share * (len(ordered) - 1)) for share in (tail, 1 - tail))

@@ -1,7 +1,7 @@
-"""The layouts in which people keep video data sets: one module each, all yielding rows of the same type.
+"""Layouts of video data sets on disk, one module each; all yield rows of the same type.
 
-A layout finds out from names and first lines whether a folder is kept in it, and reads its rows one at a time, so that
-a list of a million clips never exists as Python objects.
+A layout detects from file names and first lines whether a folder follows it, and reads rows one at a time, so that a
+list of a million clips never exists as Python objects.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ from pvnas_bench.video.layouts import (
 from pvnas_bench.video.layouts._source import Layout, Lists, Source, annotation_files, class_names, split_of
 from pvnas_bench.video.layouts.manifest import is_manifest
 
-# The order of detection: official files before lists in general, and class folders when nothing else is there.
+# In order of detection: official files, then general lists, then class folders.
 LAYOUTS = {
     module.LAYOUT.name: module.LAYOUT
     for module in (manifest, something, diving48, kinetics, epic, ucf101, hmdb51, nagoya_fir, lists, class_folders)
@@ -41,10 +41,10 @@ __all__ = [
 
 
 def detect(root: Path, fold: int = 1) -> tuple[Layout, Source]:
-    """The layout that a folder is kept in, and what a reader of it needs to know.
+    """Detect the layout of a folder; return it with the source for its reader.
 
     Raises:
-        UsageError: a list of a layout found cannot be read.
+        UsageError: a list of the layout cannot be read.
     """
     for layout in LAYOUTS.values():
         source = layout.find(root, fold)

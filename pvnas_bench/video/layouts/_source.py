@@ -1,4 +1,4 @@
-"""What a reader is told, and what readers share: lines, columns, paths and class names."""
+"""Sources of layouts' readers, and their shared functions: lines, columns, paths and class names."""
 
 import codecs
 import csv
@@ -34,46 +34,46 @@ ANNOTATION_FOLDERS = (
     "test_train_splits",
     "epic-kitchens-100-annotations",
 )
-"""Where lists lie beside the clips."""
+"""Usual folders of lists, relative to the data set."""
 SAMPLE = 64
-"""Clips of a list that are looked for to find out where all of them lie."""
+"""Clips of a list to search for when locating its folder."""
 _MOST_FOLDERS = 512
 MOST_FRAMES = 2**31 - 1
-"""Of a clip: a month at 800 frames a second."""
+"""Maximum number of frames of a clip: a month at 800 frames per second."""
 MOST_SECONDS = 1e8
-"""Into a file: three years."""
+"""Maximum start or end of a clip in its file: three years."""
 _CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
 class Lists:
-    """The annotation files of one split.
+    """Annotation files of one split.
 
     Attributes:
-        files: read one after the other.
-        folder: of the clips they name, below the root; '' is the root.
+        files: annotation files, in order.
+        folder: folder of the listed clips, below the root; '': the root.
     """
 
     files: tuple[Path, ...] = ()
     folder: str = ""
 
     def within(self, path: str) -> str:
-        """A clip's path, relative to the root."""
+        """Path of a listed clip relative to the root."""
         return f"{self.folder}/{path}" if self.folder else path
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a reader is told of a data set.
+    """A data set as input of a layout's reader.
 
     Attributes:
-        root: the folder that the rows' paths are relative to.
-        splits: 'train', 'val', 'test' → annotation files; empty where the layout has none.
-        classes: the names, in the order of their numbers; () where the data itself names them.
-        path: pattern of a clip's path in the words of the layout's columns; '' to find out.
-        suffix: of the clips' files, where a layout names clips without one; '' to find out.
-        fold: which of several official splits.
-        unplaced: what to tell a user whose lists name clips that lie in no folder looked into; '' where they do.
+        root: folder that the rows' paths are relative to.
+        splits: 'train', 'val', 'test' → annotation files; empty if the layout has none.
+        classes: class names in the order of their numbers; () if the data names the classes.
+        path: pattern of a clip's path, with the layout's columns as fields; '': detect it.
+        suffix: suffix of the clips' files, for layouts that omit it; '': detect it.
+        fold: number of the official split.
+        unplaced: error message if the listed clips were not located; '' if they were.
     """
 
     root: Path
@@ -87,12 +87,12 @@ class Source:
 
 @dataclass(frozen=True)
 class About:
-    """What is known of the clips of a layout; what a description says goes before it.
+    """Properties of a layout's data set; a description overrides them.
 
     Attributes:
-        name: of the data set, where there is only one in this layout.
+        name: name of the data set, if the layout has only one.
         licence, flip_safe: as in a description.
-        recordings: clips are rows of recordings of temperatures (`_recording`).
+        recordings: True if clips are rows of recordings of temperatures (`_recording`).
     """
 
     name: str = ""
@@ -103,12 +103,13 @@ class About:
 
 @dataclass(frozen=True)
 class Layout:
-    """A way in which people keep data sets.
+    """A layout of a data set on disk.
 
     Attributes:
-        find: what a folder holds in this layout for one of several folds, or None; it looks at names and first lines.
-        read: the rows, one at a time.
-        about: what is known of the clips without reading them.
+        find: returns the source of a folder for a fold, or None if the folder does not follow the layout; it inspects
+            only file names and first lines.
+        read: yields the rows of a source.
+        about: properties of the data set.
     """
 
     name: str
@@ -119,29 +120,29 @@ class Layout:
 
 
 def annotation_files(root: Path, *patterns: str) -> list[Path]:
-    """Files of these patterns in the folder and where lists usually lie below it, by name."""
-    found = {
+    """Files that match these patterns, in the folder and the usual folders of lists, sorted by name."""
+    files = {
         file
         for below in ANNOTATION_FOLDERS
         for pattern in patterns
         for file in (root / below).glob(pattern)
         if file.is_file()
     }
-    return sorted(found)
+    return sorted(files)
 
 
 def by_split(files: list[Path]) -> dict[str, Lists]:
-    """Files by the split that their name says. Where none is for test, validation is what results are reported on."""
-    found: dict[str, Lists] = {}
+    """Group files by the split in their names; validation becomes test if there is no test file."""
+    lists: dict[str, Lists] = {}
     for file in files:
         split = split_of(file)
-        if split and split not in found:
-            found[split] = Lists((file,))
-    return with_test(found)
+        if split and split not in lists:
+            lists[split] = Lists((file,))
+    return with_test(lists)
 
 
 def split_of(file: Path) -> str:
-    """The split that a file's name says, as ``trainlist01.txt``, ``trainingSet.csv``; '' where it says none."""
+    """Split in a file's name, such as ``trainlist01.txt`` or ``trainingSet.csv``; '' if it has none."""
     words = re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", file.stem).lower())
     return next((split for split, names in SPLIT_NAMES.items() if any(name in words for name in names)), "")
 
@@ -151,18 +152,18 @@ SPLIT_NAMES = {
     "val": ("val", "validation", "validate", "valid"),
     "test": ("test", "testing", "testlist"),
 }
-"""How files and folders name a split."""
+"""Spellings of each split in names of files and folders."""
 
 
 def with_test(splits: dict[str, Lists]) -> dict[str, Lists]:
-    """The splits with val as test where there is no other: hidden labels are what test often means."""
+    """Rename val to test if there is no test split, as test labels are often hidden."""
     if "test" not in splits and "val" in splits:
         return {**{name: lists for name, lists in splits.items() if name != "val"}, "test": splits["val"]}
     return splits
 
 
 def encoding_of(path: Path) -> str:
-    """How a file of text is encoded: UTF-8, or as the mark at its beginning says, which Windows' programs write."""
+    """Encoding of a text file: that of its byte-order mark, which Windows programs write, else UTF-8."""
     with path.open("rb") as file:
         head = file.read(4)
     if head in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
@@ -171,10 +172,10 @@ def encoding_of(path: Path) -> str:
 
 
 def text_lines(path: Path, errors: str = "strict") -> Iterator[tuple[str, str]]:
-    """Where each line that is not empty stands (for messages), and its text.
+    """Iterate over the non-empty lines: location (for messages) and text.
 
     Args:
-        errors: what to do with bytes that are no text: 'replace' to look at a file, 'strict' to read it.
+        errors: handling of invalid bytes: 'replace' to inspect a file, 'strict' to read it.
 
     Raises:
         UsageError: the file cannot be read.
@@ -189,13 +190,13 @@ def text_lines(path: Path, errors: str = "strict") -> Iterator[tuple[str, str]]:
 
 
 def csv_rows(path: Path, delimiter: str = ",", header: Sequence[str] = ()) -> Iterator[tuple[str, dict[str, str]]]:
-    """Where each row of a CSV stands, and its columns by name.
+    """Iterate over the rows of a CSV: location (for messages) and columns by name.
 
     Args:
-        header: the names of the columns; by default the first line has them.
+        header: names of the columns; default: the first line.
 
     Raises:
-        UsageError: the file cannot be read, a column comes twice, or a row has other columns than the first line.
+        UsageError: the file cannot be read, a column is repeated, or a row has another number of columns.
     """
     try:
         with path.open(newline="", encoding=encoding_of(path)) as file:
@@ -217,7 +218,7 @@ def csv_rows(path: Path, delimiter: str = ",", header: Sequence[str] = ()) -> It
 
 
 def csv_header(path: Path) -> list[str]:
-    """Names of the columns of a CSV; [] where it has no readable first line. Later lines may be unreadable."""
+    """Column names of a CSV; [] if its first line is unreadable. It does not check later lines."""
     try:
         with path.open(newline="", encoding=encoding_of(path), errors="replace") as file:
             return [column.strip() for column in next(csv.reader(file), [])]
@@ -226,7 +227,7 @@ def csv_header(path: Path) -> list[str]:
 
 
 def json_entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects of a JSON array, one at a time: no more than one chunk of the file is held.
+    """Iterate over the objects of a JSON array; memory holds one chunk of the file at a time.
 
     Raises:
         UsageError: the file is not such an array.
@@ -252,7 +253,7 @@ def json_entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     continue
                 number += 1
                 if not isinstance(entry, dict):
-                    raise ValueError(f"entry {number} is no object")
+                    raise ValueError(f"entry {number} is not an object")
                 yield f"{path.name}, entry {number}", entry
                 text = text[end:]
     except (OSError, ValueError, RecursionError) as error:
@@ -264,23 +265,23 @@ def _unreadable(path: Path, error: Exception, expected: str) -> UsageError:
 
 
 def inside(path: str, where: str) -> str:
-    """A path relative to the data set's folder, with slashes.
+    """Normalise a path relative to the data set's folder, with slashes.
 
     Raises:
-        UsageError: it leaves the folder.
+        UsageError: the path leaves the folder.
     """
-    if path[:1] != "/" and "\\" not in path and ":" not in path:  # as nearly all are
+    if path[:1] != "/" and "\\" not in path and ":" not in path:  # the usual case
         parts = [part for part in path.split("/") if part not in ("", ".")]
         if parts and ".." not in parts and "\0" not in path:
             return "/".join(parts)
-    windows = PureWindowsPath(path)  # splits at either slash, so it sees what any system would follow
+    windows = PureWindowsPath(path)  # splits at both slashes, so it finds ".." for any system
     if windows.anchor or ".." in windows.parts or "\0" in path:
         raise UsageError(f"{where}: the path {path!r} leaves the manifest's folder: give it relative to that folder")
     return PurePosixPath(path).as_posix()
 
 
 def class_names(path: Path) -> tuple[str, ...]:
-    """Class names from a file of one name per line, or ``number name``.
+    """Read class names from a file with lines ``name`` or ``number name``.
 
     Raises:
         UsageError: the file cannot be read, or numbers do not count up from 0 or 1.
@@ -292,22 +293,22 @@ def class_names(path: Path) -> tuple[str, ...]:
         first = pairs[0][0]
         if first in (0, 1) and [number for number, _ in pairs] == list(range(first, first + len(pairs))):
             return tuple(name for _, name in pairs)
-        raise UsageError(f"the classes of {str(path)!r} are not numbered one after the other from 0 or 1: correct it")
+        raise UsageError(f"the classes of {str(path)!r} are not numbered consecutively from 0 or 1: correct it")
     return tuple(lines)
 
 
 def whole(text: str, what: str, where: str, most: int = MOST_FRAMES) -> int:
-    """A whole number from 0 to `most`, written in digits.
+    """Parse an integer from 0 to `most`, written in digits.
 
     Args:
-        what: the number's name, for messages.
+        what: name of the number, for messages.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is not such a number.
     """
     text = text.strip()
     if not (text.isascii() and text.isdecimal()):
-        raise UsageError(f"{where}: {what} {text[:40]!r} is no whole number: correct it")
+        raise UsageError(f"{where}: {what} {text[:40]!r} is not a whole number: correct it")
     digits = text.lstrip("0")
     if len(digits) > len(str(most)) or int(digits or "0") > most:
         raise UsageError(f"{where}: {what} {text[:40]!r} is more than {most:,}: correct it")
@@ -315,25 +316,25 @@ def whole(text: str, what: str, where: str, most: int = MOST_FRAMES) -> int:
 
 
 def seconds(text: str, what: str, where: str) -> float:
-    """A number of seconds from 0 to `MOST_SECONDS`.
+    """Parse a number of seconds from 0 to `MOST_SECONDS`.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is not such a number.
     """
     try:
         value = float(text)
     except ValueError:
         value = -1.0
     if not 0 <= value <= MOST_SECONDS:
-        raise UsageError(f"{where}: {what} {text[:40]!r} is no number of seconds: correct it or leave it empty")
+        raise UsageError(f"{where}: {what} {text[:40]!r} is not a number of seconds: correct it or leave it empty")
     return value
 
 
 def named(label: str, classes: tuple[str, ...], where: str) -> str:
-    """The class of a label that is a number, where the names of the classes are known.
+    """Class name of a numeric label if the class names are known, else the label.
 
     Raises:
-        UsageError: there is no class of that number.
+        UsageError: no class has this number.
     """
     if not classes:
         return label
@@ -348,15 +349,15 @@ def named(label: str, classes: tuple[str, ...], where: str) -> str:
 def placed(
     root: Path, names: Sequence[str], split: str = "", likely: Iterable[str] = (), *, exact: bool = False
 ) -> str | None:
-    """The folder below the root that clips lie in: '' for the root itself, None where they are not found.
+    """Locate the folder of clips below the root; '': the root itself, None: not found.
 
-    Looked into are the likely folders and the root, which do if half of the clips lie there; then all folders of the
-    upper two levels, of which the one with most of the clips is taken.
+    The search takes the first of the likely folders and the root that holds half of the clips; otherwise, of all
+    folders in the upper two levels, the one that holds most of them.
 
     Args:
-        names: of some clips, relative to the folder that is looked for.
-        exact: the clips are called just so; otherwise with a suffix, or without the one that the names have.
-        split: breaks ties, where each split has a folder of its own with the same names in it.
+        names: names of some clips, relative to the wanted folder.
+        exact: True: clips have exactly these names; False: they may have another suffix, or none.
+        split: breaks ties if the folders of several splits contain the same names.
     """
     if not names:
         return ""
@@ -379,7 +380,7 @@ def placed(
 
 
 def _there(folder: Path, name: str, exact: bool) -> bool:
-    """Whether a clip lies in a folder: as it is called, as images in a folder without its suffix, or with one."""
+    """Return True if a folder has the clip: as named, or as an image folder without suffix, or with a video suffix."""
     path = os.path.join(folder, name)
     stem, suffix = os.path.splitext(path)
     if exact or os.path.exists(path):
@@ -390,7 +391,7 @@ def _there(folder: Path, name: str, exact: bool) -> bool:
 
 
 def _folders(root: Path) -> Iterator[str]:
-    """Folders of the upper two levels, by name; not all where there are very many."""
+    """Folders of the upper two levels, by name, up to a limit."""
     upper = list(islice(_visible_folders(root), _MOST_FOLDERS))
     yield from upper
     for folder in upper[: _MOST_FOLDERS // 8]:
@@ -407,15 +408,15 @@ def _visible_folders(folder: Path) -> list[str]:
 
 
 def unplaced(root: Path, file: Path, names: Sequence[str]) -> str:
-    """What to tell a user whose clips are not found."""
+    """Error message for listed clips that were not located."""
     return (
-        f"none of the first {len(names)} clips of {file.name!r}, such as {names[0][:80]!r}, lies in {str(root)!r} or a "
-        f'folder in it: put them there, or say where in {str(root / "dataset.toml")!r} with a line folder = "…"'
+        f"none of the first {len(names)} clips of {file.name!r}, such as {names[0][:80]!r}, is in {str(root)!r} or its "
+        f'subfolders: put them there, or add their folder to {str(root / "dataset.toml")!r} with a line folder = "…"'
     )
 
 
 def wrong_fold(fold: int, folds: Iterable[int], root: Path) -> UsageError:
-    """A fold that is asked for and is not there."""
+    """Error for a requested fold that does not exist."""
     known = sorted(set(folds))
     return UsageError(
         f"fold = {fold}: {str(root)!r} has lists of the folds {', '.join(map(str, known))}: set fold in the "
@@ -424,10 +425,10 @@ def wrong_fold(fold: int, folds: Iterable[int], root: Path) -> UsageError:
 
 
 def found_suffix(source: Source, folder: str, names: Iterator[str]) -> str:
-    """The suffix of clips that lists name without one: '' for folders of images.
+    """Detect the suffix of clips that lists name without one; '': folders of images.
 
     Args:
-        names: of clips; those that come first are looked for.
+        names: names of clips; the first ones are searched for.
     """
     for name in islice(names, SAMPLE):
         clip = source.root / folder / name

@@ -1,4 +1,4 @@
-"""Class folders: `ROOT/<class>/<clip>`, or the same below `train/`, `val/` and `test/`.
+"""Class folders: `ROOT/<class>/<clip>`, optionally below `train/`, `val/` and `test/`.
 
 A clip is a file or a folder of images.
 """
@@ -13,7 +13,7 @@ from pvnas_bench.video.layouts._source import SPLIT_NAMES, VIDEO_SUFFIXES, Layou
 
 
 def find(root: Path, fold: int) -> Source | None:
-    """Every folder may hold class folders; below folders named after splits where those hold class folders."""
+    """The source of a folder with class folders, which every folder may be; with splits if their folders have them."""
     splits = {
         split: Lists(folder=name)
         for split, names in SPLIT_NAMES.items()
@@ -26,7 +26,7 @@ def find(root: Path, fold: int) -> Source | None:
 
 
 def read(source: Source) -> Iterator[Row]:
-    """One row per clip. Files whose suffix is no video's, and names that begin with a dot, are passed over.
+    """Iterate over the clips; files without a video suffix and names that begin with a dot are ignored.
 
     Raises:
         UsageError: the folder cannot be read, or a name is not UTF-8.
@@ -51,7 +51,7 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _clips(group: Path) -> list[Path]:
-    """The clips of a class; where it holds no video, its folders of images."""
+    """Video files of a class; folders of images if it has no videos."""
     entries = _visible(group)
     videos = [entry for entry in entries if entry.suffix.lower() in VIDEO_SUFFIXES]
     if videos:

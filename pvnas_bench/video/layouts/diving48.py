@@ -27,7 +27,7 @@ _CLIPS = ("rgb", "videos", "rawframes")
 
 
 def find(root: Path, fold: int) -> Source | None:
-    """The lists, the vocabulary where it lies there, and the folder of clips."""
+    """Find the lists, the vocabulary if present, and the folder of clips."""
     splits = by_split(annotation_files(root, "Diving48*train*.json", "Diving48*test*.json"))
     if "train" not in splits or "test" not in splits:
         return None
@@ -44,7 +44,7 @@ def find(root: Path, fold: int) -> Source | None:
 
 
 def _names(file: Path) -> tuple[str, ...]:
-    """Class names: each is a list of the phases of a dive."""
+    """Read class names from a vocabulary of lists with the phases of each dive."""
     try:
         return tuple("-".join(phases) for phases in json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, RecursionError) as error:
@@ -52,10 +52,10 @@ def _names(file: Path) -> tuple[str, ...]:
 
 
 def read(source: Source) -> Iterator[Row]:
-    """One row per entry.
+    """Iterate over the entries of the lists.
 
     Raises:
-        UsageError: an entry of another form.
+        UsageError: an entry has another form.
     """
     for split, lists in source.splits.items():
         for file in lists.files:

@@ -1,4 +1,4 @@
-"""EPIC-KITCHENS-100: `EPIC_100_train.csv` and `EPIC_100_validation.csv`; a clip is a part of a long video, by verb."""
+"""EPIC-KITCHENS-100: `EPIC_100_train.csv` and `EPIC_100_validation.csv`; clips are parts of long videos, by verb."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -29,12 +29,12 @@ _PLACES = (
     "videos/{video}",
     "{video}",
 )
-"""Where the official download script and others put videos."""
+"""Paths of videos after the official download script and others."""
 _SUFFIXES = (".MP4", ".mp4")
 
 
 def find(root: Path, fold: int) -> Source | None:
-    """The lists as they are published, the names of the verbs, and where the videos lie."""
+    """Find the published lists, the names of the verbs, and the folder of videos."""
     files = [file for file in annotation_files(root, "EPIC_100_*.csv") if set(csv_header(file)) >= _COLUMNS]
     splits = by_split([file for file in files if "test" not in file.stem])
     if "train" not in splits or "test" not in splits:
@@ -55,10 +55,10 @@ def find(root: Path, fold: int) -> Source | None:
 
 
 def read(source: Source) -> Iterator[Row]:
-    """One row per action. The subject is the person.
+    """Iterate over the actions; the subject is the person.
 
     Raises:
-        UsageError: a column is missing, or a line is of another form.
+        UsageError: a column is missing, or a line has another form.
     """
     pattern = source.path or f"{_PLACES[0]}{_SUFFIXES[0]}"
     for split, lists in source.splits.items():
@@ -72,7 +72,9 @@ def read(source: Source) -> Iterator[Row]:
                 try:
                     filled = pattern.format(person=person, video=row["video_id"])
                 except (KeyError, ValueError, IndexError, AttributeError) as error:
-                    raise UsageError(f"path {pattern!r} does not fit ({error}): it may name person and video") from None
+                    raise UsageError(
+                        f"path pattern {pattern!r} is invalid ({error}): use {{person}}, {{video}}"
+                    ) from None
                 number = whole(row["verb_class"], "verb_class", where)
                 if source.classes and number >= len(source.classes):
                     raise UsageError(f"{where}: verb_class {number}, but there are {len(source.classes)}: correct one")
@@ -87,7 +89,7 @@ def read(source: Source) -> Iterator[Row]:
 
 
 def _clock(text: str, column: str, where: str) -> float:
-    """Seconds of `hours:minutes:seconds.hundredths`."""
+    """Parse `hours:minutes:seconds.hundredths` into seconds."""
     parts = text.split(":")
     if len(parts) != 3:
         raise UsageError(f"{where}: {column} {text[:40]!r} is not hours:minutes:seconds: correct it")

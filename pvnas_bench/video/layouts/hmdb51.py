@@ -25,7 +25,7 @@ _FOLD = re.compile(r"(.+)_test_split(\d{1,2})")
 
 
 def find(root: Path, fold: int) -> Source | None:
-    """The lists of a fold, and the folder of class folders."""
+    """Find the lists of a fold and the folder of class folders."""
     every = [
         (match, file) for file in annotation_files(root, "*_test_split*.txt") if (match := _FOLD.fullmatch(file.stem))
     ]
@@ -49,10 +49,10 @@ def _label(file: Path) -> str:
 
 
 def read(source: Source) -> Iterator[Row]:
-    """One row per clip that is in the fold. Its subject is the film that it is cut from, which its name begins with.
+    """Iterate over the clips of the fold; the subject is the source film, which begins the clip's name.
 
     Raises:
-        UsageError: a line of another form.
+        UsageError: a line has another form.
     """
     for lists in source.splits.values():
         for file in lists.files:

@@ -1,4 +1,4 @@
-"""Kinetics' official CSV: `label,youtube_id,time_start,time_end,split`, and its clips wherever they were put."""
+"""Kinetics' official CSV: `label,youtube_id,time_start,time_end,split`; clips in any of the usual folders."""
 
 import os
 from collections.abc import Iterator
@@ -34,22 +34,22 @@ _FOLDERS = (
     "videos/",
     "",
 )
-"""Where crawlers put clips; `label_` has underscores for spaces."""
+"""Folders in which download scripts store clips; `label_` has underscores for spaces."""
 _SUFFIXES = (".mp4", ".mkv", ".webm", ".avi")
 _SAMPLE = 200
 
 
 def find(root: Path, fold: int) -> Source | None:
-    """CSV files with Kinetics' columns, named after their split."""
+    """Find CSV files with Kinetics' columns, named after their split."""
     splits = by_split([file for file in annotation_files(root, "*.csv") if set(csv_header(file)) >= _COLUMNS])
     return Source(root, splits) if "train" in splits and "test" in splits else None
 
 
 def read(source: Source) -> Iterator[Row]:
-    """One row per line that has a label. A clip that lies uncut, as `<youtube_id>.mp4`, is its part of that file.
+    """Iterate over the labelled lines; a clip stored uncut, as `<youtube_id>.mp4`, becomes a part of that file.
 
     Raises:
-        UsageError: no file lies where any pattern says, or a time is no number of seconds.
+        UsageError: no file matches any pattern, or a time is not a number of seconds.
     """
     for split, lists in source.splits.items():
         for file in lists.files:
@@ -69,7 +69,7 @@ def read(source: Source) -> Iterator[Row]:
 
 
 def _values(file: Path, split: str) -> Iterator[tuple[str, dict[str, str | int | float]]]:
-    """What a pattern may name, of each labelled row."""
+    """Fields for path patterns, for each labelled row."""
     for where, row in csv_rows(file):
         if not row["label"]:
             continue
@@ -88,7 +88,7 @@ def _values(file: Path, split: str) -> Iterator[tuple[str, dict[str, str | int |
 
 
 def _seconds(text: str, column: str, where: str) -> int | float:
-    """Whole seconds as an integer, as the names of files have them."""
+    """Parse seconds; whole seconds become an integer, as in file names."""
     value = seconds(text, column, where)
     return int(value) if value.is_integer() else value
 
@@ -98,33 +98,33 @@ def _fill(pattern: str, values: dict[str, str | int | float], where: str) -> str
         return pattern.format(**values)
     except (KeyError, ValueError, IndexError, AttributeError) as error:
         raise UsageError(
-            f"{where}: the path {pattern!r} does not fit ({error}): it may name {', '.join(values)}"
+            f"{where}: the path pattern {pattern!r} is invalid ({error}): use the fields {', '.join(values)}"
         ) from None
 
 
 def _pattern(root: Path, file: Path, split: str) -> str:
-    """The pattern by which most of the first clips are found."""
+    """The pattern that finds most of the first clips."""
     sample = list(islice(_values(file, split), _SAMPLE))
     said = {split, split_of(file), *(str(values["split"]) for _, values in sample)}
     words = [word for names in SPLIT_NAMES.values() if said.intersection(names) for word in names]
     best, most = "", 0
-    for spelling in ("{split}", *words):  # the row's word first, then the others that folders may have for this split
+    for spelling in ("{split}", *words):  # the row's spelling of the split first, then the other spellings of folders
         for pattern in (
             f"{folder.replace('{split}', spelling)}{name}{end}"
             for name in (_CUT, "{youtube_id}")
             for folder in _FOLDERS
             for end in _SUFFIXES
         ):
-            found = sum(os.path.exists(root / _fill(pattern, values, where)) for where, values in sample)
-            if found > most:
-                best, most = pattern, found
+            hits = sum(os.path.exists(root / _fill(pattern, values, where)) for where, values in sample)
+            if hits > most:
+                best, most = pattern, hits
         if most:
             break
     if not most:
         example = _fill("{split}/{label}/" + _CUT + ".mp4", sample[0][1], sample[0][0]) if sample else "train/..."
         raise UsageError(
-            f"none of the first {len(sample)} clips of {file.name} lies in {str(root)!r}, as {example!r} would: say "
-            f'where in {str(root / "dataset.toml")!r} with a line path = "…/{{label}}/{_CUT}.mp4"'
+            f"none of the first {len(sample)} clips of {file.name} is in {str(root)!r} (for example {example!r}): add "
+            f'their path to {str(root / "dataset.toml")!r} with a line path = "…/{{label}}/{_CUT}.mp4"'
         )
     return best
 

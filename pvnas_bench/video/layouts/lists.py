@@ -38,13 +38,13 @@ _LINE = re.compile(r"(?P<path>\S.*?)(?:(?:[ \t]+|,[ \t]*(?=\d+,))(?P<frames>\d+)
 
 _FOLD = re.compile(r"split[_-]?(\d{1,2})(?!\d)", re.IGNORECASE)
 _NOWHERE = "\0"
-"""In place of a folder that is not found."""
+"""Placeholder for a folder that was not located."""
 
 
 def find(root: Path, fold: int) -> Source | None:
-    """Lists named after their split, as `train_list.txt`, whose first lines are such lines, and the folders of clips.
+    """Find lists named after their split, such as `train_list.txt`, by their first lines; locate their clips.
 
-    Of several lists for a split, as of videos and of images, that is taken whose clips are there.
+    If a split has several lists, such as for videos and images, the one whose clips exist is used.
     """
     files = [file for file in annotation_files(root, "*.txt", "*.csv", "*.list") if split_of(file) and _is_list(file)]
     splits = with_test(_chosen(root, _of_fold(root, files, fold)))
@@ -62,9 +62,9 @@ def find(root: Path, fold: int) -> Source | None:
 
 
 def _of_fold(root: Path, files: list[Path], fold: int) -> list[Path]:
-    """The lists of a fold, as `ucf101_train_split_2_videos.txt`, where they have folds."""
+    """Lists of a fold, such as `ucf101_train_split_2_videos.txt`, if the lists have folds."""
     folds = {file: int(match[1]) for file in files if (match := _FOLD.search(file.stem))}
-    if not folds or (fold == 1 and len(set(folds.values())) == 1):  # or `split_80`, which is none
+    if not folds or (fold == 1 and len(set(folds.values())) == 1):  # `split_80` is not a fold
         return files
     if fold not in folds.values():
         raise wrong_fold(fold, folds.values(), root)
@@ -72,18 +72,18 @@ def _of_fold(root: Path, files: list[Path], fold: int) -> list[Path]:
 
 
 def _chosen(root: Path, files: list[Path]) -> dict[str, Lists]:
-    found: dict[str, Lists] = {}
+    lists: dict[str, Lists] = {}
     for file in files:
         split = split_of(file)
-        if split not in found or found[split].folder == _NOWHERE:
+        if split not in lists or lists[split].folder == _NOWHERE:
             folder = placed(root, _sample(file, root), split, exact=True)
-            if folder is not None or split not in found:
-                found[split] = Lists((file,), _NOWHERE if folder is None else folder)
-    return found
+            if folder is not None or split not in lists:
+                lists[split] = Lists((file,), _NOWHERE if folder is None else folder)
+    return lists
 
 
 def _sample(file: Path, root: Path) -> list[str]:
-    """The first clips of a list; one of another machine's folders is none."""
+    """First clips of a list; [] if one lies outside the root."""
     names = []
     for where, path, *_ in islice(_entries(file), SAMPLE):
         try:
@@ -102,7 +102,7 @@ def _is_list(file: Path) -> bool:
 
 
 def _has_words(file: Path, lines: list[str]) -> bool:
-    """Whether a CSV without a header names the classes by words, as `clips/1.mp4,jump`."""
+    """Return True if a CSV without a header has class names, such as `clips/1.mp4,jump`."""
     plain = all(_LINE.fullmatch(line) and '"' not in line for line in lines)
     if file.suffix.lower() != ".csv" or plain:
         return False
@@ -114,10 +114,10 @@ def _has_words(file: Path, lines: list[str]) -> bool:
 
 
 def read(source: Source) -> Iterator[Row]:
-    """One row per line. An absolute path is taken as below the root, where it is.
+    """Iterate over the lines; an absolute path below the root becomes a relative one.
 
     Raises:
-        UsageError: a line of another form, or a path that leaves the root.
+        UsageError: a line has another form, or a path leaves the root.
     """
     for split, lists in source.splits.items():
         base = source.root / lists.folder
@@ -134,10 +134,10 @@ def read(source: Source) -> Iterator[Row]:
 
 
 def _entries(file: Path) -> Iterator[tuple[str, str, str, str, bool]]:
-    """Where a line stands, its path, its number of frames, its class, and whether that is in words.
+    """Iterate over the lines: location, path, number of frames, class, and True if the class is a name.
 
     Raises:
-        UsageError: a line of another form.
+        UsageError: a line has another form.
     """
     if _has_words(file, [line for _, line in islice(text_lines(file), SAMPLE)]):
         for where, row in csv_rows(file, header=("path", "label")):

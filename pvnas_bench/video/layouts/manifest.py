@@ -1,4 +1,4 @@
-"""A CSV manifest: `path,label[,subject][,split]`, and where it is known `time_start,time_end`, `frames`, `sha256`."""
+"""CSV manifests: `path,label[,subject][,split]`, with optional `time_start,time_end`, `frames` and `sha256`."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ MANIFEST = "manifest.csv"
 
 
 def find(root: Path, fold: int) -> Source | None:
-    """The manifest of a folder, or one for each split, as `train.csv` and `test.csv`."""
+    """Find the manifest of a folder, or one per split, such as `train.csv` and `test.csv`."""
     path = root / MANIFEST
     if path.is_file():
         return Source(root, {"": Lists((path,))})
@@ -46,15 +46,15 @@ def find(root: Path, fold: int) -> Source | None:
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether a file has the columns of a manifest."""
+    """Return True if a file has the columns of a manifest."""
     return path.is_file() and {"path", "label"} <= set(csv_header(path))
 
 
 def read(source: Source) -> Iterator[Row]:
-    """The rows of each manifest; where a description names one for each split, its rows need no column `split`.
+    """Iterate over the rows; manifests that a description assigns to a split need no column `split`.
 
     Raises:
-        UsageError: the file is no such table, with the number of the first bad line.
+        UsageError: the file is not such a table; the message has the first bad line.
     """
     for split, lists in source.splits.items():
         for path in lists.files:
@@ -73,7 +73,7 @@ def _check_header(path: Path) -> None:
                 raise UsageError(f"cannot read {str(path)!r} ({error}): expected CSV text in UTF-8") from None
             raise UsageError(
                 f"the manifest {str(path)!r} needs one column {column!r} but its first line has "
-                f"{header.count(column)}: let it name the columns path,label[,subject][,split]"
+                f"{header.count(column)}: write the columns path,label[,subject][,split]"
             )
 
 

@@ -1,20 +1,20 @@
 """Nagoya University's FIR actions as published on GitHub (muralab/Low-Resolution-FIR-Action-Dataset, version 2018).
 
-A 16 × 16 far-infrared sensor on the ceiling saw nine people on four days, two or three of them a day. `annotation/`
-holds for each day `annotation_<day>_human.csv`, without a header: `recording,first,last,action,person`. A clip is the
-rows `first` to `last` of `<day>/raw/<recording>`, counted from 0 after the two header lines, the last one included;
-`_recording` says what their pixels are. All in all there are 2,520 clips of 400 recordings, 6 to 49 frames long.
+A 16 × 16 far-infrared sensor on the ceiling recorded nine people on four days, two or three per day. For each day there
+is `annotation/annotation_<day>_human.csv`, without a header: `recording,first,last,action,person`. A clip consists of
+rows `first` to `last` (included) of `<day>/raw/<recording>`, counted from 0 after the two header lines; `_recording`
+defines their pixels. The data set has 2,520 clips from 400 recordings, 6 to 49 frames long.
 
-What is particular to it:
+Peculiarities:
 
-- `annotation_<day>.csv` tells the same clips, several to a line and without the person; it is not read.
-- `p1` to `p15` in the names of recordings are not people. People take turns in one recording, so the background is the
-  same for train and test; it is subtracted.
-- Annotations tell two ways of falling and of walking apart (`falling1`, `falling2`, `walk1`, `walk2`), and some walks
-  are of neither: they are one class each. Then each of the 7 classes has 360 clips.
-- The publisher gives no split. This one is by person: 2, 4 and 8 for test, 6 for validation.
-- The sensor looks down, so no class tells left from right: clips may be mirrored.
-- The videos of an ordinary camera that the publisher's readme speaks of are not there.
+- `annotation_<day>.csv` lists the same clips, several per line and without the person; it is not read.
+- `p1` to `p15` in names of recordings are not people. People take turns in one recording, so train and test share the
+  background; it is subtracted.
+- Annotations distinguish two kinds of falls and walks (`falling1`, `falling2`, `walk1`, `walk2`), and some walks are
+  neither. Here falls are one class and walks another, so each of the 7 classes has 360 clips.
+- There is no official split. This one is by person: 2, 4 and 8 for test, 6 for validation.
+- The sensor looks down, so no class depends on left or right: clips may be mirrored.
+- The publisher's readme mentions videos of an ordinary camera; they are not included.
 """
 
 import re
@@ -50,16 +50,16 @@ _SPLITS = {f"human{person}": "train" for person in range(1, 10)} | {
 
 
 def find(root: Path, fold: int) -> Source | None:
-    """The annotations with persons, by their names."""
+    """Find the annotations with persons, by their names."""
     files = sorted(file for file in (root / "annotation").glob("*.csv") if _FILE.fullmatch(file.name))
     return Source(root, {"": Lists(tuple(files))}) if files else None
 
 
 def read(source: Source) -> Iterator[Row]:
-    """One row per line. Where a description names lists for each split, its clips are in that split.
+    """Iterate over the lines; lists that a description assigns to a split keep it.
 
     Raises:
-        UsageError: a line of another form, with an action or a person that is not known, or that ends before it begins.
+        UsageError: a line has another form, an unknown action or person, or an end before its start.
     """
     for split, lists in source.splits.items():
         for file in lists.files:

@@ -1,4 +1,4 @@
-"""Something-Something V1 and V2, and Jester: lists of train and validation; clips are videos or folders of images."""
+"""Something-Something V1 and V2, and Jester: lists for train and validation; clips are videos or folders of images."""
 
 import re
 from collections.abc import Iterator
@@ -24,12 +24,12 @@ from pvnas_bench.video.layouts._source import (
 
 _FILES = re.compile(r"(something-something-v\d|jester-v\d)-(train|validation|test-answers)\.(json|csv)", re.IGNORECASE)
 _PLAIN = re.compile(r"(train|validation)\.(json|csv)", re.IGNORECASE)
-"""Later downloads have the lists of V2 as `labels/train.json`."""
+"""Later downloads contain the lists of V2 as `labels/train.json`."""
 _CLIPS = ("20bn-{0}", "{0}", "videos", "frames", "rawframes")
 
 
 def find(root: Path, fold: int) -> Source | None:
-    """The files as they are published, and the folder of clips beside them. Test has no labels: validation is test."""
+    """Find the published files and the folder of clips; validation serves as test, whose labels are not published."""
     files = [file for file in annotation_files(root, "*.json", "*.csv") if _FILES.fullmatch(file.name)]
     files = files or [file for file in annotation_files(root, "*.json", "*.csv") if _is_plain(file)]
     splits = by_split([file for file in files if "test" not in file.stem])
@@ -45,7 +45,7 @@ def find(root: Path, fold: int) -> Source | None:
 
 
 def _is_plain(file: Path) -> bool:
-    """Whether a file called like any list of a split begins as those of this data set do."""
+    """Return True if a file with a common list name begins like those of this data set."""
     try:
         return bool(_PLAIN.fullmatch(file.name)) and next(_entries(file), None) is not None
     except UsageError:
@@ -53,10 +53,10 @@ def _is_plain(file: Path) -> bool:
 
 
 def read(source: Source) -> Iterator[Row]:
-    """One row per entry: objects with id and template (V2), or lines `id;label` (V1, Jester).
+    """Iterate over the entries: objects with id and template (V2), or lines `id;label` (V1, Jester).
 
     Raises:
-        UsageError: an entry of another form.
+        UsageError: an entry has another form.
     """
     for split, lists in source.splits.items():
         for file in lists.files:
@@ -67,7 +67,7 @@ def read(source: Source) -> Iterator[Row]:
 
 
 def _entries(file: Path) -> Iterator[tuple[str, str, str]]:
-    """Where an entry stands, its clip and its class."""
+    """Iterate over the entries: location, clip and class."""
     if file.suffix.lower() == ".json":
         for where, entry in json_entries(file):
             name, template = entry.get("id"), entry.get("template")

@@ -1,4 +1,4 @@
-"""UCF101's official lists, `trainlist01.txt` and `testlist01.txt`, three folds; a subject is a group of a class."""
+"""UCF101's official lists, `trainlist01.txt` and `testlist01.txt`, in three folds; subjects are groups of a class."""
 
 import re
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _CLIPS = ("UCF-101", "UCF101", "videos", "rawframes", "jpegs_256")
 
 
 def find(root: Path, fold: int) -> Source | None:
-    """The lists of a fold, and the folder of class folders."""
+    """Find the lists of a fold and the folder of class folders."""
     lists = {
         split: annotation_files(root, f"{word}list{fold:02d}.txt")
         for split, word in (("train", "train"), ("test", "test"))
@@ -45,10 +45,10 @@ def find(root: Path, fold: int) -> Source | None:
 
 
 def read(source: Source) -> Iterator[Row]:
-    """One row per line `class/clip.avi [number]`. Where a clip is a folder of images it has no suffix.
+    """Iterate over the lines `class/clip.avi [number]`; a clip that is a folder of images loses its suffix.
 
     Raises:
-        UsageError: a line without a class folder.
+        UsageError: a line has no class folder.
     """
     for split, lists in source.splits.items():
         images: bool | None = None

@@ -60,7 +60,7 @@ def drawn(figure: Figure | str) -> Figure:
 
 
 def overlaps(figure: Figure) -> list[tuple[str, str]]:
-    """Pairs of visible texts of a figure whose boxes overlap by more than a pixel, and texts outside of it."""
+    """Pairs of visible texts whose boxes overlap by more than a pixel, and texts outside the figure."""
     _style.freeze(figure)
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     ticks = {
@@ -88,7 +88,7 @@ def overlaps(figure: Figure) -> list[tuple[str, str]]:
 
 
 def _hidden_tick(text: Text, figure: Figure) -> bool:
-    """Whether the text is the label of a tick beyond the limits of its axis, which is not drawn."""
+    """Return True if the text labels a tick beyond the limits of its axis, which is not drawn."""
     for axes in figure.axes:
         for axis, limits in ((axes.xaxis, sorted(axes.get_xlim())), (axes.yaxis, sorted(axes.get_ylim()))):
             for tick in axis.get_major_ticks():
@@ -193,7 +193,7 @@ def test_an_anytime_curve_is_the_mean_of_step_functions() -> None:
         assert x[-1] >= 4.0 * scale  # the incumbent stands until the edge
 
 
-def test_runs_that_measured_nothing_are_no_curve() -> None:
+def test_runs_without_measurements_give_no_curve() -> None:
     reason = _curves.anytime(runs_of([with_curve("alpha", 0, [(1.0, None)])]))
     assert isinstance(reason, str) and "val_top1" in reason
 
@@ -255,7 +255,7 @@ def test_diagnostics_of_any_shape_are_left_out(broken: Any) -> None:
     assert isinstance(_gradient.ranking(runs), str)
 
 
-def test_entropy_is_what_steps_logged_or_what_records_of_the_first_version_hold() -> None:
+def test_entropy_is_read_from_logged_steps_or_from_records_of_the_first_version() -> None:
     new = record("alpha", 0, steps=4)
     assert "alpha_entropy" not in new.diagnostics
     series = [step.metrics["alpha_entropy"] for step in new.trajectory]
@@ -321,7 +321,7 @@ def test_any_name_is_text(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_boards_of_the_same_names_get_files_of_their_own(tmp_path: Path) -> None:
+def test_boards_with_equal_names_get_separate_files(tmp_path: Path) -> None:
     records = [record("alpha", 0, 0.5), record("alpha", 0, 0.6, data="f" * 64), record("alpha", 0, 0.6, budget=8.0)]
     names = [
         path.name for result in plots.plot(records, "tradeoff", tmp_path, formats=["svg"]) for path in result.files
@@ -333,12 +333,12 @@ def test_boards_of_the_same_names_get_files_of_their_own(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kind": "pie"}, "no plot is called 'pie': choose one of anytime, tradeoff"),
-        ({"formats": ["pdf"]}, "no plot format is called 'pdf': choose one of png, svg"),
-        ({"axis": "joules"}, "no cost axis is called 'joules': choose one of cost, wall, step"),
+        ({"kind": "pie"}, "unknown plot 'pie': choose one of anytime, tradeoff"),
+        ({"formats": ["pdf"]}, "unknown --format 'pdf': choose one of png, svg"),
+        ({"axis": "joules"}, "unknown --axis 'joules': choose one of cost, wall, step"),
     ],
 )
-def test_unknown_words_are_the_users_mistake(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+def test_unknown_names_are_usage_errors(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         plots.plot(some(), **({"kind": "anytime", "folder": tmp_path} | options))
 
@@ -352,7 +352,7 @@ def test_spread_keeps_order_gap_and_bounds(positions: list[float], gap: float) -
     assert min(placed) >= -1e-9 and max(placed) <= 100 + 1e-9
 
 
-def test_spread_moves_nothing_without_need_and_shares_the_way() -> None:
+def test_spread_moves_only_overlaps_and_shares_the_shift() -> None:
     assert _style.spread([10, 50, 90], 5, 0, 100) == pytest.approx([10, 50, 90])
     assert _style.spread([50, 50, 50], 10, 0, 100) == pytest.approx([40, 50, 60])
 

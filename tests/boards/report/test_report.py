@@ -42,7 +42,7 @@ def some() -> list[Record]:
 
 
 class Page(html.parser.HTMLParser):
-    """What an HTML parser finds in a page."""
+    """Elements of a page, collected by an HTML parser."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -155,17 +155,17 @@ def test_long_and_large_clips_are_reduced() -> None:
 @pytest.mark.parametrize(
     "clip", [np.zeros((2, 4, 4), np.uint8), np.zeros((2, 4, 4, 3)), np.zeros((0, 4, 4, 3), np.uint8)]
 )
-def test_what_is_no_clip_is_refused(clip: Any) -> None:
+def test_files_that_are_not_clips_are_refused(clip: Any) -> None:
     with pytest.raises(ValueError, match="a clip is uint8 of shape"):
         report.thumbnail(clip, "up")
 
 
-def test_a_picture_that_runs_share_is_held_once() -> None:
+def test_a_picture_shared_by_runs_is_embedded_once() -> None:
     page = report.render(some(), thumbnails=lambda run: [Thumbnail(GIF, run.id)])
     assert page.count(GIF) == 1
 
 
-def test_thumbnails_are_asked_for_completed_runs_only() -> None:
+def test_thumbnails_are_made_for_completed_runs_only() -> None:
     asked: list[str] = []
 
     def clips(run: Record) -> list[Thumbnail]:
@@ -176,7 +176,7 @@ def test_thumbnails_are_asked_for_completed_runs_only() -> None:
     assert len(asked) == 10 and set(asked) == {"ok"}
 
 
-def test_a_page_of_nothing_and_of_odd_records(tmp_path: Path) -> None:
+def test_pages_without_records_and_with_odd_records(tmp_path: Path) -> None:
     report.write(tmp_path / "empty.html", [])
     assert Page((tmp_path / "empty.html").read_text()).data()["boards"] == []
     odd = content("odd") | {"trajectory": [], "diagnostics": {"x": None}}
@@ -263,7 +263,7 @@ def test_columns_sort(seen: dict[str, Any]) -> None:
     assert seen["sorted"] == ["top-1 % descending"]
 
 
-def test_curves_answer_the_pointer(seen: dict[str, Any]) -> None:
+def test_curves_show_values_under_the_pointer(seen: dict[str, Any]) -> None:
     assert seen["curves"] == 2
     visible, lines = seen["tip"]
     assert visible and lines[0].startswith("at ") and len(lines) == 3
@@ -294,7 +294,7 @@ def test_boards_are_filtered(seen: dict[str, Any]) -> None:
     assert seen["unfiltered"] == 2
 
 
-def test_the_board_fits_its_place_and_names_the_columns_left_out(seen: dict[str, Any]) -> None:
+def test_the_board_fits_its_place_and_names_hidden_columns(seen: dict[str, Any]) -> None:
     headers = [column.header for column in render.COLUMNS]
     for width, found in seen["widths"].items():
         assert found["cut"] <= 0, width
