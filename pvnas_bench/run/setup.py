@@ -17,12 +17,11 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.network.families import cost_model
 from pvnas_bench.problem import SearchSplit
 from pvnas_bench.protocol import Protocol, get_protocol
-from pvnas_bench.run import tracking
 from pvnas_bench.run.clips import data_entry, open_clips, search_splits, search_view
 from pvnas_bench.run.latency import Place, open_table
 from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.request import Request
-from pvnas_bench.run.words import check_caps, check_family, check_writable, parse_config
+from pvnas_bench.run.words import check_caps, check_family, check_trackers, check_writable, parse_config
 from pvnas_bench.space import Backbone, Caps
 from pvnas_bench.system import machine
 from pvnas_bench.system.masking import masked, masked_values, remember
@@ -56,7 +55,7 @@ class Setup:
             raise UsageError(f"a seed is a whole number from 0 to 2**64 - 1, got {request.seed}: change --seed")
         self.request, self.world, self._clips = request, world, clips
         remember({**request.settings, "mlflow": request.mlflow})
-        tracking.check(request)
+        check_trackers(request)
         self.kind = registry.get_strategy(request.strategy)
         self.config = parse_config(self.kind, request.settings)
         self.space = registry.get_space(request.space)

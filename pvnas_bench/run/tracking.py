@@ -8,20 +8,17 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pvnas_bench
 from pvnas_bench import records
-from pvnas_bench.errors import UsageError
 from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
+from pvnas_bench.run.setup import Setup
 from pvnas_bench.system import machine
 from pvnas_bench.system.masking import masked, masked_values
 
 if TYPE_CHECKING:
-    from pvnas_bench.run.setup import Setup
     from pvnas_bench.training.workbench import Clock
 
 EXPERIMENT = "pvnas_bench"
@@ -32,20 +29,6 @@ EVERY, AGAIN = 2.0, 60.0
 """Seconds between two requests to MLflow, and after one that failed."""
 LONGEST = 500
 """Characters of a parameter's value: what MLflow's databases hold."""
-
-
-def check(request: Request) -> None:
-    """Check that the trackers of a request are installed.
-
-    Raises:
-        UsageError: one is not.
-    """
-    for flag, wanted, module in (
-        ("tensorboard", request.tensorboard, "tensorboard"),
-        ("mlflow", request.mlflow, "mlflow"),
-    ):
-        if wanted is not None and find_spec(module) is None:
-            raise UsageError(f"--{flag} needs a package: install it with pip install 'pvnas-bench[{flag}]'")
 
 
 class Sink(Protocol):
@@ -69,7 +52,7 @@ class Sink(Protocol):
 class Tracked(Observer):
     """Passes a run's events on to another observer and to trackers."""
 
-    def __init__(self, observer: Observer, setup: "Setup") -> None:
+    def __init__(self, observer: Observer, setup: Setup) -> None:
         self._observer, self._setup = observer, setup
         self._sinks: list[Sink] = []
         self._failed: set[str] = set()
@@ -158,7 +141,7 @@ class Tracked(Observer):
         self._tell(lambda sink: sink.ended(record.status, scores(record), record.error))
 
 
-def parameters(setup: "Setup") -> dict[str, str]:
+def parameters(setup: Setup) -> dict[str, str]:
     """What was asked for, and the hyper-parameters, with secrets masked."""
     request = setup.request
     asked = {
@@ -178,7 +161,7 @@ def parameters(setup: "Setup") -> dict[str, str]:
     return asked | {f"config.{name}": masked(f"{value}")[:LONGEST] for name, value in config.items()}
 
 
-def tags(setup: "Setup") -> dict[str, str]:
+def tags(setup: Setup) -> dict[str, str]:
     """What identifies a run among others."""
     return {
         RUN_TAG: setup.id,
@@ -347,7 +330,7 @@ class MLflow:
         self._next = time.monotonic() + EVERY
 
 
-def tracked(observer: Observer, setup: "Setup") -> Observer:
+def tracked(observer: Observer, setup: Setup) -> Observer:
     """The observer, with the trackers of the request if it names any."""
     request = setup.request
     if (request.tensorboard is None and request.mlflow is None) or not setup.world.first:

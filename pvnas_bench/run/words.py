@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,6 +11,7 @@ from pvnas_bench import registry
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.families import Costs
 from pvnas_bench.network.sums import least, lightest
+from pvnas_bench.run.request import Request
 from pvnas_bench.space import Caps, SearchSpace
 from pvnas_bench.strategy import AnyStrategy, StrategyConfig
 
@@ -45,6 +47,17 @@ def parse_config(kind: type[AnyStrategy], settings: Mapping[str, str]) -> Strate
         first = error.errors(include_url=False)[0]
         where = f" {key}={settings.get(key)}:" if (key := ".".join(map(str, first["loc"]))) else ""
         raise UsageError(f"{kind.info.name}:{where} {first['msg']}: change --set") from None
+
+
+def check_trackers(request: Request) -> None:
+    """Check that the trackers of a request are installed.
+
+    Raises:
+        UsageError: a package is missing.
+    """
+    for name, wanted in (("tensorboard", request.tensorboard), ("mlflow", request.mlflow)):
+        if wanted is not None and find_spec(name) is None:
+            raise UsageError(f"--{name} needs a package: install it with pip install 'pvnas-bench[{name}]'")
 
 
 def check_caps(costs: Costs, caps: Caps) -> None:

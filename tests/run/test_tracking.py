@@ -9,7 +9,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pvnas_bench import UsageError, records
-from pvnas_bench.run import tracking
+from pvnas_bench.run import tracking, words
 from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.request import Request
 from pvnas_bench.run.runner import run
@@ -155,7 +155,7 @@ def test_a_missing_package_is_named_with_its_extra(
     flag: str, value: Any, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = importlib.util.find_spec
-    monkeypatch.setattr(tracking, "find_spec", lambda name: None if name == flag else there(name))
+    monkeypatch.setattr(words, "find_spec", lambda name: None if name == flag else there(name))
     with pytest.raises(
         UsageError, match=rf"--{flag} needs a package: install it with pip install 'pvnas-bench\[{flag}\]'"
     ):
