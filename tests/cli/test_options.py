@@ -83,7 +83,7 @@ def test_a_cap_may_be_repeated(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Non
     for value in (["latency=3ms", "params=30k"], "latency=3ms,params=30k"):
         grid = Grid.parse({"strategies": ["a"], "seeds": 1, "cap": value})
         assert [request.cap for request in grid.requests(Path())] == ["latency=3ms,params=30k"]
-    with pytest.raises(UsageError, match="a grid's cap"):
+    with pytest.raises(UsageError, match="key cap of the grid"):
         Grid.parse({"strategies": ["a"], "cap": [3]})
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from pvnas_bench.methods.distribution import FactorisedDistribution
 from pvnas_bench.methods.knapsack import best_under_caps, decision_scores
@@ -166,7 +167,7 @@ def test_a_distribution_keeps_all_caps() -> None:
     assert isinstance(costs, CostModel)
     distribution = FactorisedDistribution(BLOCKS)
     for logit in distribution.logits:
-        logit.data += rng.normal(size=len(logit))
+        logit.data += torch.from_numpy(rng.normal(size=len(logit)))
     log_p = {name: value.detach().numpy() for name, value in distribution.log_probabilities().items()}
 
     def loss(architecture: Architecture) -> float:
@@ -186,7 +187,7 @@ def test_the_penalty_is_that_of_the_cap_that_binds() -> None:
     costs = priced(BLOCKS)
     assert isinstance(costs, CostModel)
     p = FactorisedDistribution(BLOCKS).log_table().exp()
-    expected = {key: float(ExpectedCost(costs, key=key)(p)) for key in ("macs", "params", "latency")}
+    expected = {key: ExpectedCost(costs, key=key)(p).item() for key in ("macs", "params", "latency")}
     caps = Caps(int(2 * expected["macs"]), int(4 * expected["params"]), expected["latency"] / 3)
     assert float(CapPenalty(costs, caps)(p, 0.5)) == pytest.approx(5.0, rel=1e-3)
     alone = CapPenalty(costs, Caps(macs=int(2 * expected["macs"])))(p, 0.9)
