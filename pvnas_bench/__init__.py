@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # the names of `_HOMES`, for type checkers
     from pvnas_bench.space import Architecture as Architecture
     from pvnas_bench.space import Block as Block
     from pvnas_bench.space import BlockSpace as BlockSpace
+    from pvnas_bench.space import Caps as Caps
     from pvnas_bench.space import CellSpace as CellSpace
     from pvnas_bench.space import Decision as Decision
     from pvnas_bench.space import NetworkSpec as NetworkSpec
@@ -73,6 +74,7 @@ _HOMES = {
         "Architecture",
         "Block",
         "BlockSpace",
+        "Caps",
         "CellSpace",
         "Decision",
         "NetworkSpec",

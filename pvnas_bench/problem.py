@@ -20,9 +20,10 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.ledger import Ledger, SearchShare
 from pvnas_bench.network.cost import Cost, CostModel
 from pvnas_bench.network.families import Costs, build
-from pvnas_bench.network.metering import ExpectedMacs
+from pvnas_bench.network.metering import CapPenalty, ExpectedCost
+from pvnas_bench.network.sums import most_macs
 from pvnas_bench.network.supernet import Supernet
-from pvnas_bench.space import Architecture, BlockSpace, SearchSpace
+from pvnas_bench.space import Architecture, BlockSpace, Caps, SearchSpace
 from pvnas_bench.training.metered import Metered
 from pvnas_bench.training.search_supernet import SearchSupernet
 from pvnas_bench.training.testing import test
@@ -36,7 +37,7 @@ SearchSplit = Literal["train", "val"]
 S = TypeVar("S", bound=SearchSpace, default=SearchSpace)
 ONE_VIEW = Views(1, 1)
 TRIES = 10_000
-"""Largest number of draws for one random architecture under the cap."""
+"""Largest number of draws for one random architecture under the caps."""
 ITERATION = 9
 """Cost in forward passes of a weight step (3) plus an architecture step along two paths (6)."""
 MOST_SET_ASIDE = 0.75
@@ -136,7 +137,7 @@ class Problem(Generic[S]):
     Attributes:
         space: the search space.
         classes: number of classes.
-        cap: largest MACs of an architecture's forward pass on one clip.
+        caps: the most that an architecture may cost.
         ledger: budget and spending; the problem charges it.
         seed: seed of this run.
         metered: metered passes of networks other than the supernet.
@@ -150,11 +151,13 @@ class Problem(Generic[S]):
         costs: Costs,
         bench: Workbench,
         splits: Mapping[SearchSplit, npt.NDArray[np.int64]],
-        cap: int,
+        caps: Caps,
         seed: int,
         trials: Trials | None = None,
     ) -> None:
-        self.space, self.cap, self.seed = space, cap, seed
+        if caps.latency_ms is not None and costs.latencies is None:
+            raise ValueError("a cap on latency needs a cost model with a latency table")
+        self.space, self.caps, self.seed = space, caps, seed
         self.classes = costs.classes
         self.ledger: Ledger = bench.ledger
         self.metered = Metered(space, costs, bench, seed)
@@ -169,6 +172,7 @@ class Problem(Generic[S]):
         self._evaluations: dict[tuple[Architecture, int], Evaluation] = {}
         self._logged: defaultdict[str, list[float]] = defaultdict(list)
         self._skips = 0
+        self._most_macs: int | None = None
 
     # --- chance -----------------------------------------------------------------------------------------------------
 
@@ -201,19 +205,35 @@ class Problem(Generic[S]):
         return self._costs
 
     def cost(self, architecture: Architecture) -> Cost:
-        """MACs and parameters; free of charge."""
+        """MACs, parameters, and the predicted latency where that is capped; free of charge."""
         return self._costs(architecture)
 
-    def expected_macs(self: "Problem[BlockSpace]") -> ExpectedMacs:
+    @property
+    def cap(self) -> int:
+        """The cap on MACs; without one, about the most MACs of an architecture under the other caps.
+
+        It prices trainings that are still unknown; `feasible` and `caps` decide what is allowed.
+        """
+        if self.caps.macs is not None:
+            return self.caps.macs
+        if self._most_macs is None:
+            self._most_macs = most_macs(self._costs, self.caps)
+        return self._most_macs
+
+    def expected_macs(self: "Problem[BlockSpace]") -> ExpectedCost:
         """E[MACs], differentiable in the probabilities of all options."""
-        return ExpectedMacs(self.costs, self.device)
+        return ExpectedCost(self.costs, self.device)
+
+    def cap_penalty(self: "Problem[BlockSpace]") -> CapPenalty:
+        """|E[cost]/(share × cap) - 1| of the cap that binds, differentiable in the probabilities of all options."""
+        return CapPenalty(self.costs, self.caps, self.device)
 
     def feasible(self, architecture: Architecture) -> bool:
-        """Return True if an architecture is under the cap."""
-        return self._costs(architecture).macs <= self.cap
+        """Return True if an architecture is under every cap."""
+        return self.caps.allow(self._costs(architecture))
 
     def sample(self, rng: np.random.Generator | None = None) -> Architecture:
-        """A random architecture under the cap: `space.sample`, repeated until it fits.
+        """A random architecture under the caps: `space.sample`, repeated until it fits.
 
         Args:
             rng: random generator; None: the stream "sample".
@@ -224,7 +244,7 @@ class Problem(Generic[S]):
     def mutate(
         self, parent: Architecture, rng: np.random.Generator | None = None, rate: float | None = None
     ) -> Architecture:
-        """An architecture under the cap other than its parent: `space.mutate`, repeated until it fits.
+        """An architecture under the caps other than its parent: `space.mutate`, repeated until it fits.
 
         Args:
             rng: random generator; None: the stream "mutate".
@@ -234,7 +254,7 @@ class Problem(Generic[S]):
         return self._under_cap(self.draw(lambda: self.space.mutate(parent, rng, rate)), f"mutation of {parent}")
 
     def draw(self, make: Callable[[], Architecture], known: Collection[Architecture] = ()) -> Architecture | None:
-        """Call `make` until it returns an architecture under the cap that is not among the known ones.
+        """Call `make` until it returns an architecture under the caps that is not among the known ones.
 
         Returns:
             The architecture; None after `TRIES` unsuccessful calls.
@@ -246,7 +266,7 @@ class Problem(Generic[S]):
 
     def _under_cap(self, architecture: Architecture | None, what: str) -> Architecture:
         if architecture is None:
-            raise RuntimeError(f"no {what} under the cap of {self.cap:,} MACs in {TRIES:,} draws: raise --cap")
+            raise RuntimeError(f"no {what} under {self.caps} in {TRIES:,} draws: raise --cap")
         return architecture
 
     # --- search data --------------------------------------------------------------------------------------------------
@@ -403,11 +423,11 @@ class Problem(Generic[S]):
 
         Raises:
             BudgetExhausted: the whole evaluation does not fit; nothing was done.
-            ValueError: the architecture is above the cap, or epochs is not a whole number of at least 1.
+            ValueError: the architecture is above a cap, or epochs is not a whole number of at least 1.
         """
         epochs = self._fidelity(epochs)
         if not self.feasible(architecture):
-            raise ValueError(f"{architecture} has {self.cost(architecture).macs} MACs, above the cap of {self.cap}")
+            raise ValueError(f"{architecture} has {self.caps.exceeded(self.cost(architecture))}")
         macs = self._evaluation_macs(architecture, epochs)
         self.ledger.require(macs)
         key = (architecture, epochs)
@@ -532,7 +552,7 @@ class Problem(Generic[S]):
 
         Raises:
             BudgetExhausted: the whole evaluation does not fit; nothing was done.
-            ValueError: the architecture is above the cap, or epochs is not a whole number of at least 1.
+            ValueError: the architecture is above a cap, or epochs is not a whole number of at least 1.
         """
         fidelity, before = self._fidelity(epochs), self.ledger.spent
         known = self._evaluations.get((architecture, fidelity))

@@ -138,7 +138,11 @@ class SpaceEntry(_Model):
     version: int
     fingerprint: str
     cap: str
+    """The caps as `--cap` takes them."""
     cap_macs: Count
+    """The cap on MACs; without one, about the most MACs of a network under the other caps."""
+    caps: dict[str, Annotated[float, Field(gt=0, le=1e18)]] = Field(default_factory=dict)
+    """Every cap, where not only MACs are capped: `macs`, `params`, `latency` (milliseconds)."""
     reference_macs: Count
 
 
@@ -206,6 +210,8 @@ class PhaseCost(_Model):
     architectures_evaluated: Count = 0
     overshoot: Trainings = 0.0
     """Budget spent beyond the limit, in reference trainings."""
+    energy_joules: Seconds | None = None
+    """Energy of the machine's processors, memory and GPUs, whatever else ran there; None: the machine does not say."""
 
 
 class Trained(_Model):
@@ -230,6 +236,8 @@ class Outcome(_Model):
     parameters: Count
     latency_ms: Milliseconds
     """Median wall milliseconds of one clip's forward pass (batch of one, after warm-up, on the run's device)."""
+    predicted_latency_ms: Annotated[float, Field(ge=0, le=1e12)] | None = None
+    """Milliseconds of the same pass predicted from the machine's latency table; None: latency is not capped."""
     front: tuple[str, ...] = ()
     """Non-dominated architectures of a multi-objective strategy."""
     network: tuple[dict[str, Any], ...] = ()

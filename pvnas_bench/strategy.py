@@ -89,8 +89,8 @@ class Strategy(Generic[C, S]):
         for config in configs:
             if not issubclass(config, StrategyConfig):
                 raise TypeError(f"{cls.__name__}[{config.__name__}]: derive {config.__name__} from StrategyConfig")
-        if configs and "Config" not in vars(cls):
-            cls.Config = configs[0]
+            if "Config" not in vars(cls):
+                cls.Config = config
 
     def __init__(self, problem: Problem[S], config: C) -> None:
         self.problem, self.config = problem, config

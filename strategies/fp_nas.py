@@ -33,9 +33,13 @@ def importance_weights(log_likelihoods: Tensor, temperature: float) -> Tensor:
     return (log_likelihoods / temperature).softmax(0)
 
 
-def excess(macs: float, target: float) -> float:
-    """C(A): the MACs above the target, as a fraction of it."""
-    return max(0.0, macs / target - 1)
+def excess(load: float) -> float:
+    """C(A): the cost above the target, as a fraction of it.
+
+    Args:
+        load: the cost over the target.
+    """
+    return max(0.0, load - 1)
 
 
 def alpha_loss(log_p: Tensor, weights: Tensor, costs: Tensor, beta: float, baseline: bool = False) -> Tensor:
@@ -163,8 +167,8 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
     def _alpha_step(self, batch: ClipBatch) -> None:
         """Take a step of the distribution; log K and the effective sample size 1/Σ w²."""
         architectures, weights = self._weigh(batch, self.sample_count())
-        target = self.config.target * self.problem.cap
-        costs = weights.new_tensor([excess(self.problem.cost(a).macs, target) for a in architectures])
+        loads = [self.problem.caps.load(self.problem.cost(a), self.config.target) for a in architectures]
+        costs = weights.new_tensor([excess(load) for load in loads])
         log_p = torch.stack([self.alphas.log_prob(a) for a in architectures])
         self.problem.backward(alpha_loss(log_p, weights, costs, self.config.beta, self.config.baseline))
         self.problem.update(self.alpha_optimisers[self.joint])
@@ -173,5 +177,5 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
         self.problem.log(samples=len(architectures), effective_samples=float(1 / (weights**2).sum()))
 
     def incumbent(self) -> Architecture:
-        """The most probable architecture under the cap; a random one before the first alpha step."""
-        return self.alphas.best(self.problem.costs, self.problem.cap) if self.alpha_steps else self.fallback
+        """The most probable architecture under the caps; a random one before the first alpha step."""
+        return self.alphas.best(self.problem.costs, self.problem.caps) if self.alpha_steps else self.fallback

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pvnas_bench import Architecture, BudgetExhausted, Problem
+from pvnas_bench import Architecture, BudgetExhausted, Caps, Problem
 from pvnas_bench.conformance._world import World
 from pvnas_bench.problem import MOST_SET_ASIDE, TRIES
 
@@ -143,7 +143,7 @@ def test_classes_without_a_held_out_clip_are_named(clips: World) -> None:
 
 def test_samples_and_mutations_are_under_the_cap(problem: Problem[Any]) -> None:
     macs = [problem.cost(problem.space.sample(np.random.default_rng(i))).macs for i in range(50)]
-    problem.cap = sorted(macs)[20]
+    problem.caps = Caps(macs=sorted(macs)[20])
     parent = problem.sample()
     assert all(problem.feasible(problem.sample()) for _ in range(30))
     children = [problem.mutate(parent) for _ in range(30)]
@@ -160,7 +160,7 @@ def test_draws_exclude_known_architectures_and_end(problem: Problem[Any]) -> Non
 
     assert problem.draw(make, known=[one]) == other and len(calls) == 6
     assert problem.draw(lambda: one, known={one}) is None
-    problem.cap = 0
+    problem.caps = Caps(macs=0)
     calls.clear()
     assert problem.draw(make) is None and len(calls) == TRIES
     with pytest.raises(RuntimeError, match="raise --cap"):

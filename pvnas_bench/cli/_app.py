@@ -85,6 +85,7 @@ for command in (
     _commands_records.report,
     _commands_records.check,
     _commands_table.reliability,
+    _commands_run.latency,
     _commands_run.test,
     _commands_submission.submit,
     _commands_submission.verify,

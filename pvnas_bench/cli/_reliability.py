@@ -11,7 +11,7 @@ from pvnas_bench.cli._run import Shown
 from pvnas_bench.cli._table import note
 from pvnas_bench.grid import table_build as building
 from pvnas_bench.grid.executors import Name
-from pvnas_bench.run.words import parse_cap
+from pvnas_bench.space import Caps
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table.store import Files, load
 from pvnas_bench.table.table import Table
@@ -53,7 +53,8 @@ def reliability(
     assert path is not None
     known = registry.get_space(space)
     table = load(Files(output, path.stem), known)
-    report = analysis.report(_under(table, parse_cap(known, cap)[1]), parse_cap(known, cap)[0])
+    caps = Caps.parse(known, cap)
+    report = analysis.report(_under(table, caps), caps.name)
     target = path.with_suffix(".json")
     with _results.writing(output):
         write_atomically(target, (report.model_dump_json(indent=1) + "\n").encode())
@@ -62,9 +63,7 @@ def reliability(
     return OK
 
 
-def _under(table: Table, macs: int) -> Table:
-    """The networks of a table under a cap."""
-    trainings = [
-        training for name in table.architectures for training in table.trainings(name) if training.macs <= macs
-    ]
-    return Table(table.about, table.sessions, trainings)
+def _under(table: Table, caps: Caps) -> Table:
+    """The networks of a table under the caps."""
+    every = (training for name in table.architectures for training in table.trainings(name))
+    return Table(table.about, table.sessions, [training for training in every if caps.allow(training)])

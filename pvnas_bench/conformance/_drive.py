@@ -192,9 +192,8 @@ def _look(course: Course, strategy: AnyStrategy, problem: Problem, where: str) -
         except ValueError as error:
             course.fail("space", f"{name} after {where}: {error}")
         else:
-            macs = problem.cost(architecture).macs
-            if macs > problem.cap:
-                course.fail("cap", f"{name} after {where} has {macs:,} MACs, the cap is {problem.cap:,}")
+            if not problem.feasible(architecture):
+                course.fail("cap", f"{name} after {where} has {problem.caps.exceeded(problem.cost(architecture))}")
     try:
         diagnostics = json.dumps(_without_times({**problem.facts, **strategy.diagnostics()}))
     except (TypeError, ValueError) as error:

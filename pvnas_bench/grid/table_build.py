@@ -34,8 +34,7 @@ from pvnas_bench.protocol import get_protocol, protocol_entry
 from pvnas_bench.run.clips import data_entry, open_clips, search_view
 from pvnas_bench.run.final import latency
 from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.words import parse_cap
-from pvnas_bench.space import Architecture, BlockSpace
+from pvnas_bench.space import Architecture, BlockSpace, Caps
 from pvnas_bench.system import machine
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.system.leases import InUse, claimed
@@ -98,7 +97,9 @@ class Trainer:
             )
         self.space, self.recipe = space, recipe
         self.protocol = get_protocol(recipe.protocol)
-        self.cap_name, self.cap = parse_cap(space, recipe.cap)
+        self.caps = Caps.parse(space, recipe.cap)
+        if self.caps.latency_ms is not None:
+            raise UsageError("a table is not of one machine: leave latency out of --cap")
         self.store = open_clips(recipe.dataset, self.protocol, recipe.cache, observer or Observer())
         self.costs = CostModel(self.space, len(self.store.classes))
         self._visible = self.store
@@ -113,7 +114,7 @@ class Trainer:
 
     def feasible(self, architecture: Architecture) -> bool:
         """Return True if an architecture is under the cap."""
-        return self.costs(architecture).macs <= self.cap
+        return self.caps.allow(self.costs(architecture))
 
     @property
     def about(self) -> About:

@@ -38,7 +38,7 @@ from pvnas_bench.methods.gates import (
     two_path_loss,
     two_path_plan,
 )
-from pvnas_bench.methods.knapsack import CandidateScores, best_under_cap, decision_scores
+from pvnas_bench.methods.knapsack import CandidateScores, best_under_caps, decision_scores
 from pvnas_bench.methods.pareto import (
     crowded_tournament,
     crowding_distance,
@@ -84,7 +84,7 @@ __all__ = [
     "ZeroCost",
     "ZeroCostConfig",
     "best",
-    "best_under_cap",
+    "best_under_caps",
     "crowded_tournament",
     "crowding_distance",
     "decision_scores",

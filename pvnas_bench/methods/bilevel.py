@@ -185,8 +185,8 @@ class Bilevel(Strategy[BC, BlockSpace]):
     # --- results for the harness --------------------------------------------------------------------------------------
 
     def incumbent(self) -> Architecture:
-        """The most probable architecture under the cap."""
-        return self.distribution().best(self.problem.costs, self.problem.cap)
+        """The most probable architecture under the caps."""
+        return self.distribution().best(self.problem.costs, self.problem.caps)
 
     def score(self, architecture: Architecture) -> float | None:
         """Top-1 on search-val with the supernet's weights, at the search's frames and size."""

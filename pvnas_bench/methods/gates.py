@@ -133,7 +133,7 @@ def two_path_loss(
 
 
 class BinaryGates:
-    """A distribution over architectures that learns through two-path plans, under a soft limit of its expected MACs.
+    """A distribution over architectures that learns through two-path plans, under a soft limit of its expected cost.
 
     Attributes:
         alphas: the distribution, at first uniform per decision.
@@ -148,14 +148,14 @@ class BinaryGates:
 
         Args:
             rate: learning rate.
-            macs_weight: weight λ of the term |E[MACs]/target − 1|.
-            target: target of E[MACs], over the cap.
+            macs_weight: weight λ of the term |E[cost]/target − 1|.
+            target: target of the expected cost, over the cap that binds.
             thrift: draw inputs with `thrifty` of this thrift added; None: by the distribution itself.
         """
-        self._problem, self._macs_weight, self._target = problem, macs_weight, target * problem.cap
+        self._problem, self._macs_weight, self._target = problem, macs_weight, target
         self.alphas = FactorisedDistribution(problem.space, problem.device)
         self.optimiser = torch.optim.Adam(self.alphas.parameters(), lr=rate, betas=(0.0, 0.999))
-        self.expected_macs = problem.expected_macs()
+        self.expected_macs, self._penalty = problem.expected_macs(), problem.cap_penalty()
         self._thrifty = None if thrift is None else thrifty(problem.space, thrift).to(problem.device)
 
     def sample(self) -> Architecture:
@@ -172,15 +172,15 @@ class BinaryGates:
         problem, log_p = self._problem, self.alphas.log_table()
         log_q = log_p if self._thrifty is None else log_p + self._thrifty
         loss = two_path_loss(problem.space, log_p, log_q, loss_at, problem.torch_rng("paths"))
-        macs = self.expected_macs.penalty(log_p.exp(), self._target)
-        problem.backward(loss + self._macs_weight * macs)
+        penalty = self._penalty(log_p.exp(), self._target)
+        problem.backward(loss + self._macs_weight * penalty)
         if rate is not None:
             set_rate(self.optimiser, rate)
         problem.update(self.optimiser)
 
     def best(self) -> Architecture:
-        """The most probable architecture under the cap; see `FactorisedDistribution.best`."""
-        return self.alphas.best(self._problem.costs, self._problem.cap)
+        """The most probable architecture under the caps; see `FactorisedDistribution.best`."""
+        return self.alphas.best(self._problem.costs, self._problem.caps)
 
     def state_dict(self) -> dict[str, Any]:
         """State of the distribution and its optimiser."""

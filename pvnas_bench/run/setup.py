@@ -21,10 +21,11 @@ from pvnas_bench.network.families import cost_model
 from pvnas_bench.problem import SearchSplit
 from pvnas_bench.protocol import get_protocol
 from pvnas_bench.run.clips import data_entry, open_clips, search_splits, search_view
+from pvnas_bench.run.latency import Place, open_table
 from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.request import Request
-from pvnas_bench.run.words import check_family, check_writable, entry_name, parse_cap, parse_config
-from pvnas_bench.space import Backbone
+from pvnas_bench.run.words import check_caps, check_family, check_trackers, check_writable, entry_name, parse_config
+from pvnas_bench.space import Backbone, Caps
 from pvnas_bench.system import machine
 from pvnas_bench.system.masking import masked, masked_values, remember
 from pvnas_bench.table import Table
@@ -56,7 +57,8 @@ class Setup:
         if not 0 <= request.seed < 2**64:
             raise UsageError(f"a seed is a whole number from 0 to 2**64 - 1, got {request.seed}: change --seed")
         self.request, self.world, self._clips = request, world, clips
-        remember(dict(request.settings))
+        remember({**request.settings, "mlflow": request.mlflow})
+        check_trackers(request)
         self.kind = registry.get_strategy(request.strategy)
         self.config = parse_config(self.kind, request.settings)
         self.space = registry.get_space(request.space)
@@ -69,7 +71,7 @@ class Setup:
         self._protocol_named = named.name
         if self.table is not None and request.precision != "float32":
             raise UsageError("trainings in a table have the precision float32: omit --precision")
-        self.cap_name, self.cap = parse_cap(self.space, request.cap)
+        self.caps = Caps.parse(self.space, request.cap)
         self.device = process.choose_device(request.device)
         self.threads = request.threads or max(machine.usable_cores() // world.local_size, 1)
         check_writable(request.results)
@@ -77,13 +79,12 @@ class Setup:
         if self.table is None:
             search_splits(self.store, self.protocol)  # raises UsageError if a class cannot be split
         self.data = data_entry(self.store) if self.table is None else self.table.about.data
-        self.costs = cost_model(self.space, len(self.data.classes))
-        cheapest = self.costs.cheapest().macs
-        if cheapest > self.cap:
-            raise UsageError(
-                f"no architecture of {self.space.name} is under the cap of {self.cap:,} MACs, "
-                f"the cheapest has {cheapest:,}: raise --cap"
-            )
+        classes = len(self.data.classes)
+        latencies = None
+        if self.caps.latency_ms is not None:
+            latencies = open_table(self.space, classes, self.place, request.cache, observer)
+        self.costs = cost_model(self.space, classes, latencies)
+        check_caps(self.costs, self.caps)
         self.reference_training = training_macs(
             self.costs(self.space.reference).macs,
             self.data.clips["train"],
@@ -167,6 +168,11 @@ class Setup:
         view = LazyStore(lambda: search_view(self.store, self.protocol)[0])
         return cast(ClipStore, view), {"train": np.arange(train), "val": np.arange(train, train + val)}
 
+    @property
+    def place(self) -> Place:
+        """Where this run's passes are timed."""
+        return Place(self.device, self.threads, self.request.deterministic, self.protocol.precision == "bfloat16")
+
     def configured(self) -> AbstractContextManager[None]:
         """A context that configures this process as requested."""
         mixed = self.device.type if self.protocol.precision == "bfloat16" else None
@@ -182,7 +188,7 @@ class Setup:
             space=Path(request.space).name,
             dataset=Path(request.dataset).name,
             protocol=self._protocol_named,
-            cap=self.cap_name,
+            cap=self.caps.name,
             budget=self.protocol.budget,
             threads=self.threads,
         )
@@ -201,8 +207,9 @@ class Setup:
 
     @cached_property
     def space_fingerprint(self) -> str:
-        """Fingerprint of the space, and the cap."""
-        return f"{self.space.fingerprint}:{self.cap_name}"
+        """Fingerprint of the space and the caps, with that of the latency table if latency is capped."""
+        table = f":{self.costs.latencies.fingerprint}" if self.costs.latencies is not None else ""
+        return f"{self.space.fingerprint}:{self.caps.name}{table}"
 
     @cached_property
     def protocol_fingerprint(self) -> str:

@@ -21,14 +21,14 @@ class TabularProblem(Problem):
         """Set up the problem.
 
         Args:
-            partial: treat architectures missing from the table as above the cap.
+            partial: treat architectures missing from the table as above the caps.
             args: arguments of `Problem`.
         """
         super().__init__(*args)
         self._table, self._partial = table, partial
 
     def feasible(self, architecture: Architecture) -> bool:
-        """Return True if an architecture is under the cap, and in the table if the search is partial."""
+        """Return True if an architecture is under the caps, and in the table if the search is partial."""
         return super().feasible(architecture) and (not self._partial or str(architecture) in self._table)
 
     def _evaluate(self, architecture: Architecture, epochs: int) -> Evaluation:

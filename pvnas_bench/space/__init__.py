@@ -11,6 +11,7 @@ from pvnas_bench.space._blocks import (
     mixes_time,
     uniform_options,
 )
+from pvnas_bench.space._caps import KEYS, Caps, Costed, Limit, written
 from pvnas_bench.space._cell import (
     CELL_OPERATORS,
     EDGES,
@@ -29,6 +30,7 @@ __all__ = [
     "EDGES",
     "INACTIVE",
     "KERNELS",
+    "KEYS",
     "OPERATORS",
     "SE",
     "TEMPORAL_KERNELS",
@@ -36,11 +38,14 @@ __all__ = [
     "Backbone",
     "Block",
     "BlockSpace",
+    "Caps",
     "Cell",
     "CellSpace",
     "CellSpec",
+    "Costed",
     "Decision",
     "Level",
+    "Limit",
     "NetworkSpec",
     "SearchSpace",
     "Slot",
@@ -50,4 +55,5 @@ __all__ = [
     "hidden_channels",
     "mixes_time",
     "uniform_options",
+    "written",
 ]

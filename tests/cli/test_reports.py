@@ -1,6 +1,7 @@
 """Public bug reports of other benchmarks' command lines, tried on the published tables: see tests/reports.md."""
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def test_a_tables_clock_and_budget_are_the_sums_of_what_was_evaluated(cli: Cli) 
     search = records.load(Path(ended.last_line))
     costs = [0.0, *(step.cost for step in search.trajectory)]
     walls = [0.0, *(step.wall for step in search.trajectory)]
-    paid = [after - before for before, after in zip(costs, costs[1:], strict=False)]
+    paid = [after - before for before, after in pairwise(costs)]
     assert costs == sorted(costs) and walls == sorted(walls)
     # Cumulated twice, the last steps would cost many times what the first ones did.
     assert max(paid) < 4 * min(one for one in paid if one > 0)

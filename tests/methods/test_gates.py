@@ -19,10 +19,10 @@ from pvnas_bench.methods.gates import (
     thrifty,
     two_path_plan,
 )
-from pvnas_bench.methods.knapsack import best_under_cap, decision_scores
+from pvnas_bench.methods.knapsack import best_under_caps, decision_scores
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.network.supernet import Plan
-from pvnas_bench.space import BlockSpace, Stage
+from pvnas_bench.space import BlockSpace, Caps, Stage
 from pvnas_bench.spaces.st_default import SPACE
 
 
@@ -129,26 +129,26 @@ def test_knapsack_equals_enumeration(share: float) -> None:
         return sum(float(scores[d.name][c]) for d, c in zip(space.decisions, choices, strict=True) if c >= 0)
 
     best = max(score(a) for a, m in zip(architectures, macs, strict=True) if m <= cap)
-    found = best_under_cap(costs, cap, decision_scores(costs, scores), resolution=None)
+    found = best_under_caps(costs, Caps(macs=cap), decision_scores(costs, scores), resolution=None)
     assert costs(found).macs <= cap
     assert score(found) == pytest.approx(best)
-    coarse = best_under_cap(costs, cap, decision_scores(costs, scores), resolution=64)
+    coarse = best_under_caps(costs, Caps(macs=cap), decision_scores(costs, scores), resolution=64)
     assert costs(coarse).macs <= cap
 
 
 def test_the_knapsack_raises_if_nothing_fits() -> None:
     costs = CostModel(tiny(), 5)
     scores = decision_scores(costs, {d.name: np.zeros(len(d.options)) for d in costs.space.decisions})
-    with pytest.raises(ValueError, match="no architecture of tiny has at most 10 MACs"):
-        best_under_cap(costs, 10, scores)
-    assert costs(best_under_cap(costs, costs.cheapest().macs, scores)).macs == costs.cheapest().macs
+    with pytest.raises(ValueError, match="no architecture of tiny is under 10 MACs"):
+        best_under_caps(costs, Caps(macs=10), scores)
+    assert costs(best_under_caps(costs, Caps(macs=costs.cheapest().macs), scores)).macs == costs.cheapest().macs
 
 
 def test_the_best_of_a_distribution_is_its_mode_if_under_the_cap(peaked: FactorisedDistribution) -> None:
     costs = CostModel(peaked.space, 5)  # type: ignore[arg-type]
     mode = peaked.space.architecture([int(logit.argmax()) for logit in peaked.logits])
-    assert peaked.best(costs, costs(mode).macs) == mode
-    below = peaked.best(costs, costs(mode).macs - 1)
+    assert peaked.best(costs, Caps(macs=costs(mode).macs)) == mode
+    below = peaked.best(costs, Caps(macs=costs(mode).macs - 1))
     assert costs(below).macs < costs(mode).macs
 
     def given_up(architecture: object) -> float:

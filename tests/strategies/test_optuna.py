@@ -13,7 +13,7 @@ from black_box import BlackBox
 from driven import completed
 from optuna.trial import TrialState
 
-from pvnas_bench import Architecture, registry
+from pvnas_bench import Architecture, Caps, registry
 from pvnas_bench.run.states import decode, encode
 from pvnas_bench.strategies._optuna import TRIES
 from pvnas_bench.strategies.optuna_hyperband import rungs
@@ -31,7 +31,7 @@ def accuracy(architecture: Architecture, epochs: int) -> float:
 
 
 def under(cap: int, driven: BlackBox, steps: int) -> BlackBox:
-    driven.problem.cap = cap
+    driven.problem.caps = Caps(macs=cap)
     driven.strategy.fallback = driven.problem.sample(driven.problem.rng("test"))
     for _ in range(steps):
         driven.step()
@@ -62,7 +62,7 @@ def test_the_cap_is_a_constraint_and_architectures_above_it_cost_nothing(name: s
 
 def test_a_feasible_architecture_is_enqueued_after_many_infeasible_ones(tiny_dataset: Path) -> None:
     driven = BlackBox("optuna_random", tiny_dataset, accuracy)
-    driven.problem.cap = driven.problem.costs.cheapest().macs
+    driven.problem.caps = Caps(macs=driven.problem.costs.cheapest().macs)
     cheapest = next(
         a
         for a in (driven.problem.space.sample(driven.problem.rng("test")) for _ in range(10**6))

@@ -4,7 +4,7 @@ All functions are pure. Scores are fractions, higher is better.
 """
 
 from pvnas_bench.boards.statistics.curves import mean_band, performance_profile, step_values
-from pvnas_bench.boards.statistics.fronts import attainment, hypervolume, nondominated
+from pvnas_bench.boards.statistics.fronts import attainment, box, hypervolume, nondominated
 from pvnas_bench.boards.statistics.hypothesis import (
     Friedman,
     cliques,
@@ -42,6 +42,7 @@ __all__ = [
     "Statistic",
     "attainment",
     "bootstrap",
+    "box",
     "cliques",
     "friedman",
     "holm",
