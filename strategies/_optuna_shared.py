@@ -61,4 +61,5 @@ def _identity(problem: Problem[SearchSpace]) -> str:
     """Identity of the study: what its trials must have in common."""
     clips = hashlib.sha256()
     clips.update(problem.labels_in("train").tobytes() + b"/" + problem.labels_in("val").tobytes() + b"/")
-    return f"{problem.space.fingerprint} cap {problem.cap} {problem.full_epochs} epochs {clips.hexdigest()[:12]}"
+    identity = f"{problem.space.fingerprint} cap {problem.cap} {problem.full_epochs} epochs {clips.hexdigest()[:12]}"
+    return f"{identity} null" if problem.null else identity

@@ -21,7 +21,15 @@ import torch.nn.functional as F
 from pydantic import Field
 
 from pvnas_bench import Architecture, BlockSpace, ClipBatch, Info, Json, SearchFinished, Strategy
-from pvnas_bench.methods import FactorisedDistribution, SharedWeights, WeightsConfig, two_path_loss
+from pvnas_bench.methods import (
+    CostShare,
+    FactorisedDistribution,
+    SharedWeights,
+    WeightsConfig,
+    log_held_out_loss,
+    recorded,
+    two_path_loss,
+)
 
 CLASSES = (0.1, 0.3, 0.6, 1.0)
 """Shares of the classes in the warm-up and in each step (DA-NAS: 100, 300, 600 and 1000 of ImageNet)."""
@@ -165,10 +173,14 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
     def _alpha_step(self, batch: ClipBatch) -> None:
         """Take an alpha step: cross-entropy through two gated candidates per block, plus the MACs term."""
         problem, config, log_p, present = self.problem, self.config, self.alphas.log_table(), self.present
-        loss_at = functools.partial(self.supernet.loss, batch, classes=present)
+        losses: list[float] = []
+        loss_at = recorded(functools.partial(self.supernet.loss, batch, classes=present), losses)
         loss = two_path_loss(problem.space, log_p, log_p, loss_at, problem.torch_rng("paths"))
-        macs = self.expected_macs.penalty(log_p.exp(), config.target * problem.cap)
-        problem.backward(loss + config.macs_weight * macs)
+        macs = config.macs_weight * self.expected_macs.penalty(log_p.exp(), config.target * problem.cap)
+        share = CostShare(macs, self.alphas.parameters())
+        problem.backward(loss + macs)
+        share.log(problem)
+        log_held_out_loss(problem, losses[0], len(present))
         self.supernet.zero_grad(set_to_none=True)
         problem.update(self.alpha_optimiser)
         self.alpha_steps += 1

@@ -17,7 +17,17 @@ import torch
 from pydantic import Field
 
 from pvnas_bench import Architecture, BlockSpace, ClipBatch, Evaluation, Info, Json, SearchFinished, Strategy
-from pvnas_bench.methods import FactorisedDistribution, OptimiserConfig, SharedWeights, set_rate, thrifty, two_path_loss
+from pvnas_bench.methods import (
+    CostShare,
+    FactorisedDistribution,
+    OptimiserConfig,
+    SharedWeights,
+    log_held_out_loss,
+    recorded,
+    set_rate,
+    thrifty,
+    two_path_loss,
+)
 
 Schedule = Literal["diversity", "cosine", "step", "constant"]
 
@@ -151,15 +161,19 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
     def _alpha_step(self, batch: ClipBatch, rate: float) -> None:
         """Take an alpha step: cross-entropy through two gated candidates per block, leave-one-out for the input."""
         problem, log_p = self.problem, self.alphas.log_table()
+        losses: list[float] = []
         loss = two_path_loss(
             problem.space,
             log_p,
             log_p + self.thrifty,
-            lambda plan: self.supernet.loss(batch, plan, train_weights=False),
+            recorded(lambda plan: self.supernet.loss(batch, plan, train_weights=False), losses),
             problem.torch_rng("paths"),
         )
-        macs = self.expected_macs.penalty(log_p.exp(), self.config.target * problem.cap)
-        problem.backward(loss + self.config.macs_weight * macs)
+        macs = self.config.macs_weight * self.expected_macs.penalty(log_p.exp(), self.config.target * problem.cap)
+        share = CostShare(macs, self.alphas.parameters())
+        problem.backward(loss + macs)
+        share.log(problem)
+        log_held_out_loss(problem, losses[0])
         set_rate(self.alpha_optimiser, rate)
         problem.update(self.alpha_optimiser)
 

@@ -25,12 +25,15 @@ def leaderboard(
         Format | None, typer.Option(help="Output format.  [default: from the output file's suffix, else terminal]")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="File to write instead of standard output.")] = None,
+    null: Annotated[
+        bool, typer.Option("--null", help="Show the boards of null searches instead of real ones.")
+    ] = False,
     reference: Reference = True,
 ) -> int:
     """Show the leaderboards of the records in a folder, one per space, data set and protocol."""
     from pvnas_bench.cli import _leaderboard
 
-    return _leaderboard.show(results, format.value if format else None, output, reference=reference)
+    return _leaderboard.show(results, format.value if format else None, output, reference=reference, null=null)
 
 
 def plot(

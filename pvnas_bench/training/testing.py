@@ -30,19 +30,21 @@ def test(
     bench: Workbench,
     indices: npt.NDArray[np.int64],
     order: FrameOrder = "forward",  # noqa: PT028 (not a pytest function)
+    labels: npt.NDArray[np.int64] | None = None,  # noqa: PT028
 ) -> Scores:
     """Test a network on these clips; predictions are the mean softmax over the protocol's views.
 
     Args:
         macs: MACs of one clip's forward pass, for the ledger.
         order: frame order of each clip; other orders show how much the network relies on temporal order.
+        labels: (N,) labels in place of the clips' own; None: the latter.
 
     Raises:
         BudgetExhausted: the next batch does not fit into the budget.
         OutOfMemory: one view of a clip does not fit into memory.
     """
     network.eval()
-    probabilities, labels = [], []
+    probabilities, true = [], []
     for batch in bench.batches(indices, train=False, seed=0, order=order):
         bench.ledger.forward(macs * len(batch) * len(batch.views), len(batch), 0)
         share = bench.world.share(batch)
@@ -51,8 +53,8 @@ def test(
             logits = _logits(network, inputs) if share.part is None else bench.over(network, share)(inputs)
             views = logits.softmax(-1).unflatten(0, (len(batch), -1))
             probabilities.append(views.mean(1).cpu())
-        labels.append(batch.labels)
-    return score(torch.cat(probabilities), torch.cat(labels))
+        true.append(batch.labels)
+    return score(torch.cat(probabilities), torch.cat(true) if labels is None else torch.from_numpy(labels))
 
 
 def _logits(network: Classifier, inputs: Tensor) -> Tensor:
