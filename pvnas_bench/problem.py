@@ -153,6 +153,7 @@ class Problem(Generic[S]):
         cap: int,
         seed: int,
         trials: Trials | None = None,
+        *,
         null: bool = False,
     ) -> None:
         self.space, self.cap, self.seed, self.null = space, cap, seed, null

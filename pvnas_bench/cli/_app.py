@@ -76,6 +76,7 @@ for command in (
     _commands_records.leaderboard,
     _commands_records.plot,
     _commands_records.report,
+    _commands_records.learnt,
     _commands_records.check,
     _commands_run.test,
 ):

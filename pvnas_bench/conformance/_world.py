@@ -156,7 +156,9 @@ class World:
 
     store: ClipStore
 
-    def problem(self, kind: SpaceKind, seed: int, budget: float = PROTOCOL.budget) -> tuple[Problem, Watch]:
+    def problem(
+        self, kind: SpaceKind, seed: int, budget: float = PROTOCOL.budget, *, null: bool = False
+    ) -> tuple[Problem, Watch]:
         """A problem like the runner's, with its watch."""
         watch, protocol, searched = Watch(), PROTOCOL, space(kind)
         costs = CostModel(searched, len(self.store.classes))
@@ -177,7 +179,7 @@ class World:
             "train": np.arange(cut),
             "val": np.arange(cut, len(visible)),
         }
-        return Problem(searched, costs, bench, positions, searched.caps["L"], seed), watch
+        return Problem(searched, costs, bench, positions, searched.caps["L"], seed, null=null), watch
 
 
 @contextmanager

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor
 
-from pvnas_bench.problem import Problem
+from pvnas_bench.problem import Problem, S
 
 
-def log_held_out_loss(problem: Problem, loss: float, classes: int | None = None) -> None:
+def log_held_out_loss(problem: Problem[S], loss: float, classes: int | None = None) -> None:
     """Log a loss on search-val, and the loss as a fraction of chance level, ln classes.
 
     The series are `search_val_loss` and `search_val_loss_of_chance`; a supernet that predicts nothing has about 1.
@@ -36,7 +36,7 @@ class CostShare:
         if term.requires_grad:
             self._cost = torch.autograd.grad(term, self._alphas, retain_graph=True, allow_unused=True)
 
-    def log(self, problem: Problem) -> None:
+    def log(self, problem: Problem[S]) -> None:
         """Log the share; nothing if the gradient is zero."""
         cost = rest = 0.0
         for alpha, own in zip(self._alphas, self._cost, strict=True):

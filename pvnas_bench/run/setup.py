@@ -216,7 +216,7 @@ class Setup:
 
     @cached_property
     def protocol_fingerprint(self) -> str:
-        """Fingerprint of the protocol and of the table if any, and a mark of a null search: each has separate boards."""
+        """Fingerprint of the protocol and of a table, and a mark of a null search: each has separate boards."""
         fingerprint = self.protocol.fingerprint
         if self.table is not None:
             fingerprint = f"{fingerprint}:{self.table.fingerprint}"
