@@ -5,6 +5,9 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
 
+from pydantic import TypeAdapter
+
+from pvnas_bench import records
 from pvnas_bench.errors import UsageError
 from pvnas_bench.video import Views, named_views
 
@@ -177,3 +180,25 @@ def get_protocol(name: str) -> Protocol:
     if name not in PROTOCOLS:
         raise UsageError(f"unknown protocol {name!r}: choose one of {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
+
+
+def protocol_entry(protocol: Protocol) -> records.ProtocolEntry:
+    """Protocol entry of a record, a table or a model."""
+    return records.ProtocolEntry(
+        name=protocol.name,
+        version=protocol.version,
+        fingerprint=protocol.fingerprint,
+        budget=protocol.budget,
+        settings=protocol.settings,
+    )
+
+
+def protocol_of(entry: records.ProtocolEntry) -> Protocol:
+    """The protocol that an entry describes, whichever are defined today.
+
+    Raises:
+        ValueError: the entry's settings are not a protocol's.
+    """
+    protocol = TypeAdapter(Protocol).validate_python(entry.settings)
+    protocol.test_views  # noqa: B018 (refuses unknown views)
+    return protocol

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _leaderboard, _progress
+from pvnas_bench.cli._executor import executor_of
 from pvnas_bench.cli._run import Shown
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.cells import GridCell, State, open_cells
 from pvnas_bench.grid.compare import compare as run_cells
 from pvnas_bench.grid.definition import Grid
 from pvnas_bench.grid.executors import Executor, Name
-from pvnas_bench.grid.processes import Processes
 from pvnas_bench.records import Status
-from pvnas_bench.system import machine, signals
+from pvnas_bench.system import signals
 from pvnas_bench.system.text import counted
 
 LONGEST = 30
@@ -48,7 +48,7 @@ def compare(
         raise UsageError("no strategy to compare: give --strategy, or the TOML file of a grid")
     requests = Grid.parse({**values, **keys}).requests(**shared)
     threads, device, results = shared["threads"], shared["device"], shared["results"]
-    running = _executor(executor, workers, threads, device, address)
+    running = executor_of(executor, workers, threads, device, address)
     with _progress.display() as display:
         cells = open_cells(requests, Shown(display), elsewhere=executor == "ray")
     try:
@@ -60,23 +60,6 @@ def compare(
     if any(cell.state in get_args(Status) for cell in cells):
         _leaderboard.show(results, None, None, reference=reference, null=requests[0].null)
     return OK if all(cell.state == "ok" for cell in cells) else FAILED
-
-
-def _executor(name: Name, workers: int | None, threads: int, device: str, address: str | None) -> Executor:
-    """The executor of this name.
-
-    Raises:
-        UsageError: the executor is not installed, or an option does not apply to it.
-    """
-    if name == "ray":
-        from pvnas_bench.grid.ray import Ray
-
-        if device.startswith("cuda:"):
-            raise UsageError("Ray chooses among the GPUs: give --device cuda")
-        return Ray(workers, address, threads)
-    if address is not None:
-        raise UsageError("--ray-address applies to Ray only: add --executor ray")
-    return Processes(workers or max(machine.usable_cores() // threads, 1))
 
 
 def _run(cells: Sequence[GridCell], executor: Executor, retry_failed: bool) -> list[GridCell]:

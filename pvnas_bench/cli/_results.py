@@ -36,7 +36,7 @@ def load(
     """
     if or_published and reference and folder == RUNS and not any(records.find(folder)):
         print(f"no records in {folder} yet: showing the published runs", file=sys.stderr)
-        return [record for record in _published(slimmed) if null in (record.null, None)], []
+        return [record for record in published(slimmed) if null in (record.null, None)], []
     local, unreadable = records.require_records(folder, slimmed=slimmed)
     for file in unreadable:
         print(f"left out {file.path}: {file.reason}", file=sys.stderr)
@@ -46,10 +46,11 @@ def load(
         raise UsageError(
             f"no records of {which} searches in {folder}: run a search {flag} --null, or name another folder"
         )
-    return wanted + _of_boards(wanted, _published(slimmed)) if reference else wanted, unreadable
+    return wanted + _of_boards(wanted, published(slimmed)) if reference else wanted, unreadable
 
 
-def _published(slimmed: bool) -> list[records.Record]:
+def published(slimmed: bool) -> list[records.Record]:
+    """The records that come with the package."""
     with resources.as_file(resources.files(REFERENCE)) as folder:
         return records.load_folder(folder, slimmed=slimmed)[0]
 

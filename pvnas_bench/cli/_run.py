@@ -36,6 +36,9 @@ class Shown(Observer):
     def making(self, done: int, total: int) -> None:
         self._display.show("making clips", done, total, f"{done:,} of {total:,} drawn and encoded")
 
+    def timing(self, done: int, total: int) -> None:
+        self._display.show("latency", done, total, f"{done:,} of {total:,} layers and networks timed")
+
     def preparing(self, done: int, total: int) -> None:
         self._display.show("clips", done, total, f"{done:,} of {total:,} prepared")
 
@@ -178,6 +181,7 @@ def summary(record: records.Record, path: Path) -> dict[str, Any]:
         "entry": record.strategy.entry,
         "null": record.null,
         "space": record.space.name,
+        "cap": record.space.cap,
         "cap_macs": record.space.cap_macs,
         "dataset": record.data.name,
         "protocol": record.protocol.name,
@@ -193,6 +197,20 @@ def summary(record: records.Record, path: Path) -> dict[str, Any]:
     }
 
 
+def _cost(record: records.Record, outcome: records.Outcome) -> str:
+    """The costs of a network, each with its cap."""
+    caps = record.space.caps or {"macs": record.space.cap_macs}
+    macs = f" of {caps['macs'] / 1e6:.2f} allowed" if "macs" in caps else ""
+    parameters = f" of {caps['params']:,.0f} allowed" if "params" in caps else ""
+    latency = ""
+    if "latency" in caps:
+        latency = f" ({outcome.predicted_latency_ms or math.nan:.2f} predicted, of {caps['latency']:g} allowed)"
+    return (
+        f"{outcome.macs / 1e6:.2f} MMACs{macs}, {outcome.parameters:,} parameters{parameters}, "
+        f"{outcome.latency_ms:.2f} ms per clip{latency}"
+    )
+
+
 def describe(record: records.Record) -> str:
     """Summarise the result of a run in a few lines."""
     outcome, score, search = record.outcome, leaderboard.score(record), record.search
@@ -203,8 +221,7 @@ def describe(record: records.Record) -> str:
     if outcome is not None:
         lines += [
             f"  architecture  {outcome.architecture}",
-            f"  cost          {outcome.macs / 1e6:.2f} MMACs of {record.space.cap_macs / 1e6:.2f} allowed, "
-            f"{outcome.parameters:,} parameters, {outcome.latency_ms:.2f} ms per clip",
+            f"  cost          {_cost(record, outcome)}",
         ]
     if score is not None:
         lines.append(

@@ -19,8 +19,8 @@ from pvnas_bench.methods.shared_weights import SharedWeights, WeightsConfig
 from pvnas_bench.methods.signals import log_held_out_loss
 from pvnas_bench.network.metering import plan_macs
 from pvnas_bench.network.supernet import Mixture, Plan
+from pvnas_bench.problem import Json
 from pvnas_bench.space import Architecture, BlockSpace
-from pvnas_bench.state import Json
 from pvnas_bench.strategy import SearchFinished, Strategy
 from pvnas_bench.video import ClipBatch
 
@@ -186,8 +186,8 @@ class Bilevel(Strategy[BC, BlockSpace]):
     # --- results for the harness --------------------------------------------------------------------------------------
 
     def incumbent(self) -> Architecture:
-        """The most probable architecture under the cap."""
-        return self.distribution().best(self.problem.costs, self.problem.cap)
+        """The most probable architecture under the caps."""
+        return self.distribution().best(self.problem.costs, self.problem.caps)
 
     def score(self, architecture: Architecture) -> float | None:
         """Top-1 on search-val with the supernet's weights, at the search's frames and size."""

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from pydantic import Field
 from typing_extensions import TypeVar
 
-from pvnas_bench.problem import Evaluation, S
+from pvnas_bench.problem import Evaluation, Json, S
 from pvnas_bench.space import Architecture
-from pvnas_bench.state import Json
 from pvnas_bench.strategy import SearchFinished, Strategy, StrategyConfig
 
 

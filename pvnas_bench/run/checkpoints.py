@@ -10,17 +10,16 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
-import pvnas_bench
 from pvnas_bench.run import states
 from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.setup import Setup
 from pvnas_bench.system import files
 from pvnas_bench.system.leases import Claim
 from pvnas_bench.system.signals import Stop
+from pvnas_bench.training.distributed import World
 
 NAME = re.compile(r"checkpoint-(?P<number>\d{6})-(?P<hash>[0-9a-f]{32})\.safetensors")
 KEPT = 2
@@ -30,10 +29,34 @@ RATIO = 200
 State = Mapping[str, Any]
 
 
+class Resumable(Protocol):
+    """What checkpoints are of: a run, or a training on its own."""
+
+    @property
+    def path(self) -> Path:
+        """The future result; checkpoints are next to it."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where tensors go that were not on the CPU."""
+
+    @property
+    def world(self) -> World:
+        """The processes that work on it."""
+
+    @property
+    def checkpoint_seconds(self) -> float | None:
+        """Least seconds between two checkpoints; None: none are written."""
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What must match to resume: the request and the code."""
+
+
 class Checkpoints:
     """The checkpoints of one run."""
 
-    def __init__(self, setup: Setup, claim: Claim | None, stop: Stop, observer: Observer) -> None:
+    def __init__(self, setup: Resumable, claim: Claim | None, stop: Stop, observer: Observer) -> None:
         """Prepare the checkpoints; in a run of several processes, only the first reads and writes files.
 
         Args:
@@ -41,8 +64,8 @@ class Checkpoints:
         """
         self._folder, self._device, self._world = setup.path.parent, setup.device, setup.world
         self._claim, self._stop, self._observer = claim, stop, observer
-        self._identity = identity(setup)
-        self._every = None if setup.table is not None else setup.request.checkpoint_seconds
+        self._identity = dict(setup.identity)
+        self._every = setup.checkpoint_seconds
         self._last, self._took = time.perf_counter(), 0.0
         self.failures: list[str] = []
         """Reasons of failed checkpoint writes."""
@@ -77,8 +100,7 @@ class Checkpoints:
             content = states.encode({"identity": self._identity, **state()})
         except Exception as error:  # strategy code; its search can still succeed
             self._every = None
-            reason = "the strategy has no state_dict" if isinstance(error, NotImplementedError) else str(error)
-            self._observer.warned(f"this run cannot resume if it is killed: {reason}")
+            self._observer.warned(f"this run cannot resume if it is killed: {error}")
             return
         known = self._files()
         number = known[-1][0] + 1 if known else 0
@@ -136,17 +158,6 @@ def found(folder: Path) -> list[tuple[int, Path]]:
     """Checkpoints in the folder of a run's record, as (number, file), in ascending order."""
     matches = [(match, path) for path in folder.iterdir() if (match := NAME.fullmatch(path.name))]
     return sorted((int(match["number"]), path) for match, path in matches)
-
-
-def identity(setup: Setup) -> dict[str, str]:
-    """Identity of a checkpoint: request and code, which must be equal to resume."""
-    module = sys.modules[setup.kind.__module__].__file__
-    return {
-        "run": setup.id,
-        "pvnas_bench": pvnas_bench.__version__,
-        "torch": str(torch.__version__),
-        "strategy": _hash(Path(module).read_bytes()) if module else "",
-    }
 
 
 def _hash(content: bytes) -> str:

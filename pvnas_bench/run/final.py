@@ -2,11 +2,13 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pvnas_bench import records, seeding
 from pvnas_bench.ledger import Ledger
@@ -21,11 +23,24 @@ from pvnas_bench.run.search import Search
 from pvnas_bench.run.setup import Setup
 from pvnas_bench.run.time_controls import time_controls
 from pvnas_bench.space import Architecture, Backbone
+from pvnas_bench.training.model_file import all_weights
 from pvnas_bench.training.testing import test
 from pvnas_bench.training.train import Training
 from pvnas_bench.training.workbench import Clock, TrainingDiverged, Workbench
 
 LATENCY_PASSES, LATENCY_WARMUP = 20, 5
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A retraining whose weights are kept.
+
+    Attributes:
+        weights: as in the model's file.
+    """
+
+    retraining: int
+    weights: Mapping[str, Tensor]
 
 
 class Final:
@@ -35,6 +50,8 @@ class Final:
         self._setup, self._observer, self._checkpoints = setup, observer, checkpoints
         self.controls: dict[str, Any] = {}
         """Control measurements of the first trained network, for the record."""
+        self.model: Kept | None = None
+        """The best retraining so far, if weights are asked for."""
 
     def __call__(self, search: Search, *, retrain: bool, state: State | None = None) -> records.Outcome:
         """Train and test the result of a search; with `retrain` False, only describe it.
@@ -49,7 +66,7 @@ class Final:
         architecture = search.incumbent
         assert architecture is not None
         cost = setup.costs(architecture)
-        ledger, clock, start = Ledger(setup.reference_training), Clock(), Phase.begin()
+        ledger, clock, start = Ledger(setup.reference_training), Clock(), Phase.begin(setup.device)
         self._observer.timed(clock)
         full = Workbench(setup.store, setup.protocol, setup.device, ledger, clock, setup.world)
         trained: list[records.Trained] = []
@@ -59,10 +76,17 @@ class Final:
             spent, samples = state["ledger"]
             ledger.resume(spent, samples, 0)
             clock.seconds.update(state["clock"])
-            start, self.controls, under_way = Phase.resumed(state["phase"]), state["controls"], state["under_way"]
+            start, self.controls, under_way = (
+                Phase.resumed(state["phase"], setup.device),
+                state["controls"],
+                state["under_way"],
+            )
+            if (best := state.get("best")) is not None:
+                self.model = Kept(best["retraining"], best["weights"])
         searched = search.ended()
 
         def boundary(training: Callable[[], State]) -> None:
+            start.tick()
             self._checkpoints.boundary(
                 lambda: {
                     "search": searched,
@@ -72,20 +96,25 @@ class Final:
                         "clock": dict(clock.seconds),
                         "phase": start.state(setup.device),
                         "controls": self.controls,
+                        "best": self.model and vars(self.model),
                         "under_way": training(),
                     },
                 }
             )
 
         for retraining in range(len(trained), setup.protocol.retrainings if retrain else 0):
-            trained.append(self._retrain(full, architecture, retraining, under_way, boundary))
+            one, network = self._retrain(full, architecture, retraining, under_way, boundary)
+            trained.append(one)
             under_way = None
+            if setup.request.weights and setup.world.first and best_of(trained) == retraining:
+                self.model = Kept(retraining, all_weights(network, setup.frozen))
         network = build(setup.space, architecture, len(setup.store.classes)).to(setup.device)
         return records.Outcome(
             architecture=str(architecture),
             macs=cost.macs,
             parameters=cost.parameters,
             latency_ms=latency(network, setup.device) * 1e3 if setup.world.first else 0.0,
+            predicted_latency_ms=cost.latency_ms if setup.costs.latencies is not None else None,
             front=tuple(map(str, search.front)),
             network=tuple(vars(layer) for layer in layers(setup.space, architecture, len(setup.store.classes))),
             trained=tuple(trained),
@@ -99,7 +128,7 @@ class Final:
         retraining: int,
         state: State | None,
         boundary: Callable[[Callable[[], State]], None],
-    ) -> records.Trained:
+    ) -> tuple[records.Trained, Classifier]:
         """Train on the whole train split with a separate seed, and test once."""
         setup = self._setup
         cost = setup.costs(architecture)
@@ -126,6 +155,7 @@ class Final:
         while not training.finished:
             training.epoch()
             progress(len(training.curve))
+            self._observer.trained(retraining + 1, training.curve[-1])
             boundary(training.state_dict)
         scores = test(network, cost.macs, bench, setup.store.indices("test"))
         if not math.isfinite(scores.loss):
@@ -133,7 +163,7 @@ class Final:
         if setup.space.backbone is not None and retraining == 0:
             shares = parameter_shares(setup.space.backbone, cost)
             self.controls = {**shares, **time_controls(network, cost.macs, bench, setup.store.indices("test"))}
-        return records.Trained(
+        trained = records.Trained(
             seed=retraining,
             test_top1=scores.top1,
             test_top5=scores.top5,
@@ -142,6 +172,15 @@ class Final:
             confusion=tuple(tuple(int(n) for n in row) for row in scores.confusion),
             curve=tuple(training.curve),
         )
+        return trained, network
+
+
+def best_of(trained: Sequence[records.Trained]) -> int:
+    """Position of the retraining with the highest accuracy on the val split after its last epoch.
+
+    The first of equals, and of all where the data set has no val split: the test selects nothing.
+    """
+    return max(range(len(trained)), key=lambda i: (trained[i].curve[-1].get("val_top1", 0.0), -i))
 
 
 def parameter_shares(backbone: Backbone, temporal: Cost) -> dict[str, Any]:

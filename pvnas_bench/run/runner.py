@@ -11,20 +11,23 @@ from pvnas_bench import records, seeding
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.families import workloads
 from pvnas_bench.network.workloads import convolution_pass
+from pvnas_bench.protocol import protocol_entry
 from pvnas_bench.run import yardstick
 from pvnas_bench.run.checkpoints import Checkpoints
-from pvnas_bench.run.final import Final
+from pvnas_bench.run.final import Final, Kept
 from pvnas_bench.run.observer import Observer
 from pvnas_bench.run.rank_correlation import ranking
 from pvnas_bench.run.request import Request
 from pvnas_bench.run.search import OtherProcesses, Search
-from pvnas_bench.run.setup import Setup, protocol_entry
+from pvnas_bench.run.setup import Setup
 from pvnas_bench.run.tabular_final import TabularFinal
+from pvnas_bench.run.tracking import tracked
+from pvnas_bench.run.weights import model_info
 from pvnas_bench.system import files, machine, signals
 from pvnas_bench.system.leases import claimed
 from pvnas_bench.system.masking import masked, masked_values
 from pvnas_bench.system.signals import Stop, TimedOut
-from pvnas_bench.training import distributed, process
+from pvnas_bench.training import distributed, model_file, process
 from pvnas_bench.training.workbench import TrainingFailed
 
 __all__ = ["Observer", "Request", "Run", "run"]
@@ -47,8 +50,10 @@ class Run:
             RankLost: another process of the run has ended.
         """
         self.observer = observer or Observer()
+        self._kept: Kept | None = None
         with world.in_turn():
             self.setup = request if isinstance(request, Setup) else Setup(request, self.observer, world)
+        self.observer = tracked(self.observer, self.setup)
 
     def __call__(self, *, trials: OtherProcesses | None = None, patience: float = 0.0) -> tuple[records.Record, Path]:
         """Search, train and test the result, and write the record.
@@ -72,13 +77,16 @@ class Run:
                 return self._run(Checkpoints(setup, None, stop, self.observer)), setup.path
         with claimed(setup.path, patience=patience) as claim, signals.heeded(setup.request.timeout) as stop:
             checkpoints = Checkpoints(setup, claim, stop, self.observer)
+            self.observer.opened()
             with setup.configured():
                 record = self._run(checkpoints, trials)
             claim.check()
             self._save(record, checkpoints)
+            self.observer.recorded(record)
             if record.status in ("ok", "failed"):
                 checkpoints.clear()
                 files.remove_leftovers(setup.path)
+                files.remove_leftovers(setup.path.with_name(model_file.FILE_NAME))
         return record, setup.path
 
     def record(self) -> records.Record:
@@ -131,6 +139,7 @@ class Run:
                 outcome = final(search, retrain=False)
             except TrainingFailed as failure:
                 status, error = "failed", f"final training: {type(failure).__name__}: {failure}"
+        self._kept = final.model
         pace = self._pace() if status == "ok" and setup.table is None and setup.world.first else None
         ranked = {}
         if status == "ok" and setup.table is not None and not setup.request.null:
@@ -149,15 +158,23 @@ class Run:
         path = self.setup.path
         try:
             try:
-                records.save(record, path)
+                self._write(record)
             except OSError:
                 checkpoints.thin()
-                records.save(record, path)
+                self._write(record)
         except OSError as error:
             raise UsageError(
                 f"the record cannot be written to {path.parent} ({error.strerror}): free some space, then repeat the "
                 "command to resume from the last checkpoint"
             ) from None
+
+    def _write(self, record: records.Record) -> None:
+        """Write the record; before it the weights, so that a record that is there has all its files."""
+        path = self.setup.path
+        if record.status == "ok" and self._kept is not None:
+            content = model_file.encode(model_info(self.setup, record, self._kept), self._kept.weights)
+            files.write_atomically(path.with_name(model_file.FILE_NAME), content)
+        records.save(record, path)
 
     def _pace(self) -> records.Speed:
         space, device = self.setup.space, self.setup.device
@@ -196,8 +213,9 @@ class Run:
                 name=setup.space.name,
                 version=setup.space.version,
                 fingerprint=setup.space_fingerprint,
-                cap=setup.cap_name,
-                cap_macs=setup.cap,
+                cap=setup.caps.name,
+                cap_macs=search.problem.cap,
+                caps={} if setup.caps.only_macs else {limit.key: limit.most for limit in setup.caps.limits},
                 reference_macs=setup.costs(setup.space.reference).macs,
             ),
             data=setup.data,

@@ -22,7 +22,7 @@ class TabularProblem(Problem):
         """Set up the problem.
 
         Args:
-            partial: treat architectures missing from the table as above the cap.
+            partial: treat architectures missing from the table as above the caps.
             args: arguments of `Problem`.
         """
         super().__init__(*args, null=null)
@@ -30,17 +30,18 @@ class TabularProblem(Problem):
         self._accuracy_of: dict[str, str] = {}
         """In a null search, the architecture whose accuracies each architecture has."""
         if null:
-            names = [name for name in table.architectures if table.trainings(name)[0].macs <= self.cap]
+            names = [name for name in table.architectures if self.feasible(self.space.parse(name))]
             order = seeding.generator(self.seed, "null", "table").permutation(len(names))
             self._accuracy_of = {name: names[i] for name, i in zip(names, order, strict=True)}
 
     def feasible(self, architecture: Architecture) -> bool:
-        """Return True if an architecture is under the cap, and in the table if the search is partial."""
+        """Return True if an architecture is under the caps, and in the table if the search is partial."""
         return super().feasible(architecture) and (not self._partial or str(architecture) in self._table)
 
     def _evaluate(self, architecture: Architecture, epochs: int) -> Evaluation:
         training = self._drawn(str(architecture))
-        measured = self._drawn(self._accuracy_of[str(architecture)]) if self.null else training
+        name = self._table.network(str(architecture))
+        measured = self._drawn(self._accuracy_of[name]) if self.null else training
         last = len(training.val_top1)
         if epochs > last:
             raise ValueError(f"epochs is {epochs}, but the table has trainings of {last} epochs only")
@@ -54,10 +55,11 @@ class TabularProblem(Problem):
 
     def _drawn(self, architecture: str) -> KnownTraining:
         """The training of an architecture that this run sees."""
-        trainings = self._table.trainings(architecture)
+        name = self._table.network(architecture)
+        trainings = self._table.trainings(name)
         if len(trainings) == 1:
             return trainings[0]
-        return trainings[seeding.derive(self.seed, "table", architecture) % len(trainings)]
+        return trainings[seeding.derive(self.seed, "table", name) % len(trainings)]
 
 
 @lru_cache(maxsize=8192)

@@ -18,6 +18,8 @@ class TabularFinal:
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self.controls: dict[str, Any] = {}
+        self.model: None = None
+        """A table has no weights."""
 
     def __call__(self, search: Search, *, retrain: bool, state: object = None) -> records.Outcome:
         """Look up the result of a search; with `retrain` False, only describe it."""
@@ -32,6 +34,7 @@ class TabularFinal:
             macs=cost.macs,
             parameters=cost.parameters,
             latency_ms=sum(t.latency_ms for t in trainings) / len(trainings),
+            predicted_latency_ms=cost.latency_ms if setup.costs.latencies is not None else None,
             front=tuple(map(str, search.front)),
             network=tuple(vars(layer) for layer in network_layers(setup.space.spec(architecture), classes)),
             trained=tuple(map(_trained, used)),

@@ -11,7 +11,9 @@ def counted(number: int, noun: str) -> str:
 
 
 def plural(noun: str) -> str:
-    """The regular plural of a noun: boards, entries, classes."""
+    """The regular plural of a noun: boards, entries, classes, epochs."""
+    if noun.endswith("och"):
+        return f"{noun}s"
     if noun.endswith(("s", "x", "ch", "sh")):
         return f"{noun}es"
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":

@@ -27,9 +27,10 @@ from pvnas_bench.network.standalone import Network
 from pvnas_bench.protocol import Protocol
 from pvnas_bench.space import Backbone
 from pvnas_bench.training import process
+from pvnas_bench.training.model_file import weights_digest
 from pvnas_bench.training.train import train
 from pvnas_bench.training.workbench import Clock, Workbench
-from pvnas_bench.video import ClipStore, FeatureStore, cache_root, extract, images, made_whole
+from pvnas_bench.video import ClipStore, Embed, FeatureStore, cache_root, extract, images, made_whole
 
 SEED = 0
 _FORMAT = 1
@@ -43,11 +44,13 @@ class Features:
     """Features of clips, and their cost.
 
     Attributes:
+        network: the frozen network that computed the features.
         store: the clips with their features.
         about: backbone and costs for the record, as JSON values.
     """
 
     store: FeatureStore
+    network: FrozenBackbone
     about: Mapping[str, Any]
 
 
@@ -82,13 +85,7 @@ def prepare_features(
                 _train(scratch, backbone, store, indices, protocol, device, training)
         network, digest, trained = _open(folder, backbone, len(store.classes))
         frozen = FrozenBackbone(network, backbone.grid).to(device)
-
-        def embed(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-            vectors: npt.NDArray[np.float32] = frozen(images(frames, backbone.network.size).to(device)).cpu().numpy()
-            return vectors
-
-        embedding = hashlib.sha256(json.dumps([digest, asdict(backbone)]).encode()).hexdigest()
-        features = extract(store, embed, embedding, cache_dir=cache_dir, progress=extracting)
+        features = features_of(store, frozen, backbone, device, cache_dir=cache_dir, progress=extracting)
     cost = frame_cost(backbone)
     about = {
         "parameters": cost.parameters,
@@ -102,7 +99,37 @@ def prepare_features(
         "extraction_seconds": features.extract_seconds,
         "longest_clip_frames": int(features.durations.max()),
     }
-    return Features(features, about)
+    return Features(features, frozen, about)
+
+
+def features_of(
+    store: ClipStore,
+    frozen: FrozenBackbone,
+    backbone: Backbone,
+    device: torch.device,
+    *,
+    cache_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> FeatureStore:
+    """The clips of a store with the features that a frozen network makes of them, computed or opened.
+
+    Call it on one thread, so that the features do not depend on a run's threads.
+
+    Raises:
+        UsageError: the cache folder cannot be written or is damaged, or a clip can no longer be read.
+    """
+    digest = hashlib.sha256(json.dumps([weights_digest(frozen.state_dict()), asdict(backbone)]).encode()).hexdigest()
+    return extract(store, embedding(frozen, backbone, device), digest, cache_dir=cache_dir, progress=progress)
+
+
+def embedding(frozen: FrozenBackbone, backbone: Backbone, device: torch.device) -> Embed:
+    """The features (T, F) of stored frames (T, S, S, 3), by a frozen network on this device."""
+
+    def embed(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        vectors: npt.NDArray[np.float32] = frozen(images(frames, backbone.network.size).to(device)).cpu().numpy()
+        return vectors
+
+    return embed
 
 
 def _key(

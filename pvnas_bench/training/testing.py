@@ -23,7 +23,6 @@ class Scores:
     confusion: npt.NDArray[np.int64]
 
 
-@torch.no_grad()
 def test(
     network: Classifier,
     macs: int,
@@ -43,18 +42,50 @@ def test(
         BudgetExhausted: the next batch does not fit into the budget.
         OutOfMemory: one view of a clip does not fit into memory.
     """
+    predicted, true = probabilities(network, macs, bench, indices, order)
+    return score(predicted, true if labels is None else torch.from_numpy(labels))
+
+
+@torch.no_grad()
+def probabilities(
+    network: Classifier,
+    macs: int,
+    bench: Workbench,
+    indices: npt.NDArray[np.int64],
+    order: FrameOrder = "forward",
+) -> tuple[Tensor, Tensor]:
+    """Class probabilities (N, classes) of these clips, and their labels (N,); see `test`."""
     network.eval()
-    probabilities, true = [], []
+    predicted, labels = [], []
     for batch in bench.batches(indices, train=False, seed=0, order=order):
         bench.ledger.forward(macs * len(batch) * len(batch.views), len(batch), 0)
         share = bench.world.share(batch)
         inputs = bench.inputs(share, network)
         with bench.clock("forward"):
             logits = _logits(network, inputs) if share.part is None else bench.over(network, share)(inputs)
-            views = logits.softmax(-1).unflatten(0, (len(batch), -1))
-            probabilities.append(views.mean(1).cpu())
-        true.append(batch.labels)
-    return score(torch.cat(probabilities), torch.cat(true) if labels is None else torch.from_numpy(labels))
+            predicted.append(_mean_over_views(logits, len(batch)))
+        labels.append(batch.labels)
+    return torch.cat(predicted), torch.cat(labels)
+
+
+@torch.no_grad()
+def classify(network: Classifier, inputs: Tensor, clips: int) -> Tensor:
+    """Class probabilities (N, classes) of one batch, by the mean softmax over views, on the CPU.
+
+    Args:
+        inputs: (N V, ...) on the network's device.
+        clips: N.
+
+    Raises:
+        OutOfMemory: one view of a clip does not fit.
+    """
+    network.eval()
+    return _mean_over_views(_logits(network, inputs), clips)
+
+
+def _mean_over_views(logits: Tensor, clips: int) -> Tensor:
+    views: Tensor = logits.softmax(-1).unflatten(0, (clips, -1))
+    return views.mean(1).cpu()
 
 
 def _logits(network: Classifier, inputs: Tensor) -> Tensor:

@@ -24,24 +24,31 @@ from pvnas_bench.video._description import Description
 from pvnas_bench.video._description import load as load_description
 from pvnas_bench.video._direct import DirectStore
 from pvnas_bench.video._disk import DiskNeed
-from pvnas_bench.video._features import FeatureStore, extract
+from pvnas_bench.video._features import CHUNK as FEATURE_CHUNK
+from pvnas_bench.video._features import Embed, FeatureStore, extract
 from pvnas_bench.video._lazy import LazyStore
+from pvnas_bench.video._loose import loose_clips, loose_features, reduced
 from pvnas_bench.video._prepare import prepare
 from pvnas_bench.video._registry import list_datasets, open_dataset
 from pvnas_bench.video._sheets import write_sheets
-from pvnas_bench.video._spec import CacheSpec
+from pvnas_bench.video._spec import MEAN, STD, CacheSpec
 from pvnas_bench.video._splits import split_by_subject
 from pvnas_bench.video._store import ClipStore
+from pvnas_bench.video._stream import Span, Unrolled, decoded, unrolled
 from pvnas_bench.video._verify import Findings, verify
 from pvnas_bench.video._views import VIEWS, Views, named_views
-from pvnas_bench.video.layouts import LAYOUTS, detect, is_manifest
+from pvnas_bench.video.layouts import LAYOUTS, VIDEO_SUFFIXES, detect, is_manifest
 
 if TYPE_CHECKING:
     from pvnas_bench.video._batches import ClipBatch, FrameOrder, clip_batches, images
     from pvnas_bench.video._encode import write_clip
 
 __all__ = [
+    "FEATURE_CHUNK",
     "LAYOUTS",
+    "MEAN",
+    "STD",
+    "VIDEO_SUFFIXES",
     "VIEWS",
     "CacheSpec",
     "ClipBatch",
@@ -50,24 +57,32 @@ __all__ = [
     "Description",
     "DirectStore",
     "DiskNeed",
+    "Embed",
     "FeatureStore",
     "Findings",
     "FrameOrder",
     "LazyStore",
+    "Span",
+    "Unrolled",
     "Views",
     "cache_root",
     "clip_batches",
+    "decoded",
     "detect",
     "extract",
     "images",
     "is_manifest",
     "list_datasets",
     "load_description",
+    "loose_clips",
+    "loose_features",
     "made_whole",
     "named_views",
     "open_dataset",
     "prepare",
+    "reduced",
     "split_by_subject",
+    "unrolled",
     "verify",
     "write_clip",
     "write_sheets",

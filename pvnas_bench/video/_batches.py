@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from pvnas_bench.video._direct import DirectStore
 from pvnas_bench.video._features import FeatureStore
 from pvnas_bench.video._sampling import Sampling, dense, segment_centres, segment_jitter
+from pvnas_bench.video._spec import MEAN, STD
 from pvnas_bench.video._store import ClipStore
 from pvnas_bench.video._views import VIEWS, Views
 
-# PySlowFast's DATA.MEAN and DATA.STD, equal for all three channels.
-_MEAN = 0.45
-_STD = 0.225
 _SHUFFLE = 0
 
 FrameOrder = Literal["forward", "reversed", "shuffled"]
@@ -59,6 +57,10 @@ class ClipBatch:
             clip are adjacent: average them with `logits.softmax(-1).unflatten(0, (N, V)).mean(1)`. The memory order
             is clip, frame, row, column, channel, so `.flatten(0, 1)` is a channels-last image batch without a copy.
         """
+        return _normalised(self.pixels(frames, size)).permute(0, 1, 4, 2, 3)
+
+    def pixels(self, frames: int, size: int) -> torch.Tensor:
+        """The same as pixels before they are normalised: uint8 (N V, frames, size, size, 3)."""
         train = self.seed is not None
         rng = np.random.Generator(np.random.PCG64(self.seed if self.seed is not None else 0))
         boxes = self._random_boxes(rng) if train else None
@@ -87,7 +89,7 @@ class ClipBatch:
             resized = _resize(torch.from_numpy(crops).flatten(0, 1), size).unflatten(0, (-1, frames))
             for place, (row, _) in enumerate(cuts):
                 pixels[row] = resized[place]
-        return _normalised(pixels).permute(0, 1, 4, 2, 3)
+        return pixels
 
     def features(self, steps: int) -> torch.Tensor:
         """Features of frames sampled over time as in `clips`, without cropping or mirroring.
@@ -158,7 +160,7 @@ def images(frames: NDArray[np.uint8], size: int) -> torch.Tensor:
 
 
 def _normalised(pixels: torch.Tensor) -> torch.Tensor:
-    return pixels.to(torch.float32).sub_(255 * _MEAN).mul_(1 / (255 * _STD))
+    return pixels.to(torch.float32).sub_(255 * MEAN).mul_(1 / (255 * STD))
 
 
 def _resize(frames: torch.Tensor, size: int) -> torch.Tensor:

@@ -51,7 +51,7 @@ def read_clip(path: Path, spec: CacheSpec, decoder: str, part: Part = WHOLE) -> 
     """
     if decoder not in (*DECODERS, IMAGES, RECORDING):
         raise ValueError(f"decoder must be one of {', '.join(DECODERS)}, not {decoder!r}")
-    _check(path, part)
+    check_path(path, part)
     try:
         if part.template:
             chosen = numbers(path, part.template, part.frames)
@@ -65,7 +65,7 @@ def read_clip(path: Path, spec: CacheSpec, decoder: str, part: Part = WHOLE) -> 
         raise ClipError(reason(error, path)) from error
 
 
-def _check(path: Path, part: Part) -> None:
+def check_path(path: Path, part: Part = WHOLE) -> None:
     """Check a path before decoding; raise ClipError if it is unusable."""
     try:
         if not path.exists():
@@ -178,6 +178,17 @@ def read_chunks(path: Path, spec: CacheSpec, frames: int, part: Part = WHOLE) ->
         raise ClipError(reason(error, path)) from error
     if chunk:
         yield np.stack(chunk)
+
+
+def read_frames(path: Path, wanted: range) -> Iterator[NDArray[np.uint8]]:
+    """The frames of a file at consecutive positions, by PyAV, as large as they are: (H, W, 3) RGB each.
+
+    Raises:
+        av.FFmpegError, OSError, ValueError: the file cannot be read.
+    """
+    for frame in _until(_pyav(path, wanted), wanted.stop - 1):
+        if frame is not None:
+            yield frame
 
 
 def _every_frame(path: Path, part: Part) -> Iterator[NDArray[np.uint8]]:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Any, Protocol
@@ -51,7 +51,7 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def run(task: str, jobs: Jobs, *, workers: int, timeout: float) -> Iterator[Answer]:
+def run(task: str, jobs: Jobs, *, workers: int, timeout: float) -> Generator[Answer, None, None]:
     """Run a task of `_worker.TASKS` on every job in parallel; yield the answers as they arrive.
 
     A job that fails, kills its process or exceeds the timeout gives an answer with an error. Leaving the iteration

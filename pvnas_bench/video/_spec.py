@@ -11,6 +11,9 @@ IMAGES = "images"
 RECORDING = "recording"
 """Decoder of clips that are rows of a recording of temperatures."""
 
+# One value for the three channels, in units of the range of a pixel: PySlowFast's DATA.MEAN and DATA.STD.
+MEAN, STD = 0.45, 0.225
+
 NO_FILE = "no such file"
 """Reason for a clip whose file is missing."""
 

@@ -38,6 +38,26 @@ def _measure(arguments: Mapping[str, Any]) -> _Reply:
     return {**meta, "digest": hashlib.blake2b(payload, digest_size=16).hexdigest()}, b""
 
 
+def _unroll(arguments: Mapping[str, Any]) -> _Reply:
+    """Every frame of a part of a file's windows, written to a file, and where the windows lie in it."""
+    from pvnas_bench.video._windows import unroll
+
+    spec = CacheSpec(arguments["size"], arguments["max_frames"], arguments["fit"])
+    try:
+        reply = unroll(
+            Path(arguments["path"]),
+            spec,
+            Path(arguments["output"]),
+            window=arguments["window"],
+            stride=arguments["stride"],
+            first=arguments["first"],
+            limit=arguments["limit"],
+        )
+    except ClipError as error:
+        return {"error": str(error)}, b""
+    return reply, b""
+
+
 def _synthesise(arguments: Mapping[str, Any]) -> _Reply:
     """Write both clips of a scene of the synthetic data set."""
     from pvnas_bench.video import _synthetic
@@ -50,6 +70,7 @@ TASKS: Mapping[str, Callable[[Mapping[str, Any]], _Reply]] = {
     "decode": _decode,
     "measure": _measure,
     "synthesise": _synthesise,
+    "unroll": _unroll,
 }
 
 

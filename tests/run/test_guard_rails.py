@@ -88,7 +88,7 @@ def test_a_strategy_that_hangs_is_stopped_and_can_resume(tiny_dataset: Path, tmp
     record, _ = run(asked(tiny_dataset, tmp_path, request.strategy, timeout=300.0))
     assert record.status == "ok"
     assert [step.step for step in record.trajectory] == [1, 2, 3, 4, 5, 6]
-    assert [file.name for file in path.parent.iterdir()] == ["record.json"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["model.safetensors", "record.json"]
 
 
 def grid(tiny_dataset: Path, folder: Path, strategy: str, **options: Any) -> list[Request]:

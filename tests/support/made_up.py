@@ -6,9 +6,8 @@ import numpy as np
 
 from pvnas_bench.grid.table_build import random_order
 from pvnas_bench.network.cost import CostModel
-from pvnas_bench.protocol import get_protocol
+from pvnas_bench.protocol import get_protocol, protocol_entry
 from pvnas_bench.records import DataEntry
-from pvnas_bench.run.setup import protocol_entry
 from pvnas_bench.space import BlockSpace
 from pvnas_bench.table import About, KnownTraining, Session
 from pvnas_bench.table.journal import Content as Content

@@ -4,6 +4,19 @@
 same bytes with the same versions of matplotlib and its fonts. Never imports torch.
 """
 
-from pvnas_bench.boards.plots._files import FORMATS, KINDS, Drawn, Kind, plot
+from pvnas_bench.boards.plots._files import FORMATS, KINDS, Drawn, Kind, encoded, plot
+from pvnas_bench.boards.plots._style import COLOURS, GREY, clean, figure, styled
 
-__all__ = ["FORMATS", "KINDS", "Drawn", "Kind", "plot"]
+__all__ = [
+    "COLOURS",
+    "FORMATS",
+    "GREY",
+    "KINDS",
+    "Drawn",
+    "Kind",
+    "clean",
+    "encoded",
+    "figure",
+    "plot",
+    "styled",
+]

@@ -4,7 +4,7 @@ All functions are pure. Scores are fractions, higher is better.
 """
 
 from pvnas_bench.boards.statistics.curves import mean_band, performance_profile, step_values
-from pvnas_bench.boards.statistics.fronts import attainment, hypervolume, nondominated
+from pvnas_bench.boards.statistics.fronts import attainment, box, hypervolume, nondominated
 from pvnas_bench.boards.statistics.hypothesis import (
     Friedman,
     cliques,
@@ -18,6 +18,14 @@ from pvnas_bench.boards.statistics.hypothesis import (
     wilcoxon,
 )
 from pvnas_bench.boards.statistics.ranking import Floats, kendall_tau, ranks
+from pvnas_bench.boards.statistics.reliability import (
+    Reliability,
+    power,
+    reliability,
+    seeds_needed,
+    tau_between_halves,
+    tau_between_seeds,
+)
 from pvnas_bench.boards.statistics.resampling import (
     Interval,
     Statistic,
@@ -32,9 +40,11 @@ __all__ = [
     "Floats",
     "Friedman",
     "Interval",
+    "Reliability",
     "Statistic",
     "attainment",
     "bootstrap",
+    "box",
     "cliques",
     "difference",
     "friedman",
@@ -48,11 +58,16 @@ __all__ = [
     "pairs_needed",
     "pairwise",
     "performance_profile",
+    "power",
     "rank_intervals",
     "ranks",
     "relative_improvement",
+    "reliability",
+    "seeds_needed",
     "smallest_p",
     "step_values",
+    "tau_between_halves",
+    "tau_between_seeds",
     "tie_groups",
     "wilcoxon",
 ]

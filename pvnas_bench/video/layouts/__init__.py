@@ -18,7 +18,15 @@ from pvnas_bench.video.layouts import (
     something,
     ucf101,
 )
-from pvnas_bench.video.layouts._source import Layout, Lists, Source, annotation_files, class_names, split_of
+from pvnas_bench.video.layouts._source import (
+    VIDEO_SUFFIXES,
+    Layout,
+    Lists,
+    Source,
+    annotation_files,
+    class_names,
+    split_of,
+)
 from pvnas_bench.video.layouts.manifest import is_manifest
 
 # In order of detection: official files, then general lists, then class folders.
@@ -29,6 +37,7 @@ LAYOUTS = {
 
 __all__ = [
     "LAYOUTS",
+    "VIDEO_SUFFIXES",
     "Layout",
     "Lists",
     "Source",

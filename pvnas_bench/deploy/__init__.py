@@ -1,0 +1,1 @@
+"""Trained models in use: train longer or on other clips, predict, evaluate, export."""

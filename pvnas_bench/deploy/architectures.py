@@ -1,0 +1,100 @@
+"""What `train` is given as an architecture: a string, a record, a model, or the rank of an entry in a table."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pvnas_bench import records, registry
+from pvnas_bench.deploy.model import model_path
+from pvnas_bench.errors import UsageError
+from pvnas_bench.space import Architecture, SearchSpace
+from pvnas_bench.table import find as find_table
+from pvnas_bench.training.model_file import load
+from pvnas_bench.video import list_datasets
+
+DEFAULT_SPACE, DEFAULT_DATASET, DEFAULT_PROTOCOL = "st_default", "synthetic_motion", "quick"
+_RANK = re.compile(r"table:(\d+)")
+
+
+@dataclass(frozen=True)
+class Named:
+    """An architecture with what is trained on unless said otherwise."""
+
+    space: SearchSpace
+    architecture: Architecture
+    dataset: str
+    protocol: str
+
+
+def named(
+    word: str, *, space: str | None, dataset: str | None, protocol: str | None, tables: Path | None = None
+) -> Named:
+    """The architecture that a word names, and the data set and protocol of where it is from.
+
+    Args:
+        word: an architecture's string; the path of a record, of a model, or of a folder that holds one; or ``table:N``,
+            the N-th best architecture of the table of the space and the data set.
+        space, dataset, protocol: as given; they win over those of a record or a model.
+
+    Raises:
+        UsageError: the word names nothing, or the space is unknown or another one than it was found in.
+    """
+    if match := _RANK.fullmatch(word):
+        return _of_table(int(match[1]), space, dataset, protocol, tables)
+    path = Path(word)
+    if path.is_dir() or path.suffix in (".json", ".safetensors"):
+        return _of_file(path, space, dataset, protocol)
+    known = registry.get_space(space or DEFAULT_SPACE)
+    return Named(known, known.parse(word), dataset or DEFAULT_DATASET, protocol or DEFAULT_PROTOCOL)
+
+
+def _of_table(rank: int, space: str | None, dataset: str | None, protocol: str | None, tables: Path | None) -> Named:
+    known = registry.get_space(space or "st_micro")
+    dataset = dataset or DEFAULT_DATASET
+    table = find_table(known, dataset, tables)
+    ranked = sorted(table.architectures, key=lambda string: -table.top1(string))
+    if not 1 <= rank <= len(ranked):
+        raise UsageError(f"table:{rank}: the table {table.about.stem} has ranks 1 to {len(ranked)}")
+    return Named(known, known.parse(ranked[rank - 1]), dataset, protocol or table.about.protocol.name)
+
+
+def _of_file(path: Path, space: str | None, dataset: str | None, protocol: str | None) -> Named:
+    record = record_path(path)
+    if record is not None:
+        try:
+            found = records.load(record)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{str(record)!r} is not a record: {error}") from None
+        if found.outcome is None:
+            raise UsageError(f"the run of {str(record)!r} returned no architecture: it ended as {found.status!r}")
+        string, entry, data, recipe = found.outcome.architecture, found.space, found.data.name, found.protocol.name
+        name, fingerprint = entry.name, entry.fingerprint.rpartition(":")[0]
+    else:
+        info = load(model_path(path)).info
+        string, data, recipe = info.architecture, info.data.name, info.protocol.name
+        name, fingerprint = info.space.name, info.space.fingerprint
+    known = registry.get_space(space or name)
+    if known.fingerprint != fingerprint:
+        raise UsageError(
+            f"{str(path)!r} is of the space {fingerprint}, {known.name} here is {known.fingerprint}: give that space "
+            "with --space"
+        )
+    if dataset is None and data not in dict(list_datasets()):
+        raise UsageError(f"{str(path)!r} is of the data set {data!r}: give its path with --dataset")
+    return Named(known, known.parse(string), dataset or data, protocol or recipe)
+
+
+def record_path(path: Path) -> Path | None:
+    """The record that a path names: a file that is no model, or the only record in a folder; None: a model.
+
+    Raises:
+        UsageError: the path does not exist, or the folder holds several records.
+    """
+    if not path.is_dir():
+        if not path.exists():
+            raise UsageError(f"no such record or model: {str(path)!r}")
+        return None if path.suffix == ".safetensors" else path
+    found = [file for file in records.find(path) if file.name != records.LINES_NAME]
+    if len(found) > 1:
+        raise UsageError(f"the folder {str(path)!r} holds {len(found)} records, such as {str(found[0])!r}: name one")
+    return found[0] if found else None
