@@ -25,6 +25,7 @@ from pvnas_bench.network.sums import most_macs
 from pvnas_bench.network.supernet import Supernet
 from pvnas_bench.space import Architecture, BlockSpace, Caps, SearchSpace
 from pvnas_bench.training.metered import Metered
+from pvnas_bench.training.null_labels import permuted, permuted_within_batches, relabelled
 from pvnas_bench.training.search_supernet import SearchSupernet
 from pvnas_bench.training.testing import test
 from pvnas_bench.training.train import SKIPS, train, training_macs
@@ -140,6 +141,10 @@ class Problem(Generic[S]):
         caps: the most that an architecture may cost.
         ledger: budget and spending; the problem charges it.
         seed: seed of this run.
+        null: True in a null search, which can learn nothing about architectures. The labels of search-val are permuted:
+            within each batch of `search_batches` and `search_pairs`, anew in each epoch; over the whole split in each
+            pass of `validation_batches` and in each `evaluate`. Search-train, its batches, the random streams of the
+            strategy and the prices are those of the real search.
         metered: metered passes of networks other than the supernet.
         failures: numbers of failed `evaluate` trainings and of skipped updates, by reason.
         facts: what was noted, by name; for the harness.
@@ -154,10 +159,12 @@ class Problem(Generic[S]):
         caps: Caps,
         seed: int,
         trials: Trials | None = None,
+        *,
+        null: bool = False,
     ) -> None:
         if caps.latency_ms is not None and costs.latencies is None:
             raise ValueError("a cap on latency needs a cost model with a latency table")
-        self.space, self.caps, self.seed = space, caps, seed
+        self.space, self.caps, self.seed, self.null = space, caps, seed, null
         self.classes = costs.classes
         self.ledger: Ledger = bench.ledger
         self.metered = Metered(space, costs, bench, seed)
@@ -286,7 +293,7 @@ class Problem(Generic[S]):
         return len(self._splits[split])
 
     def labels_in(self, split: SearchSplit) -> npt.NDArray[np.int64]:
-        """Class of each clip of a search split, in the order of its clips."""
+        """True class of each clip of a search split, in the order of its clips."""
         labels: npt.NDArray[np.int64] = self._bench.store.labels[self._splits[split]].astype(np.int64)
         return labels
 
@@ -300,7 +307,10 @@ class Problem(Generic[S]):
         indices = self._splits[split]
         if classes is not None:
             indices = indices[np.isin(self._bench.store.labels[indices], list(classes))]
-        return self._bench.batches(indices, train=True, seed=seeding.derive(self.seed, "search", split, epoch))
+        batches = self._bench.batches(indices, train=True, seed=seeding.derive(self.seed, "search", split, epoch))
+        if self.null and split == "val":
+            return permuted_within_batches(batches, seeding.derive(self.seed, "null", split, epoch))
+        return batches
 
     def repeated_batches(self, split: SearchSplit) -> Iterator[ClipBatch]:
         """Epochs of `search_batches`, one after another without end."""
@@ -335,7 +345,26 @@ class Problem(Generic[S]):
 
     def validation_batches(self) -> Iterator[ClipBatch]:
         """Large batches of all of search-val: one view per clip, not augmented, in a fixed shuffled order."""
-        return self._bench.batches(self._splits["val"], train=False, seed=0, views=ONE_VIEW)
+        batches = self._bench.batches(self._splits["val"], train=False, seed=0, views=ONE_VIEW)
+        if self.null:
+            number = self._epochs["validation"] = self._epochs.get("validation", 0) + 1
+            return relabelled(batches, self._permuted("validation", number))
+        return batches
+
+    def _permuted(self, *words: str | int) -> npt.NDArray[np.int64]:
+        """The labels of search-val in a random order, one per stream."""
+        return permuted(self.labels_in("val"), seeding.derive(self.seed, "null", *words))
+
+    def permuted_if_null(self, scores: list[float], name: str) -> list[float]:
+        """Scores of alternatives that use no label of search-val; in a null search, permuted among the alternatives.
+
+        Args:
+            name: random stream; equal names permute equally.
+        """
+        if not self.null:
+            return scores
+        order = seeding.generator(self.seed, "null", "scores", name).permutation(len(scores))
+        return [scores[i] for i in order]
 
     # --- work, metered ------------------------------------------------------------------------------------------------
 
@@ -446,7 +475,8 @@ class Problem(Generic[S]):
             network = build(self.space, architecture, self.classes).to(self.device)
         try:
             curve = train(network, cost.macs, bench, self._splits["train"], epochs=epochs, seed=seed)
-            scores = test(network, cost.macs, bench, self._splits["val"])
+            labels = self._permuted("evaluate", str(architecture), epochs) if self.null else None
+            scores = test(network, cost.macs, bench, self._splits["val"], labels=labels)
             if not math.isfinite(scores.loss):
                 raise TrainingDiverged(f"the loss on search-val is {scores.loss:g}")
         except TrainingFailed as failure:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -33,6 +33,7 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    model_validator,
 )
 from pydantic_core import from_json
 
@@ -48,6 +49,11 @@ MAX_BYTES = 64 * 2**20
 
 MOST_FLOAT32 = 3.4e38
 """Largest value that a network in float32 can produce."""
+
+NULL = " (null)"
+"""End of the entry of a null search."""
+NULL_PROTOCOL = ":null"
+"""End of the protocol's fingerprint of a null search, which keeps it off the boards of real ones in every reader."""
 
 Status = Literal["ok", "interrupted", "failed", "timeout"]
 Role = Literal["search", "random_control", "expert_control"]
@@ -121,7 +127,7 @@ class StrategyEntry(_Model):
 
     name: str
     entry: str
-    """Leaderboard row: the name and the hyper-parameters that differ from their defaults."""
+    """Leaderboard row: the name and the hyper-parameters that differ from their defaults; of a null search, `NULL`."""
     title: str
     levels: tuple[str, ...]
     role: Role = "search"
@@ -279,6 +285,9 @@ class Record(_Model):
 
     schema_version: Literal[1] = SCHEMA_VERSION
     id: str
+    null: bool = False
+    """True for a null search, in which the labels of search-val were permuted (`Problem.null`); never on a board with
+    real ones."""
     status: Status
     error: str | None = None
     strategy: StrategyEntry
@@ -302,6 +311,14 @@ class Record(_Model):
     def board(self) -> tuple[str, str, str]:
         """Fingerprints of space, data set and protocol; only records with equal ones are comparable."""
         return self.space.fingerprint, self.data.fingerprint, self.protocol.fingerprint
+
+    @model_validator(mode="after")
+    def _marked(self) -> Self:
+        """Refuse a record that is a null search by one field and a real one by another."""
+        by_board, by_entry = self.protocol.fingerprint.endswith(NULL_PROTOCOL), self.strategy.entry.endswith(NULL)
+        if not self.null == by_board == by_entry:
+            raise ValueError("null, the entry and the protocol's fingerprint disagree about a null search")
+        return self
 
 
 def identifier(space: str, data: str, protocol: str, entry: str, run: int | str, source: Source | None) -> str:

@@ -62,4 +62,5 @@ def _identity(problem: Problem[SearchSpace]) -> str:
     clips = hashlib.sha256()
     clips.update(problem.labels_in("train").tobytes() + b"/" + problem.labels_in("val").tobytes() + b"/")
     caps = f"cap {problem.caps.macs}" if problem.caps.only_macs else f"caps {problem.caps.name}"
-    return f"{problem.space.fingerprint} {caps} {problem.full_epochs} epochs {clips.hexdigest()[:12]}"
+    identity = f"{problem.space.fingerprint} {caps} {problem.full_epochs} epochs {clips.hexdigest()[:12]}"
+    return f"{identity} null" if problem.null else identity

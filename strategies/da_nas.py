@@ -154,7 +154,8 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
             loss = self.supernet.loss(batch, self.gates.sample(), config.label_smoothing, classes=present)
             self.weights.descend(loss, config.rate(self.progress))
             if self.phase > 0:
-                self.gates.step(functools.partial(self.supernet.loss, held_out, classes=present))
+                loss_at = functools.partial(self.supernet.loss, held_out, classes=present)
+                self.gates.step(loss_at, classes=len(present))
                 self.supernet.zero_grad(set_to_none=True)
                 self.alpha_steps += 1
         alphas = self.gates.alphas

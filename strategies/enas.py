@@ -13,9 +13,10 @@ from collections.abc import Callable
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pvnas_bench import INACTIVE, Architecture, BlockSpace, Info, SearchFinished, SearchSpace, Strategy
-from pvnas_bench.methods import SharedWeights, WeightsConfig
+from pvnas_bench.methods import SharedWeights, WeightsConfig, log_held_out_loss
 
 
 class Controller(nn.Module):
@@ -145,8 +146,9 @@ class ENAS(Strategy[ENASConfig, BlockSpace]):
             reward = 0.0
             if problem.feasible(architecture):
                 with torch.no_grad():
-                    hits = self.supernet(batch, architecture).argmax(1) == self.supernet.labels(batch)
-                reward = float(hits.float().mean())
+                    logits, labels = self.supernet(batch, architecture), self.supernet.labels(batch)
+                reward = float((logits.argmax(1) == labels).float().mean())
+                log_held_out_loss(problem, float(F.cross_entropy(logits, labels)))
             total = reward + config.entropy_bonus * float(entropy.detach())
             baseline = total if self.baseline is None else self.baseline
             loss = policy_loss(log_p, reward, baseline, entropy, config.entropy_bonus)

@@ -21,7 +21,14 @@ from pydantic import Field
 from torch import Tensor
 
 from pvnas_bench import Architecture, BlockSpace, ClipBatch, Info, Strategy
-from pvnas_bench.methods import FactorisedDistribution, JointDistribution, SharedWeights, WeightsConfig
+from pvnas_bench.methods import (
+    CostShare,
+    FactorisedDistribution,
+    JointDistribution,
+    SharedWeights,
+    WeightsConfig,
+    log_held_out_loss,
+)
 
 
 def importance_weights(log_likelihoods: Tensor, temperature: float) -> Tensor:
@@ -135,7 +142,7 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
         entropy = float(self.alphas.entropy().detach())
         problem.log(alpha_entropy=self.alphas.mean_entropy(), entropy=entropy, joint=self.joint)
 
-    def _weigh(self, batch: ClipBatch, samples: int) -> tuple[list[Architecture], Tensor]:
+    def _weigh(self, batch: ClipBatch, samples: int, held_out: bool = False) -> tuple[list[Architecture], Tensor]:
         """Draw K samples and weigh them on a batch; forward passes only, one path in memory at a time."""
         rng = self.problem.torch_rng("architectures")
         architectures = [self.alphas.sample(rng) for _ in range(samples)]
@@ -146,7 +153,10 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
         with torch.no_grad():
             labels = self.supernet.labels(batch)
             log_p = [-F.cross_entropy(self.supernet(batch, a), labels, reduction="sum") for a in architectures]
-        return architectures, importance_weights(torch.stack(log_p), self.config.temperature)
+        log_likelihoods = torch.stack(log_p)
+        if held_out:
+            log_held_out_loss(self.problem, -float(log_likelihoods.mean()) / len(batch))
+        return architectures, importance_weights(log_likelihoods, self.config.temperature)
 
     def _weight_step(self, batch: ClipBatch, samples: int, rate: float) -> None:
         """Take a step along Σ_k w_k ∇_ω log P(y|X,ω,A_k), or along paths drawn from w."""
@@ -166,11 +176,16 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
 
     def _alpha_step(self, batch: ClipBatch) -> None:
         """Take a step of the distribution; log K and the effective sample size 1/Σ w²."""
-        architectures, weights = self._weigh(batch, self.sample_count())
+        architectures, weights = self._weigh(batch, self.sample_count(), held_out=True)
         loads = [self.problem.caps.load(self.problem.cost(a), self.config.target) for a in architectures]
         costs = weights.new_tensor([excess(load) for load in loads])
         log_p = torch.stack([self.alphas.log_prob(a) for a in architectures])
+        nothing = torch.zeros_like(weights)
+        share = CostShare(
+            alpha_loss(log_p, nothing, costs, self.config.beta, self.config.baseline), self.alphas.parameters()
+        )
         self.problem.backward(alpha_loss(log_p, weights, costs, self.config.beta, self.config.baseline))
+        share.log(self.problem)
         self.problem.update(self.alpha_optimisers[self.joint])
         self.alpha_steps += 1
         self.problem.note(alpha_steps=self.alpha_steps)

@@ -14,6 +14,7 @@ The score of a row:
 - Runs of a plug-in with different sources belong to different entries: if a board has several, each is marked with the
   beginning of its source's hash. A note names rows of built-in strategies that mix sources.
 - An interrupted run, which had less than the budget, is counted but not scored.
+- Null searches (`Record.null`) have boards of their own, marked in the title.
 """
 
 import math
@@ -100,6 +101,8 @@ class Board:
     differs: tuple[str, ...]
     """Parts in which the boards differ from each other: space, data, protocol, cap, budget."""
     rows: tuple[Row, ...]
+    null: bool
+    """True for a board of null searches."""
     underpowered: bool
     """True if there are too few seeds for any test to declare a winner."""
     notes: tuple[str, ...]
@@ -107,7 +110,8 @@ class Board:
     @property
     def title(self) -> str:
         """Space, cap, data set and protocol in one line."""
-        return f"{self.space} (cap {self.cap}) · {self.data} · {self.protocol}"
+        null = " · null searches" if self.null else ""
+        return f"{self.space} (cap {self.cap}) · {self.data} · {self.protocol}{null}"
 
 
 class Score(NamedTuple):
@@ -232,6 +236,7 @@ def _board(runs: Sequence[Record], differs: tuple[str, ...]) -> Board:
         },
         differs=differs,
         rows=tuple(rows),
+        null=first.null,
         underpowered=power is not None,
         notes=tuple(
             ([power] if power else []) + _resolution(runs, entries) + _notes(runs, rows, bool(control), imputed)

@@ -236,7 +236,7 @@ def _terminal_board(board: Board, columns: int) -> str:
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]|~#"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
     return _one_line(text).translate(_MARKDOWN)
 
 
@@ -244,15 +244,15 @@ def to_markdown(boards: Sequence[Board]) -> str:
     """Render boards as Markdown: a heading, a table and notes for each, then the meaning of the columns."""
     blocks = []
     for board in boards:
-        lines = [f"### {_markdown(board.title)}", "", _markdown(describe(board)), ""]
+        lines = [f"### {markdown_text(board.title)}", "", markdown_text(describe(board)), ""]
         lines.append("| " + " | ".join(column.header for column in COLUMNS) + " |")
         lines.append("|" + "|".join(" :-- " if column.header == "entry" else " --: " for column in COLUMNS) + "|")
         for row in board.rows:
-            cells = [_markdown(c.cell(row)) if c.header == "entry" else c.cell(row) for c in COLUMNS]
+            cells = [markdown_text(c.cell(row)) if c.header == "entry" else c.cell(row) for c in COLUMNS]
             lines.append("| " + " | ".join(cells) + " |")
         notes = [*board.notes, *filter(None, [reference_point(board)])]
         if notes:
-            lines += ["", *(f"- {_markdown(note)}" for note in notes)]
+            lines += ["", *(f"- {markdown_text(note)}" for note in notes)]
         blocks.append("\n".join(lines) + "\n")
     legend = ["Columns:", "", *(f"- **{column.header}**: {column.help}" for column in COLUMNS)]
     return "\n".join([*blocks, "\n".join(legend) + "\n"])

@@ -83,6 +83,7 @@ for command in (
     _commands_records.leaderboard,
     _commands_records.plot,
     _commands_records.report,
+    _commands_records.learnt,
     _commands_records.check,
     _commands_table.reliability,
     _commands_run.latency,

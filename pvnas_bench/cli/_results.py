@@ -16,7 +16,7 @@ RUNS = Path("results/runs")
 
 
 def load(
-    folder: Path, *, reference: bool, slimmed: bool = False, or_published: bool = False
+    folder: Path, *, reference: bool, slimmed: bool = False, or_published: bool = False, null: bool | None = False
 ) -> tuple[list[records.Record], list[records.Unreadable]]:
     """Read the records of a folder, for any command.
 
@@ -26,20 +26,27 @@ def load(
         reference: True to add the published records of the same boards.
         slimmed: as in `records.load_folder`.
         or_published: True to return all published records, with a message, if the default folder has no records.
+        null: True for records of null searches, False for the real ones, None for both.
 
     Returns:
         The records, and the files that were left out.
 
     Raises:
-        UsageError: the folder has no records.
+        UsageError: the folder has no such records.
     """
     if or_published and reference and folder == RUNS and not any(records.find(folder)):
         print(f"no records in {folder} yet: showing the published runs", file=sys.stderr)
-        return published(slimmed), []
+        return [record for record in published(slimmed) if null in (record.null, None)], []
     local, unreadable = records.require_records(folder, slimmed=slimmed)
     for file in unreadable:
         print(f"left out {file.path}: {file.reason}", file=sys.stderr)
-    return local + _of_boards(local, published(slimmed)) if reference else local, unreadable
+    wanted = [record for record in local if null in (record.null, None)]
+    if not wanted:
+        which, flag = ("real", "without") if null is False else ("null", "with")
+        raise UsageError(
+            f"no records of {which} searches in {folder}: run a search {flag} --null, or name another folder"
+        )
+    return wanted + _of_boards(wanted, published(slimmed)) if reference else wanted, unreadable
 
 
 def published(slimmed: bool) -> list[records.Record]:

@@ -167,7 +167,7 @@ def _trials(setup: Setup, on: OnRay | None) -> AbstractContextManager[OtherProce
 
 def board(record: records.Record, results: Path, *, reference: bool) -> str:
     """Render the leaderboard of a record."""
-    listed, _ = _results.load(results, reference=reference, slimmed=True)
+    listed, _ = _results.load(results, reference=reference, slimmed=True, null=record.null)
     return str(_leaderboard.rendered(leaderboard.build(_results.on_board(listed, record)), "terminal"))
 
 
@@ -179,6 +179,7 @@ def summary(record: records.Record, path: Path) -> dict[str, Any]:
         "status": record.status,
         "error": record.error,
         "entry": record.strategy.entry,
+        "null": record.null,
         "space": record.space.name,
         "cap": record.space.cap,
         "cap_macs": record.space.cap_macs,

@@ -164,6 +164,8 @@ class World:
         budget: float = PROTOCOL.budget,
         caps: Caps | None = None,
         latencies: LatencyTable | None = None,
+        *,
+        null: bool = False,
     ) -> tuple[Problem, Watch]:
         """A problem like the runner's, with its watch.
 
@@ -190,7 +192,7 @@ class World:
             "train": np.arange(cut),
             "val": np.arange(cut, len(visible)),
         }
-        return Problem(searched, costs, bench, positions, caps or Caps.parse(searched, None), seed), watch
+        return Problem(searched, costs, bench, positions, caps or Caps.parse(searched, None), seed, null=null), watch
 
 
 @contextmanager

@@ -56,6 +56,7 @@ from pvnas_bench.methods.shared_weights import (
     rate_at,
     set_rate,
 )
+from pvnas_bench.methods.signals import CostShare, log_held_out_loss, recorded
 from pvnas_bench.methods.zero_cost import ZeroCost, ZeroCostConfig
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "BilevelConfig",
     "BinaryGates",
     "CandidateScores",
+    "CostShare",
     "Edge",
     "EdgeCandidates",
     "Evolution",
@@ -94,12 +96,14 @@ __all__ = [
     "hypervolume",
     "input_loss",
     "learnt_entropy",
+    "log_held_out_loss",
     "make_weight_optimiser",
     "mixture_plan",
     "next_generation",
     "objectives",
     "pareto_front",
     "rate_at",
+    "recorded",
     "sample_input",
     "set_rate",
     "skips",

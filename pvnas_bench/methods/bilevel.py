@@ -16,6 +16,7 @@ from typing_extensions import TypeVar
 
 from pvnas_bench.methods.distribution import FactorisedDistribution
 from pvnas_bench.methods.shared_weights import SharedWeights, WeightsConfig
+from pvnas_bench.methods.signals import log_held_out_loss
 from pvnas_bench.network.metering import plan_macs
 from pvnas_bench.network.supernet import Mixture, Plan
 from pvnas_bench.problem import Json
@@ -165,7 +166,7 @@ class Bilevel(Strategy[BC, BlockSpace]):
             if self.stopped:
                 break
             if problem.progress >= config.warmup:
-                problem.log(search_val_loss=self.alpha_step(batch, held_out))
+                log_held_out_loss(problem, self.alpha_step(batch, held_out))
             self.weights.step(batch, self.weight_plan(), config.rate(problem.progress))
         if self.stopped or problem.progress >= 1:
             self.finish()

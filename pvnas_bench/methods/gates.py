@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pvnas_bench.methods.distribution import FactorisedDistribution
 from pvnas_bench.methods.shared_weights import set_rate
+from pvnas_bench.methods.signals import CostShare, log_held_out_loss, recorded
 from pvnas_bench.network.supernet import Candidate, Plan
 from pvnas_bench.problem import Problem
 from pvnas_bench.space import Architecture, BlockSpace
@@ -162,18 +163,25 @@ class BinaryGates:
         """A random architecture."""
         return self.alphas.sample(self._problem.torch_rng("paths"), self._thrifty)
 
-    def step(self, loss_at: Callable[[Plan], Tensor], rate: float | None = None) -> None:
+    def step(self, loss_at: Callable[[Plan], Tensor], rate: float | None = None, classes: int | None = None) -> None:
         """Take a step down the loss of a random two-path plan and the MACs term; see `two_path_loss`.
+
+        It logs the plan's loss (`log_held_out_loss`) and the term's share of the gradient (`CostShare`).
 
         Args:
             loss_at: returns the loss of a plan.
             rate: learning rate from this step on; None: as before.
+            classes: number of classes that the batch may contain; None: all.
         """
         problem, log_p = self._problem, self.alphas.log_table()
         log_q = log_p if self._thrifty is None else log_p + self._thrifty
-        loss = two_path_loss(problem.space, log_p, log_q, loss_at, problem.torch_rng("paths"))
-        penalty = self._penalty(log_p.exp(), self._target)
-        problem.backward(loss + self._macs_weight * penalty)
+        losses: list[float] = []
+        loss = two_path_loss(problem.space, log_p, log_q, recorded(loss_at, losses), problem.torch_rng("paths"))
+        penalty = self._macs_weight * self._penalty(log_p.exp(), self._target)
+        share = CostShare(penalty, self.alphas.parameters())
+        problem.backward(loss + penalty)
+        share.log(problem)
+        log_held_out_loss(problem, losses[0], classes)
         if rate is not None:
             set_rate(self.optimiser, rate)
         problem.update(self.optimiser)

@@ -166,6 +166,16 @@ class Request:
             repeated="changed",
         ),
     )
+    null: bool = field(
+        default=False,
+        metadata=_said(
+            "Search without information about architectures: permute the labels of search-val, or the accuracies in a "
+            "table. The final training is real. Null runs have separate boards; `learnt` compares them with real ones.",
+            flag="--null",
+            in_grid=True,
+            repeated="changed",
+        ),
+    )
     partial: bool = field(
         default=False,
         metadata=_said(

@@ -141,7 +141,9 @@ class Run:
                 status, error = "failed", f"final training: {type(failure).__name__}: {failure}"
         self._kept = final.model
         pace = self._pace() if status == "ok" and setup.table is None and setup.world.first else None
-        ranked = ranking(search, setup.table) if status == "ok" and setup.table is not None else {}
+        ranked = {}
+        if status == "ok" and setup.table is not None and not setup.request.null:
+            ranked = ranking(search, setup.table)
         measured = {**setup.preparation, **final.controls, **ranked}
         if checkpoints and checkpoints.failures:
             measured["checkpoints_not_written"] = checkpoints.failures
@@ -195,6 +197,7 @@ class Run:
         processes = {"processes": setup.world.size} if setup.world.size > 1 else {}
         return records.Record(
             id=setup.id,
+            null=setup.request.null,
             status=status,
             error=error and masked(error),
             strategy=records.StrategyEntry(

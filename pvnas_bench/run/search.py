@@ -58,9 +58,9 @@ class Search:
         bench = Workbench(store, setup.protocol, setup.device, self.ledger, self._clock, setup.world)
         problem = (setup.space, setup.costs, bench, splits, setup.caps, setup.request.seed)
         self.problem = (
-            Problem(*problem, trials)
+            Problem(*problem, trials, null=setup.request.null)
             if setup.table is None
-            else TabularProblem(setup.table, setup.request.partial, *problem)
+            else TabularProblem(setup.table, setup.request.partial, *problem, null=setup.request.null)
         )
         kind = setup.kind.info.variants.get(setup.space.family, setup.kind)
         self.strategy = kind(self.problem, setup.config)

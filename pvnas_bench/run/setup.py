@@ -63,6 +63,8 @@ class Setup:
         self.config = parse_config(self.kind, request.settings)
         self.space = registry.get_space(request.space)
         check_family(self.kind, self.space)
+        if request.null and self.kind.info.role != "search":
+            raise UsageError(f"{self.kind.info.name} is a control, which learns nothing: omit --null or the control")
         self.table = self._find_table() if request.tabular else None
         named = get_protocol(request.protocol or (self.table.about.protocol.name if self.table else "quick"))
         self.protocol = named.with_precision(request.precision)
@@ -202,8 +204,9 @@ class Setup:
 
     @cached_property
     def entry(self) -> str:
-        """Leaderboard row: the strategy's name and its non-default hyper-parameters."""
-        return entry_name(self.kind, self.config)
+        """Leaderboard row: the strategy's name, its non-default hyper-parameters, and a mark of a null search."""
+        entry = entry_name(self.kind, self.config)
+        return f"{entry}{records.NULL}" if self.request.null else entry
 
     @cached_property
     def space_fingerprint(self) -> str:
@@ -213,9 +216,11 @@ class Setup:
 
     @cached_property
     def protocol_fingerprint(self) -> str:
-        """Fingerprint of the protocol, and that of the table if any: each state of a table has separate boards."""
+        """Fingerprint of the protocol and of a table, and a mark of a null search: each has separate boards."""
         fingerprint = self.protocol.fingerprint
-        return fingerprint if self.table is None else f"{fingerprint}:{self.table.fingerprint}"
+        if self.table is not None:
+            fingerprint = f"{fingerprint}:{self.table.fingerprint}"
+        return f"{fingerprint}{records.NULL_PROTOCOL}" if self.request.null else fingerprint
 
     @property
     def id(self) -> str:

@@ -131,7 +131,7 @@ def test_compare_passes_only_given_options_to_its_grid(cli: Cli, monkeypatch: py
 def test_a_grid_has_a_key_for_every_compared_option() -> None:
     assert list(Grid.model_fields) == [
         *("strategies", "spaces", "datasets", "seeds"),
-        *("protocol", "cap", "budget", "precision", "tabular", "partial"),
+        *("protocol", "cap", "budget", "precision", "tabular", "null", "partial"),
     ]
 
 
