@@ -12,10 +12,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from pvnas_bench import Caps, seeding
 from pvnas_bench.ledger import BudgetExhausted, Ledger, SearchShare
 from pvnas_bench.problem import Problem
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.search import Search
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.search import Search
+from pvnas_bench.runs.setup import Setup
 
 CHARGES: dict[str, Callable[[Ledger, Any], object]] = {
     "forward's macs": lambda ledger, n: ledger.forward(n, 1, 0),

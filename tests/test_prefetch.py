@@ -11,11 +11,11 @@ import pytest
 
 from pvnas_bench import Architecture, BudgetExhausted, Problem
 from pvnas_bench.problem import TrialResult
-from pvnas_bench.run.meters import Elsewhere
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.search import Search
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.meters import Elsewhere
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.search import Search
+from pvnas_bench.runs.setup import Setup
 
 
 class StandIn:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from pvnas_bench import Evaluation
-from pvnas_bench.run.states import decode, encode
+from pvnas_bench.runs.states import decode, encode
 from pvnas_bench.spaces.st_micro import SPACE
 from pvnas_bench.state import CannotBeKept, keep, restore
 

@@ -11,10 +11,10 @@ import torch
 
 from pvnas_bench import BudgetExhausted, SearchFinished, records, registry, seeding
 from pvnas_bench.conformance._world import World
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.search import Search
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.search import Search
+from pvnas_bench.runs.setup import Setup
 from pvnas_bench.space import BlockSpace
 from pvnas_bench.system import machine
 from pvnas_bench.table.store import read_parquet, to_parquet

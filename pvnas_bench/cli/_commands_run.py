@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from pvnas_bench.cli._options import Cells, Json, On, RayAddress, Reference, declared, on_grid, on_request
-from pvnas_bench.run.request import Request
+from pvnas_bench.runs.request import Request
 
 
 class Trials(StrEnum):

@@ -45,7 +45,7 @@ def prepare(name: str, protocol: str, *, workers: int | None, tolerated: float, 
         UsageError: the data set or the protocol does not exist, the data is unsuitable for a search, or the disk is too
             small.
     """
-    from pvnas_bench.run.clips import search_splits
+    from pvnas_bench.runs.clips import search_splits
 
     def announce(need: DiskNeed) -> None:
         print(f"the cache needs {need}", file=sys.stderr)

@@ -15,8 +15,8 @@ from pvnas_bench.deploy.fit import RESULT, Fit, FitRequest
 from pvnas_bench.deploy.model import EvaluationResult, Split, load_model, model_path
 from pvnas_bench.deploy.predictions import Predictions
 from pvnas_bench.errors import UsageError
-from pvnas_bench.run import checkpoints
-from pvnas_bench.run.words import check_writable
+from pvnas_bench.runs import checkpoints
+from pvnas_bench.runs.words import check_writable
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.system.masking import masked
 from pvnas_bench.system.text import counted, left, no_formula, right, shortened, width

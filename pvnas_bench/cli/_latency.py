@@ -12,7 +12,7 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.network.families import cost_model
 from pvnas_bench.network.latencies import LatencyTable
 from pvnas_bench.records import Record, require_records
-from pvnas_bench.run import latency
+from pvnas_bench.runs import latency
 from pvnas_bench.space import SearchSpace
 from pvnas_bench.system import machine
 from pvnas_bench.system.text import counted

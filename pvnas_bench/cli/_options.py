@@ -10,7 +10,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec, cast, get_type_hints
 
 import typer
 
-from pvnas_bench.run.request import (
+from pvnas_bench.runs.request import (
     Command,
     Option,
     Request,
@@ -27,7 +27,7 @@ _TYPES = get_type_hints(Request)
 INTRODUCTION = """\
 # Options of a run
 
-Generated from the fields of `pvnas_bench.run.request.Request`. `--help` of each command lists its other options.
+Generated from the fields of `pvnas_bench.runs.request.Request`. `--help` of each command lists its other options.
 
 A strategy is written `name` or `name[key=value, …]`, both for `--strategy` and in a grid's file. `compare` takes
 `--strategy`, `--space` and `--dataset` several times, or a TOML file with the keys of the second table; an option

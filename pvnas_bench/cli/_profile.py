@@ -12,9 +12,9 @@ from typing import Any
 from pvnas_bench import records
 from pvnas_bench.cli import INTERRUPTED, _progress
 from pvnas_bench.cli._run import EXIT_CODES, Shown
-from pvnas_bench.run.profiling import HARNESS, STRATEGY, Samples, sampled
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import Run
+from pvnas_bench.runs.profiling import HARNESS, STRATEGY, Samples, sampled
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import Run
 from pvnas_bench.system.text import counted
 from pvnas_bench.training.workbench import Clock
 

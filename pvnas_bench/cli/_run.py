@@ -12,12 +12,12 @@ from pvnas_bench import records
 from pvnas_bench.boards import leaderboard
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, USAGE, _leaderboard, _progress, _results
 from pvnas_bench.errors import UsageError
-from pvnas_bench.run import checkpoints
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import Run
-from pvnas_bench.run.search import OtherProcesses
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs import checkpoints
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import Run
+from pvnas_bench.runs.search import OtherProcesses
+from pvnas_bench.runs.setup import Setup
 from pvnas_bench.system.masking import masked
 from pvnas_bench.system.text import counted
 from pvnas_bench.training.distributed import RankLost, World, joined

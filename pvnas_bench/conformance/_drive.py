@@ -21,7 +21,7 @@ from pvnas_bench.conformance._hidden import Hidden
 from pvnas_bench.conformance._world import Watch
 from pvnas_bench.ledger import BudgetExhausted
 from pvnas_bench.problem import Problem
-from pvnas_bench.run.search import valid
+from pvnas_bench.runs.search import valid
 from pvnas_bench.strategy import AnyStrategy, SearchFinished, Strategy, StrategyConfig
 
 IDLE_STEPS = 200

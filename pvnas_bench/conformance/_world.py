@@ -17,7 +17,7 @@ from pvnas_bench.network.cost import CostModel
 from pvnas_bench.network.latencies import LatencyTable
 from pvnas_bench.problem import Problem
 from pvnas_bench.protocol import Protocol
-from pvnas_bench.run.clips import search_splits
+from pvnas_bench.runs.clips import search_splits
 from pvnas_bench.space import BlockSpace, Caps, Stage, uniform_options
 from pvnas_bench.training.train import training_macs
 from pvnas_bench.training.workbench import Clock, Workbench

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.backbone import FrozenBackbone
 from pvnas_bench.network.standalone import Classifier
-from pvnas_bench.run.words import check_writable
+from pvnas_bench.runs.words import check_writable
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.training import process
 from pvnas_bench.training.model_file import METADATA, ModelInfo

@@ -22,10 +22,10 @@ from pvnas_bench.network.backbone import FrozenBackbone
 from pvnas_bench.network.families import build, cost_model
 from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.protocol import Protocol, get_protocol
-from pvnas_bench.run.checkpoints import Checkpoints, State
-from pvnas_bench.run.clips import open_clips, search_splits
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.words import check_writable
+from pvnas_bench.runs.checkpoints import Checkpoints, State
+from pvnas_bench.runs.clips import open_clips, search_splits
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.words import check_writable
 from pvnas_bench.system import files, machine, signals
 from pvnas_bench.system.leases import claimed
 from pvnas_bench.training import process

@@ -15,9 +15,9 @@ from pvnas_bench.deploy.export import Graph, export
 from pvnas_bench.deploy.predictions import Prediction, Predictions, Unpredicted
 from pvnas_bench.errors import UsageError
 from pvnas_bench.ledger import Ledger
-from pvnas_bench.run.clips import open_clips
-from pvnas_bench.run.final import latency
-from pvnas_bench.run.observer import Observer
+from pvnas_bench.runs.clips import open_clips
+from pvnas_bench.runs.final import latency
+from pvnas_bench.runs.observer import Observer
 from pvnas_bench.system import machine
 from pvnas_bench.training import process
 from pvnas_bench.training.backbone_features import embedding, features_of

@@ -10,9 +10,9 @@ import torch
 from pvnas_bench import records
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.table_searches import Ended
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.setup import Setup
 
 State = Literal["waiting", "running", "ok", "failed", "timeout", "interrupted", "refused"]
 

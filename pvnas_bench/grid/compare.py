@@ -14,9 +14,9 @@ from pvnas_bench.grid.cells import GridCell, State, as_ended, but_seed, recorded
 from pvnas_bench.grid.executors import Ending, Executor, Needs
 from pvnas_bench.grid.processes import Processes
 from pvnas_bench.grid.table_searches import Ended, search_all
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import Run
-from pvnas_bench.run.setup import TrainsOnClips
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import Run
+from pvnas_bench.runs.setup import TrainsOnClips
 from pvnas_bench.system import machine
 from pvnas_bench.system.leases import held
 from pvnas_bench.system.masking import masked

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self, get_type_hints
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from pvnas_bench.errors import UsageError
-from pvnas_bench.run.request import Option, Request, options, parse_entry
+from pvnas_bench.runs.request import Option, Request, options, parse_entry
 from pvnas_bench.system.files import read_whole
 
 LARGEST_GRID = 2**20

@@ -10,11 +10,11 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.executors import Needs
 from pvnas_bench.grid.ray import RETRIES, Connection, Place
 from pvnas_bench.problem import TrialResult
-from pvnas_bench.run.meters import Elsewhere
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.search import Search
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.meters import Elsewhere
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.search import Search
+from pvnas_bench.runs.setup import Setup
 from pvnas_bench.space import Architecture
 from pvnas_bench.system import machine
 from pvnas_bench.training import process

@@ -31,9 +31,9 @@ from pvnas_bench.network.cost import CostModel
 from pvnas_bench.network.standalone import Network
 from pvnas_bench.problem import SearchSplit, evaluation_seed, in_mixed_order
 from pvnas_bench.protocol import get_protocol, protocol_entry
-from pvnas_bench.run.clips import data_entry, open_clips, search_view
-from pvnas_bench.run.final import latency
-from pvnas_bench.run.observer import Observer
+from pvnas_bench.runs.clips import data_entry, open_clips, search_view
+from pvnas_bench.runs.final import latency
+from pvnas_bench.runs.observer import Observer
 from pvnas_bench.space import Architecture, BlockSpace, Caps
 from pvnas_bench.system import machine
 from pvnas_bench.system.files import write_atomically

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from pvnas_bench import registry, seeding
 from pvnas_bench.methods.zero_cost import ZeroCost
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.search import Search
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.search import Search
+from pvnas_bench.runs.setup import Setup
 from pvnas_bench.table.table import Table
 from pvnas_bench.training import process
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 from pvnas_bench import records
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import Run
-from pvnas_bench.run.setup import Setup, TrainsOnClips
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import Run
+from pvnas_bench.runs.setup import Setup, TrainsOnClips
 from pvnas_bench.system.files import Appended
 from pvnas_bench.system.leases import claimed
 from pvnas_bench.system.masking import masked

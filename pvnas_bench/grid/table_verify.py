@@ -10,7 +10,7 @@ from pvnas_bench import seeding
 from pvnas_bench.boards.table_lessons import noise
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.table_build import TableRecipe, Trainer
-from pvnas_bench.run.observer import Observer
+from pvnas_bench.runs.observer import Observer
 from pvnas_bench.table.schema import KnownTraining
 from pvnas_bench.table.table import Table
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pvnas_bench import registry
 from pvnas_bench.errors import UsageError
-from pvnas_bench.run.words import entry_name, parse_config
+from pvnas_bench.runs.words import entry_name, parse_config
 
 
 def describe(strategy: str, settings: list[dict[str, str]]) -> dict[str, Any]:

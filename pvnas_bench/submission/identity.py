@@ -14,7 +14,7 @@ from pvnas_bench import __version__
 from pvnas_bench.errors import UsageError
 from pvnas_bench.protocol import Protocol, get_protocol
 from pvnas_bench.records import Record, identifier
-from pvnas_bench.run.request import flag_of, options
+from pvnas_bench.runs.request import flag_of, options
 from pvnas_bench.submission.findings import shown
 from pvnas_bench.submission.manifest import Manifest
 from pvnas_bench.submission.scores import table_of

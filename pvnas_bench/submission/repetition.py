@@ -28,8 +28,8 @@ from pvnas_bench.boards.check.findings import seed_scores
 from pvnas_bench.errors import UsageError
 from pvnas_bench.protocol import Protocol
 from pvnas_bench.records import Record
-from pvnas_bench.run.clips import data_entry, open_clips, search_splits
-from pvnas_bench.run.observer import Observer
+from pvnas_bench.runs.clips import data_entry, open_clips, search_splits
+from pvnas_bench.runs.observer import Observer
 from pvnas_bench.submission.findings import Disagreement, at, shown
 from pvnas_bench.submission.identity import parse_command, protocol_of
 from pvnas_bench.submission.layout import STRATEGY

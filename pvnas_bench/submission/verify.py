@@ -219,7 +219,7 @@ def _repeated(
     chosen = _drawn(manifest, found, repeat)
     if not chosen:
         return course.verdict("no run was repeated")
-    from pvnas_bench.run.observer import Observer
+    from pvnas_bench.runs.observer import Observer
     from pvnas_bench.submission import repetition
 
     place = repetition.Place(repeat.datasets, tables, repeat.threads, repeat.cache)

@@ -10,10 +10,10 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from pvnas_bench.cli._profile import seconds_of
 from pvnas_bench.records import Record
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.profiling import sampled
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import Run
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.profiling import sampled
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import Run
 from pvnas_bench.training.workbench import Clock
 
 

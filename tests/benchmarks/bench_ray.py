@@ -20,10 +20,10 @@ from pvnas_bench.grid.compare import compare
 from pvnas_bench.grid.definition import Grid
 from pvnas_bench.grid.ray import Ray
 from pvnas_bench.grid.ray_trials import RayTrials
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.search import Search
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.search import Search
+from pvnas_bench.runs.setup import Setup
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 CELLS, BUDGET, TRIALS = 4, 60.0, 40

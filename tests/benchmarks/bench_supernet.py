@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from pvnas_bench import BlockSpace, registry
 from pvnas_bench.network.cost import candidates
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.search import Search
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.search import Search
+from pvnas_bench.runs.setup import Setup
 from pvnas_bench.training import process
 
 CLIPS, CLASSES, FRAMES, SIZE, STEPS = 16, 16, 8, 24, 4

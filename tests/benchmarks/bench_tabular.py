@@ -12,10 +12,10 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from pvnas_bench import registry
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import Run
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import Run
+from pvnas_bench.runs.setup import Setup
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table.store import Files, load, to_parquet
 
@@ -51,7 +51,7 @@ def test_optuna(benchmark: BenchmarkFixture, files: Files, strategy: str) -> Non
     """
     import optuna
 
-    from pvnas_bench.run.search import Search
+    from pvnas_bench.runs.search import Search
     from pvnas_bench.strategies._optuna import OptunaStrategy, quiet, unwarned
 
     ready, spent = setup(files, strategy), {"harness": list[float](), "alone": list[float]()}

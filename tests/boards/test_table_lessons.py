@@ -18,8 +18,8 @@ from pvnas_bench.boards.statistics import step_values
 from pvnas_bench.boards.table_regret import from_csv, regrets, to_csv
 from pvnas_bench.errors import UsageError
 from pvnas_bench.records import load_folder
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import run
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import run
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table import Table
 from pvnas_bench.table.store import Files, to_parquet

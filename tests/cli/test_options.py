@@ -11,7 +11,7 @@ import pytest
 from pvnas_bench import UsageError
 from pvnas_bench.cli import OK, USAGE, _options
 from pvnas_bench.grid.definition import Grid
-from pvnas_bench.run.request import Request, options
+from pvnas_bench.runs.request import Request, options
 
 from .conftest import BUDGET, Cli
 
@@ -48,7 +48,7 @@ def test_help_names_every_option(cli: Cli, command: Any) -> None:
 
 def test_declaring_options_imports_the_standard_library_only() -> None:
     program = (
-        "import sys; import pvnas_bench.run.request; "
+        "import sys; import pvnas_bench.runs.request; "
         "print(sorted({name.partition('.')[0] for name in sys.modules} & {'torch', 'numpy', 'pydantic', 'typer'}))"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -14,9 +14,9 @@ from pvnas_bench.deploy.architectures import named
 from pvnas_bench.deploy.fit import Fit, FitRequest
 from pvnas_bench.deploy.model import load_model
 from pvnas_bench.errors import UsageError
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import run
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import run
 from pvnas_bench.training.model_file import load
 
 from .conftest import OPERATOR_FILE, Trained

@@ -14,8 +14,8 @@ from pvnas_bench import registry
 from pvnas_bench.deploy.model import Model, load_model
 from pvnas_bench.errors import UsageError
 from pvnas_bench.protocol import get_protocol
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import run
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import run
 from pvnas_bench.training.model_file import METADATA
 
 from .conftest import OPERATORS, SPACES, Trained

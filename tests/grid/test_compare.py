@@ -11,8 +11,8 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.cells import open_cells
 from pvnas_bench.grid.compare import compare
 from pvnas_bench.grid.definition import Grid
-from pvnas_bench.run.request import parse_entry
-from pvnas_bench.run.runner import run
+from pvnas_bench.runs.request import parse_entry
+from pvnas_bench.runs.runner import run
 
 BROKEN = """
 from pvnas_bench import Info, Strategy

@@ -19,10 +19,10 @@ from pvnas_bench.grid.cells import GridCell, open_cells
 from pvnas_bench.grid.compare import compare
 from pvnas_bench.grid.definition import Grid
 from pvnas_bench.grid.ray import Connection, Ray
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.search import Search
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.search import Search
+from pvnas_bench.runs.setup import Setup
 
 TIMED = ("wall", "latency_ms", "created", "peak_memory_bytes", "speed")
 

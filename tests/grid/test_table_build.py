@@ -16,8 +16,8 @@ from pvnas_bench import registry
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.table_build import TableRecipe, Trainer, build, claim_path, merge, random_order
 from pvnas_bench.network.cost import CostModel
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import run
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import run
 from pvnas_bench.space import BlockSpace
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.system.leases import claimed

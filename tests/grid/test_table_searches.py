@@ -11,8 +11,8 @@ from pvnas_bench.grid.compare import compare
 from pvnas_bench.grid.definition import Grid
 from pvnas_bench.grid.table_searches import append
 from pvnas_bench.records import Record, Unreadable
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import run
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import run
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table.store import Files, to_parquet
 

@@ -6,10 +6,10 @@ import pytest
 
 from pvnas_bench import Architecture, BudgetExhausted, Evaluation, Info, Problem, SearchFinished
 from pvnas_bench.methods.ask_tell import REPEATS, Asked, AskTell, Trial
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.search import Search
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.search import Search
+from pvnas_bench.runs.setup import Setup
 
 
 class Scripted(AskTell):

@@ -9,7 +9,7 @@ from driven import Driven
 
 from pvnas_bench import CellSpace, Problem, TemporalNetwork
 from pvnas_bench.methods import EdgeCandidates
-from pvnas_bench.run.states import decode, encode
+from pvnas_bench.runs.states import decode, encode
 from pvnas_bench.spaces.st_temporal_cell import SPACE
 
 IDLE = SPACE.parse("8-2-32/none-skip-_/none-skip-_/_")

@@ -7,7 +7,7 @@ from pvnas_bench import registry
 from pvnas_bench.network import operators, workloads
 from pvnas_bench.network.families import workloads as workloads_of
 from pvnas_bench.network.workloads import block_passes, convolution_pass
-from pvnas_bench.run import yardstick
+from pvnas_bench.runs import yardstick
 
 CPU = torch.device("cpu")
 

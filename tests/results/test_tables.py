@@ -11,10 +11,10 @@ from pvnas_bench.boards.report import table_page as report
 from pvnas_bench.boards.table_regret import from_csv
 from pvnas_bench.grid.definition import Grid
 from pvnas_bench.protocol import get_protocol, protocol_entry
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.search import Search
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.search import Search
+from pvnas_bench.runs.setup import Setup
 from pvnas_bench.table import Table
 from pvnas_bench.table.store import Files, load
 

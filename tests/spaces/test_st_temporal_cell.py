@@ -11,10 +11,10 @@ from pvnas_bench.cli import USAGE, main
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.backbone import frame_cost
 from pvnas_bench.records import Record
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import run
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import run
+from pvnas_bench.runs.setup import Setup
 from pvnas_bench.spaces.st_temporal_cell import BACKBONE, SPACE
 
 BUDGET = 1.5

@@ -7,7 +7,7 @@ import torch
 from driven import Driven
 
 from pvnas_bench.network.temporal_cell import TemporalNetwork
-from pvnas_bench.run.states import decode, encode
+from pvnas_bench.runs.states import decode, encode
 from pvnas_bench.spaces.st_temporal_cell import SPACE
 from pvnas_bench.strategies._nas_tc_cells import IDLE, CellStitching, idle_architectures
 

@@ -14,7 +14,7 @@ from driven import completed
 from optuna.trial import TrialState
 
 from pvnas_bench import Architecture, Caps, registry
-from pvnas_bench.run.states import decode, encode
+from pvnas_bench.runs.states import decode, encode
 from pvnas_bench.strategies._optuna import TRIES
 from pvnas_bench.strategies.optuna_hyperband import rungs
 

@@ -7,7 +7,7 @@ import torch
 from black_box import BlackBox
 
 from pvnas_bench import Architecture, Caps, UsageError
-from pvnas_bench.run.states import decode, encode
+from pvnas_bench.runs.states import decode, encode
 
 
 def accuracy(architecture: Architecture, epochs: int) -> float:

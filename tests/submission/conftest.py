@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pvnas_bench import records
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import run
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import run
 from pvnas_bench.submission.assemble import submit
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"

@@ -6,11 +6,11 @@ from typing import Any
 from pvnas_bench import SearchFinished, Strategy, seeding
 from pvnas_bench.ledger import BudgetExhausted
 from pvnas_bench.records import Record
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import run
-from pvnas_bench.run.search import Search
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import run
+from pvnas_bench.runs.search import Search
+from pvnas_bench.runs.setup import Setup
 from pvnas_bench.training import process
 
 

@@ -19,9 +19,9 @@ import faults
 
 from pvnas_bench import registry
 from pvnas_bench.errors import UsageError
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import run
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import run
 
 OK, FAILED, REFUSED = 0, 1, 2
 

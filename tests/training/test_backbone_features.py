@@ -13,10 +13,10 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.ledger import Ledger
 from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.protocol import get_protocol
-from pvnas_bench.run.clips import search_splits
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import run
-from pvnas_bench.run.time_controls import time_controls, window_lengths
+from pvnas_bench.runs.clips import search_splits
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import run
+from pvnas_bench.runs.time_controls import time_controls, window_lengths
 from pvnas_bench.spaces.st_temporal_cell import BACKBONE
 from pvnas_bench.training import backbone_features as room
 from pvnas_bench.training.backbone_features import Features, prepare_features

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from pvnas_bench import records
-from pvnas_bench.run import checkpoints
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import run
+from pvnas_bench.runs import checkpoints
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import run
 
 HERE = Path(__file__).parent
 BUDGET = 0.8

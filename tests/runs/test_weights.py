@@ -10,10 +10,10 @@ import pytest
 from pvnas_bench import records
 from pvnas_bench.errors import UsageError
 from pvnas_bench.protocol import PROTOCOLS
-from pvnas_bench.run.final import best_of
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import run
+from pvnas_bench.runs.final import best_of
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import run
 from pvnas_bench.training.model_file import load
 
 
@@ -83,7 +83,7 @@ def test_a_run_stopped_in_its_last_retraining_keeps_the_weights_of_the_best(
 def test_weights_that_find_no_room_leave_no_record(
     tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pvnas_bench.run import runner
+    from pvnas_bench.runs import runner
 
     def full(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")

@@ -9,11 +9,11 @@ from pvnas_bench import records, seeding
 from pvnas_bench.errors import UsageError
 from pvnas_bench.ledger import BudgetExhausted, Ledger
 from pvnas_bench.problem import Problem, Trials
-from pvnas_bench.run.checkpoints import Checkpoints, State
-from pvnas_bench.run.meters import NOTHING, Elsewhere, Phase
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.setup import Setup
-from pvnas_bench.run.tabular import TabularProblem
+from pvnas_bench.runs.checkpoints import Checkpoints, State
+from pvnas_bench.runs.meters import NOTHING, Elsewhere, Phase
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.setup import Setup
+from pvnas_bench.runs.tabular import TabularProblem
 from pvnas_bench.space import Architecture, SearchSpace
 from pvnas_bench.strategy import SearchFinished
 from pvnas_bench.system.signals import TimedOut

@@ -10,11 +10,11 @@ from tables import SPACE, Built
 
 from pvnas_bench import records
 from pvnas_bench.errors import UsageError
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import run
-from pvnas_bench.run.search import Search
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import run
+from pvnas_bench.runs.search import Search
+from pvnas_bench.runs.setup import Setup
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table.store import Files, to_parquet
 
@@ -98,7 +98,7 @@ def test_no_clip_is_opened_unless_a_strategy_trains_on_it(
     def gone(*_: object, **__: object) -> None:
         raise UsageError("the clips are elsewhere")
 
-    monkeypatch.setattr("pvnas_bench.run.clips.open_dataset", gone)
+    monkeypatch.setattr("pvnas_bench.runs.clips.open_dataset", gone)
     record, _ = run(request(built, "random_search", tmp_path, tabular=True))
     assert record.status == "ok"
     with pytest.raises(
@@ -119,7 +119,7 @@ def test_clips_other_than_the_tables_are_refused_with_the_valid_options(
     data = about.data.model_copy(update={"name": "synthetic_motion", "fingerprint": "0" * 64})
     other = copy.copy(built.table)
     other.about = about.model_copy(update={"data": data})
-    monkeypatch.setattr("pvnas_bench.run.setup.find_table", lambda *_: other)
+    monkeypatch.setattr("pvnas_bench.runs.setup.find_table", lambda *_: other)
     with pytest.raises(UsageError, match=r"differ from those of the table: give --dataset synthetic_motion$"):
         run(request(built, "spos", tmp_path, tabular=True))
 

@@ -2,8 +2,8 @@
 
 import pvnas_bench
 from pvnas_bench import records
-from pvnas_bench.run.final import Kept
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.final import Kept
+from pvnas_bench.runs.setup import Setup
 from pvnas_bench.training.model_file import ModelInfo, ModelScores, ModelTraining, describe
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from pvnas_bench import records
 from pvnas_bench.errors import UsageError
 from pvnas_bench.protocol import Protocol
-from pvnas_bench.run.observer import Observer
+from pvnas_bench.runs.observer import Observer
 from pvnas_bench.system.text import counted
 from pvnas_bench.video import CacheSpec, ClipStore, open_dataset, prepare, split_by_subject
 

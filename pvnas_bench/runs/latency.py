@@ -20,7 +20,7 @@ from pvnas_bench import seeding
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.families import Costs, build, cost_model, timed_layers
 from pvnas_bench.network.latencies import LatencyTable
-from pvnas_bench.run.observer import Observer
+from pvnas_bench.runs.observer import Observer
 from pvnas_bench.space import Architecture, SearchSpace
 from pvnas_bench.system.files import read_whole, write_atomically
 from pvnas_bench.training import process

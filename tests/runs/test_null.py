@@ -10,11 +10,11 @@ from pvnas_bench import records
 from pvnas_bench.boards import leaderboard
 from pvnas_bench.boards.table_regret import regrets
 from pvnas_bench.errors import UsageError
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import run
-from pvnas_bench.run.search import Search
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import run
+from pvnas_bench.runs.search import Search
+from pvnas_bench.runs.setup import Setup
 
 
 def request(built: Built, results: Path, strategy: str = "random_search", **options: Any) -> Request:

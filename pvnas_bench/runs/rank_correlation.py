@@ -5,7 +5,7 @@ from typing import Any
 
 from pvnas_bench import seeding
 from pvnas_bench.boards.statistics import kendall_tau
-from pvnas_bench.run.search import Search
+from pvnas_bench.runs.search import Search
 from pvnas_bench.table import Table
 
 

@@ -22,8 +22,8 @@ from pvnas_bench.grid.compare import compare
 from pvnas_bench.grid.definition import Grid
 from pvnas_bench.ledger import Ledger
 from pvnas_bench.network.standalone import Network
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import run
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import run
 from pvnas_bench.system import signals
 from pvnas_bench.system.signals import TimedOut
 from pvnas_bench.training import train as training

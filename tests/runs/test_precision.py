@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from pvnas_bench import registry, seeding
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.standalone import Network
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.setup import Setup
 from pvnas_bench.space import BlockSpace
 from pvnas_bench.training import process
 

@@ -11,10 +11,10 @@ import torch
 from faults import Fault, layer
 
 from pvnas_bench import registry
-from pvnas_bench.run.checkpoints import Checkpoints
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.checkpoints import Checkpoints
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.setup import Setup
 from pvnas_bench.system.leases import Claim, claimed
 from pvnas_bench.system.signals import Stop
 

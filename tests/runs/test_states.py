@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from pvnas_bench import seeding
-from pvnas_bench.run.states import Damaged, decode, encode
+from pvnas_bench.runs.states import Damaged, decode, encode
 
 CPU = torch.device("cpu")
 numbers = st.floats(allow_nan=False) | st.integers(-(2**200), 2**200) | st.booleans() | st.none()

@@ -11,7 +11,7 @@ from pvnas_bench import registry
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.families import Costs
 from pvnas_bench.network.sums import least, lightest
-from pvnas_bench.run.request import Request
+from pvnas_bench.runs.request import Request
 from pvnas_bench.space import Caps, SearchSpace
 from pvnas_bench.strategy import AnyStrategy, StrategyConfig
 from pvnas_bench.system.masking import masked_values

@@ -20,11 +20,11 @@ from pvnas_bench.network.backbone import FrozenBackbone
 from pvnas_bench.network.families import cost_model
 from pvnas_bench.problem import SearchSplit
 from pvnas_bench.protocol import get_protocol
-from pvnas_bench.run.clips import data_entry, open_clips, search_splits, search_view
-from pvnas_bench.run.latency import Place, open_table
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.words import check_caps, check_family, check_trackers, check_writable, entry_name, parse_config
+from pvnas_bench.runs.clips import data_entry, open_clips, search_splits, search_view
+from pvnas_bench.runs.latency import Place, open_table
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.words import check_caps, check_family, check_trackers, check_writable, entry_name, parse_config
 from pvnas_bench.space import Backbone, Caps
 from pvnas_bench.system import machine
 from pvnas_bench.system.masking import masked, masked_values, remember

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 import torch
 
-from pvnas_bench.run import states
-from pvnas_bench.run.observer import Observer
+from pvnas_bench.runs import states
+from pvnas_bench.runs.observer import Observer
 from pvnas_bench.system import files
 from pvnas_bench.system.leases import Claim
 from pvnas_bench.system.signals import Stop

@@ -5,7 +5,7 @@ from types import FunctionType
 
 import pytest
 
-from pvnas_bench.run.profiling import HARNESS, STRATEGY, Samples, sampled
+from pvnas_bench.runs.profiling import HARNESS, STRATEGY, Samples, sampled
 from pvnas_bench.training.workbench import Clock
 
 

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pvnas_bench.run import yardstick
+from pvnas_bench.runs import yardstick
 
 
 class Clock:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pvnas_bench
 from pvnas_bench import records
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.setup import Setup
 from pvnas_bench.system import machine
 from pvnas_bench.system.masking import masked, masked_values
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pvnas_bench.training.workbench import Clock
 
 EXPERIMENT = "pvnas_bench"
-RUN_TAG, STATUS_TAG = "pvnas_bench.run", "pvnas_bench.status"
+RUN_TAG, STATUS_TAG = "pvnas_bench.runs", "pvnas_bench.status"
 PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 """MLflow's own patience is minutes for each request; what the user sets counts."""
 EVERY, AGAIN = 2.0, 60.0

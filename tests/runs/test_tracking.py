@@ -9,11 +9,11 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pvnas_bench import UsageError, records
-from pvnas_bench.run import tracking, words
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import run
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs import tracking, words
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import run
+from pvnas_bench.runs.setup import Setup
 
 TINY = str(Path(__file__).resolve().parents[1] / "support" / "tiny_space.py")
 

@@ -5,9 +5,9 @@ from typing import Any
 from pvnas_bench import records
 from pvnas_bench.ledger import Ledger
 from pvnas_bench.network.cost import network_layers
-from pvnas_bench.run.meters import Phase
-from pvnas_bench.run.search import Search
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.meters import Phase
+from pvnas_bench.runs.search import Search
+from pvnas_bench.runs.setup import Setup
 from pvnas_bench.table import KnownTraining
 from pvnas_bench.training.workbench import Clock
 

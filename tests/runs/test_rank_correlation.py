@@ -10,12 +10,12 @@ from tables import SPACE, Built
 from pvnas_bench import records
 from pvnas_bench.boards.plots import plot
 from pvnas_bench.boards.table_regret import regrets
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.rank_correlation import ranking
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import run
-from pvnas_bench.run.search import Search
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.rank_correlation import ranking
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import run
+from pvnas_bench.runs.search import Search
+from pvnas_bench.runs.setup import Setup
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table import Table
 from pvnas_bench.table.store import Files, to_parquet

@@ -16,12 +16,12 @@ from pvnas_bench.network.backbone import frame_cost
 from pvnas_bench.network.cost import Cost
 from pvnas_bench.network.families import build, layers
 from pvnas_bench.network.standalone import Classifier
-from pvnas_bench.run.checkpoints import Checkpoints, State
-from pvnas_bench.run.meters import Phase
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.search import Search
-from pvnas_bench.run.setup import Setup
-from pvnas_bench.run.time_controls import time_controls
+from pvnas_bench.runs.checkpoints import Checkpoints, State
+from pvnas_bench.runs.meters import Phase
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.search import Search
+from pvnas_bench.runs.setup import Setup
+from pvnas_bench.runs.time_controls import time_controls
 from pvnas_bench.space import Architecture, Backbone
 from pvnas_bench.training.model_file import all_weights
 from pvnas_bench.training.testing import test

@@ -12,17 +12,17 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.network.families import workloads
 from pvnas_bench.network.workloads import convolution_pass
 from pvnas_bench.protocol import protocol_entry
-from pvnas_bench.run import yardstick
-from pvnas_bench.run.checkpoints import Checkpoints
-from pvnas_bench.run.final import Final, Kept
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.rank_correlation import ranking
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.search import OtherProcesses, Search
-from pvnas_bench.run.setup import Setup
-from pvnas_bench.run.tabular_final import TabularFinal
-from pvnas_bench.run.tracking import tracked
-from pvnas_bench.run.weights import model_info
+from pvnas_bench.runs import yardstick
+from pvnas_bench.runs.checkpoints import Checkpoints
+from pvnas_bench.runs.final import Final, Kept
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.rank_correlation import ranking
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.search import OtherProcesses, Search
+from pvnas_bench.runs.setup import Setup
+from pvnas_bench.runs.tabular_final import TabularFinal
+from pvnas_bench.runs.tracking import tracked
+from pvnas_bench.runs.weights import model_info
 from pvnas_bench.system import files, machine, signals
 from pvnas_bench.system.leases import claimed
 from pvnas_bench.system.masking import masked, masked_values

@@ -12,12 +12,12 @@ from tiny_space import SPACE
 from pvnas_bench import UsageError
 from pvnas_bench.network.families import cost_model, timed_layers
 from pvnas_bench.network.latencies import LatencyTable
-from pvnas_bench.run import latency
-from pvnas_bench.run.latency import Place, Prediction, fitted, open_table, summary, table_path, timed
-from pvnas_bench.run.observer import Observer
-from pvnas_bench.run.request import Request
-from pvnas_bench.run.runner import run
-from pvnas_bench.run.setup import Setup
+from pvnas_bench.runs import latency
+from pvnas_bench.runs.latency import Place, Prediction, fitted, open_table, summary, table_path, timed
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import run
+from pvnas_bench.runs.setup import Setup
 
 CPU = torch.device("cpu")
 PLACE = Place(CPU, 1, True, False)
