@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from pvnas_bench.network.temporal_cell import TemporalCell as TemporalCell
     from pvnas_bench.network.temporal_cell import TemporalNetwork as TemporalNetwork
     from pvnas_bench.problem import Evaluation as Evaluation
+    from pvnas_bench.problem import Json as Json
     from pvnas_bench.problem import Problem as Problem
     from pvnas_bench.records import Record as Record
     from pvnas_bench.runs.observer import Observer as Observer
@@ -59,6 +60,7 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from pvnas_bench.space import Architecture as Architecture
     from pvnas_bench.space import Block as Block
     from pvnas_bench.space import BlockSpace as BlockSpace
+    from pvnas_bench.space import Caps as Caps
     from pvnas_bench.space import CellSpace as CellSpace
     from pvnas_bench.space import Decision as Decision
     from pvnas_bench.space import NetworkSpec as NetworkSpec
@@ -67,8 +69,8 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from pvnas_bench.space import Stage as Stage
     from pvnas_bench.space import cell_options as cell_options
     from pvnas_bench.space import edge_name as edge_name
+    from pvnas_bench.space import mixes_time as mixes_time
     from pvnas_bench.space import uniform_options as uniform_options
-    from pvnas_bench.state import Json as Json
     from pvnas_bench.state import State as State
     from pvnas_bench.strategy import Info as Info
     from pvnas_bench.strategy import SearchFinished as SearchFinished
@@ -105,7 +107,7 @@ _HOMES = {
     "network.standalone": ("Classifier", "Head", "Stem"),
     "network.supernet": ("ElasticNorm", "Gated", "Plan", "SuperBlock", "Supernet", "path_plan"),
     "network.temporal_cell": ("TemporalCell", "TemporalNetwork"),
-    "problem": ("Evaluation", "Problem"),
+    "problem": ("Evaluation", "Json", "Problem"),
     "records": ("Record",),
     "runs.observer": ("Observer",),
     "seeding": ("derive", "torch_seeded"),
@@ -116,6 +118,7 @@ _HOMES = {
         "Architecture",
         "Block",
         "BlockSpace",
+        "Caps",
         "CellSpace",
         "Decision",
         "NetworkSpec",
@@ -124,9 +127,10 @@ _HOMES = {
         "Stage",
         "cell_options",
         "edge_name",
+        "mixes_time",
         "uniform_options",
     ),
-    "state": ("Json", "State"),
+    "state": ("State",),
     "strategy": ("Info", "SearchFinished", "Strategy", "StrategyConfig"),
     "table": ("Table",),
     "training.search_supernet": ("SearchSupernet",),

@@ -1,11 +1,13 @@
 """The problem: the whole interface of a strategy to the benchmark."""
 
+import itertools
+import json
 import math
 import operator
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Protocol
+from typing import Any, Generic, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,21 +20,25 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.ledger import Ledger, SearchShare
 from pvnas_bench.network.cost import Cost, CostModel
 from pvnas_bench.network.families import Costs, build
-from pvnas_bench.network.metering import ExpectedMacs
+from pvnas_bench.network.metering import CapPenalty, ExpectedCost
+from pvnas_bench.network.sums import most_macs
 from pvnas_bench.network.supernet import Supernet
-from pvnas_bench.space import Architecture, BlockSpace, SearchSpace
+from pvnas_bench.space import Architecture, BlockSpace, Caps, SearchSpace
 from pvnas_bench.training.metered import Metered
+from pvnas_bench.training.null_labels import permuted, permuted_within_batches, relabelled
 from pvnas_bench.training.search_supernet import SearchSupernet
 from pvnas_bench.training.testing import test
 from pvnas_bench.training.train import SKIPS, train, training_macs
 from pvnas_bench.training.workbench import TrainingDiverged, TrainingFailed, Workbench
 from pvnas_bench.video import ClipBatch, Views
 
+Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
+"""Values that JSON can represent."""
 SearchSplit = Literal["train", "val"]
 S = TypeVar("S", bound=SearchSpace, default=SearchSpace)
 ONE_VIEW = Views(1, 1)
 TRIES = 10_000
-"""Largest number of draws for one random architecture under the cap."""
+"""Largest number of draws for one random architecture under the caps."""
 ITERATION = 9
 """Cost in forward passes of a weight step (3) plus an architecture step along two paths (6)."""
 MOST_SET_ASIDE = 0.75
@@ -132,11 +138,16 @@ class Problem(Generic[S]):
     Attributes:
         space: the search space.
         classes: number of classes.
-        cap: largest MACs of an architecture's forward pass on one clip.
+        caps: the most that an architecture may cost.
         ledger: budget and spending; the problem charges it.
         seed: seed of this run.
+        null: True in a null search, which can learn nothing about architectures. The labels of search-val are permuted:
+            within each batch of `search_batches` and `search_pairs`, anew in each epoch; over the whole split in each
+            pass of `validation_batches` and in each `evaluate`. Search-train, its batches, the random streams of the
+            strategy and the prices are those of the real search.
         metered: metered passes of networks other than the supernet.
         failures: numbers of failed `evaluate` trainings and of skipped updates, by reason.
+        facts: what was noted, by name; for the harness.
     """
 
     def __init__(
@@ -145,15 +156,20 @@ class Problem(Generic[S]):
         costs: Costs,
         bench: Workbench,
         splits: Mapping[SearchSplit, npt.NDArray[np.int64]],
-        cap: int,
+        caps: Caps,
         seed: int,
         trials: Trials | None = None,
+        *,
+        null: bool = False,
     ) -> None:
-        self.space, self.cap, self.seed = space, cap, seed
+        if caps.latency_ms is not None and costs.latencies is None:
+            raise ValueError("a cap on latency needs a cost model with a latency table")
+        self.space, self.caps, self.seed, self.null = space, caps, seed, null
         self.classes = costs.classes
         self.ledger: Ledger = bench.ledger
         self.metered = Metered(space, costs, bench, seed)
         self.failures: dict[str, int] = {}
+        self.facts: dict[str, Json] = {}
         self._costs, self._bench, self._trials = costs, bench, trials
         self._splits = in_mixed_order(splits)
         self._share = SearchShare(bench.ledger)
@@ -163,6 +179,7 @@ class Problem(Generic[S]):
         self._evaluations: dict[tuple[Architecture, int], Evaluation] = {}
         self._logged: defaultdict[str, list[float]] = defaultdict(list)
         self._skips = 0
+        self._most_macs: int | None = None
 
     # --- chance -----------------------------------------------------------------------------------------------------
 
@@ -195,19 +212,35 @@ class Problem(Generic[S]):
         return self._costs
 
     def cost(self, architecture: Architecture) -> Cost:
-        """MACs and parameters; free of charge."""
+        """MACs, parameters, and the predicted latency where that is capped; free of charge."""
         return self._costs(architecture)
 
-    def expected_macs(self: "Problem[BlockSpace]") -> ExpectedMacs:
+    @property
+    def cap(self) -> int:
+        """The cap on MACs; without one, about the most MACs of an architecture under the other caps.
+
+        It prices trainings that are still unknown; `feasible` and `caps` decide what is allowed.
+        """
+        if self.caps.macs is not None:
+            return self.caps.macs
+        if self._most_macs is None:
+            self._most_macs = most_macs(self._costs, self.caps)
+        return self._most_macs
+
+    def expected_macs(self: "Problem[BlockSpace]") -> ExpectedCost:
         """E[MACs], differentiable in the probabilities of all options."""
-        return ExpectedMacs(self.costs, self.device)
+        return ExpectedCost(self.costs, self.device)
+
+    def cap_penalty(self: "Problem[BlockSpace]") -> CapPenalty:
+        """|E[cost]/(share × cap) - 1| of the cap that binds, differentiable in the probabilities of all options."""
+        return CapPenalty(self.costs, self.caps, self.device)
 
     def feasible(self, architecture: Architecture) -> bool:
-        """Return True if an architecture is under the cap."""
-        return self._costs(architecture).macs <= self.cap
+        """Return True if an architecture is under every cap."""
+        return self.caps.allow(self._costs(architecture))
 
     def sample(self, rng: np.random.Generator | None = None) -> Architecture:
-        """A random architecture under the cap: `space.sample`, repeated until it fits.
+        """A random architecture under the caps: `space.sample`, repeated until it fits.
 
         Args:
             rng: random generator; None: the stream "sample".
@@ -218,7 +251,7 @@ class Problem(Generic[S]):
     def mutate(
         self, parent: Architecture, rng: np.random.Generator | None = None, rate: float | None = None
     ) -> Architecture:
-        """An architecture under the cap other than its parent: `space.mutate`, repeated until it fits.
+        """An architecture under the caps other than its parent: `space.mutate`, repeated until it fits.
 
         Args:
             rng: random generator; None: the stream "mutate".
@@ -228,7 +261,7 @@ class Problem(Generic[S]):
         return self._under_cap(self.draw(lambda: self.space.mutate(parent, rng, rate)), f"mutation of {parent}")
 
     def draw(self, make: Callable[[], Architecture], known: Collection[Architecture] = ()) -> Architecture | None:
-        """Call `make` until it returns an architecture under the cap that is not among the known ones.
+        """Call `make` until it returns an architecture under the caps that is not among the known ones.
 
         Returns:
             The architecture; None after `TRIES` unsuccessful calls.
@@ -240,7 +273,7 @@ class Problem(Generic[S]):
 
     def _under_cap(self, architecture: Architecture | None, what: str) -> Architecture:
         if architecture is None:
-            raise RuntimeError(f"no {what} under the cap of {self.cap:,} MACs in {TRIES:,} draws: raise --cap")
+            raise RuntimeError(f"no {what} under {self.caps} in {TRIES:,} draws: raise --cap")
         return architecture
 
     # --- search data --------------------------------------------------------------------------------------------------
@@ -260,7 +293,7 @@ class Problem(Generic[S]):
         return len(self._splits[split])
 
     def labels_in(self, split: SearchSplit) -> npt.NDArray[np.int64]:
-        """Class of each clip of a search split, in the order of its clips."""
+        """True class of each clip of a search split, in the order of its clips."""
         labels: npt.NDArray[np.int64] = self._bench.store.labels[self._splits[split]].astype(np.int64)
         return labels
 
@@ -274,7 +307,15 @@ class Problem(Generic[S]):
         indices = self._splits[split]
         if classes is not None:
             indices = indices[np.isin(self._bench.store.labels[indices], list(classes))]
-        return self._bench.batches(indices, train=True, seed=seeding.derive(self.seed, "search", split, epoch))
+        batches = self._bench.batches(indices, train=True, seed=seeding.derive(self.seed, "search", split, epoch))
+        if self.null and split == "val":
+            return permuted_within_batches(batches, seeding.derive(self.seed, "null", split, epoch))
+        return batches
+
+    def repeated_batches(self, split: SearchSplit) -> Iterator[ClipBatch]:
+        """Epochs of `search_batches`, one after another without end."""
+        first, others = self.search_batches(split), (self.search_batches(split) for _ in itertools.count())
+        return itertools.chain(first, itertools.chain.from_iterable(others))
 
     def search_pairs(self, *, classes: Sequence[int] | None = None) -> Iterator[tuple[ClipBatch, ClipBatch]]:
         """One epoch of pairs: a batch of search-train with one of search-val, which restarts when exhausted.
@@ -304,7 +345,26 @@ class Problem(Generic[S]):
 
     def validation_batches(self) -> Iterator[ClipBatch]:
         """Large batches of all of search-val: one view per clip, not augmented, in a fixed shuffled order."""
-        return self._bench.batches(self._splits["val"], train=False, seed=0, views=ONE_VIEW)
+        batches = self._bench.batches(self._splits["val"], train=False, seed=0, views=ONE_VIEW)
+        if self.null:
+            number = self._epochs["validation"] = self._epochs.get("validation", 0) + 1
+            return relabelled(batches, self._permuted("validation", number))
+        return batches
+
+    def _permuted(self, *words: str | int) -> npt.NDArray[np.int64]:
+        """The labels of search-val in a random order, one per stream."""
+        return permuted(self.labels_in("val"), seeding.derive(self.seed, "null", *words))
+
+    def permuted_if_null(self, scores: list[float], name: str) -> list[float]:
+        """Scores of alternatives that use no label of search-val; in a null search, permuted among the alternatives.
+
+        Args:
+            name: random stream; equal names permute equally.
+        """
+        if not self.null:
+            return scores
+        order = seeding.generator(self.seed, "null", "scores", name).permutation(len(scores))
+        return [scores[i] for i in order]
 
     # --- work, metered ------------------------------------------------------------------------------------------------
 
@@ -392,11 +452,11 @@ class Problem(Generic[S]):
 
         Raises:
             BudgetExhausted: the whole evaluation does not fit; nothing was done.
-            ValueError: the architecture is above the cap, or epochs is not a whole number of at least 1.
+            ValueError: the architecture is above a cap, or epochs is not a whole number of at least 1.
         """
         epochs = self._fidelity(epochs)
         if not self.feasible(architecture):
-            raise ValueError(f"{architecture} has {self.cost(architecture).macs} MACs, above the cap of {self.cap}")
+            raise ValueError(f"{architecture} has {self.caps.exceeded(self.cost(architecture))}")
         macs = self._evaluation_macs(architecture, epochs)
         self.ledger.require(macs)
         key = (architecture, epochs)
@@ -415,7 +475,8 @@ class Problem(Generic[S]):
             network = build(self.space, architecture, self.classes).to(self.device)
         try:
             curve = train(network, cost.macs, bench, self._splits["train"], epochs=epochs, seed=seed)
-            scores = test(network, cost.macs, bench, self._splits["val"])
+            labels = self._permuted("evaluate", str(architecture), epochs) if self.null else None
+            scores = test(network, cost.macs, bench, self._splits["val"], labels=labels)
             if not math.isfinite(scores.loss):
                 raise TrainingDiverged(f"the loss on search-val is {scores.loss:g}")
         except TrainingFailed as failure:
@@ -521,7 +582,7 @@ class Problem(Generic[S]):
 
         Raises:
             BudgetExhausted: the whole evaluation does not fit; nothing was done.
-            ValueError: the architecture is above the cap, or epochs is not a whole number of at least 1.
+            ValueError: the architecture is above a cap, or epochs is not a whole number of at least 1.
         """
         fidelity, before = self._fidelity(epochs), self.ledger.spent
         known = self._evaluations.get((architecture, fidelity))
@@ -539,6 +600,14 @@ class Problem(Generic[S]):
         for name, value in metrics.items():
             self._logged[name].append(float(value))
 
+    def note(self, **facts: Json) -> None:
+        """Note facts for the diagnostics of the record, which have the latest value of each name.
+
+        Raises:
+            TypeError: a value is not JSON.
+        """
+        self.facts |= json.loads(json.dumps(facts))
+
     def take_logged(self) -> dict[str, float]:
         """Mean of each metric logged since the last call; for the harness only."""
         means = {name: sum(v) if len(v) == 1 else float(np.mean(v)) for name, v in self._logged.items()}
@@ -546,13 +615,14 @@ class Problem(Generic[S]):
         return means
 
     def _state(self) -> dict[str, Any]:
-        """State of the random streams, the ledger, the search's share and the evaluations."""
+        """State of the random streams, the ledger, the search's share, the evaluations and the facts."""
         share = self._share
         return {
             "rngs": {name: rng.bit_generator.state for name, rng in self._rngs.items()},
             "torch_rngs": {name: rng.get_state() for name, rng in self._torch_rngs.items()},
             "epochs": dict(self._epochs),
             "failures": dict(self.failures),
+            "facts": dict(self.facts),
             "skips": self._skips,
             "ledger": [self.ledger.macs, self.ledger.samples, self.ledger.evaluations],
             "share": {name: value for name, value in vars(share).items() if name != "ledger"},
@@ -570,6 +640,7 @@ class Problem(Generic[S]):
             self.torch_rng(name).set_state(rng_state)
         self._epochs = dict(state["epochs"])
         self.failures, self._skips = dict(state["failures"]), state["skips"]
+        self.facts = dict(state["facts"])
         self.ledger.resume(*state["ledger"])
         self._share = SearchShare(self.ledger, **state["share"])
         for string, top1, loss, epochs, curve in state["evaluations"]:

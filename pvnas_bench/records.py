@@ -13,6 +13,7 @@ file, so every record is standard JSON. A run with such a test score counts as f
 """
 
 import gc
+import hashlib
 import json
 import math
 import os
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -32,6 +33,7 @@ from pydantic import (
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    model_validator,
 )
 from pydantic_core import from_json
 
@@ -47,6 +49,11 @@ MAX_BYTES = 64 * 2**20
 
 MOST_FLOAT32 = 3.4e38
 """Largest value that a network in float32 can produce."""
+
+NULL = " (null)"
+"""End of the entry of a null search."""
+NULL_PROTOCOL = ":null"
+"""End of the protocol's fingerprint of a null search, which keeps it off the boards of real ones in every reader."""
 
 Status = Literal["ok", "interrupted", "failed", "timeout"]
 Role = Literal["search", "random_control", "expert_control"]
@@ -74,8 +81,15 @@ Fraction = Annotated[float, *_measured(0, 1)]
 Loss = Annotated[float, *_measured(0, MOST_FLOAT32)]
 """A measured loss, or `nan`."""
 Milliseconds = Annotated[float, *_measured(0, 1e12)]
-Logged = Annotated[float, Field(allow_inf_nan=True), BeforeValidator(_logged)]
-"""Any number logged by a strategy; `nan` if it diverged (not finite, or beyond float32)."""
+Logged = Annotated[
+    Annotated[float, Field(ge=-MOST_FLOAT32, le=MOST_FLOAT32)]
+    | Annotated[float, Field(allow_inf_nan=True), BeforeValidator(_logged)],
+    Field(union_mode="left_to_right"),
+]
+"""Any number logged by a strategy; `nan` if it diverged (not finite, or beyond float32).
+
+The first branch accepts nearly all of them without a call into Python; a long trajectory has thousands.
+"""
 Seconds = Annotated[float, Field(ge=0, le=1e12)]
 Trainings = Annotated[float, Field(ge=0, le=1e9)]
 """A cost in reference trainings."""
@@ -96,16 +110,6 @@ Epoch = Annotated[dict[str, Loss], AfterValidator(_epoch)]
 """Measurements of one training epoch by name, such as train_loss."""
 
 
-def _step(values: dict[str, float]) -> dict[str, float]:
-    accuracy = values.get("val_top1", 0.0)
-    if accuracy < 0 or accuracy > 1:  # both are False for nan
-        raise ValueError(f"val_top1 = {accuracy:g} is not a fraction from 0 to 1")
-    return values
-
-
-Metrics = Annotated[dict[str, Logged], AfterValidator(_step)]
-
-
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -123,7 +127,7 @@ class StrategyEntry(_Model):
 
     name: str
     entry: str
-    """Leaderboard row: the name and the hyper-parameters that differ from their defaults."""
+    """Leaderboard row: the name and the hyper-parameters that differ from their defaults; of a null search, `NULL`."""
     title: str
     levels: tuple[str, ...]
     role: Role = "search"
@@ -140,7 +144,11 @@ class SpaceEntry(_Model):
     version: int
     fingerprint: str
     cap: str
+    """The caps as `--cap` takes them."""
     cap_macs: Count
+    """The cap on MACs; without one, about the most MACs of a network under the other caps."""
+    caps: dict[str, Annotated[float, Field(gt=0, le=1e18)]] = Field(default_factory=dict)
+    """Every cap, where not only MACs are capped: `macs`, `params`, `latency` (milliseconds)."""
     reference_macs: Count
 
 
@@ -177,8 +185,20 @@ class Step(_Model):
     """Seconds of search so far."""
     incumbent: str
     macs: Count
-    metrics: Metrics = Field(default_factory=dict)
+    metrics: dict[str, Logged] = Field(default_factory=dict)
     """Metrics logged by the strategy; `val_top1` is the incumbent's accuracy on search-val, a fraction."""
+
+
+def _with_accuracies(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    for number, step in enumerate(steps):
+        accuracy = step.metrics.get("val_top1", 0.0)
+        if accuracy < 0 or accuracy > 1:  # both are False for nan
+            raise ValueError(f"val_top1 = {accuracy:g} of step {number} is not a fraction from 0 to 1")
+    return steps
+
+
+Trajectory = Annotated[tuple[Step, ...], AfterValidator(_with_accuracies)]
+"""One check for all steps: a call into Python for each would take a tenth of reading a record."""
 
 
 class PhaseCost(_Model):
@@ -196,6 +216,8 @@ class PhaseCost(_Model):
     architectures_evaluated: Count = 0
     overshoot: Trainings = 0.0
     """Budget spent beyond the limit, in reference trainings."""
+    energy_joules: Seconds | None = None
+    """Energy of the machine's processors, memory and GPUs, whatever else ran there; None: the machine does not say."""
 
 
 class Trained(_Model):
@@ -220,6 +242,8 @@ class Outcome(_Model):
     parameters: Count
     latency_ms: Milliseconds
     """Median wall milliseconds of one clip's forward pass (batch of one, after warm-up, on the run's device)."""
+    predicted_latency_ms: Annotated[float, Field(ge=0, le=1e12)] | None = None
+    """Milliseconds of the same pass predicted from the machine's latency table; None: latency is not capped."""
     front: tuple[str, ...] = ()
     """Non-dominated architectures of a multi-objective strategy."""
     network: tuple[dict[str, Any], ...] = ()
@@ -261,6 +285,9 @@ class Record(_Model):
 
     schema_version: Literal[1] = SCHEMA_VERSION
     id: str
+    null: bool = False
+    """True for a null search, in which the labels of search-val were permuted (`Problem.null`); never on a board with
+    real ones."""
     status: Status
     error: str | None = None
     strategy: StrategyEntry
@@ -270,7 +297,7 @@ class Record(_Model):
     seed: Seed
     device: str
     search: PhaseCost
-    trajectory: tuple[Step, ...]
+    trajectory: Trajectory
     diagnostics: dict[str, Any] = Field(default_factory=dict)
     """Facts about the search as JSON values: those of the strategy (`Strategy.diagnostics`) and of the harness. On a
     space with a frozen backbone: its cost (`backbone`), its share of the `parameters`, and the accuracy of the final
@@ -284,6 +311,28 @@ class Record(_Model):
     def board(self) -> tuple[str, str, str]:
         """Fingerprints of space, data set and protocol; only records with equal ones are comparable."""
         return self.space.fingerprint, self.data.fingerprint, self.protocol.fingerprint
+
+    @model_validator(mode="after")
+    def _marked(self) -> Self:
+        """Refuse a record that is a null search by one field and a real one by another."""
+        by_board, by_entry = self.protocol.fingerprint.endswith(NULL_PROTOCOL), self.strategy.entry.endswith(NULL)
+        if not self.null == by_board == by_entry:
+            raise ValueError("null, the entry and the protocol's fingerprint disagree about a null search")
+        return self
+
+
+def identifier(space: str, data: str, protocol: str, entry: str, run: int | str, source: Source | None) -> str:
+    """Identifier of a request, equal for equal requests.
+
+    Args:
+        space, data, protocol: the three fingerprints.
+        run: the seed, or a word for several.
+        source: a plug-in's source is part of its identity; the name of a strategy of the package identifies it.
+    """
+    parts: list[str | int] = [space, data, protocol, entry, run]
+    if source is not None and not source.builtin:
+        parts.append(source.sha256)
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,11 @@ def _strategies_of(module: ModuleType) -> "list[type[AnyStrategy]]":
     ]
 
 
+def is_name_of_package(name: str) -> bool:
+    """Return True if a strategy of the package has this name; nothing of it is imported."""
+    return name in _module_names(STRATEGIES)
+
+
 def get_strategy(name: str) -> "type[AnyStrategy]":
     """The strategy with this name, or defined in this file.
 
@@ -109,7 +114,7 @@ def get_strategy(name: str) -> "type[AnyStrategy]":
             f"{name} defines {len(kinds)} strategies: it needs exactly one subclass of Strategy with an info"
         )
     kind = kinds[0]
-    if not is_builtin(kind) and kind.info.name in _module_names(STRATEGIES):
+    if not is_builtin(kind) and is_name_of_package(kind.info.name):
         raise UsageError(
             f"{name} names its strategy {kind.info.name!r}, like a built-in one: choose another name in its info"
         )

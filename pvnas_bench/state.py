@@ -17,8 +17,6 @@ import torch
 from pvnas_bench.problem import Evaluation
 from pvnas_bench.space import Architecture
 
-Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
-"""Values that JSON can represent."""
 State: TypeAlias = (
     bool | int | float | str | torch.Tensor | npt.NDArray[Any] | Sequence["State"] | Mapping[Any, "State"] | None
 )

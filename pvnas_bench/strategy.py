@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Generic, Literal, TypeAlias, get_args
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypeVar
 
-from pvnas_bench.problem import Problem, S
+from pvnas_bench.problem import Json, Problem, S
 from pvnas_bench.space import Architecture, Level
-from pvnas_bench.state import CannotBeKept, Json, State, keep, restore
+from pvnas_bench.state import CannotBeKept, State, keep, restore
 from pvnas_bench.training.search_supernet import SearchSupernet
 
 Role = Literal["search", "random_control", "expert_control"]
@@ -77,13 +77,20 @@ class Strategy(Generic[C, S]):
     Config: ClassVar[type[StrategyConfig]] = StrategyConfig
 
     def __init_subclass__(cls, **options: object) -> None:
-        """Read `Config` from the brackets of the base class: ``Strategy[MineConfig]``."""
+        """Read `Config` from the brackets of the base class: ``Strategy[MineConfig]``.
+
+        Raises:
+            TypeError: the model in the brackets is no `StrategyConfig`.
+        """
         super().__init_subclass__(**options)
         arguments = [arg for base in vars(cls).get("__orig_bases__", ()) for arg in get_args(base)]
         named = [getattr(arg, "__bound__", None) or arg for arg in arguments]
-        configs = [kind for kind in named if isinstance(kind, type) and issubclass(kind, StrategyConfig)]
-        if configs and "Config" not in vars(cls):
-            cls.Config = configs[0]
+        configs = [kind for kind in named if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        for config in configs:
+            if not issubclass(config, StrategyConfig):
+                raise TypeError(f"{cls.__name__}[{config.__name__}]: derive {config.__name__} from StrategyConfig")
+            if "Config" not in vars(cls):
+                cls.Config = config
 
     def __init__(self, problem: Problem[S], config: C) -> None:
         self.problem, self.config = problem, config
@@ -127,7 +134,7 @@ class Strategy(Generic[C, S]):
         return supernet.validate(architecture, self.problem.validation_batches())[0]
 
     def diagnostics(self) -> Mapping[str, Json]:
-        """Facts about the search for the record; series go to `problem.log`."""
+        """Facts that are derived when the record asks for them; the others go to `problem.note`, series to `log`."""
         return {}
 
     def state_dict(self) -> dict[str, State]:

@@ -7,39 +7,27 @@ stays, with its weights; the next block is searched on top of the prefix chosen 
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from pvnas_bench import KERNELS, Architecture, BlockSpace, Json, SearchFinished, Strategy, uniform_options
+from pvnas_bench import Architecture, BlockSpace, SearchFinished, Strategy, mixes_time
 from pvnas_bench.methods import SharedWeights, WeightsConfig, set_rate
 
+SPARE = 1.2
+"""Budget reserved for the last measurement, in its present cost: the final network may cost more."""
+
 Snapshot = dict[str, Tensor]
-
-
-def mixes_time(operator: str) -> bool:
-    """Return True if an operator sees other frames."""
-    return operator == "tsm" or any(len(k) == 3 or k[-1] == 1 for k in KERNELS.get(operator, ()))
+"""Parameters of the supernet by name."""
 
 
 def flat_architectures(space: BlockSpace) -> Iterator[Architecture]:
     """2-D networks: one spatial operator and one expansion throughout, no squeeze-excitation."""
-    depths = [stage.depths for stage in space.stages]
-    for frames, size, expansion in itertools.product(space.frames, space.sizes, space.expansions):
-        for chosen in itertools.product(*depths):
-            yield space.from_options(
-                uniform_options(
-                    space.stages,
-                    frames=frames,
-                    size=size,
-                    depths=chosen,
-                    operators=["s3"] * len(space.stages),
-                    expansion=expansion,
-                    se=space.se[0],
-                )
-            )
+    spatial, depths = ["s3"] * len(space.stages), itertools.product(*(stage.depths for stage in space.stages))
+    for frames, size, expansion, chosen in itertools.product(space.frames, space.sizes, space.expansions, depths):
+        yield space.uniform(frames=frames, size=size, depths=chosen, operators=spatial, expansion=expansion)
 
 
 class NASTCConfig(WeightsConfig):
@@ -66,19 +54,19 @@ class BlockStitching(Strategy[NASTCConfig, BlockSpace]):
         self.weights = SharedWeights(problem, self.config, self.supernet)
         self.queue = self._queue()
         self.trials: list[tuple[str, str, float]] = []
+        """(block, operator, top-1) of each trial; -1 above the cap."""
         self.start: Snapshot = {}
         """Initial temporal weights of every candidate of the current block."""
         self.best: Snapshot = {}
+        """Temporal weights of the best candidate of the current block, trained."""
         self.spent = {"backbone": 0.0, "temporal": 0.0}
-        self.final: dict[str, float] = {}
+        """Reference trainings spent on each stage."""
+        self.measured = False
 
-    def _structure(self, architecture: Architecture) -> list[int]:
-        """Choices of frames, size, depths and expansions."""
-        return [
-            choice
-            for decision, choice in zip(self.problem.space.decisions, architecture.choices, strict=True)
-            if decision.level == "structural" or decision.name.startswith("expansion")
-        ]
+    def _structure(self, architecture: Architecture) -> dict[str, str]:
+        """Options of frames, size, depths and expansions, by decision."""
+        options = self.problem.space.options(architecture)
+        return {name: option for name, option in options.items() if not name.startswith(("operator.", "se."))}
 
     def _queue(self) -> list[tuple[str, str]]:
         """Trials (block, operator): blocks in order, the spatial operator first."""
@@ -97,10 +85,17 @@ class BlockStitching(Strategy[NASTCConfig, BlockSpace]):
             self._train_backbone()
         elif len(self.trials) < len(self.queue):
             self._try(*self.queue[len(self.trials)])
-        elif not self.final:
+        elif not self.measured:
             self._measure_clip_lengths()
         else:
             raise SearchFinished
+        parameters, backbone = (self.problem.cost(a).parameters for a in (self.chosen, self.backbone))
+        self.problem.note(
+            trials=self.trials,
+            cost=self.spent,
+            temporal_parameters=parameters - backbone,
+            temporal_share=(parameters - backbone) / parameters,
+        )
 
     def _train_backbone(self) -> None:
         before = self.problem.ledger.spent
@@ -113,51 +108,29 @@ class BlockStitching(Strategy[NASTCConfig, BlockSpace]):
     # --- stage 2: time ------------------------------------------------------------------------------------------------
 
     def trainable(self, block: str) -> dict[str, nn.Parameter]:
-        """Parameters that stage 2 trains for a block, by name: temporal kernels, batch-norms of operators that mix
-        time, γ and β of its candidates (see `_keep_spatial`), and the classifier.
-        """
-        index = [slot.name for slot in self.problem.space.slots].index(block)
-        kinds = ("operators.temporal", "operators.full", "scale", "shift")
-        norms = tuple(f"operator_norms.{operator}" for operator in KERNELS if mixes_time(operator))
-        own = tuple(f"network.blocks.{index}.{part}" for part in (*kinds, *norms))
-        return {
-            name: parameter
-            for name, parameter in self.supernet.named_parameters()
-            if name.startswith((*own, "network.head.classifier."))
-        }
+        """Parameters that stage 2 trains for a block, by name: those of operators that mix time, and the classifier.
 
-    def _keep_spatial(self, block: str, parameters: Mapping[str, nn.Parameter]) -> None:
-        """Clear the gradient of the spatial candidates' γ and β: they are the backbone's."""
-        slot = next(slot for slot in self.problem.space.slots if slot.name == block)
-        spatial = [o for o, operator in enumerate(slot.operators) if not mixes_time(operator)]
-        for name, parameter in parameters.items():
-            if name.endswith(("scale", "shift")) and parameter.grad is not None:
-                parameter.grad[spatial] = 0.0
+        γ and β of spatial candidates are among them, as parts of the same tensors, but get no gradient.
+        """
+        network = self.supernet.network
+        trained = {*network.block(block).temporal_parameters(), *network.head.classifier.parameters()}
+        return {name: parameter for name, parameter in network.named_parameters() if parameter in trained}
 
     def _snapshot(self, block: str) -> Snapshot:
         return {name: parameter.detach().clone() for name, parameter in self.trainable(block).items()}
 
-    def _restore(self, snapshot: Snapshot) -> None:
-        parameters = dict(self.supernet.named_parameters())
-        with torch.no_grad():
-            for name, value in snapshot.items():
-                parameters[name].copy_(value)
-
-    def replaced(self, block: str, operator: str) -> Architecture:
-        """The prefix chosen so far with another operator in a block."""
-        space, choices = self.problem.space, [max(c, 0) for c in self.chosen.choices]
-        slot = next(slot for slot in space.slots if slot.name == block)
-        choices[space.groups[block][0]] = slot.operators.index(operator)
-        return space.architecture(choices)
+    def replaced(self, decision: str, option: str) -> Architecture:
+        """The network chosen so far with another option of one decision."""
+        return self.problem.space.from_options(self.problem.space.options(self.chosen) | {decision: option})
 
     def _try(self, block: str, operator: str) -> None:
         """Train the new parts of one operator in one block, measure it, and keep it if it is the best of its block."""
         before = self.problem.ledger.spent
-        candidate = self.replaced(block, operator)
+        candidate = self.replaced(f"operator.{block}", operator)
         earlier = [top1 for b, _, top1 in self.trials if b == block]
         if not earlier:
             self.start = self._snapshot(block)
-        self._restore(self.start)
+        self.supernet.network.load_state_dict(self.start, strict=False)
         top1 = -1.0
         if self.problem.feasible(candidate):
             self._train_temporal(block, candidate)
@@ -173,42 +146,39 @@ class BlockStitching(Strategy[NASTCConfig, BlockSpace]):
     def _train_temporal(self, block: str, candidate: Architecture) -> None:
         """Train the temporal weights along one path with Adam, for its share of the remaining budget."""
         problem, config = self.problem, self.config
-        clips, reference = problem.clips_in("val"), problem.ledger.reference
-        validation = problem.cost(candidate).macs * clips / reference
-        lengths = clips * sum(problem.cost(self._at(f)).macs for f in range(len(problem.space.frames))) / reference
-        trials = len(self.queue) - len(self.trials)
-        share = (problem.ledger.left - 1.2 * lengths) / trials - validation
-        start, batches = problem.ledger.spent, iter(problem.search_batches("train"))
-        parameters = self.trainable(block)
-        optimiser = torch.optim.Adam(parameters.values(), lr=config.temporal_rate)
-        macs = problem.cost(candidate).macs
-        one = 3 * macs * min(problem.batch_size, problem.clips_in("train")) / problem.ledger.reference
-        while (spent := problem.ledger.spent - start) + one <= share:
-            batch = next(batches, None)
-            if batch is None:
-                batches = iter(problem.search_batches("train"))
-                batch = next(batches)
+        optimiser = torch.optim.Adam(self.trainable(block).values(), lr=config.temporal_rate)
+        start, batches, share = problem.ledger.spent, problem.repeated_batches("train"), self._share(candidate)
+        step = 3 * problem.cost(candidate).macs * min(problem.batch_size, problem.clips_in("train"))
+        while (spent := problem.ledger.spent - start) + step / problem.ledger.reference <= share:
             set_rate(optimiser, config.temporal_rate * (1 - spent / share))
-            problem.backward(self.supernet.loss(batch, candidate, config.label_smoothing))
-            self._keep_spatial(block, parameters)
+            problem.backward(self.supernet.loss(next(batches), candidate, config.label_smoothing))
+            self.supernet.network.block(block).clear_spatial_gradients()
             problem.update(optimiser, clip=config.gradient_clip)
             self.supernet.zero_grad(set_to_none=True)
+
+    def _share(self, candidate: Architecture) -> float:
+        """Reference trainings for the training of a candidate, without its measurement and the last one."""
+        problem, clips = self.problem, self.problem.clips_in("val")
+        reference, trials = problem.ledger.reference, len(self.queue) - len(self.trials)
+        last = clips * sum(problem.cost(network).macs for network in self._all_lengths()) / reference
+        return (problem.ledger.left - SPARE * last) / trials - problem.cost(candidate).macs * clips / reference
 
     def _choose(self, block: str) -> None:
         top1, _, operator = max((t, -i, o) for i, (b, o, t) in enumerate(self.trials) if b == block)
         if top1 >= 0:
-            self.chosen = self.replaced(block, operator)
-            self._restore(self.best)
+            self.chosen = self.replaced(f"operator.{block}", operator)
+            self.supernet.network.load_state_dict(self.best, strict=False)
+
+    def _all_lengths(self) -> list[Architecture]:
+        """The current network at every number of frames."""
+        return [self.replaced("frames", str(frames)) for frames in self.problem.space.frames]
 
     def _measure_clip_lengths(self) -> None:
         """Measure the final network's accuracy at every number of frames, with the weights of the search."""
-        for f, frames in enumerate(self.problem.space.frames):
-            top1, _ = self.supernet.validate(self._at(f), self.problem.validation_batches())
-            self.final[f"top1_at_{frames}_frames"] = top1
-
-    def _at(self, frames: int) -> Architecture:
-        """The current network with another option of frames."""
-        return self.problem.space.architecture([frames, *(max(c, 0) for c in self.chosen.choices[1:])])
+        self.measured = True
+        for frames, architecture in zip(self.problem.space.frames, self._all_lengths(), strict=True):
+            top1, _ = self.supernet.validate(architecture, self.problem.validation_batches())
+            self.problem.note(**{f"top1_at_{frames}_frames": top1})
 
     # --- the result ---------------------------------------------------------------------------------------------------
 
@@ -218,14 +188,3 @@ class BlockStitching(Strategy[NASTCConfig, BlockSpace]):
 
     def score(self, architecture: Architecture) -> None:
         """No score: the weights of rejected operators are not trained to the end."""
-
-    def diagnostics(self) -> Mapping[str, Json]:
-        """Trials, their cost, and the number of temporal parameters."""
-        temporal = self.problem.cost(self.chosen).parameters - self.problem.cost(self.backbone).parameters
-        return {
-            **self.final,
-            "trials": self.trials,
-            "cost": self.spent,
-            "temporal_parameters": temporal,
-            "temporal_share": temporal / self.problem.cost(self.chosen).parameters,
-        }

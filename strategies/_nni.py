@@ -3,7 +3,7 @@
 Every slot is a `LayerChoice` of all its (operator, expansion, SE) candidates as stand-alone blocks with separate
 weights, and of the identity where it may be skipped. NNI has no choice of the input: frames and size are the
 reference architecture's (a mixture sees smaller clips), every stage has its largest depth, and skips make it
-shallower (R). NNI's search knows no cap: its probabilities yield the most probable architecture under the cap (R).
+shallower (R). NNI's search knows no cap: its probabilities yield the most probable architecture under the caps (R).
 Cost is not penalised: the probabilities that NNI's penalty works on carry no gradient.
 
 Every pass of every candidate is charged as NNI runs it. A mixture of some 25 candidates a slot costs as much as 25
@@ -28,8 +28,9 @@ from pvnas_bench import (
     SearchFinished,
     Strategy,
     UsageError,
+    candidates,
 )
-from pvnas_bench.methods import CandidateScores, WeightsConfig, best_under_cap
+from pvnas_bench.methods import CandidateScores, WeightsConfig, best_under_caps
 from pvnas_bench.strategies._nni_apart import apart
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 PAPER = "Microsoft, NNI v3.0 (github.com/microsoft/nni, 2023)"
 SPACE = (
     "every slot a choice of all its candidates, each with separate weights; reference input, full depth with skips; "
-    "the most probable architecture under the cap"
+    "the most probable architecture under the caps"
 )
 
 
@@ -46,27 +47,32 @@ def reference_input(problem: Problem[BlockSpace]) -> tuple[int, int]:
     """Frames and size of the reference architecture.
 
     Raises:
-        UsageError: no architecture at that input is under the cap.
+        UsageError: no architecture at that input is under the caps.
     """
     space = problem.space
     options = space.options(space.reference)
     frames, size = int(options["frames"]), int(options["size"])
+    at = f"NNI searches at the reference input, {frames} frames of {size} px, where"
     table = problem.costs.tables[space.frames.index(frames)][space.sizes.index(size)]
     cheapest = table.fixed.macs + sum(
         min(cost.macs for choice, cost in slot.items() if choice[0] != INACTIVE) for slot in table.slots
     )
     if cheapest > problem.cap:
         raise UsageError(
-            f"NNI searches at the reference input, {frames} frames of {size} px, where the cheapest network has "
-            f"{cheapest:,} MACs, above the cap of {problem.cap:,}: raise --cap"
+            f"{at} the cheapest network has {cheapest:,} MACs, above the cap of {problem.cap:,}: raise --cap"
         )
+    alike = [{choice: 1.0 for choice, _ in candidates(space, slot) if choice[0] != INACTIVE} for slot in space.slots]
+    try:
+        most_probable(problem, frames, size, alike)
+    except ValueError:
+        raise UsageError(f"{at} no network of full depth is under {problem.caps}: raise --cap") from None
     return frames, size
 
 
 def most_probable(
     problem: Problem[BlockSpace], frames: int, size: int, slots: Sequence[Mapping[Candidate, float]]
 ) -> Architecture:
-    """The most probable architecture under the cap, at this input and full depth."""
+    """The most probable architecture under the caps, at this input and full depth."""
     space = problem.space
 
     def only(chosen: int, options: tuple[int, ...]) -> Any:
@@ -78,7 +84,7 @@ def most_probable(
         tuple(only(max(stage.depths), stage.depths) for stage in space.stages),
         tuple({choice: math.log(max(p, 1e-30)) for choice, p in slot.items()} for slot in slots),
     )
-    return best_under_cap(problem.costs, problem.cap, scores)
+    return best_under_caps(problem.costs, problem.caps, scores)
 
 
 class DifferentiableConfig(WeightsConfig):
@@ -154,7 +160,7 @@ class NNIDifferentiable(Strategy[NC, BlockSpace]):
         return [{own[name]: p for name, p in probabilities[label].items()} for label, own in self.names]
 
     def incumbent(self) -> Architecture:
-        """The most probable architecture under the cap."""
+        """The most probable architecture under the caps."""
         return most_probable(self.problem, *self.input, self.slots())
 
     def diagnostics(self) -> Mapping[str, Json]:

@@ -31,7 +31,7 @@ from pvnas_bench import (
     Stem,
     candidates,
 )
-from pvnas_bench.methods import WeightsConfig, make_weight_optimiser, set_rate
+from pvnas_bench.methods import WeightsConfig, log_held_out_loss, make_weight_optimiser, set_rate
 from pvnas_bench.strategies._nni_apart import apart
 
 
@@ -152,14 +152,22 @@ class Batches:
 class ClassificationRecipe(ClassificationModule):  # type: ignore[misc]
     """NNI's classification recipe with the weights' optimiser and rate of the config, asking the ledger first."""
 
-    def __init__(self, problem: Problem[BlockSpace], step_macs: int, config: WeightsConfig) -> None:
+    def __init__(self, problem: Problem[BlockSpace], step_macs: int, config: WeightsConfig, bilevel: bool) -> None:
         criterion = partial(nn.CrossEntropyLoss, label_smoothing=config.label_smoothing)
         super().__init__(criterion, num_classes=problem.classes)
         self._problem, self._step_macs, self._config = problem, step_macs, config
+        self._bilevel = bilevel
         self._timed = ExitStack()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return make_weight_optimiser(self.parameters(), self._config)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        """Return NNI's loss; that of an alpha step, which has an even number in a differentiable search, is logged."""
+        loss = super().training_step(batch, batch_idx)
+        if self._bilevel and batch_idx % 2 == 0:
+            log_held_out_loss(self._problem, float(loss.detach()))
+        return loss
 
     def on_train_epoch_end(self) -> None:
         self.trainer.should_stop = True  # one epoch a fit
@@ -187,13 +195,20 @@ class Training:
     Args:
         strategy: NNI's, unused.
         step_macs: MACs of one clip in one step, forward and backward.
+        bilevel: True if each step has an alpha step.
     """
 
     def __init__(
-        self, problem: Problem[BlockSpace], strategy: Any, model: Candidates, step_macs: int, config: WeightsConfig
+        self,
+        problem: Problem[BlockSpace],
+        strategy: Any,
+        model: Candidates,
+        step_macs: int,
+        config: WeightsConfig,
+        bilevel: bool = False,
     ) -> None:
         self._problem, self.model, self.step_macs = problem, model, step_macs
-        recipe = ClassificationRecipe(problem, step_macs, config)
+        recipe = ClassificationRecipe(problem, step_macs, config, bilevel)
         recipe.set_model(strategy.mutate_model(model))
         self.module = strategy.configure_oneshot_module(recipe)
         self.module.to(problem.device)
@@ -271,7 +286,7 @@ def differentiable(
         strategy = getattr(nni.nas.strategy, kind)(**settings)
         # Proxyless runs one path; its backward pass runs all others forward, for weights as well as alphas.
         once = 3 * model.mixture if kind != "Proxyless" else 3 * model.largest + model.mixture
-        return Training(problem, strategy, model, 2 * once, config)
+        return Training(problem, strategy, model, 2 * once, config, bilevel=True)
 
 
 def paths(

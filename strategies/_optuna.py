@@ -3,9 +3,9 @@
 Before every ask the sampler takes a seed from the problem. Optuna's suggestion depends on the trials and the seed
 alone, so a search restored from plain data continues unchanged.
 
-The space is defined by run: a decision is suggested only where it exists. The MACs cap is a constraint. A suggestion
-above it is told as infeasible, untrained and free; the samplers need a value, so it gets the mean accuracy so far.
-After `TRIES` of them in a row a random architecture under the cap is enqueued (R).
+The space is defined by run: a decision is suggested only where it exists. The caps are constraints. A suggestion
+above one is told as infeasible, untrained and free; the samplers need a value, so it gets the mean accuracy so far.
+After `TRIES` of them in a row a random architecture under the caps is enqueued (R).
 
 Runs that name a storage share a study (`_optuna_shared`). Such a run depends on the timing of the others; after a
 kill it resumes with all trials in the storage.
@@ -210,10 +210,9 @@ class OptunaStrategy(AskTell[OC]):
         """The objectives, in the order of `directions`."""
         return [top1]
 
-    def excess(self, trial: FrozenTrial) -> tuple[float]:
-        """The constraint: MACs above the cap as a fraction of it; feasible where not positive."""
-        macs = self.problem.cost(self.problem.space.from_options(trial.params)).macs
-        return (macs / self.problem.cap - 1,)
+    def excess(self, trial: FrozenTrial) -> tuple[float, ...]:
+        """The constraints: the cost above each cap as a fraction of it; feasible where not positive."""
+        return self.problem.caps.excess(self.problem.cost(self.problem.space.from_options(trial.params)))
 
     # --- the rest -----------------------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ class OptunaConfig(StrategyConfig):
 
 
 def shared_study(where: str, name: str, problem: Problem[SearchSpace], **options: Any) -> optuna.Study:
-    """Join or create the study of this strategy, space, cap and data in a storage.
+    """Join or create the study of this strategy, space, caps and data in a storage.
 
     Raises:
         UsageError: the storage cannot be opened.
@@ -61,4 +61,6 @@ def _identity(problem: Problem[SearchSpace]) -> str:
     """Identity of the study: what its trials must have in common."""
     clips = hashlib.sha256()
     clips.update(problem.labels_in("train").tobytes() + b"/" + problem.labels_in("val").tobytes() + b"/")
-    return f"{problem.space.fingerprint} cap {problem.cap} {problem.full_epochs} epochs {clips.hexdigest()[:12]}"
+    caps = f"cap {problem.caps.macs}" if problem.caps.only_macs else f"caps {problem.caps.name}"
+    identity = f"{problem.space.fingerprint} {caps} {problem.full_epochs} epochs {clips.hexdigest()[:12]}"
+    return f"{identity} null" if problem.null else identity

@@ -51,8 +51,16 @@ def norm_parameters(supernet: Supernet, which: Literal["all", "last"]) -> Iterat
             yield from norm.parameters()
 
 
-def gamma_scores(supernet: Supernet) -> CandidateScores:
-    """Mean |γ| of each candidate's last batch-norm; the slots that a depth leaves out score as skips."""
+def unchanged(scores: list[float], _: str) -> list[float]:
+    return scores
+
+
+def gamma_scores(supernet: Supernet, order: Callable[[list[float], str], list[float]] = unchanged) -> CandidateScores:
+    """Mean |γ| of each candidate's last batch-norm; the slots that a depth leaves out score as skips.
+
+    Args:
+        order: function that reorders the scores of a slot, given with its name.
+    """
     space = supernet.space
     slots, absent = [], []
     for slot, block in zip(space.slots, blocks_of(supernet), strict=True):
@@ -66,6 +74,7 @@ def gamma_scores(supernet: Supernet) -> CandidateScores:
                 table |= {
                     (o, e, a): float(gamma[o, e, a]) for e in range(gamma.shape[1]) for a in range(gamma.shape[2])
                 }
+        table = dict(zip(table, order(list(table.values()), slot.name), strict=True))
         slots.append(table)
         skips = [score for (_, e, _), score in table.items() if e == INACTIVE]
         absent.append(skips[0] if skips else float(np.mean(list(table.values()))))
@@ -163,7 +172,7 @@ class BNNAS(PathEvolution[BNNASConfig]):
 
     def fitness(self) -> Callable[[Architecture], float]:
         """The sum of the scales of an architecture's candidates."""
-        scores = gamma_scores(self.supernet.network)
+        scores = gamma_scores(self.supernet.network, self.problem.permuted_if_null)
         return lambda architecture: score(self.problem.space, scores, architecture)
 
     def step(self) -> None:

@@ -10,8 +10,9 @@ The search itself is by gradients on two sampled candidates per block (Proxyless
 """
 
 import functools
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -20,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 
-from pvnas_bench import Architecture, BlockSpace, ClipBatch, Info, Json, SearchFinished, Strategy
-from pvnas_bench.methods import FactorisedDistribution, SharedWeights, WeightsConfig, two_path_loss
+from pvnas_bench import Architecture, BlockSpace, Info, SearchFinished, Strategy
+from pvnas_bench.methods import BinaryGates, SharedWeights, WeightsConfig
 
 CLASSES = (0.1, 0.3, 0.6, 1.0)
 """Shares of the classes in the warm-up and in each step (DA-NAS: 100, 300, 600 and 1000 of ImageNet)."""
@@ -44,11 +45,10 @@ def class_order(accuracies: npt.NDArray[np.float64], order: Order, rng: np.rando
     return easy_first if order == "easy_first" else easy_first[::-1]
 
 
-def lowest(probabilities: list[float], ratio: float, kept: int) -> list[int]:
-    """The ⌊ratio · n⌋ least probable of the n options left (p > 0), never `kept`."""
-    left = [o for o, p in enumerate(probabilities) if p > 0]
-    count = math.floor(ratio * len(left) + 1e-9)
-    return sorted((o for o in left if o != kept), key=lambda o: probabilities[o])[:count]
+def phase_ends(classes: Sequence[float]) -> list[float]:
+    """Progress at the end of the warm-up and of each step, which cost their epochs times their share of the classes."""
+    costs = np.multiply(classes, EPOCHS)
+    return [float(end) for end in costs.cumsum() / costs.sum()]
 
 
 class DANASConfig(WeightsConfig):
@@ -89,16 +89,18 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
         self.supernet, self.baseline = problem.supernet(), problem.supernet("baseline")
         self.weights = SharedWeights(problem, config, self.supernet)
         self.baseline_weights = SharedWeights(problem, config, self.baseline)
-        self.alphas = FactorisedDistribution(problem.space, problem.device)
-        self.alpha_optimiser = torch.optim.Adam(self.alphas.parameters(), lr=config.alpha_rate, betas=(0.0, 0.999))
-        self.expected_macs = problem.expected_macs()
+        self.gates = BinaryGates(problem, rate=config.alpha_rate, macs_weight=config.macs_weight, target=config.target)
         self.accuracies: list[list[float]] = []
+        """Accuracy of the baseline by epoch and class."""
         self.order: list[int] = []
-        self.phase, self.alpha_steps = 0, 0
+        """The classes in the order in which they join; empty until the baseline has ended."""
         self.started = 0.0
         """Progress at which the baseline ended."""
-        self.pruned: list[list[str]] = []
-        self.audit: dict[str, float] = {}
+        self.classes = (1.0,) * len(CLASSES) if config.schedule == "pruning" else CLASSES
+        self.phase, self.alpha_steps = 0, 0
+        self.pruned: list[list[tuple[str, str]]] = []
+        """(decision, option) of all that each step of pruning dropped."""
+        self.audited = False
         self.fallback = problem.sample(problem.rng("fallback"))
 
     def step(self) -> None:
@@ -107,7 +109,7 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
             self._baseline_epoch()
         elif self.phase < len(EPOCHS):
             self._epoch()
-        elif self.config.audit_share and not self.audit:
+        elif self.config.audit_share and not self.audited:
             self._audit()
         else:
             raise SearchFinished
@@ -127,11 +129,12 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
         if epochs == config.baseline_epochs or (over and epochs >= 2):
             self.order = class_order(np.array(self.accuracies).T, config.order, problem.rng("class order"))
             self.started = progress
+        problem.note(class_accuracies=self.accuracies, class_order=self.order)
 
     @property
     def present(self) -> list[int]:
         """The classes of this step, two at least."""
-        share = 1.0 if self.config.schedule == "pruning" else CLASSES[min(self.phase, len(CLASSES) - 1)]
+        share = self.classes[min(self.phase, len(self.classes) - 1)]
         return sorted(self.order[: max(math.ceil(share * len(self.order) - 1e-9), 2)])
 
     @property
@@ -140,80 +143,49 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
         whole = 1 - self.config.audit_share - self.started
         return min((self.problem.progress - self.started) / whole, 1.0) if whole > 0 else 1.0
 
-    def _end_of_phase(self) -> float:
-        """Progress at the end of this phase: a phase costs its epochs times clips."""
-        shares = (1.0,) * len(CLASSES) if self.config.schedule == "pruning" else CLASSES
-        costs = np.array([share * epochs for share, epochs in zip(shares, EPOCHS, strict=True)])
-        return float(costs[: self.phase + 1].sum() / costs.sum())
-
     def _epoch(self) -> None:
         """Train weights on search-train and, after the warm-up, alphas on search-val; prune at the end of a step."""
         problem, config = self.problem, self.config
-        present = self.present
+        present, end = self.present, phase_ends(self.classes)[self.phase]
         for batch, held_out in problem.search_pairs(classes=present):
-            if self.progress >= self._end_of_phase() - 1e-9:
+            if self.progress >= end - 1e-9:
                 self._next_phase()
                 break
-            path = self.alphas.sample(problem.torch_rng("paths"))
-            loss = self.supernet.loss(batch, path, config.label_smoothing, classes=present)
+            loss = self.supernet.loss(batch, self.gates.sample(), config.label_smoothing, classes=present)
             self.weights.descend(loss, config.rate(self.progress))
             if self.phase > 0:
-                self._alpha_step(held_out)
-        left = self.alphas.options_left()
-        problem.log(alpha_entropy=self.alphas.mean_entropy(), classes=len(present), candidates=left)
-
-    def _alpha_step(self, batch: ClipBatch) -> None:
-        """Take an alpha step: cross-entropy through two gated candidates per block, plus the MACs term."""
-        problem, config, log_p, present = self.problem, self.config, self.alphas.log_table(), self.present
-        loss_at = functools.partial(self.supernet.loss, batch, classes=present)
-        loss = two_path_loss(problem.space, log_p, log_p, loss_at, problem.torch_rng("paths"))
-        macs = self.expected_macs.penalty(log_p.exp(), config.target * problem.cap)
-        problem.backward(loss + config.macs_weight * macs)
-        self.supernet.zero_grad(set_to_none=True)
-        problem.update(self.alpha_optimiser)
-        self.alpha_steps += 1
+                loss_at = functools.partial(self.supernet.loss, held_out, classes=present)
+                self.gates.step(loss_at, classes=len(present))
+                self.supernet.zero_grad(set_to_none=True)
+                self.alpha_steps += 1
+        alphas = self.gates.alphas
+        problem.log(alpha_entropy=alphas.mean_entropy(), classes=len(present), candidates=alphas.options_left())
 
     def _next_phase(self) -> None:
-        """End the step: prune, except after the warm-up and after the last step."""
+        """End the step: drop the worst options of each decision, but not after the warm-up and after the last step."""
         if 0 < self.phase < len(EPOCHS) - 1 and self.config.schedule != "data":
-            self._prune()
+            best, optimiser = self.gates.best(), self.gates.optimiser
+            self.pruned.append(self.gates.alphas.prune_least(self.config.ratio, best, optimiser))
+            self.problem.note(pruned=[["=".join(pair) for pair in step] for step in self.pruned])
         self.phase += 1
 
-    def _prune(self) -> None:
-        """Drop the worst options of each decision."""
-        incumbent = self.alphas.best(self.problem.costs, self.problem.cap)
-        gone = []
-        for i, (decision, logit) in enumerate(zip(self.problem.space.decisions, self.alphas.logits, strict=True)):
-            options = lowest(logit.softmax(0).tolist(), self.config.ratio, incumbent.choices[i])
-            self.alphas.prune(i, options, self.alpha_optimiser)
-            gone += [f"{decision.name}={decision.options[option]}" for option in options]
-        self.pruned.append(gone)
-
+    @torch.no_grad()
     def _audit(self) -> None:
-        """Measure the rise of the result's supernet loss when a pruned operator replaces the chosen one."""
-        space, chosen = self.problem.space, self.incumbent()
-        batch = next(self.problem.validation_batches())
-        with torch.no_grad():
-            own = float(self.supernet.loss(batch, chosen))
-            self.audit["own"] = 0.0
-            for name in (name for gone in self.pruned for name in gone if name.startswith("operator.")):
-                decision, option = name.split("=")
-                options = space.options(chosen)
-                if options.get(decision, "skip") not in ("skip", option) and option != "skip":
-                    swapped = space.from_options(options | {decision: option})
-                    self.audit[name] = float(self.supernet.loss(batch, swapped)) - own
+        """Measure the rise of the result's loss when a pruned operator replaces the chosen one.
+
+        A fall, in `pruned_early`, means that the better one was pruned early.
+        """
+        problem, space = self.problem, self.problem.space
+        options = space.options(self.incumbent())
+        batch, rises = next(problem.validation_batches()), dict[str, float]()
+        loss = float(self.supernet.loss(batch, self.incumbent()))
+        self.audited = True
+        for decision, option in itertools.chain.from_iterable(self.pruned):
+            if decision.startswith("operator.") and "skip" not in (options.get(decision, "skip"), option):
+                swapped = space.from_options(options | {decision: option})
+                rises[f"{decision}={option}"] = float(self.supernet.loss(batch, swapped)) - loss
+                problem.note(audit=rises, pruned_early=sorted(name for name in rises if rises[name] < 0))
 
     def incumbent(self) -> Architecture:
         """The most probable architecture under the cap; a random one before the first alpha step."""
-        return self.alphas.best(self.problem.costs, self.problem.cap) if self.alpha_steps else self.fallback
-
-    def diagnostics(self) -> Mapping[str, Json]:
-        """`audit`: loss added by a pruned operator; below 0, the better one was pruned early."""
-        audit = {name: value for name, value in self.audit.items() if name != "own"}
-        return {
-            "class_order": self.order,
-            "class_accuracies": self.accuracies,
-            "pruned": self.pruned,
-            "audit": audit,
-            "pruned_early": sorted(name for name, value in audit.items() if value < 0),
-        }
+        return self.gates.best() if self.alpha_steps else self.fallback

@@ -7,14 +7,14 @@ the alphas' gradient goes either through the current weights (first order, ξ = 
 The result has the most probable options under the cap.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from pvnas_bench import ClipBatch, Info, Json
+from pvnas_bench import ClipBatch, Info
 from pvnas_bench.methods import FixedInputConfig, MixtureSearch, gradients, rate_at
 
 Backward = Callable[[Tensor], None]
@@ -186,10 +186,7 @@ class DARTS(MixtureSearch[DARTSConfig]):
 
         rng = self.problem.torch_rng("power iteration")
         self.eigenvalues.append(dominant_eigenvalue(gradient, alphas, self.config.hessian_iterations, rng))
+        self.problem.note(hessian_eigenvalue=self.eigenvalues)
         self.supernet.zero_grad(set_to_none=True)
         if self.config.early_stop and should_stop(self.eigenvalues):
             self.stopped = True
-
-    def diagnostics(self) -> Mapping[str, Json]:
-        """Final accuracies and the eigenvalues."""
-        return {**super().diagnostics(), **({"hessian_eigenvalue": self.eigenvalues} if self.eigenvalues else {})}

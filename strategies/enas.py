@@ -6,15 +6,17 @@ search-val with a moving-average baseline and an entropy bonus. At the end sever
 with the shared weights, and the best is returned (section 2.4).
 """
 
+import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from pvnas_bench import INACTIVE, Architecture, BlockSpace, Info, Json, SearchFinished, SearchSpace, Strategy
-from pvnas_bench.methods import SharedWeights, WeightsConfig
+from pvnas_bench import INACTIVE, Architecture, BlockSpace, Info, SearchFinished, SearchSpace, Strategy
+from pvnas_bench.methods import SharedWeights, WeightsConfig, log_held_out_loss
 
 
 class Controller(nn.Module):
@@ -136,20 +138,17 @@ class ENAS(Strategy[ENASConfig, BlockSpace]):
 
     def _train_controller(self) -> None:
         problem, config, rng = self.problem, self.config, self.problem.torch_rng("policy")
-        batches = problem.validation_batches()
-        for step in range(1, config.controller_steps + 1):
+        batches = itertools.chain.from_iterable(problem.validation_batches() for _ in itertools.count())
+        for step, batch in zip(range(1, config.controller_steps + 1), batches, strict=False):
             if problem.progress >= 1:
                 break
-            batch = next(batches, None)
-            if batch is None:
-                batches = problem.validation_batches()
-                batch = next(batches)
             architecture, log_p, entropy = self.controller.sample(rng)
             reward = 0.0
             if problem.feasible(architecture):
                 with torch.no_grad():
-                    hits = self.supernet(batch, architecture).argmax(1) == self.supernet.labels(batch)
-                reward = float(hits.float().mean())
+                    logits, labels = self.supernet(batch, architecture), self.supernet.labels(batch)
+                reward = float((logits.argmax(1) == labels).float().mean())
+                log_held_out_loss(problem, float(F.cross_entropy(logits, labels)))
             total = reward + config.entropy_bonus * float(entropy.detach())
             baseline = total if self.baseline is None else self.baseline
             loss = policy_loss(log_p, reward, baseline, entropy, config.entropy_bonus)
@@ -172,6 +171,7 @@ class ENAS(Strategy[ENASConfig, BlockSpace]):
         for _ in range(self.config.candidates):
             architecture = self._path(rng)
             self.compared[architecture], _ = self.supernet.validate(architecture, self.problem.validation_batches())
+            self.problem.note(compared=[[str(sample), top1] for sample, top1 in self.compared.items()])
         self.problem.log(val_top1=max(self.compared.values()))
 
     def incumbent(self) -> Architecture:
@@ -184,7 +184,3 @@ class ENAS(Strategy[ENASConfig, BlockSpace]):
             drawn = [greedy] if self.problem.feasible(greedy[0]) else [self.controller.sample(rng) for _ in range(64)]
         allowed = [(float(log_p), a) for a, log_p, _ in drawn if self.problem.feasible(a)]
         return max(allowed, key=lambda pair: pair[0])[1] if allowed else self.fallback
-
-    def diagnostics(self) -> Mapping[str, Json]:
-        """The compared samples and their accuracies."""
-        return {"compared": [[str(architecture), top1] for architecture, top1 in self.compared.items()]}

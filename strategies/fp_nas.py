@@ -13,7 +13,6 @@ FP-NAS draws K = λ H(P(A|α)) samples, many while the distribution is flat and 
 to fine: the variables of a block are independent at first and get a joint distribution, their outer product, at θ.
 """
 
-from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -21,8 +20,15 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from pvnas_bench import Architecture, BlockSpace, ClipBatch, Info, Json, Strategy
-from pvnas_bench.methods import FactorisedDistribution, JointDistribution, SharedWeights, WeightsConfig
+from pvnas_bench import Architecture, BlockSpace, ClipBatch, Info, Strategy
+from pvnas_bench.methods import (
+    CostShare,
+    FactorisedDistribution,
+    JointDistribution,
+    SharedWeights,
+    WeightsConfig,
+    log_held_out_loss,
+)
 
 
 def importance_weights(log_likelihoods: Tensor, temperature: float) -> Tensor:
@@ -34,9 +40,13 @@ def importance_weights(log_likelihoods: Tensor, temperature: float) -> Tensor:
     return (log_likelihoods / temperature).softmax(0)
 
 
-def excess(macs: float, target: float) -> float:
-    """C(A): the MACs above the target, as a fraction of it."""
-    return max(0.0, macs / target - 1)
+def excess(load: float) -> float:
+    """C(A): the cost above the target, as a fraction of it.
+
+    Args:
+        load: the cost over the target.
+    """
+    return max(0.0, load - 1)
 
 
 def alpha_loss(log_p: Tensor, weights: Tensor, costs: Tensor, beta: float, baseline: bool = False) -> Tensor:
@@ -132,17 +142,21 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
         entropy = float(self.alphas.entropy().detach())
         problem.log(alpha_entropy=self.alphas.mean_entropy(), entropy=entropy, joint=self.joint)
 
-    def _weigh(self, batch: ClipBatch, samples: int) -> tuple[list[Architecture], Tensor]:
+    def _weigh(self, batch: ClipBatch, samples: int, held_out: bool = False) -> tuple[list[Architecture], Tensor]:
         """Draw K samples and weigh them on a batch; forward passes only, one path in memory at a time."""
         rng = self.problem.torch_rng("architectures")
         architectures = [self.alphas.sample(rng) for _ in range(samples)]
         self.samples += samples
+        self.problem.note(total_samples=self.samples)
         if samples == 1:
             return architectures, torch.ones(1, device=self.problem.device)
         with torch.no_grad():
             labels = self.supernet.labels(batch)
             log_p = [-F.cross_entropy(self.supernet(batch, a), labels, reduction="sum") for a in architectures]
-        return architectures, importance_weights(torch.stack(log_p), self.config.temperature)
+        log_likelihoods = torch.stack(log_p)
+        if held_out:
+            log_held_out_loss(self.problem, -float(log_likelihoods.mean()) / len(batch))
+        return architectures, importance_weights(log_likelihoods, self.config.temperature)
 
     def _weight_step(self, batch: ClipBatch, samples: int, rate: float) -> None:
         """Take a step along Σ_k w_k ∇_ω log P(y|X,ω,A_k), or along paths drawn from w."""
@@ -162,19 +176,21 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
 
     def _alpha_step(self, batch: ClipBatch) -> None:
         """Take a step of the distribution; log K and the effective sample size 1/Σ w²."""
-        architectures, weights = self._weigh(batch, self.sample_count())
-        target = self.config.target * self.problem.cap
-        costs = weights.new_tensor([excess(self.problem.cost(a).macs, target) for a in architectures])
+        architectures, weights = self._weigh(batch, self.sample_count(), held_out=True)
+        loads = [self.problem.caps.load(self.problem.cost(a), self.config.target) for a in architectures]
+        costs = weights.new_tensor([excess(load) for load in loads])
         log_p = torch.stack([self.alphas.log_prob(a) for a in architectures])
+        nothing = torch.zeros_like(weights)
+        share = CostShare(
+            alpha_loss(log_p, nothing, costs, self.config.beta, self.config.baseline), self.alphas.parameters()
+        )
         self.problem.backward(alpha_loss(log_p, weights, costs, self.config.beta, self.config.baseline))
+        share.log(self.problem)
         self.problem.update(self.alpha_optimisers[self.joint])
         self.alpha_steps += 1
+        self.problem.note(alpha_steps=self.alpha_steps)
         self.problem.log(samples=len(architectures), effective_samples=float(1 / (weights**2).sum()))
 
     def incumbent(self) -> Architecture:
-        """The most probable architecture under the cap; a random one before the first alpha step."""
-        return self.alphas.best(self.problem.costs, self.problem.cap) if self.alpha_steps else self.fallback
-
-    def diagnostics(self) -> Mapping[str, Json]:
-        """Numbers of samples and of alpha steps."""
-        return {"total_samples": self.samples, "alpha_steps": self.alpha_steps}
+        """The most probable architecture under the caps; a random one before the first alpha step."""
+        return self.alphas.best(self.problem.costs, self.problem.caps) if self.alpha_steps else self.fallback

@@ -4,11 +4,9 @@ A neighbour differs in one decision. Taking the first better one instead of the 
 most of the roughly 70 trainings of the whole neighbourhood.
 """
 
-from collections.abc import Mapping
-
 from pydantic import Field
 
-from pvnas_bench import Architecture, Evaluation, Info, Json, SearchFinished, StrategyConfig
+from pvnas_bench import Architecture, Evaluation, Info, SearchFinished, StrategyConfig
 from pvnas_bench.methods import AskTell
 
 
@@ -49,6 +47,7 @@ class LocalSearch(AskTell[LocalSearchConfig]):
         """
         if self.here is not None and not self.queue:  # no neighbour is better
             self.optima += 1
+            self.problem.note(local_optima=self.optima)
             if not self.config.restart:
                 raise SearchFinished
             self.here = None
@@ -62,7 +61,3 @@ class LocalSearch(AskTell[LocalSearchConfig]):
             self.here = evaluation
             near = [a for a in self.problem.space.neighbours(evaluation.architecture) if self.problem.feasible(a)]
             self.queue = [near[i] for i in self.problem.rng("order").permutation(len(near))]
-
-    def diagnostics(self) -> Mapping[str, Json]:
-        """Number of local optima."""
-        return {"local_optima": self.optima}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import Field
 
-from pvnas_bench import Architecture, BlockSpace, Info, Json, Strategy
+from pvnas_bench import Architecture, BlockSpace, Info, Strategy
 from pvnas_bench.methods import WeightsConfig
 from pvnas_bench.strategies._nni import PAPER, SPACE, reference_input
 from pvnas_bench.strategies._nni_apart import apart
@@ -90,10 +90,12 @@ class NNISpos(Strategy[NNISposConfig, BlockSpace]):
             loss = self.training.epoch(self.done, self.epochs, batches)
             self.problem.log(train_loss=loss)
             self.done += 1
+            self.problem.note(supernet_steps=self.done * self.steps)
             return
         path = self._random() if len(self.scores) < self.config.random else self._mutated()
         architecture = self.architecture(path)
         self.scores[architecture], self.found[architecture] = self._score(path), path
+        self.problem.note(paths_scored=len(self.scores))
         self.problem.log(supernet_top1=max(self.scores.values()))
 
     def _random(self) -> Path:
@@ -150,7 +152,3 @@ class NNISpos(Strategy[NNISposConfig, BlockSpace]):
     def incumbent(self) -> Architecture:
         """The best scored path; before the first, a random one."""
         return max(self.scores, key=lambda a: self.scores[a]) if self.scores else self.first
-
-    def diagnostics(self) -> Mapping[str, Json]:
-        """Numbers of supernet steps and of scored paths."""
-        return {"supernet_steps": self.done * self.steps, "paths_scored": len(self.scores)}

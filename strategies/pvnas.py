@@ -6,18 +6,17 @@ architectures; the distribution trains on search-val through binary gates on two
 search from basin to basin; each cycle derives an architecture, and the search returns the best of them.
 """
 
+import functools
+import itertools
 import math
 from bisect import bisect_right
-from collections.abc import Mapping
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-import torch
 from pydantic import Field
 
-from pvnas_bench import Architecture, BlockSpace, ClipBatch, Evaluation, Info, Json, SearchFinished, Strategy
-from pvnas_bench.methods import FactorisedDistribution, OptimiserConfig, SharedWeights, set_rate, thrifty, two_path_loss
+from pvnas_bench import Architecture, BlockSpace, Evaluation, Info, SearchFinished, Strategy
+from pvnas_bench.methods import BinaryGates, OptimiserConfig, SharedWeights
 
 Schedule = Literal["diversity", "cosine", "step", "constant"]
 
@@ -45,7 +44,7 @@ def schedule(kind: Schedule, progress: float, cycles: int, decay: float, growth:
     return floor + 0.5 * (decay**cycle - floor) * (1 + math.cos(math.pi * within))
 
 
-@lru_cache
+@functools.lru_cache
 def cycle_bounds(cycles: int, growth: float) -> tuple[float, ...]:
     """Progress at the start of each cycle, then 1, the end of the last."""
     lengths = np.array([growth**c for c in range(cycles)])
@@ -108,10 +107,13 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
         problem, config = self.problem, self.config
         self.supernet = problem.supernet()
         self.weights = SharedWeights(problem, config, self.supernet)
-        self.alphas = FactorisedDistribution(problem.space, problem.device)
-        self.alpha_optimiser = torch.optim.Adam(self.alphas.parameters(), lr=config.alpha_rate, betas=(0.0, 0.999))
-        self.thrifty = thrifty(problem.space, config.thrift).to(problem.device)
-        self.expected_macs = problem.expected_macs()
+        self.gates = BinaryGates(
+            problem,
+            rate=config.alpha_rate,
+            macs_weight=config.macs_weight,
+            target=config.target,
+            thrift=config.thrift,
+        )
         self.derived: list[Evaluation] = []
         self.epochs = max(round(config.comparison * problem.full_epochs), 1)
         problem.set_aside(trainings=config.cycles, epochs=self.epochs)
@@ -125,14 +127,13 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
             if self._cycle_over():
                 break
             weights, alphas = self._rates()
-            path = self.alphas.sample(problem.torch_rng("paths"), self.thrifty)
-            self.weights.step(batch, path, weights)
+            self.weights.step(batch, self.gates.sample(), weights)
             if problem.progress >= config.warmup:
-                self._alpha_step(held_out, alphas)
+                self.gates.step(functools.partial(self.supernet.loss, held_out, train_weights=False), alphas)
         if self._cycle_over():
             self._derive()
-        macs = float(self.expected_macs(self.alphas.log_table().exp()).detach())
-        problem.log(alpha_entropy=self.alphas.mean_entropy(), learning_rate=self._rate(), expected_macs=macs)
+        macs = float(self.gates.expected_macs(self.gates.alphas.log_table().exp()).detach())
+        problem.log(alpha_entropy=self.gates.alphas.mean_entropy(), learning_rate=self._rate(), expected_macs=macs)
 
     def _cycle_over(self) -> bool:
         config = self.config
@@ -148,39 +149,20 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
         weights, alphas = (1.0 if c.scheduled == other else rate for other in ("alphas", "weights"))
         return c.weight_rate * weights, c.alpha_rate * alphas
 
-    def _alpha_step(self, batch: ClipBatch, rate: float) -> None:
-        """Take an alpha step: cross-entropy through two gated candidates per block, leave-one-out for the input."""
-        problem, log_p = self.problem, self.alphas.log_table()
-        loss = two_path_loss(
-            problem.space,
-            log_p,
-            log_p + self.thrifty,
-            lambda plan: self.supernet.loss(batch, plan, train_weights=False),
-            problem.torch_rng("paths"),
-        )
-        macs = self.expected_macs.penalty(log_p.exp(), self.config.target * problem.cap)
-        problem.backward(loss + self.config.macs_weight * macs)
-        set_rate(self.alpha_optimiser, rate)
-        problem.update(self.alpha_optimiser)
-
     def _derive(self) -> None:
         """End a cycle: derive an architecture and measure it by a short stand-alone training."""
-        best = self.alphas.best(self.problem.costs, self.problem.cap)
-        self.derived.append(self.problem.compare(best, self.epochs))
+        self.derived.append(self.problem.compare(self.gates.best(), self.epochs))
         self.problem.log(val_top1=max(evaluation.top1 for evaluation in self.derived))
+        derived = [evaluation.architecture for evaluation in self.derived]
+        distances = [self.problem.space.hamming(a, b) for a, b in itertools.combinations(derived, 2)]
+        self.problem.note(
+            derived=[[str(evaluation.architecture), evaluation.top1] for evaluation in self.derived],
+            distinct_derived=len(set(derived)),
+            mean_pairwise_hamming=float(np.mean(distances)) if distances else 0.0,
+        )
 
     def incumbent(self) -> Architecture:
         """The best of the derived architectures; before the first, the most probable one."""
         if not self.derived:
-            return self.alphas.best(self.problem.costs, self.problem.cap)
+            return self.gates.best()
         return max(self.derived, key=lambda evaluation: evaluation.top1).architecture
-
-    def diagnostics(self) -> Mapping[str, Json]:
-        """The derived architectures and how diverse they are."""
-        derived = [evaluation.architecture for evaluation in self.derived]
-        distances = [self.problem.space.hamming(a, b) for i, a in enumerate(derived) for b in derived[:i]]
-        return {
-            "derived": [[str(evaluation.architecture), evaluation.top1] for evaluation in self.derived],
-            "distinct_derived": len(set(derived)),
-            "mean_pairwise_hamming": float(np.mean(distances)) if distances else 0.0,
-        }

@@ -8,24 +8,13 @@ skipped architectures are evaluated to audit that assumption.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
 
-from pvnas_bench import (
-    INACTIVE,
-    Architecture,
-    BlockSpace,
-    Evaluation,
-    Info,
-    Json,
-    SearchFinished,
-    Strategy,
-    StrategyConfig,
-    uniform_options,
-)
-from pvnas_bench.methods import crowding_distance, dominates, hypervolume, objectives, pareto_front
+from pvnas_bench import Architecture, BlockSpace, Evaluation, Info, SearchFinished, Strategy, StrategyConfig
+from pvnas_bench.methods import crowded_tournament, dominates, hypervolume, pareto_front
 
 
 def smaller(space: BlockSpace, x: Architecture, y: Architecture) -> bool:
@@ -85,6 +74,22 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
         space = problem.space
         self.axes = [len(space.frames), len(space.sizes), *(len(stage.depths) for stage in space.stages)]
         self.axes += [len(space.stages) + 1, len(space.expansions)]
+        """Number of options on each axis of a combination, see `combine`."""
+
+    def step(self) -> None:
+        """Run one generation of the current stage."""
+        for _ in range(self.config.population):
+            child = self._candidate()
+            evaluation = self.problem.evaluate(child, self.config.fidelity or None)
+            if child in self.skipped:
+                self.audited.append(not dominates(self.evaluated, evaluation))
+            self.evaluated.append(evaluation)
+            self._note()
+        self.problem.log(
+            val_top1=max(evaluation.top1 for evaluation in self.evaluated),
+            hypervolume=hypervolume(self.evaluated, self.problem.cap),
+            structural=self.stage == "structural",
+        )
 
     @property
     def stage(self) -> str:
@@ -93,25 +98,6 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
             return self.config.stages
         within = self.problem.progress_to(self.config.structural_share) < 1
         return "structural" if within and not self.combined else "modular"
-
-    def combine(self, combination: Sequence[int]) -> Architecture:
-        """The architecture of a combination: option indices of frames, size and depths, then the number of stages
-        before time is mixed (by ``f3`` in place of ``s3``), then the expansion of all blocks.
-        """
-        space, (frames, size, *depths, start, expansion) = self.problem.space, combination
-        operators = [
-            token if token in space.slots[0].operators else space.slots[0].operators[0] for token in ("s3", "f3")
-        ]
-        options = uniform_options(
-            space.stages,
-            frames=space.frames[frames],
-            size=space.sizes[size],
-            depths=[stage.depths[depth] for stage, depth in zip(space.stages, depths, strict=True)],
-            operators=[operators[s > start] for s in range(1, len(space.stages) + 1)],
-            expansion=space.expansions[expansion],
-            se=space.se[0],
-        )
-        return space.from_options(options)
 
     def _candidate(self) -> Architecture:
         """A new architecture of the current stage."""
@@ -124,6 +110,7 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
                 return child
             self.skipped.add(child)
             known.add(child)
+            self.problem.note(skipped=len(self.skipped))
             if self.rng.random() < self.config.audit:
                 return child
         if self.config.stages == "both" and self.stage == "structural":
@@ -144,51 +131,50 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
         self.combinations[child] = combination
         return child
 
+    def combine(self, combination: Sequence[int]) -> Architecture:
+        """The architecture of a combination: option indices of frames, size and depths, then the number of stages
+        before time is mixed (by ``f3`` in place of ``s3``), then the expansion of all blocks.
+        """
+        space, (frames, size, *depths, start, expansion) = self.problem.space, combination
+        offered = space.slots[0].operators
+        operators = [token if token in offered else offered[0] for token in ("s3", "f3")]
+        return space.uniform(
+            frames=space.frames[frames],
+            size=space.sizes[size],
+            depths=[stage.depths[depth] for stage, depth in zip(space.stages, depths, strict=True)],
+            operators=[operators[s > start] for s in range(1, len(space.stages) + 1)],
+            expansion=space.expansions[expansion],
+        )
+
     def _modular(self) -> Architecture:
         """A member of the front (at first the reference) with some of its modules changed; its structure stays."""
         if not self.evaluated and self.problem.feasible(self.problem.space.reference):
             return self.problem.space.reference
-        space, parent = self.problem.space, self._parent()
-        choices, movable = list(parent.choices), []
-        for i, decision in enumerate(space.decisions):
-            if choices[i] == INACTIVE:
-                choices[i] = int(self.rng.integers(len(decision.options)))
-            elif decision.level == "modular" and len(decision.options) > 1:
-                movable.append(i)
-        count = min(1 + int(self.rng.integers(self.config.mutations)), len(movable))
-        for i in self.rng.choice(movable, count, replace=False).tolist():
-            n = len(space.decisions[i].options)
-            choices[i] = (choices[i] + 1 + int(self.rng.integers(n - 1))) % n
-        return space.architecture(choices)
+        return self.problem.space.mutate_level(self._parent(), self.rng, "modular", self.config.mutations)
 
     def _parent(self) -> Architecture:
-        """The less crowded of two random members of the front."""
+        """The less crowded of two random members of the front; before the first evaluation, a random architecture."""
         if not self.evaluated:
             return self.fallback
-        front = pareto_front(self.evaluated)
-        distance = crowding_distance(objectives(front, self.problem.cap))
-        one, other = (int(i) for i in self.rng.integers(len(front), size=2))
-        return front[one if distance[one] >= distance[other] else other].architecture
+        return crowded_tournament(self.evaluated, self.problem.cap, self.rng).architecture
 
     def hopeless(self, x: Architecture) -> bool:
         """Return True if an evaluated y ≽ x is no better than the front at the cost of x (partial order pruning)."""
         cost = self.problem.cost(x).macs
         at_cost = max((e.top1 for e in self.evaluated if e.macs <= cost), default=-1.0)
-        space = self.problem.space
-        return any(e.top1 <= at_cost and smaller(space, x, e.architecture) for e in self.evaluated)
+        return any(e.top1 <= at_cost and smaller(self.problem.space, x, e.architecture) for e in self.evaluated)
 
-    def step(self) -> None:
-        """Run one generation of the current stage."""
-        for _ in range(self.config.population):
-            child = self._candidate()
-            evaluation = self.problem.evaluate(child, self.config.fidelity or None)
-            if child in self.skipped:
-                self.audited.append(not dominates(self.evaluated, evaluation))
-            self.evaluated.append(evaluation)
-        self.problem.log(
-            val_top1=max(evaluation.top1 for evaluation in self.evaluated),
-            hypervolume=hypervolume(self.evaluated, self.problem.cap),
-            structural=self.stage == "structural",
+    def _note(self) -> None:
+        """Note the front, the audit, and how many evaluated pairs x ≼ y violate the order: acc(x) > acc(y)."""
+        space, pairs = self.problem.space, itertools.permutations(self.evaluated, 2)
+        violated = [x.top1 > y.top1 for x, y in pairs if smaller(space, x.architecture, y.architecture)]
+        self.problem.note(
+            front=[[e.macs, e.top1] for e in pareto_front(self.evaluated)],
+            audited=len(self.audited),
+            audited_wrong=sum(self.audited),
+            order_pairs=len(violated),
+            order_violations=sum(violated),
+            order_violation_rate=sum(violated) / len(violated) if violated else 0.0,
         )
 
     def incumbent(self) -> Architecture:
@@ -200,22 +186,3 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
     def front(self) -> Sequence[Architecture]:
         """The non-dominated architectures in accuracy and MACs."""
         return [e.architecture for e in pareto_front(self.evaluated)]
-
-    def violations(self) -> tuple[int, int]:
-        """Number of evaluated pairs x ≼ y with acc(x) > acc(y), and of all pairs x ≼ y."""
-        space, pairs = self.problem.space, itertools.permutations(self.evaluated, 2)
-        ordered = [x.top1 > y.top1 for x, y in pairs if smaller(space, x.architecture, y.architecture)]
-        return sum(ordered), len(ordered)
-
-    def diagnostics(self) -> Mapping[str, Json]:
-        """The front and the violations of the partial order."""
-        broken, pairs = self.violations()
-        return {
-            "front": [[e.macs, e.top1] for e in pareto_front(self.evaluated)],
-            "skipped": len(self.skipped),
-            "audited": len(self.audited),
-            "audited_wrong": sum(self.audited),
-            "order_pairs": pairs,
-            "order_violations": broken,
-            "order_violation_rate": broken / pairs if pairs else 0.0,
-        }

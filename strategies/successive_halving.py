@@ -5,11 +5,11 @@ as the budget allows; another one spends the rest.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from pydantic import Field
 
-from pvnas_bench import Architecture, Evaluation, Info, Json, SearchFinished, StrategyConfig
+from pvnas_bench import Architecture, Evaluation, Info, SearchFinished, StrategyConfig
 from pvnas_bench.methods import AskTell, Trial
 
 
@@ -99,12 +99,9 @@ class SuccessiveHalving(AskTell[SuccessiveHalvingConfig]):
         if not width and self.brackets:
             raise SearchFinished
         self.brackets.append(max(width, 1))
+        self.problem.note(bracket_widths=self.brackets, rung_epochs=self.epochs)
         return [self.problem.sample() for _ in range(self.brackets[-1])]
 
     def tell(self, evaluation: Evaluation) -> None:
         """Add the evaluation to this rung."""
         self.told.append(evaluation)
-
-    def diagnostics(self) -> Mapping[str, Json]:
-        """Widths of the brackets, and the epochs of the rungs."""
-        return {"bracket_widths": self.brackets, "rung_epochs": self.epochs}

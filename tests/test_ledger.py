@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pvnas_bench import seeding
+from pvnas_bench import Caps, seeding
 from pvnas_bench.ledger import BudgetExhausted, Ledger, SearchShare
 from pvnas_bench.problem import Problem
 from pvnas_bench.runs.observer import Observer
@@ -195,7 +195,7 @@ def test_an_evaluation_beyond_the_budget_does_not_start(problem: Problem) -> Non
 
 
 def test_an_architecture_above_the_cap_is_not_evaluated(problem: Problem) -> None:
-    problem.cap = problem.cost(problem.space.reference).macs - 1
+    problem.caps = Caps(macs=problem.cost(problem.space.reference).macs - 1)
     with pytest.raises(ValueError, match="above the cap"):
         problem.evaluate(problem.space.reference)
     assert all(problem.feasible(problem.sample(problem.rng("y"))) for _ in range(20))

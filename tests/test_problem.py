@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pvnas_bench import Architecture, BudgetExhausted, Problem
+from pvnas_bench import Architecture, BudgetExhausted, Caps, Problem
 from pvnas_bench.conformance._world import World
 from pvnas_bench.problem import MOST_SET_ASIDE, TRIES
 
@@ -115,6 +115,15 @@ def test_the_held_out_batches_restart_when_their_split_is_exhausted(problem: Pro
     assert all(set(batch.indices.tolist()) <= train and set(other.indices.tolist()) <= val for batch, other in pairs)
 
 
+def test_repeated_batches_are_one_epoch_after_another(clips: World) -> None:
+    one, other = (clips.problem("all", 0)[0] for _ in range(2))
+    batches = one.repeated_batches("train")
+    epochs = [batch for _ in range(2) for batch in other.search_batches("train")]
+    for batch, repeated in zip(epochs, batches, strict=False):
+        assert batch.indices.tolist() == repeated.indices.tolist()
+    assert next(batches) is not None
+
+
 def test_pairs_of_some_classes_only(problem: Problem[Any]) -> None:
     for pair in problem.search_pairs(classes=[0, 2]):
         assert all(set(batch.labels.tolist()) <= {0, 2} for batch in pair)
@@ -134,7 +143,7 @@ def test_classes_without_a_held_out_clip_are_named(clips: World) -> None:
 
 def test_samples_and_mutations_are_under_the_cap(problem: Problem[Any]) -> None:
     macs = [problem.cost(problem.space.sample(np.random.default_rng(i))).macs for i in range(50)]
-    problem.cap = sorted(macs)[20]
+    problem.caps = Caps(macs=sorted(macs)[20])
     parent = problem.sample()
     assert all(problem.feasible(problem.sample()) for _ in range(30))
     children = [problem.mutate(parent) for _ in range(30)]
@@ -151,7 +160,7 @@ def test_draws_exclude_known_architectures_and_end(problem: Problem[Any]) -> Non
 
     assert problem.draw(make, known=[one]) == other and len(calls) == 6
     assert problem.draw(lambda: one, known={one}) is None
-    problem.cap = 0
+    problem.caps = Caps(macs=0)
     calls.clear()
     assert problem.draw(make) is None and len(calls) == TRIES
     with pytest.raises(RuntimeError, match="raise --cap"):
@@ -167,3 +176,17 @@ def test_logged_values_are_averaged_until_taken(problem: Problem[Any]) -> None:
     problem.log(val_top1=0.25)
     assert problem.take_logged() == {"train_loss": 3.0, "val_top1": 0.25}
     assert problem.take_logged() == {}
+
+
+def test_the_latest_of_what_is_noted_is_kept_as_it_was_then(problem: Problem[Any]) -> None:
+    trials = [["s3", 0.5]]
+    problem.note(trials=trials, steps=1)
+    trials.append(["t5", 0.6])
+    problem.note(steps=2)
+    assert problem.facts == {"trials": [["s3", 0.5]], "steps": 2}
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        problem.note(best=problem.space.reference)  # type: ignore[arg-type]
+    state = problem._state()
+    problem.note(steps=3)
+    problem._load_state(state)
+    assert problem.facts == {"trials": [["s3", 0.5]], "steps": 2}

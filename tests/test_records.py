@@ -116,7 +116,7 @@ def test_logged_values_are_numbers_that_can_be_plotted(value: float, name: str) 
     made = content()
     made["trajectory"][0]["metrics"] = {name: value}
     if name == "val_top1" and (-3.4e38 <= value < 0 or 1 < value <= 3.4e38):
-        with pytest.raises(ValidationError, match=r"val_top1 = .* is not a fraction"):
+        with pytest.raises(ValidationError, match=r"val_top1 = .* of step 0 is not a fraction"):
             Record.model_validate(made)
         return
     logged = Record.model_validate(made).trajectory[0].metrics[name]
@@ -253,3 +253,25 @@ def test_any_text_is_read_or_refused_with_a_reason(tmp_path_factory: pytest.Temp
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(ValueError, match=r"not JSON|not a record"):
         records.load(path)
+
+
+def test_a_record_older_than_null_searches_is_real() -> None:
+    old = content()
+    assert "null" not in old
+    assert Record.model_validate(old).null is False
+    for published in sorted(Path(__file__).parents[1].glob("results/reference/*-s0-*/record.json"))[:3]:
+        assert "null" not in json.loads(published.read_text(encoding="utf-8")) and not records.load(published).null
+
+
+@pytest.mark.parametrize("part", ["null", "entry", "protocol"])
+def test_a_record_that_is_half_a_null_search_is_refused(part: str) -> None:
+    half = content(null=True)
+    assert Record.model_validate(half).null
+    if part == "null":
+        half["null"] = False
+    elif part == "entry":
+        half["strategy"]["entry"] = half["strategy"]["entry"].removesuffix(records.NULL)
+    else:
+        half["protocol"]["fingerprint"] = half["protocol"]["fingerprint"].removesuffix(records.NULL_PROTOCOL)
+    with pytest.raises(ValueError, match="disagree about a null search"):
+        Record.model_validate(half)

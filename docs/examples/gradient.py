@@ -52,5 +52,5 @@ class PathGradient(Strategy[Config, BlockSpace]):
             self.problem.log(path_loss=loss, entropy=self.paths.mean_entropy())
 
     def incumbent(self) -> Architecture:
-        """The most probable architecture under the cap."""
-        return self.paths.best(self.problem.costs, self.problem.cap)
+        """The most probable architecture under the caps."""
+        return self.paths.best(self.problem.costs, self.problem.caps)

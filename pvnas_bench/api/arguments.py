@@ -11,6 +11,8 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.runs.request import Request, flag_of, options, parse_entry, parse_settings
 
 StrPath = str | os.PathLike[str]
+Cap = str | float | Iterable[str | float]
+"""One cap, or several."""
 _TYPES = get_type_hints(Request)
 
 
@@ -35,10 +37,15 @@ def fields_of(values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: a value has the wrong type or is out of range.
     """
-    declared = {field.name: (flag_of(field).split("/")[0], option.least) for field, option in options()}
-    return {
-        name: checked(value, _TYPES[name], *declared.get(name, (f"--{name}", None))) for name, value in values.items()
-    }
+    declared = {field.name: (flag_of(field).split("/")[0], option) for field, option in options()}
+
+    def typed(name: str, value: Any) -> Any:
+        flag, option = declared.get(name, (f"--{name}", None))
+        if option is not None and option.joined and isinstance(value, Iterable) and not isinstance(value, str):
+            return ",".join(checked(one, str, flag) for one in value) or None
+        return checked(value, _TYPES[name], flag, option and option.least)
+
+    return {name: typed(name, value) for name, value in values.items()}
 
 
 def checked(value: Any, kind: Any, flag: str, least: float | None = None) -> Any:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def leaderboard(
-    results: str | os.PathLike[str] | Iterable[Record] = reading.RUNS, *, reference: bool = True
+    results: str | os.PathLike[str] | Iterable[Record] = reading.RUNS, *, reference: bool = True, null: bool = False
 ) -> "pd.DataFrame":
     """The leaderboards of a folder's records: one row for each entry of each board, best first.
 
@@ -28,12 +28,13 @@ def leaderboard(
     Args:
         results: folder of the records, or records. While the default folder is empty: the published runs.
         reference: True to add the published runs of the same boards to those of a folder.
+        null: True for the boards of a folder's null searches instead of the real ones.
 
     Raises:
         UsageError: there is no record.
     """
     if isinstance(results, str | os.PathLike):
-        loaded = reading.load(Path(results), reference=reference, slimmed=True, or_published=True)
+        loaded = reading.load(Path(results), reference=reference, slimmed=True, or_published=True, null=null)
         for line in loaded.remarks:
             warnings.warn(line, stacklevel=2)
         records: Sequence[Record] = loaded.records
@@ -49,9 +50,8 @@ def frame(listed: Sequence[boards.Board]) -> "pd.DataFrame":
     import pandas as pd
 
     table = pd.DataFrame(render.table(listed))
-    words = {"space", "cap", "data", "protocol", "entry", "strategy", "role", "underpowered"}
     for column in table.columns:
-        if column not in words and not column.endswith("_fingerprint"):
+        if pd.api.types.infer_dtype(table[column], skipna=True) not in ("string", "boolean"):
             table[column] = pd.to_numeric(table[column])
     table.attrs["notes"] = [f"{board.title}: {note}" for board in listed for note in board.notes]
     return table

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from pvnas_bench.api import grid_progress, results
 from pvnas_bench.api import progress as bars
-from pvnas_bench.api.arguments import StrPath, checked, fields_of, several
+from pvnas_bench.api.arguments import Cap, StrPath, checked, fields_of, several
 from pvnas_bench.api.boards import leaderboard
 from pvnas_bench.api.documented import documented
+from pvnas_bench.api.executors import executor_of
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.cells import GridCell, open_cells
 from pvnas_bench.grid.compare import compare as run_cells
 from pvnas_bench.grid.definition import Grid
 from pvnas_bench.grid.executors import Executor, Name
-from pvnas_bench.grid.processes import Processes
 from pvnas_bench.runs.request import Request
-from pvnas_bench.system import machine
 from pvnas_bench.system.quiet import quiet
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class Comparison:
         Args:
             reference: True to add the published runs of the same boards.
         """
-        return leaderboard(self.results, reference=reference)
+        return leaderboard(self.results, reference=reference, null=all(cell.request.null for cell in self.cells))
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,11 @@ class Plan:
     requests: Sequence[Request]
     executor: Executor
     elsewhere: bool
+
+    @property
+    def null(self) -> bool:
+        """True if the searches are null ones."""
+        return self.requests[0].null
 
     def open(self, display: bars.Display | None = None) -> list[GridCell]:
         """Resolve every request, make the clips ready, and find the runs that are done.
@@ -109,25 +113,8 @@ def plan(
     if not values and "strategies" not in keys:
         raise UsageError("no strategy to compare: give --strategy, or the TOML file of a grid")
     requests = Grid.parse({**values, **keys}).requests(**shared)
-    chosen = _executor(executor, workers, shared["threads"], shared["device"], address)
+    chosen = executor_of(executor, workers, shared["threads"], shared["device"], address)
     return Plan(requests, chosen, elsewhere=executor == "ray")
-
-
-def _executor(name: Name, workers: int | None, threads: int, device: str, address: str | None) -> Executor:
-    """The executor of this name.
-
-    Raises:
-        UsageError: the executor is not installed, or an option does not apply to it.
-    """
-    if name == "ray":
-        from pvnas_bench.grid.ray import Ray
-
-        if device.startswith("cuda:"):
-            raise UsageError("Ray chooses among the GPUs: give --device cuda")
-        return Ray(workers, address, threads)
-    if address is not None:
-        raise UsageError("--ray-address applies to Ray only: add --executor ray")
-    return Processes(workers or max(machine.usable_cores() // threads, 1))
 
 
 @documented("compare")
@@ -139,10 +126,11 @@ def compare(
     datasets: StrPath | Iterable[StrPath] | None = None,
     seeds: int | None = None,
     protocol: str | None = None,
-    cap: str | float | None = None,
+    cap: Cap | None = None,
     budget: float | None = None,
     precision: str | None = None,
     tabular: bool | None = None,
+    null: bool | None = None,
     partial: bool | None = None,
     tables: StrPath | None = None,
     deterministic: bool = True,
@@ -150,6 +138,8 @@ def compare(
     threads: int = 1,
     results: StrPath = results.RUNS,
     weights: bool = False,
+    tensorboard: StrPath | None = None,
+    mlflow: str | None = None,
     timeout: float | None = None,
     workers: int | None = None,
     retry_failed: bool = False,
@@ -168,6 +158,7 @@ def compare(
         spaces: Names or paths of spaces. Default: ``st_default``.
         datasets: Names or paths of data sets. Default: ``synthetic_motion``.
         seeds: Number of seeds of each run: 0, 1, …. Default: 3.
+        cap: As in `pvnas_bench.run`.
         workers: Runs side by side. Default: every core, or what a cluster has room for.
         retry_failed: Run failed cells again.
         executor: Processes of this machine (processes), or Ray (ray).
@@ -182,7 +173,7 @@ def compare(
         KeyboardInterrupt: interrupted; the same call resumes.
     """
     given = {"protocol": protocol, "cap": cap, "budget": budget, "precision": precision}
-    switches = {"tabular": tabular, "partial": partial}
+    switches = {"tabular": tabular, "null": null, "partial": partial}
     keys: dict[str, Any] = {
         **{name: several(value) for name, value in (("strategies", strategies), ("spaces", spaces))},
         "datasets": several(datasets),
@@ -190,7 +181,7 @@ def compare(
         **fields_of({name: value for name, value in (given | switches).items() if value is not None}),
     }
     shared = fields_of({"tables": tables, "deterministic": deterministic, "device": device, "results": results})
-    shared |= fields_of({"weights": weights, "timeout": timeout})
+    shared |= fields_of({"weights": weights, "tensorboard": tensorboard, "mlflow": mlflow, "timeout": timeout})
     shared["threads"] = checked(threads, int, "--threads", 1)
     with quiet():
         planned = plan(

@@ -34,13 +34,16 @@ def load_record(path: StrPath) -> records.Record:
         raise UsageError(f"{file}: {error}") from None
 
 
-def load_records(folder: StrPath) -> list[records.Record]:
-    """Read every record under a folder.
+def load_records(folder: StrPath, *, null: bool | None = None) -> list[records.Record]:
+    """Read the records under a folder.
+
+    Args:
+        null: True for records of null searches only, False for real ones only. Default: both.
 
     Raises:
         UsageError: there is no such folder, or no record in it. A file that claims to be one is named in a warning.
     """
-    loaded = results.load(Path(folder), reference=False)
+    loaded = results.load(Path(folder), reference=False, null=null)
     for line in loaded.remarks:
         warnings.warn(line, stacklevel=2)
     return loaded.records
@@ -62,4 +65,4 @@ def load_table(
     from pvnas_bench import registry
     from pvnas_bench.table import find
 
-    return find(registry.get_space(os.fspath(space)).name, os.fspath(dataset), None if tables is None else Path(tables))
+    return find(registry.get_space(os.fspath(space)), os.fspath(dataset), None if tables is None else Path(tables))

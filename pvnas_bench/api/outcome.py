@@ -1,5 +1,6 @@
 """The result of a run: its record, where that is, and what a reader asks first."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,9 @@ class RunResult:
             "status": record.status,
             "error": record.error,
             "entry": record.strategy.entry,
+            "null": record.null,
             "space": record.space.name,
+            "cap": record.space.cap,
             "cap_macs": record.space.cap_macs,
             "dataset": record.data.name,
             "protocol": record.protocol.name,
@@ -74,11 +77,25 @@ class RunResult:
         """
         from pvnas_bench.api.boards import frame
 
-        loaded = results.load(self.path.parent.parent, reference=reference, slimmed=True)
+        loaded = results.load(self.path.parent.parent, reference=reference, slimmed=True, null=self.record.null)
         return frame(leaderboard.build(results.on_board(loaded.records, self.record)))
 
     def __str__(self) -> str:
         return describe(self.record)
+
+
+def _cost(record: records.Record, outcome: records.Outcome) -> str:
+    """The costs of a network, each with its cap."""
+    caps = record.space.caps or {"macs": record.space.cap_macs}
+    macs = f" of {caps['macs'] / 1e6:.2f} allowed" if "macs" in caps else ""
+    parameters = f" of {caps['params']:,.0f} allowed" if "params" in caps else ""
+    latency = ""
+    if "latency" in caps:
+        latency = f" ({outcome.predicted_latency_ms or math.nan:.2f} predicted, of {caps['latency']:g} allowed)"
+    return (
+        f"{outcome.macs / 1e6:.2f} MMACs{macs}, {outcome.parameters:,} parameters{parameters}, "
+        f"{outcome.latency_ms:.2f} ms per clip{latency}"
+    )
 
 
 def describe(record: records.Record) -> str:
@@ -91,8 +108,7 @@ def describe(record: records.Record) -> str:
     if outcome is not None:
         lines += [
             f"  architecture  {outcome.architecture}",
-            f"  cost          {outcome.macs / 1e6:.2f} MMACs of {record.space.cap_macs / 1e6:.2f} allowed, "
-            f"{outcome.parameters:,} parameters, {outcome.latency_ms:.2f} ms per clip",
+            f"  cost          {_cost(record, outcome)}",
         ]
     if score is not None:
         lines.append(

@@ -172,6 +172,9 @@ class Shown(Observer):
     def making(self, done: int, total: int) -> None:
         self._display.show("making clips", done, total, f"{done:,} of {total:,} drawn and encoded")
 
+    def timing(self, done: int, total: int) -> None:
+        self._display.show("latency", done, total, f"{done:,} of {total:,} layers and networks timed")
+
     def preparing(self, done: int, total: int) -> None:
         self._display.show("clips", done, total, f"{done:,} of {total:,} prepared")
 

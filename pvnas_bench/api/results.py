@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pvnas_bench import records
 from pvnas_bench.boards.leaderboard import board_key
+from pvnas_bench.errors import UsageError
 
 REFERENCE = "pvnas_bench.reference"
 RUNS = Path("results/runs")
@@ -29,7 +30,9 @@ class Loaded(NamedTuple):
         return [f"left out {file.path}: {file.reason}" for file in self.unreadable]
 
 
-def load(folder: Path, *, reference: bool, slimmed: bool = False, or_published: bool = False) -> Loaded:
+def load(
+    folder: Path, *, reference: bool, slimmed: bool = False, or_published: bool = False, null: bool | None = False
+) -> Loaded:
     """The records of a folder, and the published records of the same boards if asked for.
 
     Every command and function reads records here, so that a record counts for all of them or for none.
@@ -37,17 +40,34 @@ def load(folder: Path, *, reference: bool, slimmed: bool = False, or_published: 
     Args:
         slimmed: as in `records.load_folder`.
         or_published: return all published records while the folder is the default one and empty.
+        null: True for records of null searches, False for the real ones, None for both.
 
     Raises:
-        UsageError: there is no record in the folder.
+        UsageError: there is no such record in the folder.
     """
     if or_published and reference and folder == RUNS and not any(records.find(folder)):
-        return Loaded(_published(slimmed), [], published_only=True)
+        return Loaded(_of_kind(published(slimmed), null), [], published_only=True)
     listed, unreadable = records.require_records(folder, slimmed=slimmed)
-    return Loaded(listed + (_of_boards(listed, _published(slimmed)) if reference else []), unreadable)
+    wanted = _of_kind(listed, null)
+    if not wanted:
+        which, flag = ("real", "without") if null is False else ("null", "with")
+        raise UsageError(
+            f"no records of {which} searches in {folder}: run a search {flag} --null, or name another folder"
+        )
+    return Loaded(wanted + (_of_boards(wanted, published(slimmed)) if reference else []), unreadable)
 
 
-def _published(slimmed: bool) -> list[records.Record]:
+def _of_kind(listed: Iterable[records.Record], null: bool | None) -> list[records.Record]:
+    """The records of null searches (True), of real ones (False), or all (None)."""
+    return [record for record in listed if null in (record.null, None)]
+
+
+def published(slimmed: bool) -> list[records.Record]:
+    """The records that come with the package.
+
+    Args:
+        slimmed: as in `records.load_folder`.
+    """
     with resources.as_file(resources.files(REFERENCE)) as folder:
         return records.load_folder(folder, slimmed=slimmed)[0]
 

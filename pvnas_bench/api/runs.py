@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pvnas_bench.api import progress as shows
-from pvnas_bench.api.arguments import StrPath, checked, request_of
+from pvnas_bench.api.arguments import Cap, StrPath, checked, request_of
 from pvnas_bench.api.documented import documented
 from pvnas_bench.api.outcome import RunResult
 from pvnas_bench.errors import UsageError
@@ -28,12 +28,13 @@ def run(
     space: StrPath = "st_default",
     dataset: StrPath = "synthetic_motion",
     protocol: str | None = None,
-    cap: str | float | None = None,
+    cap: Cap | None = None,
     budget: float | None = None,
     seed: int = 0,
     settings: Mapping[str, object] | None = None,
     precision: str = "float32",
     tabular: bool = False,
+    null: bool = False,
     partial: bool = False,
     tables: StrPath | None = None,
     deterministic: bool = True,
@@ -42,6 +43,8 @@ def run(
     threads: int | None = None,
     results: StrPath = "results/runs",
     weights: bool = True,
+    tensorboard: StrPath | None = None,
+    mlflow: str | None = None,
     resume: bool = True,
     checkpoint_seconds: float = 60.0,
     timeout: float | None = None,
@@ -58,6 +61,8 @@ def run(
 
     Args:
         settings: Hyper-parameters of the strategy, such as ``{"cycles": 2}``.
+        cap: Largest cost of a network: MACs as a cap of the space or a number, parameters as ``"params=30k"``, latency
+            on this machine as ``"latency=3ms"``, or a list of these. Default: the space's first.
         cache: Folder of decoded clips. Default: the environment variable ``PVNAS_BENCH_CACHE``, or the user's cache.
         executor: Train the trials of a search one by one (serial), or side by side in workers of Ray (ray).
         workers: Trials side by side on Ray. Default: what there is room for.
@@ -83,6 +88,7 @@ def run(
         seed=seed,
         precision=precision,
         tabular=tabular,
+        null=null,
         partial=partial,
         tables=tables,
         deterministic=deterministic,
@@ -91,6 +97,8 @@ def run(
         threads=threads,
         results=results,
         weights=weights,
+        tensorboard=tensorboard,
+        mlflow=mlflow,
         resume=resume,
         checkpoint_seconds=checkpoint_seconds,
         timeout=timeout,

@@ -8,23 +8,26 @@ The score of a row:
 
 - The score of a run is the mean over its retrainings. The unit of an entry is the *seed*: several runs of one entry
   with one seed are averaged, never selected, so that repeating a run neither helps nor narrows an interval.
-- A run that failed, timed out, has a non-finite score, or ended with an architecture above the cap is a failure. A seed
+- A run that failed, timed out, has a non-finite score, or ended with an architecture above a cap is a failure. A seed
   with failures only gets the mean score of the random-sampling control on the same board, or chance level
   (1 / classes) if the board has none; a note says which.
 - Runs of a plug-in with different sources belong to different entries: if a board has several, each is marked with the
   beginning of its source's hash. A note names rows of built-in strategies that mix sources.
 - An interrupted run, which had less than the budget, is counted but not scored.
+- Null searches (`Record.null`) have boards of their own, marked in the title.
 """
 
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pvnas_bench.boards import statistics
+from pvnas_bench.boards import reliability, statistics
+from pvnas_bench.boards.objectives import COSTS, References, above_caps, costs_of, fronts, references, volume
 from pvnas_bench.records import Record, Role, Source, without_cycle_collection
 from pvnas_bench.system.text import counted
 
@@ -67,6 +70,15 @@ class Row:
     search_cpu_seconds: float | None
     search_peak_memory_bytes: int | None
     architectures_evaluated: float | None
+    hypervolume_macs: float | None
+    hypervolume_parameters: float | None
+    hypervolume_latency: float | None
+    """Mean over seeds of the share of the box between (chance, reference cost) and (1, 0) that the run's network
+    dominates; 0 for a seed without a completed run. None: no run has that cost, or those of the board do not compare.
+    """
+    fronts: str
+    """Costs (macs, parameters, latency) at which no other entry's means are better in accuracy and cost."""
+    search_energy_joules: float | None
 
 
 @dataclass(frozen=True)
@@ -78,13 +90,19 @@ class Board:
     protocol: str
     cap: str
     cap_macs: int
+    caps: dict[str, float]
+    """Every cap: macs, params, latency in milliseconds."""
     budget: float
     classes: int
+    references: References
+    """Reference point of the hypervolumes: each cost, and `top1`, chance."""
     fingerprints: dict[str, str]
     """Fingerprints of space, data and protocol."""
     differs: tuple[str, ...]
     """Parts in which the boards differ from each other: space, data, protocol, cap, budget."""
     rows: tuple[Row, ...]
+    null: bool
+    """True for a board of null searches."""
     underpowered: bool
     """True if there are too few seeds for any test to declare a winner."""
     notes: tuple[str, ...]
@@ -92,7 +110,8 @@ class Board:
     @property
     def title(self) -> str:
         """Space, cap, data set and protocol in one line."""
-        return f"{self.space} (cap {self.cap}) · {self.data} · {self.protocol}"
+        null = " · null searches" if self.null else ""
+        return f"{self.space} (cap {self.cap}) · {self.data} · {self.protocol}{null}"
 
 
 class Score(NamedTuple):
@@ -120,7 +139,7 @@ class _Entry:
 def score(record: Record) -> Score | None:
     """The test result of a run; None if the run is not completed or not valid (see the module's docstring)."""
     outcome = record.outcome
-    if record.status != "ok" or outcome is None or not outcome.trained or outcome.macs > record.space.cap_macs:
+    if record.status != "ok" or outcome is None or not outcome.trained or above_caps(record):
         return None
     return _finite(_mean_score([Score(t.test_top1, t.test_top5, t.test_mean_class) for t in outcome.trained]))
 
@@ -198,15 +217,18 @@ def _board(runs: Sequence[Record], differs: tuple[str, ...]) -> Board:
     entries = [entry for entry in entries if entry.scores]
     order = sorted(entries, key=lambda e: (-_top1(e).mean(), _mean_macs(e) or math.inf, e.entry))
     different, power = _differences(order)
-    rows = _rows(order, np.array([s.top1 for s in control]), different)
+    point = references([run for entry in order for run in _runs(entry)], chance, machines=_machines(runs))
+    rows = _rows(order, np.array([s.top1 for s in control]), different, point)
     return Board(
         space=f"{first.space.name} v{first.space.version}",
         data=first.data.name,
         protocol=f"{first.protocol.name} v{first.protocol.version}",
         cap=first.space.cap,
         cap_macs=first.space.cap_macs,
+        caps=first.space.caps or {"macs": float(first.space.cap_macs)},
         budget=first.protocol.budget,
         classes=len(first.data.classes),
+        references=point,
         fingerprints={
             "space": first.space.fingerprint,
             "data": first.data.fingerprint,
@@ -214,8 +236,11 @@ def _board(runs: Sequence[Record], differs: tuple[str, ...]) -> Board:
         },
         differs=differs,
         rows=tuple(rows),
+        null=first.null,
         underpowered=power is not None,
-        notes=tuple(([power] if power else []) + _notes(runs, rows, bool(control), imputed)),
+        notes=tuple(
+            ([power] if power else []) + _resolution(runs, entries) + _notes(runs, rows, bool(control), imputed)
+        ),
     )
 
 
@@ -305,14 +330,20 @@ def _as_few_as(seeds: int) -> str:
     return "no seed" if seeds == 0 else f"as few as {seeds} seeds" if seeds > 1 else "only 1 seed"
 
 
-def _rows(order: Sequence[_Entry], control: statistics.Floats, adjusted: statistics.Floats) -> list[Row]:
+def _rows(
+    order: Sequence[_Entry], control: statistics.Floats, adjusted: statistics.Floats, point: References
+) -> list[Row]:
     if not order:
         return []
     intervals = statistics.rank_intervals([_top1(entry) for entry in order])
     groups = statistics.tie_groups(adjusted)
     means = [float(_top1(entry).mean()) for entry in order]
     rows: list[Row] = []
-    for entry, interval, group, value in zip(order, intervals, groups, means, strict=True):
+    listed = [[(run, score.top1) for runs in entry.completed.values() for run, score in runs] for entry in order]
+    on_front = fronts([(value, costs_of([run for run, _ in runs])) for value, runs in zip(means, listed, strict=True)])
+    for number, (entry, interval, group, value) in enumerate(zip(order, intervals, groups, means, strict=True)):
+        by_seed = [[(run, score.top1) for run, score in entry.completed.get(seed, ())] for seed in entry.scores]
+        volumes = {cost: volume(by_seed, cost, point) for cost in COSTS}
         top1 = _top1(entry)
         mean, middle = statistics.bootstrap([top1]), statistics.bootstrap([top1], "iqm")
         gain = None
@@ -353,9 +384,36 @@ def _rows(order: Sequence[_Entry], control: statistics.Floats, adjusted: statist
                 search_cpu_seconds=_mean(run.search.cpu_seconds for run in runs),
                 search_peak_memory_bytes=max((run.search.peak_memory_bytes for run in runs), default=None),
                 architectures_evaluated=_mean(run.search.architectures_evaluated for run in runs),
+                hypervolume_macs=volumes["macs"],
+                hypervolume_parameters=volumes["parameters"],
+                hypervolume_latency=volumes["latency"],
+                fronts=", ".join(on_front[number]),
+                search_energy_joules=_mean(
+                    run.search.energy_joules for run in runs if run.search.energy_joules is not None
+                ),
             )
         )
     return rows
+
+
+def _resolution(runs: Sequence[Record], entries: Sequence[_Entry]) -> list[str]:
+    """How much of the scores is the strategy, and how much one training tells."""
+    notes = []
+    searches = [{seed: s.top1 for seed, s in one.scores.items()} for one in entries if one.role == "search"]
+    if (found := reliability.consistency(searches)) is not None:
+        notes.append(
+            f"the choice of strategy accounts for {max(found.icc, 0):.0%} of the variance between scores: ICC "
+            f"{found.icc:.2f} [{found.icc_low:.2f}, {found.icc_high:.2f}], F = {found.f:.2f}, p = {found.p:.2g}, over "
+            f"{found.entries} searches × {counted(found.seeds, 'seed')}, seeds as blocks."
+        )
+    if (report := reliability.of_board(runs, _published())) is not None:
+        notes.append(reliability.sentence(report))
+    return notes
+
+
+@cache
+def _published() -> tuple[reliability.ReliabilityReport, ...]:
+    return tuple(reliability.published())
 
 
 def _notes(runs: Sequence[Record], rows: Sequence[Row], has_control: bool, imputed: Score) -> list[str]:
@@ -365,9 +423,9 @@ def _notes(runs: Sequence[Record], rows: Sequence[Row], has_control: bool, imput
     if any(row.failures for row in rows):
         source = "the mean of the random-sampling control" if has_control else "chance level"
         notes.append(f"failures count: a seed without a completed run is scored {imputed.top1:.1%} top-1, {source}.")
-    above = [run for run in runs if run.outcome and run.outcome.macs > run.space.cap_macs]
+    above = [run for run in runs if above_caps(run)]
     if above:
-        notes.append(f"{counted(len(above), 'run')} with an architecture above the cap, counted as failed.")
+        notes.append(f"{counted(len(above), 'run')} with an architecture above a cap, counted as failed.")
     interrupted = sum(run.status == "interrupted" for run in runs)
     if interrupted:
         notes.append(f"{counted(interrupted, 'interrupted run')} not scored, since the search is incomplete.")

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pvnas_bench.boards.leaderboard import Board, Row, mark
+from pvnas_bench.boards.objectives import CAP_OF, COSTS
 from pvnas_bench.records import Role
 from pvnas_bench.system.text import counted, left, no_formula, right, shortened, width
 
@@ -52,6 +53,10 @@ def _seconds(value: float | None) -> str:
 
 def _memory(value: float | None) -> str:
     return "–" if value is None else f"{value / 2**20:.0f} MiB"
+
+
+def _energy(value: float | None) -> str:
+    return "–" if value is None else f"{_count(value)}J" if value >= 1e3 else f"{value:.3g} J"
 
 
 def _rank(row: Row) -> str:
@@ -127,6 +132,35 @@ COLUMNS: tuple[Column, ...] = (
         "number of architectures evaluated by the search",
         11,
     ),
+    Column(
+        "hypervolume_macs",
+        "HV MACs",
+        lambda r: _plain(r.hypervolume_macs, 3),
+        "hypervolume of top-1 against MACs, mean over seeds",
+        12,
+    ),
+    Column(
+        "hypervolume_parameters",
+        "HV params",
+        lambda r: _plain(r.hypervolume_parameters, 3),
+        "hypervolume of top-1 against parameters, mean over seeds",
+        13,
+    ),
+    Column(
+        "hypervolume_latency",
+        "HV latency",
+        lambda r: _plain(r.hypervolume_latency, 3),
+        "hypervolume of top-1 against latency, mean over seeds",
+        14,
+    ),
+    Column("fronts", "on fronts", lambda r: r.fronts or "–", "costs at which no entry's means dominate these", 15),
+    Column(
+        "search_energy_joules",
+        "energy",
+        lambda r: _energy(r.search_energy_joules),
+        "of the machine during the search, where it says",
+        16,
+    ),
     Column("seeds", "seeds", lambda r: f"{r.seeds}", "number of search seeds", 0),
     Column("failures", "fail", lambda r: f"{r.failures}", "number of failed runs", 0),
 )
@@ -140,8 +174,25 @@ def _one_line(text: str) -> str:
 def describe(board: Board) -> str:
     """Describe a board in one line: cap, budget, classes and fingerprints."""
     marks = ", ".join(f"{part} {mark(fingerprint)}" for part, fingerprint in board.fingerprints.items())
-    limits = f"cap {_count(board.cap_macs)} MACs, budget {board.budget:g} rt"
+    limits = f"cap {_caps(board)}, budget {board.budget:g} rt"
     return f"{limits}, {counted(board.classes, 'class')}; fingerprints: {marks}"
+
+
+def _caps(board: Board) -> str:
+    """Every cap in words."""
+    return ", ".join(_cost(cost, board.caps[key]) for cost, key in CAP_OF.items() if key in board.caps)
+
+
+def _cost(cost: str, value: float) -> str:
+    return f"{value:.4g} ms" if cost == "latency" else f"{_count(value)} {'MACs' if cost == 'macs' else 'parameters'}"
+
+
+def reference_point(board: Board) -> str | None:
+    """The reference point of a board's hypervolumes in one sentence; None: it has no hypervolumes."""
+    costs = [_cost(cost, board.references[cost]) for cost in COSTS if cost in board.references]
+    if not costs or not board.rows:
+        return None
+    return f"hypervolumes (HV): reference point top-1 {_percent(board.references['top1'])} % and {', '.join(costs)}."
 
 
 def render_terminal(boards: Sequence[Board], columns: int = 120) -> str:
@@ -174,6 +225,8 @@ def _terminal_board(board: Board, columns: int) -> str:
         if number == 0:
             lines.append("  ".join("─" * size for size in widths))
     lines += [f"· {_one_line(note)}" for note in board.notes]
+    if any(column.header.startswith("HV") for column in shown) and (point := reference_point(board)):
+        lines.append(f"· {point}")
     hidden = [column.header for column in COLUMNS if column not in shown]
     if hidden:
         lines.append(f"· hidden (terminal too narrow): {', '.join(hidden)}.")
@@ -183,7 +236,7 @@ def _terminal_board(board: Board, columns: int) -> str:
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]|~#"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
     return _one_line(text).translate(_MARKDOWN)
 
 
@@ -191,14 +244,15 @@ def to_markdown(boards: Sequence[Board]) -> str:
     """Render boards as Markdown: a heading, a table and notes for each, then the meaning of the columns."""
     blocks = []
     for board in boards:
-        lines = [f"### {_markdown(board.title)}", "", _markdown(describe(board)), ""]
+        lines = [f"### {markdown_text(board.title)}", "", markdown_text(describe(board)), ""]
         lines.append("| " + " | ".join(column.header for column in COLUMNS) + " |")
         lines.append("|" + "|".join(" :-- " if column.header == "entry" else " --: " for column in COLUMNS) + "|")
         for row in board.rows:
-            cells = [_markdown(c.cell(row)) if c.header == "entry" else c.cell(row) for c in COLUMNS]
+            cells = [markdown_text(c.cell(row)) if c.header == "entry" else c.cell(row) for c in COLUMNS]
             lines.append("| " + " | ".join(cells) + " |")
-        if board.notes:
-            lines += ["", *(f"- {_markdown(note)}" for note in board.notes)]
+        notes = [*board.notes, *filter(None, [reference_point(board)])]
+        if notes:
+            lines += ["", *(f"- {markdown_text(note)}" for note in notes)]
         blocks.append("\n".join(lines) + "\n")
     legend = ["Columns:", "", *(f"- **{column.header}**: {column.help}" for column in COLUMNS)]
     return "\n".join([*blocks, "\n".join(legend) + "\n"])

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pvnas_bench.boards.statistics import kendall_tau
-from pvnas_bench.space import SearchSpace
+from pvnas_bench.space import Architecture, SearchSpace
 from pvnas_bench.table.table import Table
 
 Floats = npt.NDArray[np.float64]
@@ -70,12 +70,21 @@ def truth(table: Table) -> Floats:
     return np.array([table.top1(architecture) for architecture in table.architectures])
 
 
+def _known(space: SearchSpace, table: Table) -> tuple[list[Architecture], Floats]:
+    """Every architecture of a space whose network is in the table, isomorphic ones included, and its accuracy.
+
+    In a complete table the options of different decisions are then balanced.
+    """
+    known = [architecture for architecture in space.enumerate() if str(architecture) in table]
+    return known, np.array([table.top1(str(architecture)) for architecture in known])
+
+
 def effects(space: SearchSpace, table: Table) -> dict[str, dict[str, float]]:
     """Effect of each option by decision: mean true accuracy of the architectures with it, minus the mean of all.
 
     Decisions with a single option and options without an architecture in the table are left out.
     """
-    parsed, values = [space.parse(a) for a in table.architectures], truth(table)
+    parsed, values = _known(space, table)
     gains: dict[str, dict[str, float]] = {}
     for i, decision in enumerate(space.decisions):
         chosen = np.array([architecture.choices[i] for architecture in parsed])
@@ -93,8 +102,8 @@ def additive_share(space: SearchSpace, table: Table) -> float:
 
     nan if all accuracies are equal.
     """
-    codes = np.stack([space.encode(space.parse(a)) for a in table.architectures]).astype(np.float64)
-    values = truth(table)
+    parsed, values = _known(space, table)
+    codes = np.stack([space.encode(architecture) for architecture in parsed]).astype(np.float64)
     fitted = codes @ np.linalg.lstsq(codes, values, rcond=None)[0]
     total = float(((values - values.mean()) ** 2).sum())
     return 1 - float(((values - fitted) ** 2).sum()) / total if total else math.nan
@@ -111,10 +120,10 @@ def fidelity(table: Table) -> list[float]:
 
 
 def exhaustive_regret(table: Table) -> float:
-    """Regret of exhaustive search: of the architecture that is best on search-val with one seed, mean over seeds.
+    """Regret of exhaustive search: every network trained once, the best on search-val taken; the mean over trainings.
 
-    Only seeds with which all architectures of the table were trained count; nan if there is none. If such a seed is the
-    only one, the true accuracies come from the same trainings.
+    The k-th trainings count if every network has one. If networks have a single training, the true accuracies come from
+    the same trainings.
     """
     seen = table.matrix("val_top1")
     whole = seen[:, ~np.isnan(seen).any(0)]

@@ -5,8 +5,9 @@ command runs, so that `--help` and the commands that only read records start wit
 standard error, results to standard output.
 
 Exit codes: 0 success; 1 the run failed (see its record), `check` found a regression, `test` found a breach of the
-contract, or `predict` cannot read some clips; 2 a request that cannot be met, or standard output cannot be written; 130
-interrupted. A closed or full standard error, or a closed pipe, loses output but does not change the exit code.
+contract, `verify` found a disagreement, or `predict` cannot read some clips; 2 a request that cannot be met, or
+standard output cannot be written; 130 interrupted. A closed or full standard error, or a closed pipe, loses output but
+does not change the exit code.
 """
 
 import sys

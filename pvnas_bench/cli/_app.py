@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from pvnas_bench.cli import _commands_data, _commands_deploy, _commands_records, _commands_run, _commands_table
+from pvnas_bench.cli import (
+    _commands_data,
+    _commands_deploy,
+    _commands_records,
+    _commands_run,
+    _commands_submission,
+    _commands_table,
+)
 from pvnas_bench.cli._options import Json
 from pvnas_bench.errors import UsageError
 
@@ -79,8 +86,14 @@ for command in (
     _commands_records.leaderboard,
     _commands_records.plot,
     _commands_records.report,
+    _commands_records.learnt,
     _commands_records.check,
+    _commands_table.reliability,
+    _commands_run.latency,
     _commands_run.test,
+    _commands_submission.submit,
+    _commands_submission.verify,
+    _commands_submission.checklist,
     _commands_deploy.train,
     _commands_deploy.predict,
     _commands_deploy.evaluate,
@@ -93,6 +106,7 @@ for command in (_commands_data.prepare, _commands_data.verify, _commands_data.sh
     data.command()(command)
 for command in (
     _commands_table.build,
+    _commands_table.merge,
     _commands_table.info,
     _commands_table.query,
     _commands_table.verify,

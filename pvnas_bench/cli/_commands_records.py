@@ -1,4 +1,4 @@
-"""The commands that read records: `leaderboard`, `plot`, `report`, `check`."""
+"""The commands that read records: `leaderboard`, `plot`, `report`, `learnt`, `check`."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -25,12 +25,15 @@ def leaderboard(
         Format | None, typer.Option(help="Output format.  [default: from the output file's suffix, else terminal]")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="File to write instead of standard output.")] = None,
+    null: Annotated[
+        bool, typer.Option("--null", help="Show the boards of null searches instead of real ones.")
+    ] = False,
     reference: Reference = True,
 ) -> int:
     """Show the leaderboards of the records in a folder, one per space, data set and protocol."""
     from pvnas_bench.cli import _leaderboard
 
-    return _leaderboard.show(results, format.value if format else None, output, reference=reference)
+    return _leaderboard.show(results, format.value if format else None, output, reference=reference, null=null)
 
 
 def plot(
@@ -74,6 +77,27 @@ def report(
     from pvnas_bench.cli import _report
 
     return _report.report(results, output or results / "report.html", datasets or (), reference=reference)
+
+
+class PageFormat(StrEnum):
+    """Output formats of `learnt`."""
+
+    markdown = "markdown"
+    json = "json"
+
+
+def learnt(
+    records: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders of records, real and null.  [default: results/runs]", metavar="[RECORDS]..."),
+    ] = None,
+    format: Annotated[PageFormat, typer.Option(help="Output format.")] = PageFormat.markdown,
+    output: Annotated[Path | None, typer.Option(help="File to write instead of standard output.")] = None,
+) -> int:
+    """State for each strategy whether its searches learn: real ones against null ones (`run --null`)."""
+    from pvnas_bench.cli import _learnt
+
+    return _learnt.show(records or [Path("results/runs")], format.value, output)
 
 
 def check(

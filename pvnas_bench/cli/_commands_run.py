@@ -1,4 +1,4 @@
-"""The commands that search: `run`, `profile`, `compare`; and `test`."""
+"""The commands that search: `run`, `profile`, `compare`; `latency`, and `test`."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -7,29 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from pvnas_bench.cli._options import Json, Reference, on_grid, on_request
+from pvnas_bench.cli._options import Cells, Json, On, RayAddress, Reference, declared, on_grid, on_request
 from pvnas_bench.runs.request import Request
-
-RayAddress = Annotated[
-    str | None,
-    typer.Option(
-        help="Address of a Ray cluster, for --executor ray.  [default: RAY_ADDRESS, else a local Ray]",
-        metavar="HOST:PORT",
-    ),
-]
 
 
 class Trials(StrEnum):
     """Executors for the trials of a `run`."""
 
     serial = "serial"
-    ray = "ray"
-
-
-class Cells(StrEnum):
-    """Executors for the cells of a `compare`."""
-
-    processes = "processes"
     ray = "ray"
 
 
@@ -92,9 +77,7 @@ def compare(
         typer.Option(help="Parallel runs.  [default: one per core, or as many as fit on a cluster]", min=1),
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
-    executor: Annotated[
-        Cells, typer.Option(help="Run the cells in processes of this machine, or on Ray, local or a cluster.")
-    ] = Cells.processes,
+    executor: On = Cells.processes,
     ray_address: RayAddress = None,
     reference: Reference = True,
 ) -> int:
@@ -117,6 +100,49 @@ def compare(
             reference=reference,
             executor=executor.value,
             address=ray_address,
+        )
+
+
+def latency(
+    space: Annotated[str, declared("space")] = Request.space,
+    dataset: Annotated[
+        str | None, typer.Option(help="The networks tell the classes of this data set apart.  [default: 16 classes]")
+    ] = None,
+    architectures: Annotated[
+        list[str] | None,
+        typer.Option("--architecture", help="Measure this one; may be repeated.  [default: random ones]", metavar="A"),
+    ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Measure the networks of the runs in this folder that have a cap on latency.", metavar="DIR"),
+    ] = None,
+    networks: Annotated[int, typer.Option(help="How many random networks to measure.", min=2)] = 50,
+    device: Annotated[str, declared("device")] = Request.device,
+    threads: Annotated[int | None, declared("threads")] = None,
+    precision: Annotated[str, declared("precision")] = Request.precision,
+    again: Annotated[bool, typer.Option("--again", help="Measure the table again.")] = False,
+    json: Json = False,
+) -> int:
+    """Show this machine's latency table of a space, which --cap latency= is of, and its error on measured networks.
+
+    The table is measured once and kept in the cache folder.
+    """
+    from pvnas_bench.system.quiet import quiet
+
+    with quiet():
+        from pvnas_bench.cli import _latency
+
+        return _latency.show(
+            space,
+            dataset,
+            architectures or [],
+            results,
+            networks=networks,
+            device=device,
+            threads=threads,
+            precision=precision,
+            again=again,
+            as_json=json,
         )
 
 

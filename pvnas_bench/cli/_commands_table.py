@@ -1,11 +1,11 @@
-"""The commands `table …`."""
+"""The commands `table …`, and `reliability`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pvnas_bench.cli._options import Dataset, Json, Tables
+from pvnas_bench.cli._options import Cells, Dataset, Json, On, RayAddress, Tables, declared
 
 MicroSpace = Annotated[
     str, typer.Option("--space", help="A small space: a name from `list spaces`, or the path of a .py file.")
@@ -27,17 +27,37 @@ def build(
     workers: Annotated[
         int | None, typer.Option(help="Parallel trainings, one thread each.  [default: one per core]", min=1)
     ] = None,
+    executor: On = Cells.processes,
+    ray_address: RayAddress = None,
     tables: Tables = None,
 ) -> int:
-    """Train every architecture of a small space, and store the results in a table.
+    """Train every network of a small space, and store the results in a table.
 
-    After an interruption the same command resumes. The last line of standard output is the table's path.
+    After an interruption the same command resumes. On several machines that share the folder, it divides the trainings
+    among them. The last line of standard output is the table's path.
     """
     from pvnas_bench.cli import _table
     from pvnas_bench.system.quiet import quiet
 
     with quiet():
-        return _table.build(space, dataset, protocol, seed or [0], sample, workers, tables)
+        return _table.build(
+            space, dataset, protocol, seed or [0], sample, tables, workers, executor=executor.value, address=ray_address
+        )
+
+
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="Folders with tables of one recipe.", metavar="DIR...")],
+    space: MicroSpace = "st_micro",
+    dataset: Dataset = "synthetic_motion",
+    tables: Tables = None,
+) -> int:
+    """Add the trainings of other folders' tables to a table, and print its path.
+
+    Of a training in several folders the first is kept, and one in the table before all.
+    """
+    from pvnas_bench.cli import _table
+
+    return _table.merge(folders, space, dataset, tables)
 
 
 def info(
@@ -107,4 +127,47 @@ def report(
         page = output or Path("results", f"{Path(space).stem}.md")
         return _table.report(
             space, dataset or ["synthetic_motion"], results, tables, page, scores=scores, baseline=baseline
+        )
+
+
+def reliability(
+    space: Annotated[
+        str, typer.Option("--space", help="A name from `list spaces`, or the path of a .py file.")
+    ] = "st_default",
+    dataset: Dataset = "synthetic_motion",
+    protocol: Annotated[str, typer.Option(help="Protocol with the recipe of final trainings.")] = "quick",
+    cap: Annotated[str | None, declared("cap")] = None,
+    architectures: Annotated[int, typer.Option(help="Number of random architectures under the cap.", min=3)] = 24,
+    seeds: Annotated[int, typer.Option(help="Number of trainings of each.", min=2)] = 2,
+    workers: Annotated[
+        int | None, typer.Option(help="Parallel trainings, one thread each.  [default: one per core]", min=1)
+    ] = None,
+    executor: On = Cells.processes,
+    ray_address: RayAddress = None,
+    output: Annotated[Path, typer.Option(help="Folder of the trainings and the report.", metavar="DIR")] = Path(
+        "results/reliability"
+    ),
+    json: Json = False,
+) -> int:
+    """Measure how well final scores tell architectures apart: noise, ICC, and the seeds that a comparison needs.
+
+    Trains random architectures as the final phase of a run does. After an interruption the same command resumes, and
+    with more architectures or seeds it extends. The last line of standard output is the report's path.
+    """
+    from pvnas_bench.cli import _reliability
+    from pvnas_bench.system.quiet import quiet
+
+    with quiet():
+        return _reliability.reliability(
+            space,
+            dataset,
+            protocol,
+            cap,
+            architectures,
+            seeds,
+            output,
+            workers,
+            executor=executor.value,
+            address=ray_address,
+            as_json=json,
         )

@@ -43,5 +43,5 @@ def compare(
         print("interrupted: repeat the command to resume", file=sys.stderr)
         return INTERRUPTED
     if any(cell.state in get_args(Status) for cell in cells):
-        _leaderboard.show(shared["results"], None, None, reference=reference)
+        _leaderboard.show(shared["results"], None, None, reference=reference, null=planned.null)
     return OK if all(cell.state == "ok" for cell in cells) else FAILED

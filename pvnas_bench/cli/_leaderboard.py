@@ -16,8 +16,11 @@ WIDTH = 120
 SUFFIXES = {".txt": "terminal", ".md": "markdown", ".csv": "csv", ".json": "json", ".parquet": "parquet"}
 
 
-def show(results: Path, format: str | None, output: Path | None, *, reference: bool) -> int:
+def show(results: Path, format: str | None, output: Path | None, *, reference: bool, null: bool = False) -> int:
     """Write the boards of a folder's records to a file or to standard output.
+
+    Args:
+        null: boards of null searches instead of real ones.
 
     Raises:
         UsageError: no record in the folder, an unknown format, or one that cannot be written there.
@@ -25,7 +28,7 @@ def show(results: Path, format: str | None, output: Path | None, *, reference: b
     chosen = format or _format_of(output)
     if chosen == "parquet" and output is None:
         raise UsageError("the format parquet is binary: name a file with --output")
-    records, _ = _results.load(results, reference=reference, slimmed=True, or_published=True)
+    records, _ = _results.load(results, reference=reference, slimmed=True, or_published=True, null=null)
     content = rendered(leaderboard.build(records), chosen)
     if output is None:
         assert isinstance(content, str)

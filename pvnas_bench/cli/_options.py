@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field
+from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec, cast, get_type_hints
@@ -47,7 +48,7 @@ def on_request(function: Callable[Concatenate[Request, _More], int]) -> Callable
     asked = list(options(cast(Command, function.__name__)))
 
     def given(words: dict[str, Any]) -> Request:
-        values = {field.name: words.pop(field.name) for field, _ in asked}
+        values = {field.name: _joined(words.pop(field.name), option) for field, option in asked}
         name, settings = parse_entry(values["strategy"])
         return Request(**values | {"strategy": name, "settings": parse_settings(values["settings"] or (), settings)})
 
@@ -62,12 +63,17 @@ def on_grid(function: Callable[Concatenate[Mapping[str, Any], Mapping[str, Any],
         keys = {}
         for field, option in asked:
             if option.axis or option.in_grid:
-                value = words.pop(field.name)
+                value = _joined(words.pop(field.name), option)
                 if value is not None and value is not False and value != []:
                     keys[option.axis or field.name] = value
         return keys, {field.name: words.pop(field.name) for field, _ in asked if field.name in words}
 
     return _with_options(function, [_grid_parameter(*one) for one in asked], given)
+
+
+def _joined(value: Any, option: Option) -> Any:
+    """The value of an option that may be repeated, as the field holds it."""
+    return (",".join(value) if value else None) if option.joined else value
 
 
 def _with_options(function: Callable[..., int], asked: list[inspect.Parameter], given: Any) -> Callable[..., int]:
@@ -88,7 +94,7 @@ def _with_options(function: Callable[..., int], asked: list[inspect.Parameter], 
 def _parameter(field: "Field[Any]", option: Option) -> inspect.Parameter:
     default = default_of(field)
     kind = _TYPES[field.name]
-    if field.name == "settings":
+    if field.name == "settings" or option.joined:
         kind, default = list[str] | None, None
     return _keyword(field.name, kind, default, flag_of(field), option)
 
@@ -100,6 +106,8 @@ def _grid_parameter(field: "Field[Any]", option: Option) -> inspect.Parameter:
         return _keyword(field.name, int | None, None, f"--{option.axis}", numbered)
     if option.axis:
         return _keyword(field.name, list[str] | None, None, flag, option, "; may be repeated")
+    if option.joined:
+        return _keyword(field.name, list[str] | None, None, flag, option)
     if option.in_grid and _TYPES[field.name] is not bool:  # None: the value in the grid's file
         return _keyword(field.name, _TYPES[field.name] | None, None, flag, option)
     if option.side_by_side is not None:
@@ -178,4 +186,23 @@ Tables = Annotated[Path | None, declared("tables")]
 Workers = Annotated[int | None, typer.Option(help="Parallel decoding processes.  [default: one per core]", min=1)]
 Reference = Annotated[
     bool, typer.Option("--reference/--no-reference", help="Include the published runs of the same boards.")
+]
+
+
+class Cells(StrEnum):
+    """Executors of independent pieces of work."""
+
+    processes = "processes"
+    ray = "ray"
+
+
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of a Ray cluster, for --executor ray.  [default: RAY_ADDRESS, else a local Ray]",
+        metavar="HOST:PORT",
+    ),
+]
+On = Annotated[
+    Cells, typer.Option("--executor", help="Run in processes of this machine, or on Ray, local or a cluster.")
 ]

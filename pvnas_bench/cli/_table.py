@@ -11,8 +11,10 @@ from pvnas_bench import registry
 from pvnas_bench.api import progress as bars
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _results
 from pvnas_bench.errors import UsageError
+from pvnas_bench.grid.executors import Name
 from pvnas_bench.system.text import counted
 from pvnas_bench.table import About, KnownTraining, Table, default_folder, find
+from pvnas_bench.table.store import stem_of
 
 
 def build(
@@ -21,13 +23,17 @@ def build(
     protocol: str,
     seeds: Sequence[int],
     sample: int | None,
-    workers: int | None,
     tables: Path | None,
+    workers: int | None,
+    *,
+    executor: Name = "processes",
+    address: str | None = None,
 ) -> int:
     """Build or extend a table, and print its path."""
+    from pvnas_bench.api.executors import executor_of
     from pvnas_bench.grid import table_build as building
-    from pvnas_bench.system import machine
 
+    running = executor_of(executor, workers, building.NEEDS.threads, "cpu", address)
     recipe, folder = building.TableRecipe(space, dataset, protocol), tables or default_folder()
     try:
         with bars.display() as display:
@@ -37,11 +43,11 @@ def build(
                 folder,
                 seeds=tuple(dict.fromkeys(seeds)),
                 sample=sample,
-                workers=workers or machine.usable_cores(),
+                executor=running,
                 observer=bars.Shown(display),
             ):
                 path = progress.path
-                display.show("trainings", progress.done, progress.asked, _note(progress.known, progress.last))
+                display.show("trainings", progress.done, progress.asked, note(progress.known, progress.last))
     except KeyboardInterrupt:
         print("interrupted: repeat the command to resume", file=sys.stderr)
         return INTERRUPTED
@@ -49,7 +55,21 @@ def build(
     return OK
 
 
-def _note(known: int, last: KnownTraining | None) -> str:
+def merge(folders: Sequence[Path], space: str, dataset: str, tables: Path | None) -> int:
+    """Merge tables and print the path of the result.
+
+    Raises:
+        UsageError: a folder has no such table, or tables are of different recipes.
+    """
+    from pvnas_bench.grid.table_build import merge as merged
+
+    stem = stem_of(registry.get_space(space), dataset)
+    with _results.writing(tables or default_folder()):
+        print(merged(folders, stem, tables or default_folder()).parquet)
+    return OK
+
+
+def note(known: int, last: KnownTraining | None) -> str:
     if last is None:
         return f"{counted(known, 'training')} finished before"
     return (
@@ -60,13 +80,13 @@ def _note(known: int, last: KnownTraining | None) -> str:
 
 def info(space: str, dataset: str, tables: Path | None, *, as_json: bool) -> int:
     """Print the content and the provenance of a table."""
-    table = find(registry.get_space(space).name, dataset, tables)
+    table = find(registry.get_space(space), dataset, tables)
     if as_json:
         print(json.dumps(_facts(table), ensure_ascii=False))
         return OK
     about, facts = table.about, _facts(table)
     lines = [
-        f"{about.stem}: {len(table)} of {about.space.architectures} architectures, "
+        f"{about.stem}: {len(table)} networks of {about.space.architectures} architectures, "
         f"{counted(facts['trainings'], 'training')} ({', '.join(f'seed {s}: {n}' for s, n in facts['seeds'].items())})",
         f"  space         {about.space.fingerprint}",
         f"  data          {about.data.name}, {counted(len(about.data.classes), 'class')}, "
@@ -119,7 +139,7 @@ def query(architecture: str, space: str, dataset: str, tables: Path | None, *, a
         UsageError: the string is not an architecture of the space, or the table has no training of it.
     """
     known = registry.get_space(space)
-    string, table = str(known.parse(architecture)), find(known.name, dataset, tables)
+    string, table = str(known.parse(architecture)), find(known, dataset, tables)
     trainings = table.trainings(string)
     if not trainings:
         raise UsageError(
@@ -148,7 +168,7 @@ def verify(space: str, dataset: str, sample: int, seed: int, tables: Path | None
     """Train a sample of a table again and print the comparison."""
     from pvnas_bench.grid import table_verify as verifying
 
-    table = find(registry.get_space(space).name, dataset, tables)
+    table = find(registry.get_space(space), dataset, tables)
     pairs: list[verifying.Pair] = []
     try:
         with bars.display() as display:
@@ -182,7 +202,7 @@ def report(
     from pvnas_bench.boards.report import table_page as reporting
 
     known = registry.get_space(space)
-    opened = [find(known.name, dataset, tables) for dataset in datasets]
+    opened = [find(known, dataset, tables) for dataset in datasets]
     scored = {}
     if scores:
         from pvnas_bench.grid.table_scores import score_all

@@ -1,6 +1,7 @@
 """Driving a strategy step by step, as the runner does, while watching for breaches of the contract."""
 
 import copy
+import inspect
 import json
 import math
 import random
@@ -131,7 +132,7 @@ def drive(
                     course.states.append(_saved(course, strategy, problem))
         except Exception as failure:
             course.crashed = True
-            where = traceback.extract_tb(failure.__traceback__)[-1]
+            where = _where(failure, strategy)
             reason = " ".join("".join(traceback.format_exception_only(failure)).split())
             course.fail("runs", f"{reason} ({Path(where.filename).name}:{where.lineno} in {where.name})")
         for name, changed in _changed(before).items():
@@ -150,6 +151,13 @@ def drive(
     course.computed, course.charged = counter.macs, ledger.macs
     course.unbegun = watch.refused > 0 and not ledger.macs
     return course
+
+
+def _where(failure: Exception, strategy: AnyStrategy) -> traceback.FrameSummary:
+    """The innermost call in the strategy's own file; the innermost of all where it has none."""
+    calls = traceback.extract_tb(failure.__traceback__)
+    file = inspect.getsourcefile(type(strategy))
+    return next((call for call in reversed(calls) if call.filename == file), calls[-1])
 
 
 def _step(
@@ -184,11 +192,10 @@ def _look(course: Course, strategy: AnyStrategy, problem: Problem, where: str) -
         except ValueError as error:
             course.fail("space", f"{name} after {where}: {error}")
         else:
-            macs = problem.cost(architecture).macs
-            if macs > problem.cap:
-                course.fail("cap", f"{name} after {where} has {macs:,} MACs, the cap is {problem.cap:,}")
+            if not problem.feasible(architecture):
+                course.fail("cap", f"{name} after {where} has {problem.caps.exceeded(problem.cost(architecture))}")
     try:
-        diagnostics = json.dumps(_without_times(strategy.diagnostics()))
+        diagnostics = json.dumps(_without_times({**problem.facts, **strategy.diagnostics()}))
     except (TypeError, ValueError) as error:
         diagnostics = ""
         course.fail("diagnostics", f"after {where} they are not JSON: {error}")
@@ -206,9 +213,6 @@ def _without_times(value: Any) -> Any:
 def _saved(course: Course, strategy: AnyStrategy, problem: Problem) -> dict[str, Any]:
     try:
         state = plain_copy(strategy.state_dict())
-    except NotImplementedError:
-        course.fail("state", "the strategy has no state_dict")
-        state = {}
     except TypeError as error:
         course.fail("state", str(error))
         state = {}

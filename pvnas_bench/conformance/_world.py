@@ -14,10 +14,11 @@ import torch
 
 from pvnas_bench.ledger import BudgetExhausted, Ledger
 from pvnas_bench.network.cost import CostModel
+from pvnas_bench.network.latencies import LatencyTable
 from pvnas_bench.problem import Problem
 from pvnas_bench.protocol import Protocol
 from pvnas_bench.runs.clips import search_splits
-from pvnas_bench.space import BlockSpace, Stage, uniform_options
+from pvnas_bench.space import BlockSpace, Caps, Stage, uniform_options
 from pvnas_bench.training.train import training_macs
 from pvnas_bench.training.workbench import Clock, Workbench
 from pvnas_bench.video import CacheSpec, ClipStore, Dataset, open_dataset, prepare, write_clip
@@ -156,10 +157,24 @@ class World:
 
     store: ClipStore
 
-    def problem(self, kind: SpaceKind, seed: int, budget: float = PROTOCOL.budget) -> tuple[Problem, Watch]:
-        """A problem like the runner's, with its watch."""
+    def problem(
+        self,
+        kind: SpaceKind,
+        seed: int,
+        budget: float = PROTOCOL.budget,
+        caps: Caps | None = None,
+        latencies: LatencyTable | None = None,
+        *,
+        null: bool = False,
+    ) -> tuple[Problem, Watch]:
+        """A problem like the runner's, with its watch.
+
+        Args:
+            caps: None: the space's.
+            latencies: of a machine, for a cap on latency.
+        """
         watch, protocol, searched = Watch(), PROTOCOL, space(kind)
-        costs = CostModel(searched, len(self.store.classes))
+        costs = CostModel(searched, len(self.store.classes), latencies)
         splits = search_splits(self.store, protocol)
         visible = np.concatenate([splits["train"], splits["val"]])
         subset = self.store.subset(visible)
@@ -177,7 +192,7 @@ class World:
             "train": np.arange(cut),
             "val": np.arange(cut, len(visible)),
         }
-        return Problem(searched, costs, bench, positions, searched.caps["L"], seed), watch
+        return Problem(searched, costs, bench, positions, caps or Caps.parse(searched, None), seed, null=null), watch
 
 
 @contextmanager

@@ -51,9 +51,7 @@ def named(
 def _of_table(rank: int, space: str | None, dataset: str | None, protocol: str | None, tables: Path | None) -> Named:
     known = registry.get_space(space or "st_micro")
     dataset = dataset or DEFAULT_DATASET
-    table = find_table(known.name, dataset, tables)
-    if table.about.space.fingerprint != known.fingerprint:
-        raise UsageError(f"the table {table.about.stem} is of another version of {known.name}: build it again")
+    table = find_table(known, dataset, tables)
     ranked = sorted(table.architectures, key=lambda string: -table.top1(string))
     if not 1 <= rank <= len(ranked):
         raise UsageError(f"table:{rank}: the table {table.about.stem} has ranks 1 to {len(ranked)}")

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 
 from pvnas_bench import records
+from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.table_searches import Ended
 from pvnas_bench.runs.observer import Observer
 from pvnas_bench.runs.request import Request
@@ -52,6 +53,9 @@ def open_cells(
     observer, setups, known = observer or Observer(), dict[object, Setup](), dict[Path, dict[str, Ended]]()
     cells = []
     for request in requests:
+        if request.tabular and (request.tensorboard or request.mlflow):
+            flag = "--tensorboard" if request.tensorboard else "--mlflow"
+            raise UsageError(f"{flag} shows single runs, and searches on a table are done in bulk: leave it out")
         alike = but_seed(request)
         if alike not in setups:
             away = elsewhere and request.device == "cuda" and not torch.cuda.is_available()

@@ -3,12 +3,12 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self, get_type_hints
+from typing import Annotated, Any, Self, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from pvnas_bench.errors import UsageError
-from pvnas_bench.runs.request import Request, options, parse_entry
+from pvnas_bench.runs.request import Option, Request, options, parse_entry
 from pvnas_bench.system.files import read_whole
 
 LARGEST_GRID = 2**20
@@ -78,9 +78,19 @@ class Axes(BaseModel):
         ]
 
 
-_TYPES = get_type_hints(Request)
+def _joined(value: Any) -> Any:
+    """A list of words joined by commas."""
+    listed = isinstance(value, list) and value and all(isinstance(word, str) for word in value)
+    return ",".join(value) if listed else value
+
+
+def _type(name: str, option: Option) -> Any:
+    kind = get_type_hints(Request)[name]
+    return Annotated[kind, BeforeValidator(_joined)] if option.joined else kind
+
+
 _SHARED: dict[str, Any] = {
-    asked.name: (_TYPES[asked.name], asked.default) for asked, option in options() if option.in_grid
+    asked.name: (_type(asked.name, option), asked.default) for asked, option in options() if option.in_grid
 }
 Grid = create_model(
     "Grid",

@@ -1,46 +1,59 @@
 """Building a table: every architecture of a space is trained from scratch, in worker processes of one thread each.
 
-Architectures are trained in a fixed random order, so that an incomplete table is a uniform sample of its space. Only
-the main process writes files; each finished training is on the disk before the build continues.
+Architectures are trained in a fixed random order, so that an incomplete table is a uniform sample of its space. Each
+build writes a journal of its own; each finished training is on the disk before the build continues.
 """
 
+import hashlib
 import math
-import multiprocessing
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 import pvnas_bench
 from pvnas_bench import registry, seeding
 from pvnas_bench.errors import UsageError
+from pvnas_bench.grid.executors import Ending, Executor, Needs
+from pvnas_bench.grid.processes import Processes
 from pvnas_bench.ledger import Ledger
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.network.standalone import Network
-from pvnas_bench.problem import evaluation_seed, in_mixed_order
+from pvnas_bench.problem import SearchSplit, evaluation_seed, in_mixed_order
 from pvnas_bench.protocol import get_protocol, protocol_entry
 from pvnas_bench.runs.clips import data_entry, open_clips, search_view
 from pvnas_bench.runs.final import latency
 from pvnas_bench.runs.observer import Observer
-from pvnas_bench.space import Architecture, BlockSpace
+from pvnas_bench.space import Architecture, BlockSpace, Caps
 from pvnas_bench.system import machine
-from pvnas_bench.system.workers import begin
+from pvnas_bench.system.files import write_atomically
+from pvnas_bench.system.leases import InUse, claimed
 from pvnas_bench.table import journal
 from pvnas_bench.table.schema import About, KnownTraining, Session, SpaceIdentity
-from pvnas_bench.table.store import Files
+from pvnas_bench.table.store import Files, to_parquet
 from pvnas_bench.training import process
 from pvnas_bench.training.testing import Scores, test
 from pvnas_bench.training.train import train
 from pvnas_bench.training.workbench import Clock, OutOfMemory, TrainingDiverged, Workbench
 from pvnas_bench.video import FrameOrder
+
+NEEDS = Needs(threads=1, alone=False)
+"""Resources of a training: workers are shared, so that each opens the clips once."""
+ENUMERABLE = 20_000
+"""Largest number of architectures of a space that is enumerated."""
+DRAWS = 1_000
+"""Most draws for each network asked of a large space."""
+_UNKNOWN = Scores(math.nan, math.nan, math.nan, math.nan, np.zeros((0, 0), np.int64))
 
 
 @dataclass(frozen=True)
@@ -50,12 +63,21 @@ class TableRecipe:
     Attributes:
         dataset: a name, a folder or a manifest.
         cache: folder of decoded clips; None: the user's cache.
+        final: train on the whole train split and test on the test split, as the final phase of a run does; otherwise
+            train on search-train, and test on the val and test splits.
+        cap: cap of the architectures, as on the command line; None: the space's first.
     """
 
     space: str
     dataset: str
     protocol: str
     cache: Path | None = None
+    final: bool = False
+    cap: str | None = None
+
+    def stem(self, about: About) -> str:
+        """Name of the table's files, without a suffix; with final trainings it names the protocol too."""
+        return f"{about.stem}-{about.protocol.name}" if self.final else about.stem
 
 
 class Trainer:
@@ -73,13 +95,26 @@ class Trainer:
                 f"{space.name} has networks on features, but a table needs networks on clips: choose a --space of the "
                 "family mbconv"
             )
-        self.space = space
+        self.space, self.recipe = space, recipe
         self.protocol = get_protocol(recipe.protocol)
+        self.caps = Caps.parse(space, recipe.cap)
+        if self.caps.latency_ms is not None:
+            raise UsageError("a table is not of one machine: leave latency out of --cap")
         self.store = open_clips(recipe.dataset, self.protocol, recipe.cache, observer or Observer())
         self.costs = CostModel(self.space, len(self.store.classes))
-        self._visible, splits = search_view(self.store, self.protocol)
-        self._splits = in_mixed_order(splits)
-        self._held_out = np.concatenate([self.store.indices("val"), self.store.indices("test")])
+        self._visible = self.store
+        self._splits: dict[SearchSplit, npt.NDArray[np.int64]]
+        if recipe.final:
+            self._splits = {"train": self.store.indices("train"), "val": self.store.indices("val")}
+            self._held_out = self.store.indices("test")
+        else:
+            self._visible, splits = search_view(self.store, self.protocol)
+            self._splits = in_mixed_order(splits)
+            self._held_out = np.concatenate([self.store.indices("val"), self.store.indices("test")])
+
+    def feasible(self, architecture: Architecture) -> bool:
+        """Return True if an architecture is under the cap."""
+        return self.caps.allow(self.costs(architecture))
 
     @property
     def about(self) -> About:
@@ -98,10 +133,10 @@ class Trainer:
     def __call__(self, string: str, seed: int) -> KnownTraining:
         """Train an architecture, validate it after each epoch, test it, and time it.
 
-        The test covers the val and test splits: nothing is selected on either, and more subjects reduce the noise
-        between architectures.
-
-        The training equals that of `problem.evaluate` in a run with this seed, bit for bit on the same machine.
+        The training equals that of `problem.evaluate` in a run with this seed, bit for bit on the same machine, or the
+        first final training of such a run if the recipe is of final trainings. In the first case the test covers the
+        val and test splits: nothing is selected on either, and more subjects reduce the noise between architectures.
+        Without validation clips the accuracies after each epoch are nan.
         """
         with process.configured(1, deterministic=True):
             return self._train(self.space.parse(string), seed)
@@ -110,7 +145,8 @@ class Trainer:
         device, epochs, cost = torch.device("cpu"), self.protocol.epochs, self.costs(architecture)
         search = Workbench(self._visible, self.protocol, device, Ledger(1), Clock())
         whole = Workbench(self.store, self.protocol, device, Ledger(1), Clock())
-        derived = evaluation_seed(seed, architecture, epochs)
+        final = self.recipe.final
+        derived = seeding.derive(seed, "retraining", 0) if final else evaluation_seed(seed, architecture, epochs)
         with seeding.torch_seeded(derived, "init"):
             network = Network(self.space.spec(architecture), len(self.store.classes))
         validated: list[Scores] = []
@@ -118,7 +154,8 @@ class Trainer:
 
         def validate(_: int) -> None:
             start = time.process_time()
-            validated.append(test(network, 0, search, self._splits["val"]))
+            indices = self._splits["val"]
+            validated.append(test(network, 0, search, indices) if len(indices) else _UNKNOWN)
             validating.append(time.process_time() - start)
 
         start = time.process_time()
@@ -158,10 +195,36 @@ class Trainer:
         )
 
 
-def random_order(space: BlockSpace) -> list[str]:
-    """Every architecture once, in a random order equal on every machine."""
-    every = [str(architecture) for architecture in space.enumerate()]
-    return [every[i] for i in seeding.generator(0, "order of a table", space.fingerprint).permutation(len(every))]
+def random_order(
+    space: BlockSpace, sample: int | None = None, feasible: Callable[[Architecture], bool] | None = None
+) -> list[str]:
+    """Distinct networks, by their canonical architectures, in a random order equal on every machine.
+
+    Networks of a small space are equally likely. Those of a large one are drawn as `SearchSpace.sample` does.
+
+    Args:
+        sample: number of networks, the first of the order; None: all.
+        feasible: condition that architectures have to meet; None: all do.
+
+    Raises:
+        UsageError: all networks of a large space are asked for, or there are fewer feasible ones than asked for.
+    """
+    rng = seeding.generator(0, "order of a table", space.fingerprint)
+    if space.size <= ENUMERABLE:
+        every = list(space.enumerate())
+        ordered = (every[i] for i in rng.permutation(len(every)))
+        networks = (one for one in ordered if space.canonical(one) == one and (feasible is None or feasible(one)))
+        return [str(one) for one in islice(networks, sample)]
+    if sample is None:
+        raise UsageError(f"{space.name} has {space.size:.2g} architectures: give the number to train with --sample")
+    drawn: dict[str, None] = {}
+    for _ in range(DRAWS * sample):
+        one = space.canonical(space.sample(rng))
+        if feasible is None or feasible(one):
+            drawn[str(one)] = None
+        if len(drawn) == sample:
+            return list(drawn)
+    raise UsageError(f"too few architectures of {space.name} are under the cap: raise --cap, or ask for fewer")
 
 
 def session() -> Session:
@@ -202,66 +265,114 @@ def build(
     seeds: Sequence[int] = (0,),
     sample: int | None = None,
     workers: int = 1,
+    executor: Executor | None = None,
     observer: Observer | None = None,
 ) -> Iterator[Progress]:
-    """Train the missing architectures of a folder's table, seed by seed.
+    """Train the missing networks of a folder's table, seed by seed.
 
-    An interrupted or killed build resumes when started again.
+    Several builds may share a folder, also from different machines: each training is done by one of them. An
+    interrupted or killed build resumes when started again.
 
     Args:
-        sample: number of architectures to train, the first in the random order; None: all.
+        sample: number of networks, the first of the random order; None: all.
+        workers: number of parallel trainings, in processes of this machine.
+        executor: executor to use instead.
 
     Yields:
         Progress at the start and after each training.
 
     Raises:
-        UsageError: a name in the recipe does not exist; the folder holds a table of another recipe; another process
-            is building it; a worker process died or ran out of memory.
+        UsageError: a name in the recipe does not exist; the folder holds a table of another recipe.
+        UsageError: a worker process died, or lacks memory for an architecture.
     """
     trainer = Trainer(recipe, observer)
     about = trainer.about
-    files = Files(folder, about.stem)
-    order = random_order(trainer.space)[:sample]
-    with journal.opened(files.journal) as entries:
-        content = files.read()
-        if content.about is not None and content.about.recipe != about.recipe:
-            raise UsageError(
-                f"{folder} holds the table {about.stem} of another recipe: choose another folder with --tables"
-            )
-        known = {training.key for training in content.trainings}
-        asked = [(string, seed) for seed in seeds for string in order if (string, seed) not in known]
-        yield Progress(files.parquet, 0, len(asked), len(known))
-        if asked:
-            begun = journal.read(files.journal)
+    files = Files(folder, recipe.stem(about))
+    order = random_order(trainer.space, sample, trainer.feasible)
+    content = files.read()
+    if content.about is not None and content.about.recipe != about.recipe:
+        raise UsageError(
+            f"{folder} holds the table {files.stem} of another recipe: choose another folder with --tables"
+        )
+    known = {training.key for training in content.trainings}
+    asked = [(string, seed) for seed in seeds for string in order if (string, seed) not in known]
+    yield Progress(files.parquet, 0, len(asked), len(known))
+    if asked:
+        with _free_journal(files) as (path, entries), executor or Processes(workers) as running:
+            begun = journal.read(path)
             if begun.about is None:
                 entries.append(about)
             entries.append(session())
-            for done, training in enumerate(_trained(recipe, asked, workers), 1):
+            for done, training in enumerate(_trained(recipe, files, asked, running), 1):
                 training = training._replace(session=len(begun.sessions))
                 entries.append(training)
                 yield Progress(files.parquet, done, len(asked), len(known), training)
-        files.compact()
+    files.compact()
 
 
-def _trained(recipe: TableRecipe, asked: Sequence[tuple[str, int]], workers: int) -> Iterator[KnownTraining]:
-    """Yield each training as it finishes."""
-    spawn = multiprocessing.get_context("spawn")  # a fork of a process that has used torch may hang
-    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=begin)
-    waiting: set[Future[KnownTraining]] = set()
+@contextmanager
+def _free_journal(files: Files) -> Iterator[tuple[Path, journal.Journal]]:
+    """Open the first journal that no other build has open."""
+    with ExitStack() as stack:
+        for number in count(1):
+            path = files.journal(number)
+            with suppress(InUse):
+                entries = stack.enter_context(journal.opened(path))
+                break
+        yield path, entries
+
+
+def _trained(
+    recipe: TableRecipe, files: Files, asked: Sequence[tuple[str, int]], executor: Executor
+) -> Iterator[KnownTraining]:
+    """Yield each training of this build as it finishes; trainings of other builds are left out.
+
+    A training is claimed from before its start until it is in a journal.
+    """
+    waiting, claims = deque(asked), dict[tuple[str, int], ExitStack]()
     try:
-        waiting = {pool.submit(_work, recipe, string, seed) for string, seed in asked}
-        for future in as_completed(waiting):
-            waiting.discard(future)
-            yield future.result()
-    except BrokenProcessPool:
-        raise UsageError("a worker process died: start the same build again, with fewer --workers") from None
-    except OutOfMemory as error:
-        raise UsageError(f"{error}: start the same build again, with fewer --workers") from None
+        while waiting or executor.busy:
+            while waiting and executor.room(NEEDS) > 0:
+                key = waiting.popleft()
+                claim = ExitStack()
+                with suppress(InUse):
+                    claim.enter_context(claimed(claim_path(files, *key)))
+                    if key in {training.key for training in files.read().trainings}:
+                        claim.close()
+                        continue
+                    claims[key] = claim
+                    executor.start(key, NEEDS, train_one, recipe, *key)
+            for key, ending in executor.ended() if executor.busy else ():
+                yield _training(ending)
+                claims.pop(key).close()
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        for claim in claims.values():
+            claim.close()
 
 
-def _work(recipe: TableRecipe, string: str, seed: int) -> KnownTraining:
+def claim_path(files: Files, string: str, seed: int) -> Path:
+    """Path that stands for a training among concurrent builds."""
+    return files.folder / f"{files.stem}-{hashlib.sha256(string.encode()).hexdigest()[:12]}-{seed}"
+
+
+def _training(ending: Ending) -> KnownTraining:
+    """The training of finished work.
+
+    Raises:
+        UsageError: its process died or lacked memory.
+    """
+    if ending.lost is not None:
+        raise UsageError(f"a worker process died ({ending.lost}): start the same build again, with fewer --workers")
+    if isinstance(ending.error, OutOfMemory):
+        raise UsageError(f"{ending.error}: start the same build again, with fewer --workers")
+    if ending.error is not None:
+        raise ending.error
+    assert isinstance(ending.value, KnownTraining)
+    return ending.value
+
+
+def train_one(recipe: TableRecipe, string: str, seed: int) -> KnownTraining:
+    """Train an architecture, in a worker."""
     return _opened(recipe)(string, seed)
 
 
@@ -269,3 +380,26 @@ def _work(recipe: TableRecipe, string: str, seed: int) -> KnownTraining:
 def _opened(recipe: TableRecipe) -> Trainer:
     """Trainer of a worker, cached to open the clips only once."""
     return Trainer(recipe)
+
+
+def merge(folders: Sequence[Path], stem: str, target: Path) -> Files:
+    """Merge tables of one recipe into a folder's table; of equal trainings the first is kept.
+
+    Args:
+        stem: name of the tables' files, without a suffix.
+
+    Raises:
+        UsageError: a folder has no such table, or tables are of different recipes.
+    """
+    merged = Files(target, stem)
+    content = merged.read()
+    for folder in folders:
+        more = Files(folder, stem).read()
+        if more.about is None:
+            raise UsageError(f"no table {stem} in {folder}: name folders that hold one")
+        if content.about is not None and content.about.recipe != more.about.recipe:
+            raise UsageError(f"the table {stem} in {folder} is of another recipe than the others: merge it elsewhere")
+        content.add(more)
+    with claimed(merged.parquet):
+        write_atomically(merged.parquet, to_parquet(content))
+    return merged

@@ -6,6 +6,7 @@
 - `distribution`: categorical distributions over architectures.
 - `gates`: gradients for architecture parameters from two sampled paths.
 - `knapsack`: the architecture with the best additive score under a cap.
+- `edge_candidates`: the operators of temporal cells, edge by edge.
 - `evolution`, `path_evolution`: evolution with a cheap fitness, such as a supernet's accuracy.
 - `pareto`: Pareto fronts of accuracy and MACs.
 - `zero_cost`: search with a score of untrained networks.
@@ -26,10 +27,26 @@ from pvnas_bench.methods.bilevel import (
     skips,
 )
 from pvnas_bench.methods.distribution import FactorisedDistribution, JointDistribution
+from pvnas_bench.methods.edge_candidates import Edge, EdgeCandidates
 from pvnas_bench.methods.evolution import Evolution, EvolutionRecipe, best, next_generation
-from pvnas_bench.methods.gates import input_loss, sample_input, straight_through, thrifty, two_path_loss, two_path_plan
-from pvnas_bench.methods.knapsack import CandidateScores, best_under_cap, decision_scores
-from pvnas_bench.methods.pareto import crowding_distance, dominates, hypervolume, objectives, pareto_front
+from pvnas_bench.methods.gates import (
+    BinaryGates,
+    input_loss,
+    sample_input,
+    straight_through,
+    thrifty,
+    two_path_loss,
+    two_path_plan,
+)
+from pvnas_bench.methods.knapsack import CandidateScores, best_under_caps, decision_scores
+from pvnas_bench.methods.pareto import (
+    crowded_tournament,
+    crowding_distance,
+    dominates,
+    hypervolume,
+    objectives,
+    pareto_front,
+)
 from pvnas_bench.methods.path_evolution import PathEvolution, PathEvolutionConfig
 from pvnas_bench.methods.shared_weights import (
     OptimiserConfig,
@@ -39,6 +56,7 @@ from pvnas_bench.methods.shared_weights import (
     rate_at,
     set_rate,
 )
+from pvnas_bench.methods.signals import CostShare, log_held_out_loss, recorded
 from pvnas_bench.methods.zero_cost import ZeroCost, ZeroCostConfig
 
 __all__ = [
@@ -46,7 +64,11 @@ __all__ = [
     "Asked",
     "Bilevel",
     "BilevelConfig",
+    "BinaryGates",
     "CandidateScores",
+    "CostShare",
+    "Edge",
+    "EdgeCandidates",
     "Evolution",
     "EvolutionRecipe",
     "FactorisedDistribution",
@@ -64,7 +86,8 @@ __all__ = [
     "ZeroCost",
     "ZeroCostConfig",
     "best",
-    "best_under_cap",
+    "best_under_caps",
+    "crowded_tournament",
     "crowding_distance",
     "decision_scores",
     "dominates",
@@ -73,12 +96,14 @@ __all__ = [
     "hypervolume",
     "input_loss",
     "learnt_entropy",
+    "log_held_out_loss",
     "make_weight_optimiser",
     "mixture_plan",
     "next_generation",
     "objectives",
     "pareto_front",
     "rate_at",
+    "recorded",
     "sample_input",
     "set_rate",
     "skips",

@@ -16,10 +16,11 @@ from typing_extensions import TypeVar
 
 from pvnas_bench.methods.distribution import FactorisedDistribution
 from pvnas_bench.methods.shared_weights import SharedWeights, WeightsConfig
+from pvnas_bench.methods.signals import log_held_out_loss
 from pvnas_bench.network.metering import plan_macs
 from pvnas_bench.network.supernet import Mixture, Plan
+from pvnas_bench.problem import Json
 from pvnas_bench.space import Architecture, BlockSpace
-from pvnas_bench.state import Json
 from pvnas_bench.strategy import SearchFinished, Strategy
 from pvnas_bench.video import ClipBatch
 
@@ -165,7 +166,7 @@ class Bilevel(Strategy[BC, BlockSpace]):
             if self.stopped:
                 break
             if problem.progress >= config.warmup:
-                problem.log(search_val_loss=self.alpha_step(batch, held_out))
+                log_held_out_loss(problem, self.alpha_step(batch, held_out))
             self.weights.step(batch, self.weight_plan(), config.rate(problem.progress))
         if self.stopped or problem.progress >= 1:
             self.finish()
@@ -185,8 +186,8 @@ class Bilevel(Strategy[BC, BlockSpace]):
     # --- results for the harness --------------------------------------------------------------------------------------
 
     def incumbent(self) -> Architecture:
-        """The most probable architecture under the cap."""
-        return self.distribution().best(self.problem.costs, self.problem.cap)
+        """The most probable architecture under the caps."""
+        return self.distribution().best(self.problem.costs, self.problem.caps)
 
     def score(self, architecture: Architecture) -> float | None:
         """Top-1 on search-val with the supernet's weights, at the search's frames and size."""

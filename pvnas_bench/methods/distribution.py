@@ -1,14 +1,15 @@
 """Categorical distributions over architectures: the learnt state of gradient-based strategies."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pvnas_bench.methods.knapsack import CandidateScores, best_under_cap, decision_scores
+from pvnas_bench.methods.knapsack import CandidateScores, best_under_caps, decision_scores
 from pvnas_bench.network.cost import Candidate, CostModel, candidates
-from pvnas_bench.space import INACTIVE, Architecture, BlockSpace, SearchSpace
+from pvnas_bench.space import INACTIVE, Architecture, BlockSpace, Caps, SearchSpace
 
 
 def mean_entropy(probabilities: Mapping[str, Tensor]) -> float:
@@ -102,16 +103,16 @@ class FactorisedDistribution(nn.Module):
         return mean_entropy(self.probabilities())
 
     @torch.no_grad()
-    def best(self, costs: CostModel, cap: int) -> Architecture:
-        """The most probable options if under the cap, else the architecture under it that loses least log-probability.
+    def best(self, costs: CostModel, caps: Caps) -> Architecture:
+        """The most probable options if under the caps, else the architecture under them with the least loss.
 
         The loss is log p(most probable option) - log p(chosen option), summed over the decisions.
         """
         mode = self.space.architecture([int(logit.argmax()) for logit in self.logits])
-        if costs(mode).macs <= cap:
+        if caps.allow(costs(mode)):
             return mode
         scores = {name: (lp - lp.max()).double().cpu().numpy() for name, lp in self.log_probabilities().items()}
-        return best_under_cap(costs, cap, decision_scores(costs, scores))
+        return best_under_caps(costs, caps, decision_scores(costs, scores))
 
     @torch.no_grad()
     def prune(self, decision: int, options: Sequence[int], optimiser: torch.optim.Optimizer) -> None:
@@ -125,6 +126,22 @@ class FactorisedDistribution(nn.Module):
         for moment in optimiser.state[logit].values():
             if moment.shape == logit.shape:
                 moment[list(options)] = 0.0
+
+    def prune_least(self, ratio: float, keep: Architecture, optimiser: torch.optim.Optimizer) -> list[tuple[str, str]]:
+        """Prune the ⌊ratio · n⌋ least probable of the n options left of each decision, but none of an architecture's.
+
+        Returns:
+            (decision, option) of each, decision by decision, the least probable first.
+        """
+        pruned = []
+        for i, (decision, row) in enumerate(zip(self.space.decisions, self._rows, strict=True)):
+            p = row.softmax(0).tolist()
+            left = [option for option in range(len(p)) if p[option] > 0]
+            count = math.floor(ratio * len(left) + 1e-9)
+            least = sorted((o for o in left if o != keep.choices[i]), key=p.__getitem__)[:count]
+            self.prune(i, least, optimiser)
+            pruned += [(decision.name, decision.options[option]) for option in least]
+        return pruned
 
     def options_left(self) -> int:
         """Number of unpruned options over all decisions."""
@@ -221,8 +238,8 @@ class JointDistribution(nn.Module):
         return mean_entropy(self.probabilities())
 
     @torch.no_grad()
-    def best(self, costs: CostModel, cap: int) -> Architecture:
-        """The most probable architecture under the cap, as in `FactorisedDistribution.best`.
+    def best(self, costs: CostModel, caps: Caps) -> Architecture:
+        """The most probable architecture under the caps, as in `FactorisedDistribution.best`.
 
         For each slot it chooses the operator first, by marginal probability, then expansion and SE. Otherwise skip, a
         single candidate, would beat operators whose probability is spread over several candidates.
@@ -244,4 +261,4 @@ class JointDistribution(nn.Module):
                 }
             )
         depths = tuple(inputs[f"depth.{s}"] for s in range(1, len(self.space.stages) + 1))
-        return best_under_cap(costs, cap, CandidateScores(inputs["frames"], inputs["size"], depths, tuple(slots)))
+        return best_under_caps(costs, caps, CandidateScores(inputs["frames"], inputs["size"], depths, tuple(slots)))

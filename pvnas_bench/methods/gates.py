@@ -4,15 +4,20 @@ ProxylessNAS (Cai, Zhu & Han 2019, section 3.2.1): of two sampled candidates, on
 of their gates give those of their probabilities, renormalised over the two.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pvnas_bench.methods.distribution import FactorisedDistribution
+from pvnas_bench.methods.shared_weights import set_rate
+from pvnas_bench.methods.signals import CostShare, log_held_out_loss, recorded
 from pvnas_bench.network.supernet import Candidate, Plan
-from pvnas_bench.space import BlockSpace
+from pvnas_bench.problem import Problem
+from pvnas_bench.space import Architecture, BlockSpace
 
 
 def straight_through(log_weights: Tensor, generator: torch.Generator) -> Tensor:
@@ -126,6 +131,73 @@ def two_path_loss(
     plan = two_path_plan(space, log_p, *drawn, generator)
     loss = loss_at(plan)
     return loss + input_loss(space, log_q, drawn, loss.detach(), lambda f, s: loss_at(plan.at(f, s)), generator)
+
+
+class BinaryGates:
+    """A distribution over architectures that learns through two-path plans, under a soft limit of its expected cost.
+
+    Attributes:
+        alphas: the distribution, at first uniform per decision.
+        optimiser: Adam on its logits with β = (0, 0.999), as in ProxylessNAS.
+        expected_macs: E[MACs], a function of `alphas.log_table().exp()`.
+    """
+
+    def __init__(
+        self, problem: Problem[BlockSpace], rate: float, macs_weight: float, target: float, thrift: float | None = None
+    ) -> None:
+        """Make the distribution and its optimiser.
+
+        Args:
+            rate: learning rate.
+            macs_weight: weight λ of the term |E[cost]/target − 1|.
+            target: target of the expected cost, over the cap that binds.
+            thrift: draw inputs with `thrifty` of this thrift added; None: by the distribution itself.
+        """
+        self._problem, self._macs_weight, self._target = problem, macs_weight, target
+        self.alphas = FactorisedDistribution(problem.space, problem.device)
+        self.optimiser = torch.optim.Adam(self.alphas.parameters(), lr=rate, betas=(0.0, 0.999))
+        self.expected_macs, self._penalty = problem.expected_macs(), problem.cap_penalty()
+        self._thrifty = None if thrift is None else thrifty(problem.space, thrift).to(problem.device)
+
+    def sample(self) -> Architecture:
+        """A random architecture."""
+        return self.alphas.sample(self._problem.torch_rng("paths"), self._thrifty)
+
+    def step(self, loss_at: Callable[[Plan], Tensor], rate: float | None = None, classes: int | None = None) -> None:
+        """Take a step down the loss of a random two-path plan and the MACs term; see `two_path_loss`.
+
+        It logs the plan's loss (`log_held_out_loss`) and the term's share of the gradient (`CostShare`).
+
+        Args:
+            loss_at: returns the loss of a plan.
+            rate: learning rate from this step on; None: as before.
+            classes: number of classes that the batch may contain; None: all.
+        """
+        problem, log_p = self._problem, self.alphas.log_table()
+        log_q = log_p if self._thrifty is None else log_p + self._thrifty
+        losses: list[float] = []
+        loss = two_path_loss(problem.space, log_p, log_q, recorded(loss_at, losses), problem.torch_rng("paths"))
+        penalty = self._macs_weight * self._penalty(log_p.exp(), self._target)
+        share = CostShare(penalty, self.alphas.parameters())
+        problem.backward(loss + penalty)
+        share.log(problem)
+        log_held_out_loss(problem, losses[0], classes)
+        if rate is not None:
+            set_rate(self.optimiser, rate)
+        problem.update(self.optimiser)
+
+    def best(self) -> Architecture:
+        """The most probable architecture under the caps; see `FactorisedDistribution.best`."""
+        return self.alphas.best(self._problem.costs, self._problem.caps)
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of the distribution and its optimiser."""
+        return {"alphas": self.alphas.state_dict(), "optimiser": self.optimiser.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Resume from a `state_dict`."""
+        self.alphas.load_state_dict(state["alphas"])
+        self.optimiser.load_state_dict(state["optimiser"])
 
 
 def _two(p: npt.NDArray[np.float32], generator: torch.Generator) -> list[int]:

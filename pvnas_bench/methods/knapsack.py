@@ -1,4 +1,8 @@
-"""Architecture with the best additive score under a MACs cap: a multiple-choice knapsack by dynamic programming."""
+"""The best architecture of additive scores under caps: a multiple-choice knapsack, by dynamic programming.
+
+A single cap on MACs has a search of its own, which is exact up to intervals of the cap; several caps share
+`pvnas_bench.network.sums`.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pvnas_bench.network.cost import Candidate, Cost, CostModel, candidates
-from pvnas_bench.space import INACTIVE, Architecture
+from pvnas_bench.network.sums import LABELS, Scores, Sum, best_sum
+from pvnas_bench.space import INACTIVE, Architecture, Caps
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -66,16 +71,52 @@ class _Front:
         return _Front(self.macs[selected], self.score[selected], self.choices[selected])
 
 
-def best_under_cap(costs: CostModel, cap: int, scores: CandidateScores, resolution: int | None = 2048) -> Architecture:
-    """The architecture with the highest score and at most `cap` MACs.
+def best_under_caps(
+    costs: CostModel, caps: Caps, scores: CandidateScores, resolution: int | None = 2048
+) -> Architecture:
+    """The architecture of the highest score under all caps.
 
     Args:
-        resolution: number of MACs intervals up to the cap, to limit the work: each keeps one partial architecture. The
-            result is under the cap, but may miss the optimum by the score worth one interval per slot. None: exact.
+        resolution: number of intervals up to a cap on MACs, with one partial architecture each; under several caps the
+            partial architectures are at most half as many. It bounds the work: the result is under the caps, and may
+            miss the optimum by the score that one interval per slot buys. None: exact.
 
     Raises:
-        ValueError: no architecture is under the cap.
+        ValueError: no architecture is under the caps.
     """
+    found = None
+    if caps.only_macs and caps.macs is not None:
+        found = _best_under_macs(costs, caps.macs, scores, resolution)
+    if found is None:
+        labels = None if resolution is None else min(max(resolution // 2, 1), LABELS)
+        found = best_sum(costs, caps, lambda total: _scores(costs, scores, total), labels)
+    if found is None:
+        raise ValueError(f"no architecture of {costs.space.name} is under {caps}")
+    return found
+
+
+def _scores(costs: CostModel, scores: CandidateScores, total: Sum) -> Scores:
+    """The scores of one input."""
+    space = costs.space
+    frames, size = (total.chosen[space.position(name)] for name in ("frames", "size"))
+    places = iter(scores.slots)
+    return Scores(
+        float(scores.frames[frames] + scores.size[size]),
+        scores.depths,
+        tuple(
+            tuple(
+                np.array([by_candidate.get((o, e, a), -np.inf) for o, e, a in place.candidates])
+                for place, by_candidate in zip(chain.places, places, strict=False)
+            )
+            for chain in total.chains
+        ),
+    )
+
+
+def _best_under_macs(
+    costs: CostModel, cap: int, scores: CandidateScores, resolution: int | None
+) -> Architecture | None:
+    """`best_under_caps` for MACs only; None: the search has lost every architecture."""
     quantum = 1 if resolution is None else max(cap // resolution, 1)
     space, best = costs.space, None
     for f in range(len(space.frames)):
@@ -86,9 +127,7 @@ def best_under_cap(costs: CostModel, cap: int, scores: CandidateScores, resoluti
                 score = float(front.score[i] + scores.frames[f] + scores.size[s])
                 if best is None or score > best[0]:
                     best = score, [f, s, *front.choices[i, 2:].tolist()]
-    if best is None:
-        raise ValueError(f"no architecture of {space.name} has at most {cap:,} MACs")
-    return space.architecture(best[1])
+    return None if best is None else space.architecture(best[1])
 
 
 def _fronts(costs: CostModel, cap: int, scores: CandidateScores, f: int, s: int, quantum: int) -> _Front:

@@ -43,3 +43,17 @@ def crowding_distance(points: Floats) -> Floats:
         distance[order[[0, -1]]] = np.inf
         distance[order[1:-1]] += (values[order[2:]] - values[order[:-2]]) / span
     return distance
+
+
+def crowded_tournament(evaluations: Sequence[Evaluation], cap: int, rng: np.random.Generator) -> Evaluation:
+    """The less crowded of two random members of the front (NSGA-II's tournament, Deb et al. 2002, within one front).
+
+    Raises:
+        ValueError: there are no evaluations.
+    """
+    if not evaluations:
+        raise ValueError("a tournament needs an evaluation")
+    front = pareto_front(evaluations)
+    distance = crowding_distance(objectives(front, cap))
+    one, other = (int(i) for i in rng.integers(len(front), size=2))
+    return front[one if distance[one] >= distance[other] else other]

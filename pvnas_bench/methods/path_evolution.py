@@ -10,9 +10,8 @@ from typing_extensions import TypeVar
 
 from pvnas_bench.methods.evolution import Evolution, EvolutionRecipe
 from pvnas_bench.methods.shared_weights import SharedWeights, WeightsConfig
-from pvnas_bench.problem import Evaluation
+from pvnas_bench.problem import Evaluation, Json
 from pvnas_bench.space import Architecture, BlockSpace
-from pvnas_bench.state import Json
 from pvnas_bench.strategy import SearchFinished, Strategy
 
 

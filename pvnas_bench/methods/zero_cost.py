@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from pydantic import Field
 from typing_extensions import TypeVar
 
-from pvnas_bench.problem import Evaluation, S
+from pvnas_bench.problem import Evaluation, Json, S
 from pvnas_bench.space import Architecture
-from pvnas_bench.state import Json
 from pvnas_bench.strategy import SearchFinished, Strategy, StrategyConfig
 
 
@@ -54,9 +53,10 @@ class ZeroCost(Strategy[ZC, S]):
         if len(self.scores) < wanted:
             for _ in range(min(config.generation, wanted - len(self.scores))):
                 architecture = self._candidate()
-                self.scores[architecture] = value = self.score(architecture)
+                value = self.score(architecture)
                 if not math.isfinite(value):
                     raise ValueError(f"the score of {architecture} is {value}")
+                self._keep(architecture, value)
             problem.log(best_score=max(self.scores.values()))
         elif finalists := self._ranking()[len(self.trained) : config.finalists]:
             problem.prefetch(finalists)
@@ -79,6 +79,16 @@ class ZeroCost(Strategy[ZC, S]):
         if candidate is None:
             raise SearchFinished
         return candidate
+
+    def _keep(self, architecture: Architecture, value: float) -> None:
+        """Keep a score; in a null search, exchange it with one at random of those kept (Fisher and Yates).
+
+        So the scores are in a random order among all scored architectures, at any time.
+        """
+        self.scores[architecture] = value
+        if self.problem.null:
+            other = list(self.scores)[int(self.problem.rng("null").integers(len(self.scores)))]
+            self.scores[architecture], self.scores[other] = self.scores[other], value
 
     def _ranking(self) -> list[Architecture]:
         return sorted(self.scores, key=lambda architecture: -self.scores[architecture])

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from pvnas_bench.network.latencies import LatencyTable, block_key, head_key, stem_key
+from pvnas_bench.network.sums import Chain, Place, Sum
 from pvnas_bench.space import INACTIVE, KERNELS, Architecture, Block, BlockSpace, NetworkSpec, Slot, hidden_channels
 
 RGB, STEM_TAPS = 3, 9
@@ -18,13 +20,17 @@ LATEST = 4096
 
 @dataclass(frozen=True)
 class Cost:
-    """MACs of one clip's forward pass, and trainable parameters."""
+    """MACs and predicted milliseconds of one clip's forward pass, and trainable parameters.
+
+    The latency is 0 in a cost model without a latency table.
+    """
 
     macs: int
     parameters: int
+    latency_ms: float = 0.0
 
     def __add__(self, other: "Cost") -> "Cost":
-        return Cost(self.macs + other.macs, self.parameters + other.parameters)
+        return Cost(self.macs + other.macs, self.parameters + other.parameters, self.latency_ms + other.latency_ms)
 
 
 @dataclass(frozen=True)
@@ -115,32 +121,44 @@ class CostModel:
     """Costs of a block space's architectures by look-up: a query is a sum over the slots.
 
     `tables[f][s]` holds the costs for the space's f-th number of frames and s-th size.
+
+    Attributes:
+        latencies: latency table of the machine whose latency is predicted; None: latencies are 0.
     """
 
-    def __init__(self, space: BlockSpace, classes: int) -> None:
-        self.space, self.classes = space, classes
+    def __init__(self, space: BlockSpace, classes: int, latencies: LatencyTable | None = None) -> None:
+        self.space, self.classes, self.latencies = space, classes, latencies
         self.tables = [[self._table(frames, size) for size in space.sizes] for frames in space.frames]
         self._members = [tuple(space.groups[slot.name]) for slot in space.slots]
         self._flat = [
             [(t.fixed, [{c: (k.macs, k.parameters) for c, k in slot.items()} for slot in t.slots]) for t in row]
             for row in self.tables
         ]
-        self._known = lru_cache(maxsize=LATEST)(self._sum)
+        self._known = lru_cache(maxsize=LATEST)(self._sum if latencies is None else self._sum_with_latency)
 
     def _table(self, frames: int, size: int) -> InputTable:
-        stem = stem_cost(self.space.stem, frames, size)
+        space = self.space
+        stem = self._timed(stem_cost(space.stem, frames, size), stem_key(space.stem, frames, size))
         size = math.ceil(size / 2)
         slots = []
-        for slot in self.space.slots:
+        for slot in space.slots:
             slots.append(
                 {
-                    choice: Cost(0, 0) if block is None else block_cost(block, frames, size)
-                    for choice, block in candidates(self.space, slot)
+                    choice: Cost(0, 0)
+                    if block is None
+                    else self._timed(block_cost(block, frames, size), block_key(block, frames, size))
+                    for choice, block in candidates(space, slot)
                 }
             )
             size = math.ceil(size / slot.stride)
-        head = head_cost(self.space.stages[-1].channels, self.space.head, self.classes, frames, size)
-        return InputTable(stem + head, tuple(slots))
+        end = space.stages[-1].channels, space.head, self.classes, frames, size
+        fixed = stem + self._timed(head_cost(*end), head_key(*end))
+        if self.latencies is not None:
+            fixed = fixed + Cost(0, 0, self.latencies.overhead_ms)
+        return InputTable(fixed, tuple(slots))
+
+    def _timed(self, cost: Cost, layer: str) -> Cost:
+        return cost if self.latencies is None else cost + Cost(0, 0, self.latencies.of(layer))
 
     def __call__(self, architecture: Architecture) -> Cost:
         """The exact cost of an architecture of this space."""
@@ -154,6 +172,29 @@ class CostModel:
             macs += block[0]
             parameters += block[1]
         return Cost(macs, parameters)
+
+    def _sum_with_latency(self, choices: tuple[int, ...]) -> Cost:
+        table = self.tables[choices[0]][choices[1]]
+        total = table.fixed
+        for slot, (operator, expansion, se) in zip(table.slots, self._members, strict=True):
+            total = total + slot[choices[operator], choices[expansion], choices[se]]
+        return total
+
+    def sums(self) -> Iterator[Sum]:
+        """The costs as sums over slots, one for each (frames, size), in the order of `tables`."""
+        space = self.space
+        frames, size = space.position("frames"), space.position("size")
+        for f, row in enumerate(self.tables):
+            for s, table in enumerate(row):
+                places = [
+                    Place(members, tuple(c for c in slot if c[0] != INACTIVE), slot)
+                    for members, slot in zip(self._members, table.slots, strict=True)
+                ]
+                chains = []
+                for number, stage in enumerate(space.stages, 1):
+                    own = tuple(p for p, slot in zip(places, space.slots, strict=True) if slot.stage == number)
+                    chains.append(Chain(space.position(f"depth.{number}"), stage.depths, own))
+                yield Sum({frames: f, size: s}, table.fixed, tuple(chains))
 
     def cheapest(self) -> Cost:
         """Cost of the space's architecture with the fewest MACs."""

@@ -1,4 +1,4 @@
-"""MACs of a supernet's passes, and expected MACs of a distribution over architectures."""
+"""MACs of a supernet's passes, and expected costs of a distribution over architectures."""
 
 import math
 from typing import cast
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pvnas_bench.network.cost import CostModel, block_cost
 from pvnas_bench.network.supernet import Candidate, Gated, Mixture, Plan
-from pvnas_bench.space import INACTIVE, KERNELS, Slot
+from pvnas_bench.space import INACTIVE, KERNELS, Caps, Limit, Slot
 
 
 def plan_macs(costs: CostModel, plan: Plan) -> int:
@@ -49,10 +49,16 @@ def _mixture_macs(costs: CostModel, slot: Slot, frames: int, size: int, part: in
     return total - frames * passing * saved
 
 
-class ExpectedMacs:
-    """Expected MACs for independent decisions; differentiable in the probabilities."""
+class ExpectedCost:
+    """Expected MACs, parameters or latency for independent decisions; differentiable in the probabilities."""
 
-    def __init__(self, costs: CostModel, device: torch.device | str = "cpu") -> None:
+    def __init__(self, costs: CostModel, device: torch.device | str = "cpu", key: str = "macs") -> None:
+        """Arrange the costs as tensors.
+
+        Args:
+            key: the quantity, one of `KEYS`.
+        """
+        quantity = Limit(key, 0.0)
         space = self._space = costs.space
         frames, sizes = len(space.frames), len(space.sizes)
         widest = max(len(slot.operators) for slot in space.slots)
@@ -62,11 +68,11 @@ class ExpectedMacs:
         )
         for f, row in enumerate(costs.tables):
             for s, table in enumerate(row):
-                fixed[f, s] = table.fixed.macs
+                fixed[f, s] = quantity.of(table.fixed)
                 for b, candidates in enumerate(table.slots):
                     for choice, cost in candidates.items():
-                        if min(choice) != INACTIVE:  # a skipped block has no expansion, and no MACs
-                            slots[(b, f, s, *choice)] = cost.macs
+                        if min(choice) != INACTIVE:  # a skipped block has no expansion, and no cost
+                            slots[(b, f, s, *choice)] = quantity.of(cost)
         self._fixed, self._slots = fixed.to(device), slots.to(device)
         reached = torch.zeros(len(space.slots), max(len(stage.depths) for stage in space.stages), dtype=torch.float64)
         for b, slot in enumerate(space.slots):
@@ -78,7 +84,7 @@ class ExpectedMacs:
         self._input = (space.position("frames"), space.position("size"))
 
     def __call__(self, probabilities: Tensor) -> Tensor:
-        """E[MACs] of one clip.
+        """The expectation for one clip.
 
         Args:
             probabilities: (decisions, most options), probability of each option given that its decision exists,
@@ -94,5 +100,21 @@ class ExpectedMacs:
         return torch.einsum("fs,f,s->", self._fixed + mean, frames, size)
 
     def penalty(self, probabilities: Tensor, target: float) -> Tensor:
-        """Relative deviation from a target, |E[MACs]/target - 1|."""
+        """Relative deviation from a target, |E[cost]/target - 1|."""
         return (self(probabilities) / target - 1).abs().float()
+
+
+class CapPenalty:
+    """Distance of the expected cost from a share of the cap, of the quantity that is nearest to its cap."""
+
+    def __init__(self, costs: CostModel, caps: Caps, device: torch.device | str = "cpu") -> None:
+        self._expected = [(ExpectedCost(costs, device, limit.key), limit.most) for limit in caps.limits]
+
+    def __call__(self, probabilities: Tensor, share: float) -> Tensor:
+        """|max(E[cost]/(share × cap)) - 1|, the maximum over the caps.
+
+        Args:
+            probabilities: as of `ExpectedCost`.
+        """
+        loads = [expected(probabilities) / (share * most) for expected, most in self._expected]
+        return (torch.stack(loads).max() - 1).abs().float()

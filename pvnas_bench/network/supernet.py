@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from pvnas_bench.network.blocks import InvertedBottleneck, SqueezeExcitation, pointwise
 from pvnas_bench.network.operators import ElasticOperators, temporal_shift
 from pvnas_bench.network.standalone import Head, Network, Stem
-from pvnas_bench.space import INACTIVE, SE, Architecture, BlockSpace, Slot, hidden_channels
+from pvnas_bench.space import INACTIVE, SE, Architecture, BlockSpace, Slot, hidden_channels, mixes_time
 
 Candidate = tuple[int, int, int]
 """Option indices of a slot's operator, expansion and squeeze-excitation."""
@@ -171,6 +171,21 @@ class SuperBlock(nn.Module):
         stride = self.slot.stride
         return F.avg_pool2d(x, stride, ceil_mode=True) if stride > 1 else x
 
+    def temporal_parameters(self) -> Iterator[nn.Parameter]:
+        """Kernels and batch-norms of the operators that mix time, and γ and β of all candidates."""
+        yield from (self.operators.temporal, self.operators.full)
+        for token, norm in self.operator_norms.items():
+            if mixes_time(token):
+                yield from norm.parameters()
+        yield from (self.scale, self.shift)
+
+    def clear_spatial_gradients(self) -> None:
+        """Clear the gradients of γ and β of the candidates that do not mix time."""
+        spatial = [o for o, token in enumerate(self.tokens) if not mixes_time(token)]
+        for parameter in (self.scale, self.shift):
+            if parameter.grad is not None:
+                parameter.grad[spatial] = 0.0
+
     def copy_into(self, target: InvertedBottleneck, choice: Candidate) -> None:
         """Copy one candidate's slice of the shared weights into a stand-alone block."""
         token = self.tokens[choice[0]]
@@ -269,6 +284,12 @@ class Supernet(nn.Module):
         assert out is not None
         logits: Tensor = self.head(out, frames)
         return logits
+
+    def block(self, slot: str) -> SuperBlock:
+        """The block of a slot, by the slot's name."""
+        block = self.blocks[[own.name for own in self.space.slots].index(slot)]
+        assert isinstance(block, SuperBlock)
+        return block
 
     # --- one path ---------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ kernel, a point-wise one a matrix product (see `operators`). Every operator keep
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,7 +14,9 @@ from torch import Tensor, nn
 
 from pvnas_bench.network.blocks import pointwise
 from pvnas_bench.network.cost import Cost, Layer
+from pvnas_bench.network.latencies import LatencyTable, cell_key, classifier_key, operator_key, projection_key
 from pvnas_bench.network.standalone import DROPOUT, Classifier
+from pvnas_bench.network.sums import Chain, Place, Sum
 from pvnas_bench.space import EDGES, INACTIVE, TEMPORAL_KERNELS, Architecture, Cell, CellSpace, CellSpec, edge_name
 
 if TYPE_CHECKING:
@@ -120,6 +123,34 @@ class TemporalNetwork(Classifier):
         logits: Tensor = self.classifier(self.dropout(F.relu(x).mean((2, 3))))
         return logits
 
+    def from_cell(self, cell: int) -> dict[str, nn.Parameter]:
+        """The parameters of a cell and of all layers behind it, by name; of all layers for the first cell.
+
+        Args:
+            cell: number of the cell, from 1.
+        """
+        parts = [f"cells.{i}." for i in range(cell - 1, len(self.cells))] + ["classifier."]
+        parts += ["projection.", "norm."] if cell == 1 else []
+        return {name: parameter for name, parameter in self.named_parameters() if name.startswith(tuple(parts))}
+
+    def share(self, other: "TemporalNetwork", cell: int, edge: tuple[int, int]) -> None:
+        """Take the layers of another network in place of this one's, except the operator of one edge.
+
+        Args:
+            other: a network of as many cells.
+            cell: number of the edge's cell, from 1.
+            edge: one of `EDGES`.
+        """
+        self.projection, self.norm, self.classifier = other.projection, other.norm, other.classifier
+        for i, (mine, theirs) in enumerate(zip(self.cells, other.cells, strict=True)):
+            if i != cell - 1:
+                self.cells[i] = theirs
+                continue
+            assert isinstance(mine, TemporalCell) and isinstance(theirs, TemporalCell)
+            mine.norm = theirs.norm
+            for name in mine.edges.keys() & theirs.edges.keys() - {edge_name(edge)}:
+                mine.edges[name] = theirs.edges[name]
+
     def inputs(self, batch: "ClipBatch") -> Tensor:
         """The features of `spec.steps` time steps, (N V, F, T)."""
         return batch.features(self.spec.steps)
@@ -171,19 +202,39 @@ class TemporalCostModel:
     """Costs of a cell space's architectures by look-up: a query is a sum over the edges.
 
     They exclude the backbone, whose features are computed once per clip for all architectures.
+
+    Attributes:
+        latencies: latency table of the machine whose latency is predicted; None: latencies are 0.
     """
 
-    def __init__(self, space: CellSpace, classes: int) -> None:
-        self.space, self.classes = space, classes
+    def __init__(self, space: CellSpace, classes: int, latencies: LatencyTable | None = None) -> None:
+        self.space, self.classes, self.latencies = space, classes, latencies
         self._tables = [[self._table(steps, channels) for channels in space.channels] for steps in space.steps]
         self._inputs = tuple(space.position(name) for name in ("steps", "cells", "channels"))
 
     def _table(self, steps: int, channels: int) -> tuple[Cost, Mapping[str, Cost]]:
         """Cost of the layers that all networks share, and of each operator by token."""
         fixed = projection_cost(self.space.backbone.features, channels, steps)
+        fixed = fixed + classifier_cost(channels, self.classes)
         tokens = {token for decision in self.space.decisions[3:] for token in decision.options}
         operators = {token: operator_cost(token, channels, steps) for token in tokens}
-        return fixed + classifier_cost(channels, self.classes), operators
+        if (latencies := self.latencies) is not None:
+            layers = (
+                projection_key(self.space.backbone.features, channels, steps),
+                classifier_key(channels, self.classes, steps),
+            )
+            fixed = fixed + Cost(0, 0, latencies.overhead_ms + sum(map(latencies.of, layers)))
+            for token in tokens - {"skip", "none"}:
+                operators[token] = operators[token] + Cost(0, 0, latencies.of(operator_key(token, channels, steps)))
+        return fixed, operators
+
+    def _cell(self, steps: int, channels: int) -> Cost:
+        """Cost of a cell besides its operators."""
+        alone = Cost(0, 2 * self.space.channels[channels])
+        if self.latencies is None:
+            return alone
+        layer = cell_key(self.space.channels[channels], self.space.steps[steps])
+        return alone + Cost(0, 0, self.latencies.of(layer))
 
     def __call__(self, architecture: Architecture) -> Cost:
         """The exact cost of an architecture of this space."""
@@ -191,12 +242,37 @@ class TemporalCostModel:
         total, operators = self._tables[steps][channels]
         norms = 2 * self.space.channels[channels] * self.space.cells[cells]
         macs, parameters = total.macs, total.parameters + norms
+        milliseconds = total.latency_ms + self._cell(steps, channels).latency_ms * self.space.cells[cells]
         for decision, choice in zip(self.space.decisions[3:], architecture.choices[3:], strict=True):
             if choice != INACTIVE:
                 cost = operators[decision.options[choice]]
                 macs += cost.macs
                 parameters += cost.parameters
-        return Cost(macs, parameters)
+                milliseconds += cost.latency_ms
+        return Cost(macs, parameters, milliseconds)
+
+    def sums(self) -> Iterator[Sum]:
+        """The costs as sums over cells, one for each number of steps and channels."""
+        space = self.space
+        steps, cells, channels = self._inputs
+        for t, row in enumerate(self._tables):
+            for c, (fixed, operators) in enumerate(row):
+                places = []
+                for first in range(3, len(space.decisions), 3):
+                    options = [decision.options for decision in space.decisions[first : first + 3]]
+                    costs: dict[tuple[int, ...], Cost] = {}
+                    for tokens in product(*options):
+                        fed = tokens[0] != "none"
+                        choice = tuple(
+                            INACTIVE if i == 2 and not fed else options[i].index(token)
+                            for i, token in enumerate(tokens)
+                        )
+                        total = self._cell(t, c)
+                        for token in tokens if fed else tokens[:2]:
+                            total = total + operators[token]
+                        costs[choice] = total
+                    places.append(Place((first, first + 1, first + 2), tuple(costs), costs))
+                yield Sum({steps: t, channels: c}, fixed, (Chain(cells, space.cells, tuple(places)),))
 
     def cheapest(self) -> Cost:
         """Cost of the space's architecture with the fewest MACs."""

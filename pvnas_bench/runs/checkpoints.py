@@ -100,8 +100,7 @@ class Checkpoints:
             content = states.encode({"identity": self._identity, **state()})
         except Exception as error:  # strategy code; its search can still succeed
             self._every = None
-            reason = "the strategy has no state_dict" if isinstance(error, NotImplementedError) else str(error)
-            self._observer.warned(f"this run cannot resume if it is killed: {reason}")
+            self._observer.warned(f"this run cannot resume if it is killed: {error}")
             return
         known = self._files()
         number = known[-1][0] + 1 if known else 0

@@ -66,7 +66,7 @@ class Final:
         architecture = search.incumbent
         assert architecture is not None
         cost = setup.costs(architecture)
-        ledger, clock, start = Ledger(setup.reference_training), Clock(), Phase.begin()
+        ledger, clock, start = Ledger(setup.reference_training), Clock(), Phase.begin(setup.device)
         self._observer.timed(clock)
         full = Workbench(setup.store, setup.protocol, setup.device, ledger, clock, setup.world)
         trained: list[records.Trained] = []
@@ -76,12 +76,17 @@ class Final:
             spent, samples = state["ledger"]
             ledger.resume(spent, samples, 0)
             clock.seconds.update(state["clock"])
-            start, self.controls, under_way = Phase.resumed(state["phase"]), state["controls"], state["under_way"]
+            start, self.controls, under_way = (
+                Phase.resumed(state["phase"], setup.device),
+                state["controls"],
+                state["under_way"],
+            )
             if (best := state.get("best")) is not None:
                 self.model = Kept(best["retraining"], best["weights"])
         searched = search.ended()
 
         def boundary(training: Callable[[], State]) -> None:
+            start.tick()
             self._checkpoints.boundary(
                 lambda: {
                     "search": searched,
@@ -109,6 +114,7 @@ class Final:
             macs=cost.macs,
             parameters=cost.parameters,
             latency_ms=latency(network, setup.device) * 1e3 if setup.world.first else 0.0,
+            predicted_latency_ms=cost.latency_ms if setup.costs.latencies is not None else None,
             front=tuple(map(str, search.front)),
             network=tuple(vars(layer) for layer in layers(setup.space, architecture, len(setup.store.classes))),
             trained=tuple(trained),
@@ -149,6 +155,7 @@ class Final:
         while not training.finished:
             training.epoch()
             progress(len(training.curve))
+            self._observer.trained(retraining + 1, training.curve[-1])
             boundary(training.state_dict)
         scores = test(network, cost.macs, bench, setup.store.indices("test"))
         if not math.isfinite(scores.loss):

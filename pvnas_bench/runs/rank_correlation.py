@@ -10,7 +10,7 @@ from pvnas_bench.table import Table
 
 
 def ranking(search: Search, table: Table) -> dict[str, Any]:
-    """Score each architecture of a table under the cap with a finished search.
+    """Score each architecture of a table under the caps with a finished search.
 
     The budget no longer applies; the cost of scoring is reported separately.
 

@@ -35,6 +35,7 @@ class Option:
         in_grid: True if a grid's file may set one value for all its runs.
         side_by_side: default for runs that share a machine.
         repeated: when the command in a record contains the flag: always, if changed from the default, or never.
+        joined: True if the flag may be repeated and a grid's key may be a list; commas join the values.
     """
 
     help: str
@@ -48,6 +49,7 @@ class Option:
     in_grid: bool = False
     side_by_side: Any = None
     repeated: Literal["always", "changed", "never"] = "never"
+    joined: bool = False
 
 
 def _said(help: str, **more: Any) -> dict[str, Option]:
@@ -106,8 +108,11 @@ class Request:
     cap: str | None = field(
         default=None,
         metadata=_said(
-            "Largest MACs of a network on one clip: a cap of the space, or a number such as 2.5e7.",
+            "Largest cost of a network: MACs as a cap of the space or a number such as 2.5e7, parameters as "
+            "params=30k, latency on this machine as latency=3ms; may be repeated.",
+            metavar="CAP",
             default="the space's first",
+            joined=True,
             in_grid=True,
             repeated="always",
         ),
@@ -157,6 +162,16 @@ class Request:
         metadata=_said(
             "Look evaluations up in the table of the space and the data set instead of training.",
             flag="--tabular",
+            in_grid=True,
+            repeated="changed",
+        ),
+    )
+    null: bool = field(
+        default=False,
+        metadata=_said(
+            "Search without information about architectures: permute the labels of search-val, or the accuracies in a "
+            "table. The final training is real. Null runs have separate boards; `learnt` compares them with real ones.",
+            flag="--null",
             in_grid=True,
             repeated="changed",
         ),
@@ -214,6 +229,22 @@ class Request:
             flag="--weights/--no-weights",
             side_by_side=False,
             repeated="changed",
+        ),
+    )
+    tensorboard: Path | None = field(
+        default=None,
+        metadata=_said(
+            "Write series, incumbents and scores for TensorBoard, a folder for each run; needs the extra tensorboard.",
+            metavar="DIR",
+            default="none",
+        ),
+    )
+    mlflow: str | None = field(
+        default=None,
+        metadata=_said(
+            "Log the same, and the options, to MLflow: a server's URL or sqlite:///FILE.db; needs the extra mlflow.",
+            metavar="URI",
+            default="none",
         ),
     )
     resume: bool = field(

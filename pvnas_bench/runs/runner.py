@@ -21,6 +21,7 @@ from pvnas_bench.runs.request import Request
 from pvnas_bench.runs.search import OtherProcesses, Search
 from pvnas_bench.runs.setup import Setup
 from pvnas_bench.runs.tabular_final import TabularFinal
+from pvnas_bench.runs.tracking import tracked
 from pvnas_bench.runs.weights import model_info
 from pvnas_bench.system import files, machine, signals
 from pvnas_bench.system.leases import claimed
@@ -52,6 +53,7 @@ class Run:
         self._kept: Kept | None = None
         with world.in_turn():
             self.setup = request if isinstance(request, Setup) else Setup(request, self.observer, world)
+        self.observer = tracked(self.observer, self.setup)
 
     def __call__(self, *, trials: OtherProcesses | None = None, patience: float = 0.0) -> tuple[records.Record, Path]:
         """Search, train and test the result, and write the record.
@@ -75,10 +77,12 @@ class Run:
                 return self._run(Checkpoints(setup, None, stop, self.observer)), setup.path
         with claimed(setup.path, patience=patience) as claim, signals.heeded(setup.request.timeout) as stop:
             checkpoints = Checkpoints(setup, claim, stop, self.observer)
+            self.observer.opened()
             with setup.configured():
                 record = self._run(checkpoints, trials)
             claim.check()
             self._save(record, checkpoints)
+            self.observer.recorded(record)
             if record.status in ("ok", "failed"):
                 checkpoints.clear()
                 files.remove_leftovers(setup.path)
@@ -137,7 +141,9 @@ class Run:
                 status, error = "failed", f"final training: {type(failure).__name__}: {failure}"
         self._kept = final.model
         pace = self._pace() if status == "ok" and setup.table is None and setup.world.first else None
-        ranked = ranking(search, setup.table) if status == "ok" and setup.table is not None else {}
+        ranked = {}
+        if status == "ok" and setup.table is not None and not setup.request.null:
+            ranked = ranking(search, setup.table)
         measured = {**setup.preparation, **final.controls, **ranked}
         if checkpoints and checkpoints.failures:
             measured["checkpoints_not_written"] = checkpoints.failures
@@ -191,6 +197,7 @@ class Run:
         processes = {"processes": setup.world.size} if setup.world.size > 1 else {}
         return records.Record(
             id=setup.id,
+            null=setup.request.null,
             status=status,
             error=error and masked(error),
             strategy=records.StrategyEntry(
@@ -206,8 +213,9 @@ class Run:
                 name=setup.space.name,
                 version=setup.space.version,
                 fingerprint=setup.space_fingerprint,
-                cap=setup.cap_name,
-                cap_macs=setup.cap,
+                cap=setup.caps.name,
+                cap_macs=search.problem.cap,
+                caps={} if setup.caps.only_macs else {limit.key: limit.most for limit in setup.caps.limits},
                 reference_macs=setup.costs(setup.space.reference).macs,
             ),
             data=setup.data,

@@ -17,6 +17,7 @@ from pvnas_bench.runs.tabular import TabularProblem
 from pvnas_bench.space import Architecture, SearchSpace
 from pvnas_bench.strategy import SearchFinished
 from pvnas_bench.system.signals import TimedOut
+from pvnas_bench.table import Table
 from pvnas_bench.training import process
 from pvnas_bench.training.distributed import RankLost
 from pvnas_bench.training.workbench import Clock, Workbench
@@ -55,11 +56,11 @@ class Search:
         self._clock = Clock()
         store, splits = setup.search_view()
         bench = Workbench(store, setup.protocol, setup.device, self.ledger, self._clock, setup.world)
-        problem = (setup.space, setup.costs, bench, splits, setup.cap, setup.request.seed)
+        problem = (setup.space, setup.costs, bench, splits, setup.caps, setup.request.seed)
         self.problem = (
-            Problem(*problem, trials)
+            Problem(*problem, trials, null=setup.request.null)
             if setup.table is None
-            else TabularProblem(setup.table, setup.request.partial, *problem)
+            else TabularProblem(setup.table, setup.request.partial, *problem, null=setup.request.null)
         )
         kind = setup.kind.info.variants.get(setup.space.family, setup.kind)
         self.strategy = kind(self.problem, setup.config)
@@ -68,6 +69,7 @@ class Search:
         self.trajectory: list[records.Step] = []
         self.diagnostics: dict[str, Any] = {}
         self._phase = Phase.begin()
+        self._best: float | None = None
 
     def run(self, state: State | None = None) -> tuple[records.Status, str | None]:
         """Search until the budget is spent.
@@ -80,7 +82,7 @@ class Search:
         """
         if self._setup.table is None:
             process.load_compiler()
-        self._phase = Phase.begin()
+        self._phase = Phase.begin(self._setup.device)
         if state is not None and "cost" in state:
             self._restore(state)
             self.cost = records.PhaseCost.model_validate(state["cost"])
@@ -202,7 +204,7 @@ class Search:
             self.problem._load_state(state["problem"])
             self._restore(state)
             seconds, self._clock.simulated = state["clock"]
-            self._phase = Phase.resumed(state["phase"])
+            self._phase = Phase.resumed(state["phase"], self._setup.device)
         except Exception as error:
             raise UsageError(
                 f"cannot resume from the checkpoint in {self._setup.path.parent} ({type(error).__name__}: {error}): "
@@ -213,22 +215,33 @@ class Search:
         self._observer.resuming(len(self.trajectory))
         return self.trajectory[-1].step
 
+    def _regret(self, table: Table, incumbent: Architecture) -> float:
+        """Regret of the incumbent among the table's architectures under the caps."""
+        setup = self._setup
+        if setup.caps.only_macs:
+            return table.regret(str(incumbent), self.problem.cap)
+        if self._best is None:
+            parsed = ((string, setup.space.parse(string)) for string in table.architectures)
+            self._best = max(table.top1(string) for string, a in parsed if setup.caps.allow(setup.costs(a)))
+        return self._best - table.top1(str(incumbent))
+
     def _note(self, step: int) -> None:
         """Ask for the incumbent, check it, and add the step to the trajectory."""
         setup = self._setup
+        self._phase.tick()
         incumbent = self.strategy.incumbent()
         if incumbent is None or incumbent is not self.incumbent:
             valid(setup.space, incumbent)
         setup.world.agree(f"step {step}: {incumbent}, {self.ledger.macs} MACs")
-        macs = setup.costs(incumbent).macs
-        if macs > setup.cap:
-            raise ValueError(f"the incumbent {incumbent} has {macs:,} MACs, above the cap of {setup.cap:,}")
+        cost = setup.costs(incumbent)
+        if not setup.caps.allow(cost):
+            raise ValueError(f"the incumbent {incumbent} has {setup.caps.exceeded(cost)}")
         front = tuple(self.strategy.front())
         if front != self.front:
             for member in front:
                 valid(setup.space, member)
         self.incumbent, self.front = incumbent, front
-        diagnostics = json.dumps(self.strategy.diagnostics())
+        diagnostics = json.dumps({**self.problem.facts, **self.strategy.diagnostics()})
         if len(diagnostics) > LARGEST_DIAGNOSTICS:
             raise ValueError(
                 f"the diagnostics have {len(diagnostics):,} characters, at most {LARGEST_DIAGNOSTICS:,} are allowed"
@@ -237,13 +250,13 @@ class Search:
         if self.problem.failures:
             self.diagnostics["trial_failures"] = dict(self.problem.failures)
         if setup.table is not None:
-            self.problem.log(regret=setup.table.regret(str(incumbent), setup.cap))
+            self.problem.log(regret=self._regret(setup.table, incumbent))
         noted = records.Step(
             step=step,
             cost=self.ledger.spent,
             wall=self._phase.elapsed + self._clock.simulated,
             incumbent=str(incumbent),
-            macs=macs,
+            macs=cost.macs,
             metrics=self.problem.take_logged(),
         )
         self.trajectory.append(noted)

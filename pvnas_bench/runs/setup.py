@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import json
 import re
 import sys
 from contextlib import AbstractContextManager
@@ -22,10 +21,11 @@ from pvnas_bench.network.families import cost_model
 from pvnas_bench.problem import SearchSplit
 from pvnas_bench.protocol import get_protocol
 from pvnas_bench.runs.clips import data_entry, open_clips, search_splits, search_view
+from pvnas_bench.runs.latency import Place, open_table
 from pvnas_bench.runs.observer import Observer
 from pvnas_bench.runs.request import Request
-from pvnas_bench.runs.words import check_family, check_writable, parse_cap, parse_config
-from pvnas_bench.space import Backbone
+from pvnas_bench.runs.words import check_caps, check_family, check_trackers, check_writable, entry_name, parse_config
+from pvnas_bench.space import Backbone, Caps
 from pvnas_bench.system import machine
 from pvnas_bench.system.masking import masked, masked_values, remember
 from pvnas_bench.table import Table
@@ -57,11 +57,14 @@ class Setup:
         if not 0 <= request.seed < 2**64:
             raise UsageError(f"a seed is a whole number from 0 to 2**64 - 1, got {request.seed}: change --seed")
         self.request, self.world, self._clips = request, world, clips
-        remember(dict(request.settings))
+        remember({**request.settings, "mlflow": request.mlflow})
+        check_trackers(request)
         self.kind = registry.get_strategy(request.strategy)
         self.config = parse_config(self.kind, request.settings)
         self.space = registry.get_space(request.space)
         check_family(self.kind, self.space)
+        if request.null and self.kind.info.role != "search":
+            raise UsageError(f"{self.kind.info.name} is a control, which learns nothing: omit --null or the control")
         self.table = self._find_table() if request.tabular else None
         named = get_protocol(request.protocol or (self.table.about.protocol.name if self.table else "quick"))
         self.protocol = named.with_precision(request.precision)
@@ -70,7 +73,7 @@ class Setup:
         self._protocol_named = named.name
         if self.table is not None and request.precision != "float32":
             raise UsageError("trainings in a table have the precision float32: omit --precision")
-        self.cap_name, self.cap = parse_cap(self.space, request.cap)
+        self.caps = Caps.parse(self.space, request.cap)
         self.device = process.choose_device(request.device)
         self.threads = request.threads or max(machine.usable_cores() // world.local_size, 1)
         check_writable(request.results)
@@ -78,13 +81,12 @@ class Setup:
         if self.table is None:
             search_splits(self.store, self.protocol)  # raises UsageError if a class cannot be split
         self.data = data_entry(self.store) if self.table is None else self.table.about.data
-        self.costs = cost_model(self.space, len(self.data.classes))
-        cheapest = self.costs.cheapest().macs
-        if cheapest > self.cap:
-            raise UsageError(
-                f"no architecture of {self.space.name} is under the cap of {self.cap:,} MACs, "
-                f"the cheapest has {cheapest:,}: raise --cap"
-            )
+        classes = len(self.data.classes)
+        latencies = None
+        if self.caps.latency_ms is not None:
+            latencies = open_table(self.space, classes, self.place, request.cache, observer)
+        self.costs = cost_model(self.space, classes, latencies)
+        check_caps(self.costs, self.caps)
         self.reference_training = training_macs(
             self.costs(self.space.reference).macs,
             self.data.clips["train"],
@@ -126,14 +128,8 @@ class Setup:
     def _find_table(self) -> Table:
         """The table of the space and the data set, complete unless the request allows a partial one."""
         request, space = self.request, self.space
-        table = find_table(space.name, request.dataset, request.tables)
-        if table.about.space.fingerprint != space.fingerprint:
-            raise UsageError(
-                f"the table of {space.name} was built for {table.about.space.fingerprint}, but the space is now "
-                f"{space.fingerprint}: build it again, or name another folder with --tables"
-            )
-        if len(table) < space.size and not request.partial:
-            missing = table.missing(space)
+        table = find_table(space, request.dataset, request.tables)
+        if not request.partial and (missing := table.missing(space)):
             raise UsageError(
                 f"the table {table.about.stem} lacks {len(missing)} of {space.size} architectures, such as "
                 f"{missing[0]}: build them with `table build`, or search only the others with --partial"
@@ -174,6 +170,11 @@ class Setup:
         view = LazyStore(lambda: search_view(self.store, self.protocol)[0])
         return cast(ClipStore, view), {"train": np.arange(train), "val": np.arange(train, train + val)}
 
+    @property
+    def place(self) -> Place:
+        """Where this run's passes are timed."""
+        return Place(self.device, self.threads, self.request.deterministic, self.protocol.precision == "bfloat16")
+
     def configured(self) -> AbstractContextManager[None]:
         """A context that configures this process as requested."""
         mixed = self.device.type if self.protocol.precision == "bfloat16" else None
@@ -189,7 +190,7 @@ class Setup:
             space=Path(request.space).name,
             dataset=Path(request.dataset).name,
             protocol=self._protocol_named,
-            cap=self.cap_name,
+            cap=self.caps.name,
             budget=self.protocol.budget,
             threads=self.threads,
         )
@@ -203,25 +204,23 @@ class Setup:
 
     @cached_property
     def entry(self) -> str:
-        """Leaderboard row: the strategy's name and its non-default hyper-parameters."""
-        changed = {
-            key: value
-            for key, value in self.config.model_dump(mode="json").items()
-            if value != self.kind.Config().model_dump(mode="json")[key]
-        }
-        settings = ", ".join(f"{key}={value}" for key, value in masked_values(changed).items())
-        return f"{self.kind.info.name}[{settings}]" if settings else self.kind.info.name
+        """Leaderboard row: the strategy's name, its non-default hyper-parameters, and a mark of a null search."""
+        entry = entry_name(self.kind, self.config)
+        return f"{entry}{records.NULL}" if self.request.null else entry
 
     @cached_property
     def space_fingerprint(self) -> str:
-        """Fingerprint of the space, and the cap."""
-        return f"{self.space.fingerprint}:{self.cap_name}"
+        """Fingerprint of the space and the caps, with that of the latency table if latency is capped."""
+        table = f":{self.costs.latencies.fingerprint}" if self.costs.latencies is not None else ""
+        return f"{self.space.fingerprint}:{self.caps.name}{table}"
 
     @cached_property
     def protocol_fingerprint(self) -> str:
-        """Fingerprint of the protocol, and that of the table if any: each state of a table has separate boards."""
+        """Fingerprint of the protocol and of a table, and a mark of a null search: each has separate boards."""
         fingerprint = self.protocol.fingerprint
-        return fingerprint if self.table is None else f"{fingerprint}:{self.table.fingerprint}"
+        if self.table is not None:
+            fingerprint = f"{fingerprint}:{self.table.fingerprint}"
+        return f"{fingerprint}{records.NULL_PROTOCOL}" if self.request.null else fingerprint
 
     @property
     def id(self) -> str:
@@ -254,11 +253,9 @@ class Setup:
         """Path of the file with the records of all seeds of this request, when they are searched together."""
         return self._folder("seeds", self._digest("seeds")) / records.LINES_NAME
 
-    def _digest(self, *more: str | int) -> str:
-        parts = [self.space_fingerprint, self.data.fingerprint, self.protocol_fingerprint, self.entry, *more]
-        if self.source is not None and not self.source.builtin:
-            parts.append(self.source.sha256)
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+    def _digest(self, run: str | int) -> str:
+        fingerprints = self.space_fingerprint, self.data.fingerprint, self.protocol_fingerprint
+        return records.identifier(*fingerprints, self.entry, run, self.source)
 
     def _folder(self, last: str, digest: str) -> Path:
         words = (self.entry, self.space.name, self.data.name, self.protocol.name, last)

@@ -34,6 +34,7 @@ class TabularFinal:
             macs=cost.macs,
             parameters=cost.parameters,
             latency_ms=sum(t.latency_ms for t in trainings) / len(trainings),
+            predicted_latency_ms=cost.latency_ms if setup.costs.latencies is not None else None,
             front=tuple(map(str, search.front)),
             network=tuple(vars(layer) for layer in network_layers(setup.space.spec(architecture), classes)),
             trained=tuple(map(_trained, used)),

@@ -2,17 +2,19 @@
 
 import os
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from pvnas_bench import registry
 from pvnas_bench.errors import UsageError
-from pvnas_bench.space import SearchSpace
+from pvnas_bench.network.families import Costs
+from pvnas_bench.network.sums import least, lightest
+from pvnas_bench.runs.request import Request
+from pvnas_bench.space import Caps, SearchSpace
 from pvnas_bench.strategy import AnyStrategy, StrategyConfig
-
-MOST_MACS = 1e18
-"""Largest MACs of a network that a record can hold."""
+from pvnas_bench.system.masking import masked_values
 
 
 def check_family(kind: type[AnyStrategy], space: SearchSpace) -> None:
@@ -48,24 +50,51 @@ def parse_config(kind: type[AnyStrategy], settings: Mapping[str, str]) -> Strate
         raise UsageError(f"{kind.info.name}:{where} {first['msg']}: change --set") from None
 
 
-def parse_cap(space: SearchSpace, cap: str | None) -> tuple[str, int]:
-    """Parse a cap, a name of the space or a number such as ``L``, ``2.5e7``, into its name and MACs.
+def entry_name(kind: type[AnyStrategy], config: StrategyConfig) -> str:
+    """Leaderboard row: the strategy's name and its non-default hyper-parameters."""
+    defaults = kind.Config().model_dump(mode="json")
+    changed = {key: value for key, value in config.model_dump(mode="json").items() if value != defaults[key]}
+    settings = ", ".join(f"{key}={value}" for key, value in masked_values(changed).items())
+    return f"{kind.info.name}[{settings}]" if settings else kind.info.name
+
+
+def check_trackers(request: Request) -> None:
+    """Check that the trackers of a request are installed.
 
     Raises:
-        UsageError: the cap is neither, or the number is out of range.
+        UsageError: a package is missing.
     """
-    if cap is None:
-        return next(iter(space.caps.items()))
-    if cap in space.caps:
-        return cap, space.caps[cap]
-    known = f"give --cap {' or '.join(space.caps)} of {space.name}, or a number of MACs such as 2.5e7"
-    try:
-        macs = float(cap)
-    except ValueError:
-        raise UsageError(f"unknown cap {cap!r}: {known}") from None
-    if not 1 <= macs <= MOST_MACS:
-        raise UsageError(f"a cap is a number of MACs from 1 to {MOST_MACS:.0e}, got {cap!r}: {known}")
-    return f"{int(macs)}", int(macs)
+    for name, wanted in (("tensorboard", request.tensorboard), ("mlflow", request.mlflow)):
+        if wanted is not None and find_spec(name) is None:
+            raise UsageError(f"--{name} needs a package: install it with pip install 'pvnas-bench[{name}]'")
+
+
+def check_caps(costs: Costs, caps: Caps) -> None:
+    """Check that an architecture of the space is under all caps.
+
+    Raises:
+        UsageError: there is none; the message names the least cost.
+    """
+    space = costs.space
+    for limit in caps.limits:
+        cheapest = costs.cheapest().macs if limit.key == "macs" else least(costs, limit.key, Caps())
+        if cheapest > limit.most:
+            raise UsageError(
+                f"no architecture of {space.name} is under the cap of {limit.written(limit.most)}, "
+                f"the cheapest has {limit.written(cheapest)}: raise --cap"
+            )
+    if len(caps.limits) > 1 and lightest(costs, caps) is None:
+        raise UsageError(f"no architecture of {space.name} is under {caps} at once: {_nearest(costs, caps)}")
+
+
+def _nearest(costs: Costs, caps: Caps) -> str:
+    """The least of a quantity under the other caps."""
+    for limit in caps.limits:
+        others = caps.without(limit.key)
+        if lightest(costs, others) is not None:
+            cheapest = limit.written(least(costs, limit.key, others))
+            return f"under {others} the cheapest has {cheapest}: raise --cap"
+    return "raise --cap"
 
 
 def check_writable(folder: Path, what: str = "results folder", option: str = "--results") -> None:

@@ -8,8 +8,10 @@ from pvnas_bench.space._blocks import (
     Slot,
     Stage,
     hidden_channels,
+    mixes_time,
     uniform_options,
 )
+from pvnas_bench.space._caps import KEYS, Caps, Costed, Limit, written
 from pvnas_bench.space._cell import (
     CELL_OPERATORS,
     EDGES,
@@ -28,6 +30,7 @@ __all__ = [
     "EDGES",
     "INACTIVE",
     "KERNELS",
+    "KEYS",
     "OPERATORS",
     "SE",
     "TEMPORAL_KERNELS",
@@ -35,11 +38,14 @@ __all__ = [
     "Backbone",
     "Block",
     "BlockSpace",
+    "Caps",
     "Cell",
     "CellSpace",
     "CellSpec",
+    "Costed",
     "Decision",
     "Level",
+    "Limit",
     "NetworkSpec",
     "SearchSpace",
     "Slot",
@@ -47,5 +53,7 @@ __all__ = [
     "cell_options",
     "edge_name",
     "hidden_channels",
+    "mixes_time",
     "uniform_options",
+    "written",
 ]

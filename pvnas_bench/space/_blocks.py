@@ -32,6 +32,12 @@ KERNELS: dict[str, tuple[tuple[int, ...], ...]] = {
 """Kernel shapes of each operator in order of application: (height, width) for spatial kernels, (time, height, width)
 for full ones, (time, 1) for temporal ones on the view that flattens space."""
 
+
+def mixes_time(operator: str) -> bool:
+    """Return True if an operator, by its token, sees other frames."""
+    return operator == "tsm" or any(len(kernel) == 3 or kernel[-1] == 1 for kernel in KERNELS.get(operator, ()))
+
+
 SE = {"se": True, "no": False}
 """Squeeze-excitation tokens."""
 
@@ -137,6 +143,26 @@ class BlockSpace(SearchSpace):
     def describe(self) -> dict[str, object]:
         layout = {"stem": self.stem, "stages": [asdict(stage) for stage in self.stages], "head": self.head}
         return super().describe() | {"family": self.family, "layout": layout, "caps": self.caps}
+
+    def uniform(
+        self, *, frames: int, size: int, depths: Sequence[int], operators: Sequence[str], expansion: int
+    ) -> Architecture:
+        """The network of one operator and depth per stage, and one expansion and the first SE option throughout.
+
+        Raises:
+            UsageError: a value is not among the options of its decision.
+        """
+        return self.from_options(
+            uniform_options(
+                self.stages,
+                frames=frames,
+                size=size,
+                depths=depths,
+                operators=operators,
+                expansion=expansion,
+                se=self.se[0],
+            )
+        )
 
     def spec(self, architecture: Architecture) -> NetworkSpec:
         """Specification of an architecture's network."""

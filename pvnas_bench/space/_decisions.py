@@ -334,17 +334,6 @@ class SearchSpace:
         drawn: list[int] = rng.integers(self._sizes).tolist()
         return drawn
 
-    def sample_uniform(self, rng: np.random.Generator) -> Architecture:
-        """Sample an architecture uniformly over the space, in which deeper architectures are more numerous."""
-        choices: list[int] = []
-        for i, decision in enumerate(self.decisions):
-            if not self._is_active(i, choices):
-                choices.append(INACTIVE)
-                continue
-            weights = np.array([float(self._counts[i][o]) for o in range(len(decision.options))])
-            choices.append(int(rng.choice(len(weights), p=weights / weights.sum())))
-        return self.architecture(choices)
-
     def mutate(self, architecture: Architecture, rng: np.random.Generator, rate: float | None = None) -> Architecture:
         """Sample a mutation, different from the given architecture.
 
@@ -376,6 +365,26 @@ class SearchSpace:
                     choices[i] = (choice + shift) % len(self.decisions[i].options)
             if changed:
                 return self.architecture(choices)
+
+    def mutate_level(
+        self, architecture: Architecture, rng: np.random.Generator, level: Level, most: int = 1
+    ) -> Architecture:
+        """An architecture with 1 to `most` existing decisions of one level redrawn among their other options.
+
+        Newly switched-on decisions are drawn uniformly. An architecture without another option at that level is
+        returned as it is.
+        """
+        choices, movable = list(architecture.choices), []
+        for i, decision in enumerate(self.decisions):
+            if choices[i] == INACTIVE:
+                choices[i] = int(rng.integers(len(decision.options)))
+            elif decision.level == level and len(decision.options) > 1:
+                movable.append(i)
+        count = min(1 + int(rng.integers(most)), len(movable))
+        for i in rng.choice(movable, count, replace=False).tolist():
+            n = len(self.decisions[i].options)
+            choices[i] = (choices[i] + 1 + int(rng.integers(n - 1))) % n
+        return self.architecture(choices)
 
     def crossover(self, one: Architecture, other: Architecture, rng: np.random.Generator) -> Architecture:
         """Sample a child: each decision from either parent with equal probability, or from the only one that has it."""

@@ -1,8 +1,10 @@
-"""Tables in a folder: a Parquet file for each space and data set, next to the journal of a running build."""
+"""Tables in a folder: a Parquet file for each space and data set, next to the journals of running builds."""
 
 import json
 import math
+import re
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -13,7 +15,9 @@ from pydantic import ValidationError
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.records import without_cycle_collection
+from pvnas_bench.space import SearchSpace
 from pvnas_bench.system.files import write_atomically
+from pvnas_bench.system.leases import InUse, claimed
 from pvnas_bench.table import journal
 from pvnas_bench.table.journal import Content
 from pvnas_bench.table.schema import About, KnownTraining, Session
@@ -35,7 +39,7 @@ def default_folder() -> Path:
 
 @dataclass(frozen=True)
 class Files:
-    """The two files of a table."""
+    """The files of a table: a Parquet file, and a journal for each build that has not been merged into it."""
 
     folder: Path
     stem: str
@@ -45,28 +49,56 @@ class Files:
         return self.folder / f"{self.stem}.parquet"
 
     @property
-    def journal(self) -> Path:
-        return self.folder / f"{self.stem}.jsonl"
+    def journals(self) -> list[Path]:
+        """Existing journals, in the order of their numbers."""
+        pattern = re.compile(rf"{re.escape(self.stem)}(?:\.([0-9]{{1,6}}))?\.jsonl")
+        numbered = [(match, path) for path in self.folder.glob("*.jsonl") if (match := pattern.fullmatch(path.name))]
+        return [path for _, path in sorted((int(match[1] or 1), path) for match, path in numbered)]
+
+    def journal(self, number: int = 1) -> Path:
+        """Path of the journal with this number; builds at the same time have different ones."""
+        return self.folder / (f"{self.stem}.jsonl" if number == 1 else f"{self.stem}.{number}.jsonl")
 
     def read(self) -> Content:
-        """Read all finished trainings, from the Parquet file and the journal.
+        """Read all finished trainings, from the Parquet file and the journals.
 
         Raises:
             UsageError: a file cannot be read, or the recipes differ.
         """
+        return self._merged(self.journals)
+
+    def _merged(self, journals: Sequence[Path]) -> Content:
+        later = [(path, journal.read(path)) for path in journals]  # first: what leaves a journal is in the Parquet file
         content = read_parquet(self.parquet) if self.parquet.exists() else Content()
-        later = journal.read(self.journal)
-        if content.about and later.about and content.about.recipe != later.about.recipe:
-            raise UsageError(f"{self.journal} has another recipe than {self.parquet}: keep one of them")
-        content.add(later)
+        for path, more in later:
+            if content.about and more.about and content.about.recipe != more.about.recipe:
+                raise UsageError(f"{path} has another recipe than {self.parquet}: keep one of them")
+            content.add(more)
         return content
 
     def compact(self) -> None:
-        """Merge the journal into the Parquet file; a crash in between loses no training."""
-        content = self.read()
-        if content.about is not None:
-            write_atomically(self.parquet, to_parquet(content))
-            self.journal.unlink(missing_ok=True)
+        """Merge the journals of ended builds into the Parquet file.
+
+        After a crash every training is in one of the files. Does nothing while another process compacts.
+
+        Raises:
+            UsageError: a file cannot be read or written, or the recipes differ.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(claimed(self.parquet))
+            except InUse:
+                return
+            free = []
+            for path in self.journals:
+                with suppress(InUse):
+                    stack.enter_context(claimed(path))
+                    free.append(path)
+            content = self._merged(free)
+            if free and content.trainings:
+                write_atomically(self.parquet, to_parquet(content))
+            for path in free:
+                path.unlink(missing_ok=True)
 
 
 def to_parquet(content: Content) -> bytes:
@@ -120,7 +152,7 @@ def read_parquet(path: Path) -> Content:
         values = table[name].combine_chunks()
         if name in CURVES:
             flat = values.flatten().to_numpy(zero_copy_only=False)
-            columns[name] = list(map(tuple, flat.reshape(len(table), -1).tolist()))
+            columns[name] = list(map(tuple, flat.reshape(len(table), about.epochs).tolist()))
         else:
             columns[name] = values.to_pylist() if name == "architecture" else values.to_numpy().tolist()
     for name in ORDERS:
@@ -130,20 +162,33 @@ def read_parquet(path: Path) -> Content:
     return Content(about, sessions, trainings)
 
 
-def load(files: Files) -> Table:
+def load(files: Files, space: SearchSpace | None = None) -> Table:
     """Load the table in these files, complete or not.
 
+    Args:
+        space: tells which architectures build the same network; None: each builds its own.
+
     Raises:
-        UsageError: the table does not exist, or cannot be read.
+        UsageError: the table does not exist, cannot be read, or is of another version of the space.
     """
     with without_cycle_collection():
         content = files.read()
         if content.about is None or not content.trainings:
             raise UsageError(f"no table {files.stem} in {files.folder}: build it with `table build`")
-        return Table(content.about, content.sessions, content.trainings)
+        return Table(content.about, content.sessions, content.trainings, space)
 
 
-def find(space: str, dataset: str, folder: Path | None = None) -> Table:
+def stem_of(space: SearchSpace, dataset: str) -> str:
+    """Name of a table's files, without a suffix.
+
+    Args:
+        dataset: a name, or the path of a folder or manifest; the name is its last part without suffix.
+    """
+    path = Path(dataset)
+    return f"{space.name}-{path.stem if path.name not in ('', '..') else path.resolve().name}"
+
+
+def find(space: SearchSpace, dataset: str, folder: Path | None = None) -> Table:
     """Load the table of a space and a data set.
 
     Args:
@@ -151,18 +196,17 @@ def find(space: str, dataset: str, folder: Path | None = None) -> Table:
         folder: folder of tables; None: `default_folder`, then the published tables.
 
     Raises:
-        UsageError: the table does not exist, or cannot be read; the message names existing tables.
+        UsageError: the table does not exist, cannot be read, or is of another version of the space; the message names
+            existing tables.
     """
-    path = Path(dataset)
-    name = path.stem if path.name not in ("", "..") else path.resolve().name
-    stem = f"{space}-{name}"
+    stem = stem_of(space, dataset)
     folders = [default_folder(), _published()] if folder is None else [folder]
     for place in folders:
         files = Files(place, stem)
         if times := _times(files):
-            return _cached(files, times)
+            return _cached(files, times, space)
     known = sorted({path.stem for place in folders for path in place.glob("*.parquet")})
-    fit = [stem.removeprefix(f"{space}-") for stem in known if stem.startswith(f"{space}-")]
+    fit = [stem.removeprefix(f"{space.name}-") for stem in known if stem.startswith(f"{space.name}-")]
     if fit:
         there = f"with this space --dataset can be {' or '.join(fit)}"
     else:
@@ -177,13 +221,12 @@ def _published() -> Path:
 
 
 def _times(files: Files) -> tuple[int, ...]:
-    """Modification time of each file, 0 for an absent one; empty if both are absent."""
-    paths: Sequence[Path] = (files.parquet, files.journal)
-    times = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
+    """Modification time of each file, 0 for an absent one; empty if all are absent."""
+    times = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in (files.parquet, *files.journals))
     return times if any(times) else ()
 
 
 @lru_cache(maxsize=8)
-def _cached(files: Files, times: tuple[int, ...]) -> Table:
+def _cached(files: Files, times: tuple[int, ...], space: SearchSpace) -> Table:
     """Load a table, cached until one of its files changes."""
-    return load(files)
+    return load(files, space)

@@ -3,6 +3,7 @@
 import hashlib
 import struct
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from pvnas_bench.errors import UsageError
 from pvnas_bench.space import SearchSpace
 from pvnas_bench.table.schema import About, KnownTraining, Session
 
@@ -18,42 +20,76 @@ if TYPE_CHECKING:
 
 
 class Table:
-    """The trainings of a space's architectures with one recipe; architectures are given by their strings.
+    """The trainings of a space's networks with one recipe; architectures are given by their strings.
+
+    Architectures that build the same network share its trainings: one row, named by the canonical architecture.
 
     Attributes:
         seeds: all seeds, ascending.
     """
 
-    def __init__(self, about: About, sessions: Sequence[Session], trainings: Iterable[KnownTraining]) -> None:
-        self.about, self.sessions = about, tuple(sessions)
-        self._rows: dict[str, tuple[KnownTraining, ...]] = {}
+    def __init__(
+        self,
+        about: About,
+        sessions: Sequence[Session],
+        trainings: Iterable[KnownTraining],
+        space: SearchSpace | None = None,
+    ) -> None:
+        """Index the trainings.
+
+        Args:
+            space: tells which architectures build the same network; None: each builds its own.
+
+        Raises:
+            UsageError: the trainings are of another version of the space.
+        """
+        if space is not None and space.fingerprint != about.space.fingerprint:
+            raise UsageError(
+                f"the table of {space.name} was built for {about.space.fingerprint}, but the space is now "
+                f"{space.fingerprint}: build it again, or name another folder with --tables"
+            )
+        self.about, self.sessions, self._space = about, tuple(sessions), space
+        self._names: dict[str, str] = {}
+        rows: dict[str, list[KnownTraining]] = {}
         for training in sorted(trainings, key=lambda training: training.key):
-            self._rows[training.architecture] = (*self._rows.get(training.architecture, ()), training)
-        self.seeds = tuple(sorted({training.seed for rows in self._rows.values() for training in rows}))
+            rows.setdefault(self.network(training.architecture), []).append(training)
+        self._rows = {name: tuple(rows[name]) for name in sorted(rows)}
+        self.seeds = tuple(sorted({training.seed for row in rows.values() for training in row}))
+
+    def network(self, architecture: str) -> str:
+        """The canonical architecture of the network that an architecture builds; an invalid string is unchanged."""
+        name = self._names.get(architecture)
+        if name is None:
+            name = architecture
+            if self._space is not None:
+                with suppress(UsageError):
+                    name = str(self._space.canonical(self._space.parse(architecture)))
+            self._names[architecture] = name
+        return name
 
     def __contains__(self, architecture: str) -> bool:
-        return architecture in self._rows
+        return self.network(architecture) in self._rows
 
     def __len__(self) -> int:
-        """Number of architectures."""
+        """Number of networks."""
         return len(self._rows)
 
     @property
     def architectures(self) -> tuple[str, ...]:
-        """Trained architectures, sorted by string."""
+        """The canonical architecture of each trained network, sorted by string."""
         return tuple(self._rows)
 
     def trainings(self, architecture: str) -> tuple[KnownTraining, ...]:
-        """Trainings of an architecture, one per seed, in the order of seeds; empty if untrained."""
-        return self._rows.get(architecture, ())
+        """Trainings of an architecture's network, by architecture and seed; empty if untrained."""
+        return self._rows.get(self.network(architecture), ())
 
     def top1(self, architecture: str) -> float:
-        """True accuracy of an architecture: mean test top-1 over its seeds.
+        """True accuracy of an architecture: mean test top-1 over the trainings of its network.
 
         Raises:
-            KeyError: the architecture was not trained.
+            KeyError: the network was not trained.
         """
-        return self._truth[architecture]
+        return self._truth[self.network(architecture)]
 
     @cached_property
     def _truth(self) -> dict[str, float]:
@@ -63,22 +99,22 @@ class Table:
         """Regret in test top-1, relative to the best architecture under a MACs cap.
 
         Raises:
-            KeyError: the architecture was not trained.
+            KeyError: the network was not trained.
         """
         if macs not in self._best:
             under = (self._truth[name] for name, rows in self._rows.items() if rows[0].macs <= macs)
             self._best[macs] = max(under)
-        return self._best[macs] - self._truth[architecture]
+        return self._best[macs] - self.top1(architecture)
 
     def val_regret(self, architecture: str) -> float:
-        """Regret in mean search-val top-1 over seeds, relative to the best architecture.
+        """Regret in mean search-val top-1 over trainings, relative to the best architecture.
 
         A search, which sees only search-val, could avoid this part; the rest of its regret is noise.
 
         Raises:
-            KeyError: the architecture was not trained.
+            KeyError: the network was not trained.
         """
-        return max(self._validated.values()) - self._validated[architecture]
+        return max(self._validated.values()) - self._validated[self.network(architecture)]
 
     @cached_property
     def _validated(self) -> dict[str, float]:
@@ -89,28 +125,33 @@ class Table:
         return {}
 
     def missing(self, space: SearchSpace) -> list[str]:
-        """Architectures of a space not trained with any seed."""
-        return [str(architecture) for architecture in space.enumerate() if str(architecture) not in self._rows]
+        """Architectures of a space whose networks were not trained with any seed."""
+        return [str(architecture) for architecture in space.enumerate() if str(architecture) not in self]
 
     def matrix(self, column: str) -> npt.NDArray[np.float64]:
-        """A column as an array of shape (architectures, seeds), nan where not trained; of a curve, the last value."""
-        values = np.full((len(self._rows), len(self.seeds)), np.nan)
+        """A column over (networks, trainings of a network), in the order of `architectures`; nan beyond the last one.
+
+        For a curve, the value of the last epoch.
+        """
+        values = np.full((len(self._rows), max(map(len, self._rows.values()), default=0)), np.nan)
         for row, trainings in enumerate(self._rows.values()):
-            for training in trainings:
+            for column_index, training in enumerate(trainings):
                 value = getattr(training, column)
-                values[row, self.seeds.index(training.seed)] = value[-1] if isinstance(value, tuple) else value
+                values[row, column_index] = value[-1] if isinstance(value, tuple) else value
         return values
 
     def to_frame(self) -> "pd.DataFrame":
-        """A data frame with a row for each training; columns are the fields of `KnownTraining`, curves are tuples.
+        """A data frame with a row for each training.
 
-        What was not measured is nan.
+        Columns: `network` (the canonical architecture, by which trainings of one network group), then the fields of
+        `KnownTraining`; curves are tuples. Values that were not measured are nan.
         """
         import pandas as pd
 
         frame = pd.DataFrame([t for rows in self._rows.values() for t in rows], columns=KnownTraining._fields)
         for column in ("test_top1_reversed", "test_top1_shuffled"):
             frame[column] = frame[column].astype(float)
+        frame.insert(0, "network", [name for name, rows in self._rows.items() for _ in rows])
         return frame
 
     @cached_property
@@ -118,7 +159,9 @@ class Table:
         """Hash of the description and of all trainings; it changes with every added training."""
         about = self.about.model_dump_json(exclude={"data": {"skipped"}})
         digest = hashlib.sha256(about.encode(errors="surrogatepass"))
-        for rows in self._rows.values():
+        for name, rows in self._rows.items():
+            if {t.architecture for t in rows} != {name}:
+                digest.update(f"{name}:".encode(errors="surrogatepass"))
             for t in rows:
                 digest.update(f"{t.architecture} {t.seed}".encode(errors="surrogatepass"))
                 values = (*t.val_top1, *t.val_loss, t.test_top1)

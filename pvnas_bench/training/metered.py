@@ -1,5 +1,6 @@
 """Metering of networks other than the supernet, which a strategy builds."""
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Literal
 
@@ -74,6 +75,31 @@ class Metered:
     def inputs(self, batch: ClipBatch, network: Classifier) -> Tensor:
         """Inputs of a `network` from a batch, on the device."""
         return self._bench.inputs(batch, network)
+
+    def logits(self, network: Classifier, batch: ClipBatch) -> Tensor:
+        """Logits (N, classes) of a batch by a `network`.
+
+        Raises:
+            BudgetExhausted: the pass, or the backward pass to follow, does not fit.
+        """
+        inputs = self.inputs(batch, network)
+        with self.clock("forward"):
+            logits: Tensor = network(inputs)
+        return logits
+
+    @torch.no_grad()
+    def validate(self, network: Classifier, batches: Iterable[ClipBatch]) -> float:
+        """Top-1 of a `network` in its current mode on these batches; counts as one architecture evaluated.
+
+        Raises:
+            BudgetExhausted: the next batch does not fit.
+        """
+        self._bench.ledger.charge(0, evaluations=1)
+        hits = count = 0
+        for batch in batches:
+            hits += int((self.logits(network, batch).argmax(1).cpu() == batch.labels).sum())
+            count += len(batch)
+        return hits / count
 
     def clock(self, activity: Literal["forward", "backward", "optimiser"]) -> AbstractContextManager[None]:
         """Context whose wall time counts towards this activity."""

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.backbone import FrozenBackbone
-from pvnas_bench.network.families import FAMILIES
+from pvnas_bench.network.families import FAMILIES, cost_model
 from pvnas_bench.network.standalone import Classifier, Network
 from pvnas_bench.protocol import Protocol, protocol_entry, protocol_of
 from pvnas_bench.records import Count, Fraction, Loss, ProtocolEntry, Seed
@@ -201,7 +201,7 @@ def describe(
         version: of pvnas-bench.
     """
     spec, views = space.spec(architecture), protocol.test_views
-    costs = FAMILIES[space.family].costs(space, len(store.classes))(architecture)
+    costs = cost_model(space, len(store.classes))(architecture)
     frames = spec.frames if space.backbone is None else spec.steps
     size = spec.size if space.backbone is None else space.backbone.network.size
     splits = {split: store.indices(split) for split in ("train", "val", "test")}

@@ -82,6 +82,13 @@ def peak_memory(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
+def gpu_uuid(device: torch.device | None) -> str | None:
+    """Identifier of a GPU as NVIDIA's tools know it; None for other devices."""
+    if device is None or device.type != "cuda":
+        return None
+    return f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+
+
 def hardware(device: torch.device) -> dict[str, Any]:
     """Description of the machine's hardware for a record."""
     facts: dict[str, Any] = {

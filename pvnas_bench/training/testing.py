@@ -29,18 +29,21 @@ def test(
     bench: Workbench,
     indices: npt.NDArray[np.int64],
     order: FrameOrder = "forward",  # noqa: PT028 (not a pytest function)
+    labels: npt.NDArray[np.int64] | None = None,  # noqa: PT028
 ) -> Scores:
     """Test a network on these clips; predictions are the mean softmax over the protocol's views.
 
     Args:
         macs: MACs of one clip's forward pass, for the ledger.
         order: frame order of each clip; other orders show how much the network relies on temporal order.
+        labels: (N,) labels in place of the clips' own; None: the latter.
 
     Raises:
         BudgetExhausted: the next batch does not fit into the budget.
         OutOfMemory: one view of a clip does not fit into memory.
     """
-    return score(*probabilities(network, macs, bench, indices, order))
+    predicted, true = probabilities(network, macs, bench, indices, order)
+    return score(predicted, true if labels is None else torch.from_numpy(labels))
 
 
 @torch.no_grad()

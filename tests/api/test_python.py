@@ -268,7 +268,7 @@ def test_a_table_is_a_data_frame() -> None:
     table = pb.load_table()
     frame = table.to_frame()
     assert len(frame) == sum(len(table.trainings(architecture)) for architecture in table.architectures)
-    means = frame.groupby("architecture").test_top1.mean()
+    means = frame.groupby("network").test_top1.mean()
     assert all(math.isclose(means[one], table.top1(one)) for one in table.architectures)
     assert frame.test_top1_reversed.dtype == float
     with pytest.raises(pb.UsageError, match="--dataset can be synthetic_motion or words"):

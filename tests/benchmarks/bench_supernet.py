@@ -116,7 +116,13 @@ def mixture() -> list[float]:
     strategy: Any = search.strategy
     assert strategy.input == (FRAMES, SIZE)
     batch, held_out = (next(search.problem.search_batches(split)) for split in ("train", "val"))
-    return timed(lambda: (strategy.alpha_step(batch, held_out), strategy.weight_step(batch)), 3 * STEPS)
+    rate = strategy.config.weight_rate
+
+    def step() -> None:
+        strategy.alpha_step(batch, held_out)
+        strategy.weights.step(batch, strategy.weight_plan(), rate)
+
+    return timed(step, 3 * STEPS)
 
 
 def paths() -> list[float]:
@@ -126,14 +132,12 @@ def paths() -> list[float]:
     problem = search.problem
     with torch.no_grad():
         for name, options, wanted in (("frames", problem.space.frames, FRAMES), ("size", problem.space.sizes, SIZE)):
-            strategy.alphas.logit(name).fill_(-1e4)[options.index(wanted)] = 0.0
-    rng, config = problem.torch_rng("paths"), strategy.config
+            strategy.gates.alphas.logit(name).fill_(-1e4)[options.index(wanted)] = 0.0
     batch, held_out = (next(problem.search_batches(split)) for split in ("train", "val"))
 
     def step() -> None:
-        problem.backward(strategy.supernet.loss(batch, strategy.alphas.sample(rng), config.label_smoothing))
-        problem.update(strategy.weight_optimiser, clip=config.gradient_clip)
-        strategy._alpha_step(held_out, rng)
+        strategy.weights.step(batch, strategy.gates.sample(), strategy.config.weight_rate)
+        strategy.gates.step(lambda plan: strategy.supernet.loss(held_out, plan, train_weights=False))
 
     return timed(step, 10 * STEPS)
 

@@ -146,7 +146,7 @@ def test_an_architecture_above_the_cap_is_a_failure() -> None:
     )
     assert (row(board, "alpha").failures, row(board, "alpha").top1_mean) == (1, pytest.approx(0.5))
     assert row(board, "beta").failures == 0
-    assert any(note == "1 run with an architecture above the cap, counted as failed." for note in board.notes)
+    assert any(note == "1 run with an architecture above a cap, counted as failed." for note in board.notes)
 
 
 def test_a_run_without_an_outcome_is_a_failure_even_if_it_claims_success() -> None:

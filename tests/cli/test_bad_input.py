@@ -176,6 +176,30 @@ def an_endless_cap(tiny: Path, scratch: Path) -> Case:
     return ["--cap", "1e308"], "a cap is a number of MACs from 1 to 1e+18, got '1e308'"
 
 
+def a_cap_of_another_quantity(tiny: Path, scratch: Path) -> Case:
+    return ["--cap", "watts=3"], "a cap is of macs, params or latency, got 'watts=3'"
+
+
+def a_latency_without_a_unit(tiny: Path, scratch: Path) -> Case:
+    return ["--cap", "latency=3"], "a cap of latency is a number with its unit, such as 3ms, got 'latency=3'"
+
+
+def too_few_parameters_for_any_network(tiny: Path, scratch: Path) -> Case:
+    return [
+        "--cap",
+        "params=100",
+    ], "no architecture of st_default is under the cap of 100 parameters, the cheapest has "
+
+
+def caps_that_nothing_meets_together(tiny: Path, scratch: Path) -> Case:
+    words = ["--cap", "macs=250k", "--cap", "params=7100"]
+    return words, "no architecture of st_default is under 250,000 MACs and 7,100 parameters at once: under "
+
+
+def a_quantity_capped_twice(tiny: Path, scratch: Path) -> Case:
+    return ["--cap", "L", "--cap", "5M"], "--cap 'L,5M' caps macs twice: keep one"
+
+
 def a_seed_too_large(tiny: Path, scratch: Path) -> Case:
     return ["--seed", str(2**64)], "a seed is a whole number from 0 to 2**64 - 1, got 18446744073709551616"
 

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +9,14 @@ from typing import Any
 
 import pytest
 
+from pvnas_bench import records
 from pvnas_bench.api import results
 from pvnas_bench.cli import OK, USAGE
 
 from .conftest import Cli, Finished
+
+REFERENCE = Path(__file__).resolve().parents[2] / "results" / "reference"
+"""The published records, in the source tree."""
 
 
 def published(finished: Finished, folder: Path, entry: str, **changes: Any) -> None:
@@ -65,6 +70,36 @@ def test_a_folder_without_records_is_an_error(cli: Cli, tmp_path: Path, folder: 
     assert ended.code == USAGE
     assert ended.out == ""
     assert "run a search first" in ended.errors[0]
+
+
+@pytest.mark.parametrize("folder", ["missing", "empty"])
+def test_a_newcomer_without_records_sees_the_published_boards(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if folder == "empty":
+        results.RUNS.mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    ended = cli("leaderboard")
+    assert (ended.code, ended.err) == (OK, "no records in results/runs yet: showing the published runs\n")
+    published, _ = records.load_folder(REFERENCE, slimmed=True)
+    boards = json.loads(cli("leaderboard", "--format", "json").out)
+    assert {row["entry"] for board in boards for row in board["rows"]} == {r.strategy.entry for r in published}
+    assert sum(row["runs"] for board in boards for row in board["rows"]) == len(published) > 0
+    assert all(f"{100 * board['rows'][0]['top1_mean']:.1f}" in ended.out for board in boards)
+    assert sorted(tmp_path.rglob("*")) == before
+    declined = cli("leaderboard", "--no-reference")
+    assert declined.code == USAGE and "run a search first" in declined.errors[0]
+
+
+def test_a_newcomers_first_record_ends_that(
+    cli: Cli, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(finished.results, results.RUNS)
+    ended = cli("leaderboard", "--format", "csv")
+    assert (ended.code, ended.err) == (OK, "")
+    assert [row["entry"] for row in rows(ended.out)] == ["random_search"]
 
 
 def test_files_that_are_not_records_are_named_and_left_out(cli: Cli, finished: Finished, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pvnas_bench import UsageError
 from pvnas_bench.cli import OK, USAGE, _options
 from pvnas_bench.grid.definition import Grid
 from pvnas_bench.runs.request import Request, options
@@ -74,6 +75,20 @@ def test_a_strategy_has_one_spelling(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
     assert listed == said
 
 
+def test_a_cap_may_be_repeated(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("--strategy", "a", "--cap", "latency=3ms", "--cap", "params=30k")
+    assert asked(cli, monkeypatch, *words).cap == "latency=3ms,params=30k"
+    assert asked(cli, monkeypatch, "--strategy", "a").cap is None
+    heard = heard_by_compare(monkeypatch)
+    cli("compare", *words)
+    assert heard[0][0]["cap"] == "latency=3ms,params=30k"
+    for value in (["latency=3ms", "params=30k"], "latency=3ms,params=30k"):
+        grid = Grid.parse({"strategies": ["a"], "seeds": 1, "cap": value})
+        assert [request.cap for request in grid.requests(Path())] == ["latency=3ms,params=30k"]
+    with pytest.raises(UsageError, match="key cap of the grid"):
+        Grid.parse({"strategies": ["a"], "cap": [3]})
+
+
 def test_a_path_may_have_brackets(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     said = asked(cli, monkeypatch, "--strategy", "a[1]/mine.py[k=2]")
     assert (said.strategy, said.settings) == ("a[1]/mine.py", {"k": "2"})
@@ -108,13 +123,15 @@ def test_compare_passes_only_given_options_to_its_grid(cli: Cli, monkeypatch: py
     keys, shared = heard[0]
     assert keys == {"strategies": ["a", "b[k=1]"], "seeds": 2, "budget": 0.0, "partial": True}
     assert (shared["threads"], shared["weights"]) == (1, False)
-    assert shared.keys() == {"tables", "deterministic", "device", "threads", "results", "weights", "timeout"}
+    assert shared.keys() == {
+        *("tables", "deterministic", "device", "threads", "results", "weights", "timeout", "tensorboard", "mlflow")
+    }
 
 
 def test_a_grid_has_a_key_for_every_compared_option() -> None:
     assert list(Grid.model_fields) == [
         *("strategies", "spaces", "datasets", "seeds"),
-        *("protocol", "cap", "budget", "precision", "tabular", "partial"),
+        *("protocol", "cap", "budget", "precision", "tabular", "null", "partial"),
     ]
 
 

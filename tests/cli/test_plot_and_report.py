@@ -17,6 +17,19 @@ def test_plot_prints_its_files_and_names_omitted_plots(cli: Cli, finished: Finis
     assert ended.err.startswith("no plot critical of quick v1: ")
 
 
+def test_a_newcomer_without_records_sees_plots_of_the_published_runs(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = cli("plot", "tradeoff", "--format", "svg")
+    assert ended.code == OK
+    assert ended.err.startswith("no records in results/runs yet: showing the published runs\n")
+    files = [Path(line) for line in ended.out.splitlines()]
+    assert files and all(file.read_text().startswith("<?xml") for file in files)
+    assert any("pvnas" in file.read_text() for file in files)
+    assert sorted(path for path in Path().rglob("*") if path.is_file()) == sorted(files)
+
+
 @pytest.mark.parametrize("words", [["anytyme"], ["--format", "gif"], ["--axis", "luck"]])
 def test_plot_names_the_valid_plots(cli: Cli, finished: Finished, tmp_path: Path, words: list[str]) -> None:
     ended = cli("plot", *words, "--results", finished.results, "--output", tmp_path / "plots")

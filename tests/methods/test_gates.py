@@ -1,5 +1,6 @@
 """Gates and distributions against closed forms and enumeration."""
 
+import copy
 import math
 from collections import Counter
 
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from pvnas_bench.conformance._world import World
 from pvnas_bench.methods.distribution import FactorisedDistribution
 from pvnas_bench.methods.gates import (
+    BinaryGates,
     input_log_probabilities,
     input_loss,
     sample_input,
@@ -16,9 +19,10 @@ from pvnas_bench.methods.gates import (
     thrifty,
     two_path_plan,
 )
-from pvnas_bench.methods.knapsack import best_under_cap, decision_scores
+from pvnas_bench.methods.knapsack import best_under_caps, decision_scores
 from pvnas_bench.network.cost import CostModel
-from pvnas_bench.space import BlockSpace, Stage
+from pvnas_bench.network.supernet import Plan
+from pvnas_bench.space import BlockSpace, Caps, Stage
 from pvnas_bench.spaces.st_default import SPACE
 
 
@@ -125,26 +129,26 @@ def test_knapsack_equals_enumeration(share: float) -> None:
         return sum(float(scores[d.name][c]) for d, c in zip(space.decisions, choices, strict=True) if c >= 0)
 
     best = max(score(a) for a, m in zip(architectures, macs, strict=True) if m <= cap)
-    found = best_under_cap(costs, cap, decision_scores(costs, scores), resolution=None)
+    found = best_under_caps(costs, Caps(macs=cap), decision_scores(costs, scores), resolution=None)
     assert costs(found).macs <= cap
     assert score(found) == pytest.approx(best)
-    coarse = best_under_cap(costs, cap, decision_scores(costs, scores), resolution=64)
+    coarse = best_under_caps(costs, Caps(macs=cap), decision_scores(costs, scores), resolution=64)
     assert costs(coarse).macs <= cap
 
 
 def test_the_knapsack_raises_if_nothing_fits() -> None:
     costs = CostModel(tiny(), 5)
     scores = decision_scores(costs, {d.name: np.zeros(len(d.options)) for d in costs.space.decisions})
-    with pytest.raises(ValueError, match="no architecture of tiny has at most 10 MACs"):
-        best_under_cap(costs, 10, scores)
-    assert costs(best_under_cap(costs, costs.cheapest().macs, scores)).macs == costs.cheapest().macs
+    with pytest.raises(ValueError, match="no architecture of tiny is under 10 MACs"):
+        best_under_caps(costs, Caps(macs=10), scores)
+    assert costs(best_under_caps(costs, Caps(macs=costs.cheapest().macs), scores)).macs == costs.cheapest().macs
 
 
 def test_the_best_of_a_distribution_is_its_mode_if_under_the_cap(peaked: FactorisedDistribution) -> None:
     costs = CostModel(peaked.space, 5)  # type: ignore[arg-type]
     mode = peaked.space.architecture([int(logit.argmax()) for logit in peaked.logits])
-    assert peaked.best(costs, costs(mode).macs) == mode
-    below = peaked.best(costs, costs(mode).macs - 1)
+    assert peaked.best(costs, Caps(macs=costs(mode).macs)) == mode
+    below = peaked.best(costs, Caps(macs=costs(mode).macs - 1))
     assert costs(below).macs < costs(mode).macs
 
     def given_up(architecture: object) -> float:
@@ -220,3 +224,40 @@ def test_without_bias_thrifty_draws_descend_the_mean_loss_of_thrifty_draws() -> 
     for mean, gradient in zip(total, exact, strict=True):
         torch.testing.assert_close(mean, gradient, atol=0.025, rtol=0)
     assert exact[0].abs().max() > 0.05
+
+
+def test_the_macs_term_leads_the_gates_to_the_target(small_world: World) -> None:
+    problem, _ = small_world.problem("all", 0)
+    gates = BinaryGates(problem, rate=0.1, macs_weight=1.0, target=0.5)
+    for step in range(200):
+        gates.step(lambda _: torch.zeros(()), rate=0.1 * 0.98**step)
+    expected = float(gates.expected_macs(gates.alphas.log_table().exp()).detach())
+    assert expected == pytest.approx(0.5 * problem.cap, rel=0.05)
+    assert problem.feasible(gates.best())
+
+
+def test_gates_descend_the_loss_of_their_plans(small_world: World) -> None:
+    """A loss of 1 on one operator alone: it becomes improbable, in favour of no other in particular."""
+    problem, _ = small_world.problem("all", 0)
+    gates = BinaryGates(problem, rate=0.1, macs_weight=0.0, target=1.0)
+    slot = problem.space.slots[0]
+
+    def loss_at(plan: Plan) -> torch.Tensor:
+        pair = plan.slots[0]
+        return sum((gate for (operator, _, _), gate in pair if operator == 0), torch.zeros(()))  # type: ignore[union-attr]
+
+    for _ in range(100):
+        gates.step(loss_at)
+    p = gates.alphas.probabilities()[f"operator.{slot.name}"]
+    assert float(p[0].detach()) < 0.1 < float(p[1:].detach().min())
+
+
+def test_gates_resume_from_their_state(small_world: World) -> None:
+    problem, _ = small_world.problem("all", 0)
+    one, other = (BinaryGates(problem, rate=0.1, macs_weight=1.0, target=0.5, thrift=1.0) for _ in range(2))
+    for _ in range(3):
+        one.step(lambda _: torch.zeros(()))
+    other.load_state_dict(copy.deepcopy(one.state_dict()))
+    for gates in (one, other):
+        gates.step(lambda _: torch.zeros(()))
+    assert all(torch.equal(a, b) for a, b in zip(one.alphas.logits, other.alphas.logits, strict=True))

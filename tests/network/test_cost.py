@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pvnas_bench.methods.distribution import FactorisedDistribution
 from pvnas_bench.methods.gates import two_path_plan
 from pvnas_bench.network.cost import CostModel, network_cost, network_layers
-from pvnas_bench.network.metering import ExpectedMacs, plan_macs
+from pvnas_bench.network.metering import ExpectedCost, plan_macs
 from pvnas_bench.network.standalone import Network
 from pvnas_bench.network.supernet import Mixture, Plan, Supernet, path_plan
 from pvnas_bench.space import BlockSpace
@@ -99,7 +99,7 @@ def test_expected_macs_is_the_mean_over_the_distribution_and_its_gradient_is_exa
     distribution = FactorisedDistribution(SPACE).double()
     for logit in distribution.logits:
         logit.data.normal_(generator=generator)
-    expected = ExpectedMacs(COSTS)
+    expected = ExpectedCost(COSTS)
     macs = np.array([COSTS(distribution.sample(generator)).macs for _ in range(4000)])
     value = expected(distribution.log_table().exp())
     assert abs(value.item() - macs.mean()) < 4 * macs.std() / np.sqrt(len(macs))

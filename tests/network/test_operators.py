@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from pvnas_bench.network.operators import ElasticOperators, Operator, temporal_shift
-from pvnas_bench.space import KERNELS
+from pvnas_bench.space import KERNELS, mixes_time
 
 N, T, C, S = 2, 5, 16, 8
 
@@ -47,6 +47,18 @@ def test_operator_equals_conv3d_forward_and_backward(token: str, stride: int) ->
     torch.testing.assert_close(unfold(frames.grad), plain.grad, rtol=1e-9, atol=1e-9)
     for mine, theirs in zip(operator.weights, weights, strict=True):
         torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("token", sorted(KERNELS))
+def test_an_operator_that_mixes_time_sees_other_frames(token: str) -> None:
+    operator, (video, frames) = Operator(token, C, 1).double(), folded()
+    other = video.clone()
+    other[:, :, 0] += 1
+    both = frames, other.transpose(1, 2).flatten(0, 1)
+    one, two = (operator(temporal_shift(x, T) if token == "tsm" else x, T) for x in both)  # the block shifts
+    changed = two - one
+    assert mixes_time(token) == bool(unfold(changed)[:, :, 1:].abs().max() > 1e-9)
+    assert not mixes_time("skip")
 
 
 @pytest.mark.parametrize("token", sorted(KERNELS))

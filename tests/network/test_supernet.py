@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from pvnas_bench.network.supernet import Mixture, Plan, SuperBlock, Supernet, path_plan
-from pvnas_bench.space import Architecture
+from pvnas_bench.space import Architecture, mixes_time
 from pvnas_bench.spaces.st_default import SPACE
 
 CLASSES = 5
@@ -106,3 +106,24 @@ def test_gated_depths_and_candidates_equal_the_active_path(supernet: Supernet) -
         torch.testing.assert_close(
             supernet(x, gated), supernet(x, path_plan(SPACE, architecture)), rtol=1e-5, atol=1e-5
         )
+
+
+def test_temporal_parameters_are_all_that_a_spatial_path_lacks(supernet: Supernet) -> None:
+    """Along a spatial path no kernel or batch-norm of them gets a gradient; along temporal ones each does."""
+    slot = SPACE.slots[0]
+    block = supernet.block(slot.name)
+    assert block is supernet.blocks[0]
+    temporal = [p for p in block.temporal_parameters() if p is not block.scale and p is not block.shift]
+    touched: set[torch.Tensor] = set()
+    for operator in slot.operators:
+        supernet.zero_grad()
+        path = SPACE.from_options(SPACE.options(SPACE.reference) | {f"operator.{slot.name}": operator})
+        supernet(clips(path), path_plan(SPACE, path)).sum().backward()
+        reached = {p for p in temporal if p.grad is not None and bool(p.grad.abs().max() > 0)}
+        assert bool(reached) == mixes_time(operator)
+        touched |= reached
+        block.clear_spatial_gradients()
+        assert block.scale.grad is not None
+        assert bool(block.scale.grad.abs().max() > 0) == mixes_time(operator)
+    assert touched == set(temporal)
+    supernet.zero_grad()

@@ -12,7 +12,7 @@ from pvnas_bench.network import families
 from pvnas_bench.network.backbone import FrozenBackbone, backbone_layer, frame_cost
 from pvnas_bench.network.standalone import Network
 from pvnas_bench.network.temporal_cell import TemporalCell, TemporalCostModel, TemporalNetwork, cell_operator, pooled
-from pvnas_bench.space import TEMPORAL_KERNELS, Architecture, Cell, CellSpace, cell_options
+from pvnas_bench.space import EDGES, TEMPORAL_KERNELS, Architecture, Cell, CellSpace, cell_options
 from pvnas_bench.spaces.st_temporal_cell import BACKBONE, SPACE
 
 CLASSES, CHANNELS = 7, 6
@@ -182,3 +182,30 @@ def test_the_network_takes_the_inputs_of_its_specification() -> None:
     assert isinstance(network, TemporalNetwork)
     assert network.blank().shape == (1, BACKBONE.features, 32)
     assert network(network.blank().expand(4, -1, -1)).shape == (4, CLASSES)
+
+
+# --- networks that share layers ---------------------------------------------------------------------------------------
+
+
+def network_of(string: str) -> TemporalNetwork:
+    network = seeded(families.build, SPACE, SPACE.parse(string), CLASSES)
+    assert isinstance(network, TemporalNetwork)
+    return network
+
+
+def test_what_trains_from_a_cell_is_it_and_what_is_behind_it() -> None:
+    network = network_of("8-3-32/t3-skip-t3/t3-skip-t3/t3-skip-t3")
+    everything = set(dict(network.named_parameters()))
+    assert set(network.from_cell(1)) == everything
+    second = {name for name in everything if name.startswith(("cells.1.", "cells.2.", "classifier."))}
+    assert set(network.from_cell(2)) == second
+    assert {name.split(".")[0] for name in network.from_cell(3)} == {"cells", "classifier"}
+
+
+def test_networks_share_all_but_one_edges_operator() -> None:
+    one, other = network_of("8-2-32/t3-t5-max3/avg3-t7-t3/_"), network_of("8-2-32/t7-t5-max3/avg3-t7-t3/_")
+    one.share(other, 1, EDGES[0])
+    mine, theirs = dict(one.named_parameters()), dict(other.named_parameters())
+    assert mine.keys() == theirs.keys()
+    for name, parameter in mine.items():
+        assert (parameter is theirs[name]) == (not name.startswith("cells.0.edges.01.")), name

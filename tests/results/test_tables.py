@@ -11,6 +11,10 @@ from pvnas_bench.boards.report import table_page as report
 from pvnas_bench.boards.table_regret import from_csv
 from pvnas_bench.grid.definition import Grid
 from pvnas_bench.protocol import get_protocol, protocol_entry
+from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.search import Search
+from pvnas_bench.runs.setup import Setup
 from pvnas_bench.table import Table
 from pvnas_bench.table.store import Files, load
 
@@ -67,3 +71,18 @@ def test_the_page_follows_from_tables_and_curves(tables: dict[str, Table], tmp_p
     assert {path.name for path in (tmp_path / "st_micro").iterdir()} == {
         path.name for path in folder.iterdir() if path.suffix != ".toml"
     }
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_network_costs_the_same_at_every_fidelity_and_each_epoch_too(task: str, tmp_path: Path) -> None:
+    request = Request("random_search", space="st_micro", dataset=task, protocol="micro", tabular=True, results=tmp_path)
+    problem = Search(Setup(request, Observer()), Observer()).problem
+    for architecture in list(SPACE.enumerate())[::97]:
+        network = problem.cost(architecture)
+        first, second = (problem.evaluation_cost(architecture, epochs) for epochs in (1, 2))
+        for epochs in range(1, problem.proxy_epochs + 1):
+            answer = problem.evaluate(architecture, epochs)
+            assert (answer.macs, answer.parameters, answer.epochs) == (network.macs, network.parameters, epochs)
+            assert 0 <= answer.top1 <= 1
+            charge = problem.evaluation_cost(architecture, epochs)
+            assert charge == pytest.approx(first + (epochs - 1) * (second - first))  # one validation, and epochs

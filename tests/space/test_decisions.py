@@ -48,13 +48,6 @@ def test_equal_exactly_when_the_network_is_equal() -> None:
     assert SPACE.architecture([0, 1, 0, 0]).choices == (0, 1, INACTIVE, INACTIVE)
 
 
-def test_uniform_sampling_is_uniform_over_architectures() -> None:
-    rng = np.random.default_rng(0)
-    counts = Counter(str(SPACE.sample_uniform(rng)) for _ in range(12_000))
-    assert set(counts) == BY_HAND
-    assert max(abs(n - 1000) for n in counts.values()) < 5 * np.sqrt(1000)
-
-
 def test_sampling_is_uniform_per_decision() -> None:
     rng = np.random.default_rng(0)
     counts = Counter(str(SPACE.sample(rng)) for _ in range(12_000))
@@ -92,6 +85,46 @@ def test_a_single_mutation_changes_one_existing_decision(seed: int) -> None:
     moved = ST_DEFAULT.mutate(one, rng)
     both = [(a, b) for a, b in zip(one.choices, moved.choices, strict=True) if INACTIVE not in (a, b)]
     assert sum(a != b for a, b in both) == 1
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4))
+def test_a_mutation_of_one_level_leaves_the_other(seed: int, most: int) -> None:
+    rng = np.random.default_rng(seed)
+    one = ST_DEFAULT.sample(rng)
+    for level, other in (("modular", "structural"), ("structural", "modular")):
+        moved = ST_DEFAULT.mutate_level(one, rng, level, most)
+        changed = [
+            decision.level
+            for decision, a, b in zip(ST_DEFAULT.decisions, one.choices, moved.choices, strict=True)
+            if a != b and INACTIVE not in (a, b)
+        ]
+        assert other not in changed and len(changed) <= most
+        assert moved != one
+
+
+def test_mutations_of_a_level_reach_every_number_and_option() -> None:
+    rng, parent = np.random.default_rng(0), SPACE.parse("2/a/a-e2")
+    reached = {str(SPACE.mutate_level(parent, rng, "modular", 2)) for _ in range(500)}
+    assert reached == {a for a in BY_HAND if a.startswith("2/")} - {"2/a/a-e2"}
+    assert {str(SPACE.mutate_level(parent, rng, "modular")) for _ in range(500)} == {
+        "2/b/a-e2",
+        "2/c/a-e2",
+        "2/a/skip-_",
+        "2/a/a-e4",
+    }
+
+
+def test_an_architecture_without_another_option_of_a_level_is_returned() -> None:
+    space = SearchSpace(
+        "one",
+        1,
+        [Decision("depth", ("1",), "structural", "input"), Decision("operator", ("a", "b"), "modular", "one")],
+        description="",
+        caps={},
+        reference={"depth": "1", "operator": "a"},
+        experts={},
+    )
+    assert space.mutate_level(space.reference, np.random.default_rng(0), "structural") == space.reference
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -137,3 +170,10 @@ def test_st_default_is_large_and_named_by_its_content() -> None:
         first = block + first_may_skip
         total *= sum(first * (block + 1) ** (d - 1) for d in range(1, depth + 1))
     assert ST_DEFAULT.size == total
+
+
+def test_a_uniform_network_has_one_operator_per_stage_and_one_expansion() -> None:
+    network = ST_DEFAULT.uniform(frames=8, size=24, depths=(1, 2), operators=("s3", "t5"), expansion=4)
+    assert str(network) == "8-24-1-2/s3-e4-no/_/_/t5-e4-no/t5-e4-no/_"
+    with pytest.raises(UsageError, match=r"decision expansion\.1\.1 has no option 'e3'"):
+        ST_DEFAULT.uniform(frames=8, size=24, depths=(1, 2), operators=("s3", "t5"), expansion=3)

@@ -11,6 +11,7 @@ from pvnas_bench.network.supernet import Supernet, path_plan
 from pvnas_bench.space import SearchSpace
 
 SPACES = list(registry.all_spaces())
+OPERATORS = next(d.options for d in registry.get_space("st_default").decisions if d.name.startswith("operator"))
 
 
 @pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
@@ -46,3 +47,21 @@ def test_st_kinetics_runs_a_clip_stand_alone_and_in_the_supernet() -> None:
     with torch.no_grad():
         assert Network(space.spec(architecture), 400).eval()(clip).shape == (1, 400)
         assert Supernet(space, 400)(clip, path_plan(space, architecture)).shape == (1, 400)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_a_trace_of_a_network_computes_what_the_network_does(operator: str) -> None:
+    """What `torch.jit.trace` takes, ONNX's exporter takes."""
+    space = registry.get_space("st_default")
+    options = space.options(space.reference)
+    architecture = space.from_options(options | {name: operator for name in options if name.startswith("operator")})
+    spec = space.spec(architecture)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Network(spec, 4).eval()
+        example, other = (torch.rand(clips, spec.frames, 3, spec.size, spec.size) for clips in (1, 2))
+    with torch.no_grad():
+        traced = torch.jit.trace(network, example)
+        torch.testing.assert_close(traced(example), network(example), rtol=0, atol=0)
+        torch.testing.assert_close(traced(other), network(other))

@@ -7,10 +7,10 @@ import pytest
 import torch
 from driven import Driven, completed
 
-from pvnas_bench.methods.knapsack import best_under_cap
+from pvnas_bench.methods.knapsack import best_under_caps
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.network.supernet import ElasticNorm, Supernet
-from pvnas_bench.space import BlockSpace, Stage, uniform_options
+from pvnas_bench.space import BlockSpace, Caps, Stage, uniform_options
 from pvnas_bench.spaces.st_default import SPACE
 from pvnas_bench.strategies.bn_nas import BNNAS, gamma_scores, score
 
@@ -84,7 +84,7 @@ def test_the_evolution_comes_near_the_exact_optimum(tiny_dataset: Path) -> None:
             block.scale.copy_(torch.rand(block.scale.shape, generator=generator) * quality[..., None])
     strategy.scores = gamma_scores(strategy.supernet.network)
     driven.to_the_end()
-    optimum = best_under_cap(problem.costs, problem.cap, strategy.scores, resolution=None)
+    optimum = best_under_caps(problem.costs, problem.caps, strategy.scores, resolution=None)
     exact = score(SPACE, strategy.scores, optimum)
     found = score(SPACE, strategy.scores, strategy.incumbent())
     typical = np.mean([score(SPACE, strategy.scores, problem.sample(np.random.default_rng(i))) for i in range(200)])
@@ -107,7 +107,7 @@ def test_the_knapsack_of_scores_is_the_best_of_all_of_a_small_space() -> None:
     scores = gamma_scores(network)
     cap = int(np.median([costs(a).macs for a in space.enumerate()]))
     brute = max(score(space, scores, a) for a in space.enumerate() if costs(a).macs <= cap)
-    assert score(space, scores, best_under_cap(costs, cap, scores, resolution=None)) == pytest.approx(brute)
+    assert score(space, scores, best_under_caps(costs, Caps(macs=cap), scores, resolution=None)) == pytest.approx(brute)
 
 
 def test_scores_are_faster_than_validation_and_cost_nothing(tiny_dataset: Path) -> None:

@@ -210,7 +210,7 @@ def test_early_stopping_compares_five_point_means_four_apart() -> None:
 def test_curvature_is_measured_and_can_stop_the_search(tiny_dataset: Path) -> None:
     driven = Driven("darts", tiny_dataset, BUDGET, hessian_every=1, hessian_iterations=1, early_stop=True)
     driven.step()
-    assert len(driven.strategy.diagnostics()["hessian_eigenvalue"]) == driven.strategy.alpha_steps > 0
+    assert len(driven.problem.facts["hessian_eigenvalue"]) == driven.strategy.alpha_steps > 0
     driven.strategy.eigenvalues = [1.0] * 8 + [100.0]
     driven.to_the_end()
     assert driven.problem.ledger.spent < 0.9 * BUDGET

@@ -117,7 +117,7 @@ def test_paths_above_the_cap_are_not_run(tiny_dataset: Path, monkeypatch: pytest
 
 def test_the_best_compared_architecture_is_returned(tiny_dataset: Path) -> None:
     driven = Driven("enas", tiny_dataset, BUDGET, **FEW).to_the_end()
-    compared = driven.strategy.diagnostics()["compared"]
+    compared = driven.problem.facts["compared"]
     assert len(compared) == 3
     assert dict(compared)[str(driven.strategy.incumbent())] == max(top1 for _, top1 in compared)
     assert driven.problem.ledger.overshoot == 0

@@ -34,7 +34,7 @@ def test_it_climbs_from_neighbour_to_neighbour_and_stops_at_an_optimum(tiny_data
         near = [a for a in problem.space.neighbours(here) if problem.feasible(a)]
         assert all(accuracy(a, 4) <= accuracy(here, 4) for a in near)
         assert set(near) <= {architecture for architecture, _ in driven.asked}
-        assert driven.strategy.diagnostics() == {"local_optima": 1}
+        assert driven.problem.facts == {"local_optima": 1}
 
 
 def test_local_search_restarts_at_an_optimum(tiny_dataset: Path) -> None:

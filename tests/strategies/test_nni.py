@@ -14,7 +14,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pvnas_bench import BudgetExhausted, Problem, SearchFinished, UsageError, registry, seeding
+from pvnas_bench import BudgetExhausted, Caps, Problem, SearchFinished, UsageError, registry, seeding
 from pvnas_bench.conformance._drive import CountConvolutions
 from pvnas_bench.conformance._world import World
 from pvnas_bench.network.cost import candidates
@@ -198,10 +198,10 @@ def test_above_the_cap_the_best_product_under_it_is_taken(clips: World) -> None:
 
 def test_a_cap_that_the_reference_input_cannot_meet_is_refused(clips: World) -> None:
     problem, _ = clips.problem("all", 0)
-    problem.cap = problem.costs.cheapest().macs
+    problem.caps = Caps(macs=problem.costs.cheapest().macs)
     with pytest.raises(UsageError, match="NNI searches at the reference input, 4 frames of 16 px"):
         reference_input(problem)
-    problem.cap = 10**9
+    problem.caps = Caps(macs=10**9)
     uniform = [{c: 1.0 for c, _ in candidates(problem.space, s) if c[0] != INACTIVE} for s in problem.space.slots]
     assert str(most_probable(problem, 4, 16, uniform)).startswith("4-16-2-2/")
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from black_box import BlackBox
 
-from pvnas_bench import Architecture, UsageError
+from pvnas_bench import Architecture, Caps, UsageError
 from pvnas_bench.runs.states import decode, encode
 
 
@@ -59,7 +59,7 @@ def test_runs_of_another_cap_have_another_study(tiny_dataset: Path, tmp_path: Pa
     one = BlackBox("optuna_random", tiny_dataset, accuracy, storage=storage)
     one.step()
     other = BlackBox("optuna_random", tiny_dataset, accuracy, storage=storage)
-    other.problem.cap += 1
+    other.problem.caps = Caps(macs=other.problem.cap + 1)
     other.strategy.setup()
     other.step()
     assert other.strategy.diagnostics()["trials_of_others"] == 0

@@ -62,17 +62,17 @@ def test_the_schedule_drives_what_it_is_set_to(
 def test_an_alpha_step_moves_alphas_only_and_a_warm_up_weights_only(tiny_dataset: Path, tmp_path: Path) -> None:
     pvnas = strategy(tiny_dataset, tmp_path, budget=8.0, cycles="1", warmup="0.9")
     weights = {name: value.clone() for name, value in pvnas.supernet.state_dict().items()}
-    alphas = [logit.detach().clone() for logit in pvnas.alphas.logits]
+    alphas = [logit.detach().clone() for logit in pvnas.gates.alphas.logits]
     pvnas.step()
-    assert all(torch.equal(a, b) for a, b in zip(alphas, pvnas.alphas.logits, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(alphas, pvnas.gates.alphas.logits, strict=True))
     moved = {name: value.clone() for name, value in pvnas.supernet.state_dict().items()}
     assert any(not torch.equal(weights[name], moved[name]) for name in weights)
 
     batch = next(pvnas.problem.search_batches("val"))
-    pvnas._alpha_step(batch, 0.1)
+    pvnas.gates.step(lambda plan: pvnas.supernet.loss(batch, plan, train_weights=False), 0.1)
     after = pvnas.supernet.state_dict()
     assert all(torch.equal(moved[name], after[name]) for name in moved)
-    assert any(not torch.equal(a, b) for a, b in zip(alphas, pvnas.alphas.logits, strict=True))
+    assert any(not torch.equal(a, b) for a, b in zip(alphas, pvnas.gates.alphas.logits, strict=True))
     assert all(parameter.grad is None for parameter in pvnas.supernet.parameters())
 
 
@@ -80,11 +80,11 @@ def test_the_macs_term_alone_drives_expected_macs_to_the_target(tiny_dataset: Pa
     pvnas = strategy(tiny_dataset, tmp_path, target="0.5")
     target = 0.5 * pvnas.problem.cap
     for _ in range(200):
-        macs = pvnas.expected_macs(pvnas.alphas.log_table().exp())
+        macs = pvnas.gates.expected_macs(pvnas.gates.alphas.log_table().exp())
         (macs / target - 1).abs().backward()
-        pvnas.alpha_optimiser.step()
-        pvnas.alpha_optimiser.zero_grad()
-        for group in pvnas.alpha_optimiser.param_groups:
+        pvnas.gates.optimiser.step()
+        pvnas.gates.optimiser.zero_grad()
+        for group in pvnas.gates.optimiser.param_groups:
             group["lr"] *= 0.98
     assert macs.item() == pytest.approx(target, rel=0.05)
 
@@ -100,7 +100,7 @@ def test_one_architecture_is_derived_per_cycle_within_the_budget(tiny_dataset: P
     assert pvnas.problem.ledger.spent <= 5.0
     best = max(evaluation.top1 for evaluation in pvnas.derived)
     assert next(e.top1 for e in pvnas.derived if e.architecture == pvnas.incumbent()) == best
-    assert pvnas.diagnostics()["distinct_derived"] == len({e.architecture for e in pvnas.derived})
+    assert pvnas.problem.facts["distinct_derived"] == len({e.architecture for e in pvnas.derived})
 
 
 def test_same_seed_same_run_and_another_seed_another(tiny_dataset: Path, tmp_path: Path) -> None:

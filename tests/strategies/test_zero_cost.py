@@ -69,6 +69,19 @@ def test_the_flow_is_the_same_for_other_signs(tiny_dataset: Path) -> None:
     assert synaptic_flow(one, ones) == pytest.approx(synaptic_flow(other, ones))
 
 
+def test_the_flow_of_a_deep_wide_network_is_a_finite_number(tiny_dataset: Path) -> None:
+    """A chain of 20 layers of ones, 1,000 wide: 20 · 1000 ^ 21, far beyond float32."""
+    chain = nn.Sequential(*(nn.Linear(1000, 1000, bias=False) for _ in range(20)))
+    with torch.no_grad():
+        for weight in chain.parameters():
+            weight.fill_(1.0)
+    assert synaptic_flow(chain, torch.ones(1, 1000)) == math.inf
+    flow = synaptic_flow(chain.double(), torch.ones(1, 1000, dtype=torch.float64))
+    assert math.log(flow) == pytest.approx(math.log(20) + 21 * math.log(1000))
+    driven = Driven("synflow", tiny_dataset, BUDGET, space="st_kinetics")
+    assert math.isfinite(driven.strategy.score(driven.problem.space.reference))
+
+
 # --- naswot -----------------------------------------------------------------------------------------------------------
 
 

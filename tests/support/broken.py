@@ -189,11 +189,6 @@ class KeepsObjects(Sound):
         return super().state_dict() | {"seen": {1, 2}}
 
 
-class HasNoState(Sound):
-    def state_dict(self) -> dict[str, Any]:
-        raise NotImplementedError
-
-
 # --- state where it cannot be kept ------------------------------------------------------------------------------------
 
 

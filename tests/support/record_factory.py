@@ -5,7 +5,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pvnas_bench.records import Record
+from pvnas_bench.records import NULL, NULL_PROTOCOL, Record
 
 CLASSES = ("up", "down", "left", "right")
 OPERATORS = ("spatial3", "spatial5", "full3", "factorised", "temporal5", "shift", "skip")
@@ -28,9 +28,16 @@ def content(
     macs: int = 12_000_000,
     retrainings: int = 1,
     steps: int = 8,
+    null: bool = False,
     **replaced: Any,
 ) -> dict[str, Any]:
-    """The JSON of one record; keyword arguments that are fields of a record replace the whole field."""
+    """The JSON of one record; keyword arguments that are fields of a record replace the whole field.
+
+    Args:
+        null: the record of a null search, with the marks of its entry and its board.
+    """
+    if null:
+        entry, protocol = f"{entry}{NULL}", f"{protocol}{NULL_PROTOCOL}"
     rng = random.Random(f"{entry}/{seed}/{data}")
     tested = {
         "test_top1": top1,
@@ -86,7 +93,7 @@ def content(
         "status": status,
         "error": None if status == "ok" else "RuntimeError: it broke",
         "strategy": {
-            "name": entry.partition("[")[0],
+            "name": entry.removesuffix(NULL).partition("[")[0],
             "entry": entry,
             "title": f"The {entry} strategy",
             "levels": ["structural", "modular"],
@@ -149,7 +156,7 @@ def content(
             "deterministic": True,
         },
     }
-    return made | replaced
+    return made | ({"null": True} if null else {}) | replaced
 
 
 def record(*args: Any, **options: Any) -> Record:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pvnas_bench import registry
 from pvnas_bench.grid.table_build import TableRecipe, build
 from pvnas_bench.table import Table, find
 
@@ -29,4 +30,4 @@ def built(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Built
         pass
     for _ in build(recipe, folder, seeds=(1,), sample=2):
         pass
-    return Built(find("tiny", str(tiny_dataset), folder), folder, recipe)
+    return Built(find(registry.get_space(str(SPACE)), str(tiny_dataset), folder), folder, recipe)

@@ -69,3 +69,10 @@ def test_dense_is_in_range(length: int, frames: int, stride: int, start: float) 
     assert got.min() >= 0 and got.max() < length
     if (frames - 1) * stride < length:
         assert (np.diff(got) == stride).all()
+
+
+@given(LENGTHS, FRAMES)
+def test_no_end_of_a_clip_is_left_out(length: int, frames: int) -> None:
+    # With linspace(0, length, views + 1) as the beginnings of views, the last one would end before the clip does.
+    assert length - segment_centres(length, frames)[-1] <= length / frames / 2 + 1
+    assert dense(length, frames, 1, 1.0)[-1] == length - 1

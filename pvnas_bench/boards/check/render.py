@@ -36,13 +36,13 @@ def to_github(check: Check) -> str:
     """Render workflow commands that GitHub shows as annotations, an error for each regression."""
     lines = []
     for finding in check.regressed:
-        title = _escape(f"{finding.kind}: {finding.entry or finding.quantity}", ":,")
+        title = escaped(f"{finding.kind}: {finding.entry or finding.quantity}", ":,")
         message = f"{finding.message} (baseline {finding.baseline}, fresh {finding.fresh})"
-        lines.append(f"::error title={title}::{_escape(message)}\n")
+        lines.append(f"::error title={title}::{escaped(message)}\n")
     return "".join(lines)
 
 
-def _escape(text: str, further: str = "") -> str:
+def escaped(text: str, further: str = "") -> str:
     """Escape a value of a workflow command."""
     for character in "%\r\n" + further:
         text = text.replace(character, f"%{ord(character):02X}")

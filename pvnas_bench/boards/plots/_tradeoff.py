@@ -65,7 +65,8 @@ def tradeoff(runs: Runs) -> Figure | str:
         zorder=2,
         label="Pareto front of the means",
     )
-    axes.axvline(cap, color="black", linestyle=(0, (2, 2)), linewidth=1, label=f"cap {runs.board.cap}")
+    if "macs" in runs.board.caps:
+        axes.axvline(cap, color="black", linestyle=(0, (2, 2)), linewidth=1, label=f"cap {runs.board.cap}")
     chance = 100 / runs.board.classes
     volume = statistics.hypervolume(
         [macs * unit for _, macs, _ in means],

@@ -4,12 +4,13 @@ All functions are pure. Scores are fractions, higher is better.
 """
 
 from pvnas_bench.boards.statistics.curves import mean_band, performance_profile, step_values
-from pvnas_bench.boards.statistics.fronts import attainment, hypervolume, nondominated
+from pvnas_bench.boards.statistics.fronts import attainment, box, hypervolume, nondominated
 from pvnas_bench.boards.statistics.hypothesis import (
     Friedman,
     cliques,
     friedman,
     holm,
+    mann_whitney,
     pairs_needed,
     pairwise,
     smallest_p,
@@ -17,10 +18,19 @@ from pvnas_bench.boards.statistics.hypothesis import (
     wilcoxon,
 )
 from pvnas_bench.boards.statistics.ranking import Floats, kendall_tau, ranks
+from pvnas_bench.boards.statistics.reliability import (
+    Reliability,
+    power,
+    reliability,
+    seeds_needed,
+    tau_between_halves,
+    tau_between_seeds,
+)
 from pvnas_bench.boards.statistics.resampling import (
     Interval,
     Statistic,
     bootstrap,
+    difference,
     iqm,
     rank_intervals,
     relative_improvement,
@@ -30,25 +40,34 @@ __all__ = [
     "Floats",
     "Friedman",
     "Interval",
+    "Reliability",
     "Statistic",
     "attainment",
     "bootstrap",
+    "box",
     "cliques",
+    "difference",
     "friedman",
     "holm",
     "hypervolume",
     "iqm",
     "kendall_tau",
+    "mann_whitney",
     "mean_band",
     "nondominated",
     "pairs_needed",
     "pairwise",
     "performance_profile",
+    "power",
     "rank_intervals",
     "ranks",
     "relative_improvement",
+    "reliability",
+    "seeds_needed",
     "smallest_p",
     "step_values",
+    "tau_between_halves",
+    "tau_between_seeds",
     "tie_groups",
     "wilcoxon",
 ]

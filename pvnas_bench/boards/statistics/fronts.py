@@ -35,6 +35,11 @@ def hypervolume(macs: ArrayLike, scores: ArrayLike, reference_macs: float, refer
     return float(volume(points, ref=[reference_macs, -reference_score])) / (reference_macs * (1 - reference_score))
 
 
+def box(cost: float, score: float, reference_cost: float, reference_score: float) -> float:
+    """`hypervolume` of one point: the product of its shares of both sides of the box."""
+    return max(1 - cost / reference_cost, 0.0) * max((score - reference_score) / (1 - reference_score), 0.0)
+
+
 def attainment(fronts: Sequence[tuple[ArrayLike, ArrayLike]], percentile: float) -> tuple[Floats, Floats]:
     """Attainment surface: the front that a percentage of the runs attains (Fonseca and Fleming).
 

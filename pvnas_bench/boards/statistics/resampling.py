@@ -85,6 +85,15 @@ def relative_improvement(scores: ArrayLike, control: ArrayLike) -> Interval:
     return Interval(value, *_percentiles(_resampled_means(ours, 0) / bases - 1))
 
 
+def difference(scores: ArrayLike, others: ArrayLike) -> Interval:
+    """Difference of the means of two independent groups; for its interval both are resampled."""
+    ours, theirs = finite_strata([scores, others])
+    value = float(ours.mean() - theirs.mean())
+    if min(len(ours), len(theirs)) < 2:
+        return Interval(value, None, None)
+    return Interval(value, *_percentiles(_resampled_means(ours, 0) - _resampled_means(theirs, 1)))
+
+
 def rank_intervals(entries: Sequence[ArrayLike]) -> list[tuple[int, int] | None]:
     """95 % bootstrap interval of each entry's rank by mean score, as best and worst rank.
 

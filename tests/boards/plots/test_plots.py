@@ -198,6 +198,20 @@ def test_runs_without_measurements_give_no_curve() -> None:
     assert isinstance(reason, str) and "val_top1" in reason
 
 
+@pytest.mark.parametrize("broken", [float("nan"), None])
+def test_a_column_without_one_number_is_a_reason_and_no_traceback(broken: float | None, tmp_path: Path) -> None:
+    contents = [content(entry, seed, retrainings=2) for entry in NAMES[:3] for seed in range(2)]
+    for made in contents:
+        for tested in made["outcome"]["trained"]:
+            tested |= dict.fromkeys(("test_top1", "test_top5", "test_mean_class", "test_loss"), broken)
+        for step in made["trajectory"]:
+            step["metrics"] = dict.fromkeys(step["metrics"], broken)
+    records = [Record.model_validate(made) for made in contents]
+    for kind in plots.KINDS:
+        for plot in plots.plot(records, kind, tmp_path, formats=("svg",)):
+            assert plot.files or plot.reason
+
+
 def test_failed_runs_are_left_out_of_a_curve_and_the_label_says_so() -> None:
     records = [*some(("alpha",), 3), record("alpha", 7, status="failed")]
     figure = drawn(_curves.anytime(runs_of(records)))

@@ -1,0 +1,219 @@
+"""Reliability of a protocol: how well final scores on a space and a data set tell architectures apart.
+
+It follows from a table of random architectures, each trained with several seeds in the conditions of a final training.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Final, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pvnas_bench.boards import statistics
+from pvnas_bench.errors import UsageError
+from pvnas_bench.records import Record
+from pvnas_bench.system.files import read_whole
+from pvnas_bench.system.text import counted
+from pvnas_bench.table.schema import SEARCH_ONLY
+from pvnas_bench.table.table import Table
+
+SCHEMA_VERSION: Final = 1
+DIFFERENCES = (0.03, 0.05, 0.10)
+"""Differences in accuracy to tell apart."""
+LARGEST = 2**20
+"""Largest size of a report in bytes."""
+PUBLISHED = "pvnas_bench.reference"
+
+
+class ReliabilityReport(BaseModel):
+    """Reliability of final scores. Accuracies and their deviations are fractions.
+
+    Attributes:
+        space: fingerprint of the space and name of the cap, as in records.
+        data, data_name: fingerprint and name of the data set.
+        protocol, recipe: name of the protocol, and the settings that determine a training.
+        noise: standard deviation of one score about its architecture and seed.
+        seed_effect: standard deviation of effects of seeds that all architectures share.
+        spread: standard deviation of the true scores.
+        icc, icc_low, icc_high: ICC(3,1) of one score with its 95 % interval.
+        icc_oneway: ICC(1,1), which counts effects of seeds as noise.
+        f, p: test of whether the architectures differ.
+        tau: Kendall's τ between the orders by two seeds, mean over pairs of seeds.
+        seeds_needed: by difference in points, fewest seeds for 80 % power of a paired t-test; None: over 10,000.
+        tau_by_epoch: Kendall's τ of the validation accuracy after each epoch with the mean score; None: no validation.
+        seconds: mean CPU seconds of a training.
+        reversed_top1, shuffled_top1: mean test top-1 with reversed and with shuffled frames.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    space: str
+    data: str
+    data_name: str
+    protocol: str
+    recipe: dict[str, Any]
+    architectures: int
+    seeds: int
+    mean: float
+    lowest: float
+    highest: float
+    noise: float
+    seed_effect: float
+    spread: float
+    icc: float
+    icc_low: float
+    icc_high: float
+    icc_oneway: float
+    f: float
+    p: float
+    tau: float
+    seeds_needed: dict[str, int | None]
+    tau_by_epoch: tuple[float, ...] | None
+    seconds: float
+    reversed_top1: float | None
+    shuffled_top1: float | None
+
+    def of_mean(self, scores: int) -> float:
+        """ICC of a mean of several scores (Spearman-Brown)."""
+        return scores * self.icc / (1 + (scores - 1) * self.icc)
+
+    def of(self, run: Record) -> bool:
+        """Return True if a record has the space, cap, data set and recipe of this report."""
+        settings = {key: value for key, value in run.protocol.settings.items() if key not in SEARCH_ONLY}
+        return (run.space.fingerprint, run.data.fingerprint, settings) == (self.space, self.data, self.recipe)
+
+
+def report(table: Table, cap: str) -> ReliabilityReport:
+    """Analyse a table of final trainings; only architectures that have every seed count.
+
+    Args:
+        cap: name of the cap that the architectures are under.
+
+    Raises:
+        UsageError: fewer than three architectures have every seed, or there is a single seed.
+    """
+    seeds = len(table.seeds)
+    complete = [rows for name in table.architectures if len(rows := table.trainings(name)) == seeds]
+    if len(complete) < 3 or seeds < 2:
+        raise UsageError(
+            "reliability needs three architectures with two seeds at least: raise --architectures or --seeds"
+        )
+    scores = np.array([[training.test_top1 for training in rows] for rows in complete])
+    found, means = statistics.reliability(scores), scores.mean(1)
+    curves = np.array([np.mean([training.val_top1 for training in rows], axis=0) for rows in complete])
+    trainings = [training for rows in complete for training in rows]
+    settings = {key: value for key, value in table.about.protocol.settings.items() if key not in SEARCH_ONLY}
+    return ReliabilityReport(
+        space=f"{table.about.space.fingerprint}:{cap}",
+        data=table.about.data.fingerprint,
+        data_name=table.about.data.name,
+        protocol=table.about.protocol.name,
+        recipe=settings,
+        architectures=len(complete),
+        seeds=seeds,
+        mean=float(means.mean()),
+        lowest=float(means.min()),
+        highest=float(means.max()),
+        noise=found.noise,
+        seed_effect=found.seed_effect,
+        spread=found.spread,
+        icc=found.icc,
+        icc_low=found.icc_low,
+        icc_high=found.icc_high,
+        icc_oneway=found.icc_oneway,
+        f=found.f,
+        p=found.p,
+        tau=statistics.tau_between_seeds(scores),
+        seeds_needed={f"{100 * d:g}": statistics.seeds_needed(d, found.noise) for d in DIFFERENCES},
+        tau_by_epoch=None if np.isnan(curves).any() else tuple(_taus(curves, means)),
+        seconds=fmean(training.seconds for training in trainings),
+        reversed_top1=_mean([training.test_top1_reversed for training in trainings]),
+        shuffled_top1=_mean([training.test_top1_shuffled for training in trainings]),
+    )
+
+
+def _taus(curves: statistics.Floats, means: statistics.Floats) -> list[float]:
+    taus = (statistics.kendall_tau(curve, means) for curve in curves.T)
+    return [0.0 if math.isnan(tau) else tau for tau in taus]
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def sentence(one: ReliabilityReport) -> str:
+    """A report in a sentence, for the notes of a board."""
+    needed = one.seeds_needed["5"]
+    seeds = "over 10,000 seeds" if needed is None else counted(needed, "seed")
+    return (
+        f"one training has a noise of {100 * one.noise:.1f} points and an ICC of {one.icc:.2f} "
+        f"[{one.icc_low:.2f}, {one.icc_high:.2f}] ({one.architectures} random architectures × {one.seeds} seeds): "
+        f"two architectures that differ by 5 points need {seeds} for 80 % power."
+    )
+
+
+def text(one: ReliabilityReport) -> str:
+    """A report in lines, for people."""
+    needed = ", ".join(
+        f"{points} points {'over 10,000' if seeds is None else seeds}" for points, seeds in one.seeds_needed.items()
+    )
+    lines = [
+        f"{one.space} · {one.data_name} · {one.protocol}: {one.architectures} random architectures × {one.seeds} seeds",
+        f"  test top-1    mean {one.mean:.1%}, from {one.lowest:.1%} to {one.highest:.1%}",
+        f"  noise         {100 * one.noise:.1f} points, one training about its architecture and seed",
+        f"  seed effect   {100 * one.seed_effect:.1f} points, common to all architectures",
+        f"  spread        {100 * one.spread:.1f} points, true scores of architectures",
+        f"  ICC           {one.icc:.2f} [{one.icc_low:.2f}, {one.icc_high:.2f}] of one score (F = {one.f:.1f}, "
+        f"p = {one.p:.2g}), {one.of_mean(3):.2f} of a mean of three; {one.icc_oneway:.2f} without seeds as blocks",
+        f"  tau           {one.tau:.2f} between two seeds",
+        f"  seeds needed  {needed} (paired t-test, 80 % power)",
+        f"  a training    {one.seconds:.1f} CPU seconds",
+    ]
+    if one.tau_by_epoch is not None:
+        taus = " ".join(f"{tau:.2f}" for tau in one.tau_by_epoch)
+        lines.append(f"  by epoch      tau of validation with the mean score: {taus}")
+    if one.reversed_top1 is not None and one.shuffled_top1 is not None:
+        lines.append(f"  frame order   {one.reversed_top1:.1%} reversed, {one.shuffled_top1:.1%} shuffled")
+    return "\n".join(lines)
+
+
+def read(path: Path) -> ReliabilityReport:
+    """Read a report.
+
+    Raises:
+        UsageError: the file is not a report of this version.
+    """
+    try:
+        return ReliabilityReport.model_validate_json(read_whole(path, LARGEST))
+    except (OSError, ValueError, ValidationError) as error:
+        raise UsageError(f"{path} is not a reliability report of this version ({type(error).__name__})") from None
+
+
+def published() -> Iterator[ReliabilityReport]:
+    """The reports that come with the package."""
+    with resources.as_file(resources.files(PUBLISHED)) as folder:
+        for path in sorted((folder / "reliability").glob("*.json")):
+            yield read(path)
+
+
+def of_board(runs: Sequence[Record], reports: Sequence[ReliabilityReport]) -> ReliabilityReport | None:
+    """The report of a board, from any of its records; None: there is none."""
+    return next((one for one in reports if runs and one.of(runs[0])), None)
+
+
+def consistency(scores: Sequence[Mapping[int, float]]) -> statistics.Reliability | None:
+    """Reliability of the entries of a board over the seeds that all of them share; None: fewer than two of either.
+
+    Args:
+        scores: of each entry, by seed.
+    """
+    shared = sorted(set.intersection(*(set(one) for one in scores))) if scores else []
+    if len(scores) < 2 or len(shared) < 2:
+        return None
+    return statistics.reliability([[one[seed] for seed in shared] for one in scores])
