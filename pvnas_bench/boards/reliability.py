@@ -36,12 +36,8 @@ class ReliabilityReport(BaseModel):
         space: fingerprint of the space and name of the cap, as in records.
         data, data_name: fingerprint and name of the data set.
         protocol, recipe: name of the protocol, and the settings that determine a training.
-        noise: standard deviation of one score about its architecture and seed.
-        seed_effect: standard deviation of effects of seeds that all architectures share.
-        spread: standard deviation of the true scores.
-        icc, icc_low, icc_high: ICC(3,1) of one score with its 95 % interval.
-        icc_oneway: ICC(1,1), which counts effects of seeds as noise.
-        f, p: test of whether the architectures differ.
+        mean, lowest, highest: of the architectures' mean test accuracies.
+        scores: variance components and intraclass correlations; its entries are architectures.
         tau: Kendall's τ between the orders by two seeds, mean over pairs of seeds.
         seeds_needed: by difference in points, fewest seeds for 80 % power of a paired t-test; None: over 10,000.
         tau_by_epoch: Kendall's τ of the validation accuracy after each epoch with the mean score; None: no validation.
@@ -49,7 +45,7 @@ class ReliabilityReport(BaseModel):
         reversed_top1, shuffled_top1: mean test top-1 with reversed and with shuffled frames.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     schema_version: Literal[1] = SCHEMA_VERSION
     space: str
@@ -57,30 +53,16 @@ class ReliabilityReport(BaseModel):
     data_name: str
     protocol: str
     recipe: dict[str, Any]
-    architectures: int
-    seeds: int
     mean: float
     lowest: float
     highest: float
-    noise: float
-    seed_effect: float
-    spread: float
-    icc: float
-    icc_low: float
-    icc_high: float
-    icc_oneway: float
-    f: float
-    p: float
+    scores: statistics.Reliability
     tau: float
     seeds_needed: dict[str, int | None]
     tau_by_epoch: tuple[float, ...] | None
     seconds: float
     reversed_top1: float | None
     shuffled_top1: float | None
-
-    def of_mean(self, scores: int) -> float:
-        """ICC of a mean of several scores (Spearman-Brown)."""
-        return scores * self.icc / (1 + (scores - 1) * self.icc)
 
     def of(self, run: Record) -> bool:
         """Return True if a record has the space, cap, data set and recipe of this report."""
@@ -114,20 +96,10 @@ def report(table: Table, cap: str) -> ReliabilityReport:
         data_name=table.about.data.name,
         protocol=table.about.protocol.name,
         recipe=settings,
-        architectures=len(complete),
-        seeds=seeds,
         mean=float(means.mean()),
         lowest=float(means.min()),
         highest=float(means.max()),
-        noise=found.noise,
-        seed_effect=found.seed_effect,
-        spread=found.spread,
-        icc=found.icc,
-        icc_low=found.icc_low,
-        icc_high=found.icc_high,
-        icc_oneway=found.icc_oneway,
-        f=found.f,
-        p=found.p,
+        scores=found,
         tau=statistics.tau_between_seeds(scores),
         seeds_needed={f"{100 * d:g}": statistics.seeds_needed(d, found.noise) for d in DIFFERENCES},
         tau_by_epoch=None if np.isnan(curves).any() else tuple(_taus(curves, means)),
@@ -149,28 +121,30 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def sentence(one: ReliabilityReport) -> str:
     """A report in a sentence, for the notes of a board."""
-    needed = one.seeds_needed["5"]
+    scores, needed = one.scores, one.seeds_needed["5"]
     seeds = "over 10,000 seeds" if needed is None else counted(needed, "seed")
     return (
-        f"one training has a noise of {100 * one.noise:.1f} points and an ICC of {one.icc:.2f} "
-        f"[{one.icc_low:.2f}, {one.icc_high:.2f}] ({one.architectures} random architectures × {one.seeds} seeds): "
-        f"two architectures that differ by 5 points need {seeds} for 80 % power."
+        f"one training has a noise of {100 * scores.noise:.1f} points and an ICC of {scores.icc:.2f} "
+        f"[{scores.icc_low:.2f}, {scores.icc_high:.2f}] ({scores.entries} random architectures × {scores.seeds} "
+        f"seeds): two architectures that differ by 5 points need {seeds} for 80 % power."
     )
 
 
 def text(one: ReliabilityReport) -> str:
     """A report in lines, for people."""
+    scores = one.scores
     needed = ", ".join(
         f"{points} points {'over 10,000' if seeds is None else seeds}" for points, seeds in one.seeds_needed.items()
     )
     lines = [
-        f"{one.space} · {one.data_name} · {one.protocol}: {one.architectures} random architectures × {one.seeds} seeds",
+        f"{one.space} · {one.data_name} · {one.protocol}: {scores.entries} random architectures × {scores.seeds} seeds",
         f"  test top-1    mean {one.mean:.1%}, from {one.lowest:.1%} to {one.highest:.1%}",
-        f"  noise         {100 * one.noise:.1f} points, one training about its architecture and seed",
-        f"  seed effect   {100 * one.seed_effect:.1f} points, common to all architectures",
-        f"  spread        {100 * one.spread:.1f} points, true scores of architectures",
-        f"  ICC           {one.icc:.2f} [{one.icc_low:.2f}, {one.icc_high:.2f}] of one score (F = {one.f:.1f}, "
-        f"p = {one.p:.2g}), {one.of_mean(3):.2f} of a mean of three; {one.icc_oneway:.2f} without seeds as blocks",
+        f"  noise         {100 * scores.noise:.1f} points, one training about its architecture and seed",
+        f"  seed effect   {100 * scores.seed_effect:.1f} points, common to all architectures",
+        f"  spread        {100 * scores.spread:.1f} points, true scores of architectures",
+        f"  ICC           {scores.icc:.2f} [{scores.icc_low:.2f}, {scores.icc_high:.2f}] of one score "
+        f"(F = {scores.f:.1f}, p = {scores.p:.2g}), {scores.of_mean(3):.2f} of a mean of three; "
+        f"{scores.icc_oneway:.2f} without seeds as blocks",
         f"  tau           {one.tau:.2f} between two seeds",
         f"  seeds needed  {needed} (paired t-test, 80 % power)",
         f"  a training    {one.seconds:.1f} CPU seconds",

@@ -152,7 +152,7 @@ def reliability(
     """Measure how well final scores tell architectures apart: noise, ICC, and the seeds that a comparison needs.
 
     Trains random architectures as the final phase of a run does. After an interruption the same command resumes, and
-    with more architectures or seeds it extends. The last line of standard output is the report's path.
+    with more architectures or seeds it extends. The last line of the text is the report's path.
     """
     from pvnas_bench.cli import _reliability
     from pvnas_bench.system.quiet import quiet

@@ -31,7 +31,7 @@ def reliability(
     address: str | None,
     as_json: bool,
 ) -> int:
-    """Train what is missing, write the report, and print it and its path.
+    """Train what is missing, write the report, and print it: as text with the path of its file, or as JSON alone.
 
     Raises:
         UsageError: a name does not exist, or the folder holds trainings of another recipe.
@@ -54,16 +54,19 @@ def reliability(
     known = registry.get_space(space)
     table = load(Files(output, path.stem), known)
     caps = Caps.parse(known, cap)
-    report = analysis.report(_under(table, caps), caps.name)
+    report = analysis.report(_asked(table, caps, seeds), caps.name)
     target = path.with_suffix(".json")
     with _results.writing(output):
         write_atomically(target, (report.model_dump_json(indent=1) + "\n").encode())
-    print(report.model_dump_json() if as_json else analysis.text(report))
-    print(target)
+    if as_json:
+        print(report.model_dump_json())
+    else:
+        print(analysis.text(report), target, sep="\n")
     return OK
 
 
-def _under(table: Table, caps: Caps) -> Table:
-    """The networks of a table under the caps."""
+def _asked(table: Table, caps: Caps, seeds: int) -> Table:
+    """The trainings of a table with the first seeds, of architectures under the caps."""
     every = (training for name in table.architectures for training in table.trainings(name))
-    return Table(table.about, table.sessions, [training for training in every if caps.allow(training)])
+    asked = [training for training in every if training.seed < seeds and caps.allow(training)]
+    return Table(table.about, table.sessions, asked)

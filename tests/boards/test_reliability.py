@@ -117,24 +117,31 @@ def table(deviation: float, noise: float, architectures: int = 200, seeds: int =
 
 def test_a_report_recovers_planted_deviations_and_comes_back_from_its_file(tmp_path: Path) -> None:
     found = protocols.report(table(0.06, 0.02), "all")
-    assert found.spread == pytest.approx(0.06, rel=0.15)
-    assert found.noise == pytest.approx(0.02, rel=0.1)
-    assert found.icc == pytest.approx(0.9, abs=0.04)
-    assert found.seeds_needed["5"] == seeds_needed(0.05, found.noise)
+    assert found.scores.spread == pytest.approx(0.06, rel=0.15)
+    assert found.scores.noise == pytest.approx(0.02, rel=0.1)
+    assert found.scores.icc == pytest.approx(0.9, abs=0.04)
+    assert found.seeds_needed["5"] == seeds_needed(0.05, found.scores.noise)
     assert found.space == f"{SPACE.fingerprint}:all"
     (tmp_path / "r.json").write_text(found.model_dump_json())
     assert protocols.read(tmp_path / "r.json") == found
-    assert f"noise         {100 * found.noise:.1f} points" in protocols.text(found)
+    assert f"noise         {100 * found.scores.noise:.1f} points" in protocols.text(found)
     (tmp_path / "r.json").write_text("{}")
     with pytest.raises(UsageError, match=r"r\.json is not a reliability report of this version"):
         protocols.read(tmp_path / "r.json")
+
+
+def test_a_report_of_scores_without_noise_comes_back_from_its_file(tmp_path: Path) -> None:
+    found = protocols.report(table(0.06, 0.0, architectures=5), "all")
+    (tmp_path / "r.json").write_text(found.model_dump_json())
+    assert protocols.read(tmp_path / "r.json") == found
+    assert (found.scores.noise, found.scores.icc, found.seeds_needed["3"]) == (pytest.approx(0), pytest.approx(1), 2)
 
 
 def test_only_architectures_with_every_seed_count_and_two_are_too_few() -> None:
     full = table(0.06, 0.02, architectures=10)
     trainings = [t for name in full.architectures for t in full.trainings(name)]
     part = Table(full.about, full.sessions, trainings[:-1], SPACE)
-    assert protocols.report(part, "all").architectures == 9
+    assert protocols.report(part, "all").scores.entries == 9
     with pytest.raises(UsageError, match="three architectures with two seeds at least"):
         protocols.report(Table(full.about, full.sessions, trainings[:6], SPACE), "all")
 

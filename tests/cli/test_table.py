@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from pvnas_bench import records
+from pvnas_bench.boards import reliability, statistics
+from pvnas_bench.boards.reliability import ReliabilityReport
 from pvnas_bench.cli import OK, USAGE
 
 from .conftest import Cli
@@ -102,6 +105,44 @@ def test_verify_and_report(cli: Cli, of: tuple[object, ...], tmp_path: Path) -> 
     ended = cli("table", "report", *of, "--output", tmp_path / "page.md")
     assert ended.code == OK, ended.err
     assert "3 of 6" in Path(ended.last_line).read_text()
+
+
+def test_tables_of_two_folders_merge(cli: Cli, of: tuple[object, ...], tables: Path, tmp_path: Path) -> None:
+    ended = cli("table", "merge", tables, tables, *of[:-1], tmp_path / "merged")
+    assert ended.code == OK, ended.err
+    (source,), merged = tables.glob("*.parquet"), Path(ended.last_line)
+    assert merged == tmp_path / "merged" / source.name
+    pd.testing.assert_frame_equal(pd.read_parquet(merged), pd.read_parquet(source))
+    ended = cli("table", "merge", tables, tmp_path, *of[:-1], tmp_path / "other")
+    assert ended.code == USAGE and "no table" in ended.err and not (tmp_path / "other").exists()
+
+
+def test_reliability_reports_the_trainings_it_was_asked_for_and_resumes(
+    cli: Cli, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    words = ("reliability", "--space", SPACE, "--dataset", tiny_dataset, "--output", tmp_path, "--workers", 1)
+    ended = cli(*words, "--architectures", 3, "--seeds", 3)
+    assert ended.code == OK, ended.err
+    report = reliability.read(Path(ended.last_line))
+    assert (report.scores.entries, report.scores.seeds, report.protocol) == (3, 3, "quick")
+    assert f"seeds needed  3 points {report.seeds_needed['3']}" in ended.out
+    (trainings,) = tmp_path.glob("*.parquet")
+    scores = pd.read_parquet(trainings).pivot(index="architecture", columns="seed", values="test_top1").to_numpy()
+    assert report.scores == statistics.reliability(scores)
+    before = trainings.read_bytes()
+    fewer = json.loads(cli(*words, "--architectures", 3, "--seeds", 2, "--json").out)
+    assert trainings.read_bytes() == before
+    assert ReliabilityReport.model_validate(fewer).scores == statistics.reliability(scores[:, :2])
+
+
+def test_a_reliability_report_needs_a_folder_that_can_be_written_and_a_space_that_exists(
+    cli: Cli, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    words = ("reliability", "--dataset", tiny_dataset, "--architectures", 3)
+    (tmp_path / "file").write_text("")
+    for more in (("--space", SPACE, "--output", tmp_path / "file"), ("--space", "nothing", "--output", tmp_path)):
+        ended = cli(*words, *more)
+        assert ended.code == USAGE and len(ended.errors) == 1
 
 
 def test_reading_a_table_does_not_import_torch(of: tuple[object, ...]) -> None:

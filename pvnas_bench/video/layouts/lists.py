@@ -38,7 +38,7 @@ _LINE = re.compile(r"(?P<path>\S.*?)(?:(?:[ \t]+|,[ \t]*(?=\d+,))(?P<frames>\d+)
 
 _FOLD = re.compile(r"split[_-]?(\d{1,2})(?!\d)", re.IGNORECASE)
 _NOWHERE = "\0"
-"""Placeholder for a folder that was not located."""
+"""Sentinel for a folder that was not located."""
 
 
 def find(root: Path, fold: int) -> Source | None:
