@@ -11,7 +11,7 @@ DOCUMENTS = [
     ROOT / "CONTRIBUTING.md",
     *sorted(path for path in (ROOT / "docs").rglob("*.md")),
 ]
-FENCE = re.compile(r"^( *)```(\S*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^( *)```(\S*)[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"`([\w./-]+\.\w+)`:$")
 PROGRAMS = (["pvnas-bench"], [".venv/bin/pvnas-bench"], ["python", "-m", "pvnas_bench"])
 

@@ -54,6 +54,11 @@ def workplace(root: Path, clips: Path) -> None:
     shutil.copytree(clips, root / "FOLDER" / "mine")
     made.text("grid.toml", GRID)
     made.text("my.toml", DESCRIPTION)
+    example = (ROOT / "docs" / "examples" / "black_box.py").read_text(encoding="utf-8")
+    made.text("mine.py", example.replace("hill_climb", "mine"))
+    for name in ("one", "another"):
+        (root / "folder" / "of" / name).mkdir(parents=True)
+        shutil.copy(ROOT / "results" / "reference" / "tables" / "st_micro-words.parquet", root / "folder" / "of" / name)
     for name in ("mine.py", "strategy.py"):
         (root / "path" / "to").mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / "docs" / "examples" / "black_box.py", root / "path" / "to" / name)

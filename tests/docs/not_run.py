@@ -4,10 +4,12 @@ NOT_RUN: dict[str, list[str]] = {
     "installs the package: CI does it with tox, for every environment": [
         "python3 -m venv .venv",
         ".venv/bin/pip install -e .",
+        "pip install 'pvnas-bench[tensorboard,mlflow]'",
+        "pip install optuna-dashboard",
         "source .venv/bin/activate",
         "python3 -m venv .venv && .venv/bin/pip install -e . && .venv/bin/python -m pvnas_bench run --strategy pvnas "
         "--space st_default",
-        "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' ruff mypy",
+        "python3 -m venv .venv && .venv/bin/pip install -e '.[test,lint]' ruff mypy",
     ],
     "is the test run itself: .ci/run executes it word for word": [
         "python3 -m venv .venv-tox && .venv-tox/bin/pip install tox && .venv-tox/bin/tox",
@@ -29,6 +31,14 @@ NOT_RUN: dict[str, list[str]] = {
     ],
     "needs several GPUs: tests/training/test_distributed.py runs torchrun on CPUs": [
         "torchrun --nproc-per-node gpu -m pvnas_bench run --strategy pvnas --space st_default --protocol standard",
+    ],
+    "is a server of another program, which runs until it is stopped: tests/runs/test_tracking.py reads the files": [
+        "tensorboard --logdir board",
+        "mlflow ui --backend-store-uri sqlite:///mlflow.db",
+        "optuna-dashboard sqlite:///study.db",
+    ],
+    "needs a server of MLflow: tests/runs/test_tracking.py writes to a database": [
+        "pvnas-bench run --strategy pvnas --mlflow http://tracking.example.org:5000",
     ],
     "takes hours: tests/grid/test_table_build.py builds, stops and resumes tables of a small space": [
         "pvnas-bench table build --dataset synthetic_motion --sample 60 --seed 0 --seed 1",

@@ -23,24 +23,35 @@ WORD_FOR_WORD = {"quickstart.md", *(path.name for path in (ROOT / "docs" / "tuto
 CLIPS = ROOT / "docs" / "tutorials" / "2-own-clips.md"
 NEED_CLIPS = {"quickstart.md", "5-model-in-use.md"}
 """Documents that begin with the folder `clips` that the first Python block of `CLIPS` makes."""
+BUDGET = ["--budget", "2"]
+SMALLER = {
+    "train": ["--epochs", "1", "--threads", "1"],
+    "latency": ["--dataset", "clips", "--threads", "1", "--networks", "2"],
+    "reliability": ["--space", "st_micro", "--dataset", "clips", "--architectures", "3", "--workers", "1"],
+    "verify": ["--dataset", "clips"],
+}
+"""Words that make a command small."""
 KINDS = {"bash", "python", "toml", "text"}
 
 
 def smaller(words: list[str]) -> list[str]:
     """The words of a command with others that make it small: the last word of an option counts."""
-    searches, tabular = words[0] in ("run", "profile", "compare"), "--tabular" in words
-    if words[0] == "train":
-        return [*words, "--epochs", "1", "--threads", "1"]
-    if words[0] == "compare" and tabular:
-        return [*words, "--seeds", "2", "--workers", "1"]
-    if not searches or tabular or words[0] == "compare":
+    for command, more in SMALLER.items():
+        if words[0] == command:
+            return [*words, *more]
+    tabular = "--tabular" in words
+    if words[0] == "compare":
+        small = ["--seeds", "2", "--workers", "1"] if "--seeds" in words else []
+        return [*words, *small, *([] if tabular or "--strategy" not in words else ["--dataset", "clips", *BUDGET])]
+    if words[0] not in ("run", "profile") or tabular:
         return words
     named = [] if "--dataset" in words else ["--dataset", "clips"]
-    return [*words, *named, "--budget", "2", "--threads", "1"]
+    return [*words, *named, *BUDGET, "--threads", "1"]
 
 
 def run(command: str, small: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """Run a command: one of the program, or a Python file."""
+    command, _, file = command.partition(" > ")
     words = words_of(command)
     if words is None and command.startswith("python "):
         subprocess.run([sys.executable, *shlex.split(command)[1:]], check=True, capture_output=True, timeout=300)
@@ -49,6 +60,8 @@ def run(command: str, small: bool, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(smaller(words) if small else words)
     out, err = capsys.readouterr()
     assert code == OK, f"{command}: exit code {code}\n{out}\n{err}"
+    if file:
+        Path(file).write_text(out, encoding="utf-8")
 
 
 @pytest.mark.parametrize("document", [d for d in DOCUMENTS if blocks(d)], ids=name)
