@@ -232,7 +232,7 @@ class Problem(Generic[S]):
         return ExpectedCost(self.costs, self.device)
 
     def cap_penalty(self: "Problem[BlockSpace]") -> CapPenalty:
-        """``|E[cost] / (share × cap) - 1|`` of the cap that binds, differentiable in the probabilities of all options."""
+        """``|E[cost] / (share × cap) - 1|`` of the cap that binds, differentiable in the probabilities of options."""
         return CapPenalty(self.costs, self.caps, self.device)
 
     def feasible(self, architecture: Architecture) -> bool:
