@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import json
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,6 +33,9 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"strategy": "pvnas", "protocol": "slow"}, ["--strategy", "pvnas", "--protocol", "slow"]),
     ({"strategy": "pvnas", "cap": "XXL"}, ["--strategy", "pvnas", "--cap", "XXL"]),
     ({"strategy": "pvnas", "cap": 0.5}, ["--strategy", "pvnas", "--cap", "0.5"]),
+    ({"strategy": "pvnas", "cap": ["L", 2e7]}, ["--strategy", "pvnas", "--cap", "L", "--cap", "20000000"]),
+    ({"strategy": "pvnas", "cap": ("params=many",)}, ["--strategy", "pvnas", "--cap", "params=many"]),
+    ({"strategy": "expert", "null": True}, ["--strategy", "expert", "--null"]),
     ({"strategy": "pvnas", "budget": -1}, ["--strategy", "pvnas", "--budget", "-1"]),
     ({"strategy": "pvnas", "budget": "x"}, ["--strategy", "pvnas", "--budget", "x"]),
     ({"strategy": "pvnas", "seed": -1}, ["--strategy", "pvnas", "--seed", "-1"]),
@@ -73,6 +77,11 @@ def test_a_bad_argument_has_the_words_of_the_command_line(
         ({"strategies": ["random_search"], "workers": 0}, ["--strategy", "random_search", "--workers", "0"]),
         ({"strategies": ["random_search"], "budget": 0}, ["--strategy", "random_search", "--budget", "0"]),
         ({"grid": "none.toml"}, ["none.toml"]),
+        (
+            {"strategies": "random_search", "cap": ["L", "macs=5M"]},
+            ["--strategy", "random_search", "--cap", "L", "--cap", "macs=5M"],
+        ),
+        ({"strategies": "expert", "null": True}, ["--strategy", "expert", "--null"]),
         (
             {"strategies": "random_search", "ray_address": "a:1"},
             ["--strategy", "random_search", "--ray-address", "a:1"],
@@ -125,6 +134,8 @@ def test_values_become_the_types_of_a_request() -> None:
     assert request == Request(
         "mine.py", settings={"k": "2", "rate": "0.5"}, cap="25000000", results=Path("here"), threads=2, dataset="clips"
     )
+    assert arguments.request_of("pvnas", cap=[5e6, "params=30k"]).cap == "5000000,params=30k"
+    assert arguments.request_of("pvnas", cap=[]).cap is None
     hints = get_type_hints(Request)
     assert isinstance(request.results, hints["results"])
 
@@ -262,6 +273,62 @@ def test_lists_are_those_of_the_command_line(
     assert main(["list", what, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps([dataclasses.asdict(o) for o in function()]))
     assert len(pd.DataFrame(function())) == len(function()) > 0
+
+
+def test_null_searches_are_apart(tmp_path: Path) -> None:
+    results: dict[bool, pb.RunResult] = {}
+    for null in (False, True):
+        results[null] = pb.run(
+            "random_search", space="st_micro", tabular=True, null=null, results=tmp_path, progress=False
+        )
+        assert results[null].summary["null"] == null
+        assert [record.null for record in pb.load_records(tmp_path, null=null)] == [null]
+        (entry,) = pb.leaderboard(tmp_path, reference=False, null=null).entry
+        assert entry == results[null].record.strategy.entry
+        pd.testing.assert_frame_equal(
+            results[null].leaderboard(reference=False), pb.leaderboard(tmp_path, reference=False, null=null)
+        )
+    assert len(pb.load_records(tmp_path)) == 2
+    results[False].path.unlink()
+    with pytest.raises(pb.UsageError, match="no records of real searches"):
+        pb.leaderboard(tmp_path)
+
+
+def test_a_grid_of_null_searches_has_its_own_board(tmp_path: Path) -> None:
+    real, null = (
+        pb.compare(
+            "random_search", spaces="st_micro", tabular=True, null=null, seeds=1, results=tmp_path, progress=False
+        )
+        for null in (None, True)
+    )
+    assert list(real.leaderboard(reference=False).entry) == ["random_search"]
+    assert list(null.leaderboard(reference=False).entry) == ["random_search (null)"]
+
+
+def test_a_run_says_what_it_costs_under_each_cap(tiny_dataset: Path, tmp_path: Path) -> None:
+    result = pb.run(
+        "random_search",
+        dataset=tiny_dataset,
+        cap=["L", "params=40k"],
+        budget=BUDGET,
+        threads=1,
+        results=tmp_path,
+        weights=False,
+        progress=False,
+    )
+    assert result.summary["cap"] == "L,params=40000"
+    assert re.search(r"MMACs of 7\.00 allowed, [\d,]+ parameters of 40,000 allowed", str(result))
+
+
+@pytest.mark.parametrize("what", ["none.safetensors", "text.safetensors", "."])
+def test_what_is_no_model_is_refused_in_the_words_of_the_command_line(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("text.safetensors").write_text("not a model")
+    with pytest.raises(pb.UsageError) as caught:
+        pb.load_model(what)
+    assert str(caught.value) == error_of(["evaluate", what, "clips"], capsys)
 
 
 def test_a_table_is_a_data_frame() -> None:
