@@ -43,7 +43,7 @@ def fields_of(values: Mapping[str, Any]) -> dict[str, Any]:
         flag, option = declared.get(name, (f"--{name}", None))
         if option is not None and option.joined and isinstance(value, Iterable) and not isinstance(value, str):
             return ",".join(checked(one, str, flag) for one in value) or None
-        return checked(value, _TYPES[name], flag, option and option.least)
+        return checked(value, _TYPES[name], flag, None if option is None else option.least)
 
     return {name: typed(name, value) for name, value in values.items()}
 
