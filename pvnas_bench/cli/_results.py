@@ -16,7 +16,12 @@ RUNS = Path("results/runs")
 
 
 def load(
-    folder: Path, *, reference: bool, slimmed: bool = False, or_published: bool = False, null: bool | None = False
+    folder: Path,
+    *,
+    reference: bool,
+    detail: records.Detail = "full",
+    or_published: bool = False,
+    null: bool | None = False,
 ) -> tuple[list[records.Record], list[records.Unreadable]]:
     """Read the records of a folder, for any command.
 
@@ -24,7 +29,7 @@ def load(
 
     Args:
         reference: True to add the published records of the same boards.
-        slimmed: as in `records.load_folder`.
+        detail: parts of each record to keep in memory.
         or_published: True to return all published records, with a message, if the default folder has no records.
         null: True for records of null searches, False for the real ones, None for both.
 
@@ -36,8 +41,8 @@ def load(
     """
     if or_published and reference and folder == RUNS and not any(records.find(folder)):
         print(f"no records in {folder} yet: showing the published runs", file=sys.stderr)
-        return [record for record in published(slimmed) if null in (record.null, None)], []
-    local, unreadable = records.require_records(folder, slimmed=slimmed)
+        return [record for record in published(detail) if null in (record.null, None)], []
+    local, unreadable = records.require_records(folder, detail=detail)
     for file in unreadable:
         print(f"left out {file.path}: {file.reason}", file=sys.stderr)
     wanted = [record for record in local if null in (record.null, None)]
@@ -46,13 +51,13 @@ def load(
         raise UsageError(
             f"no records of {which} searches in {folder}: run a search {flag} --null, or name another folder"
         )
-    return wanted + _of_boards(wanted, published(slimmed)) if reference else wanted, unreadable
+    return wanted + _of_boards(wanted, published(detail)) if reference else wanted, unreadable
 
 
-def published(slimmed: bool) -> list[records.Record]:
+def published(detail: records.Detail = "full") -> list[records.Record]:
     """The records that come with the package."""
     with resources.as_file(resources.files(REFERENCE)) as folder:
-        return records.load_folder(folder, slimmed=slimmed)[0]
+        return records.load_folder(folder, detail=detail)[0]
 
 
 def _of_boards(local: Sequence[records.Record], published: Sequence[records.Record]) -> list[records.Record]:

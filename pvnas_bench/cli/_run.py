@@ -167,7 +167,7 @@ def _trials(setup: Setup, on: OnRay | None) -> AbstractContextManager[OtherProce
 
 def board(record: records.Record, results: Path, *, reference: bool) -> str:
     """Render the leaderboard of a record."""
-    listed, _ = _results.load(results, reference=reference, slimmed=True, null=record.null)
+    listed, _ = _results.load(results, reference=reference, detail="scores", null=record.null)
     return str(_leaderboard.rendered(leaderboard.build(_results.on_board(listed, record)), "terminal"))
 
 
