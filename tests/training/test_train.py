@@ -120,18 +120,18 @@ def test_the_average_is_the_exponential_one_of_weights_and_statistics() -> None:
     average = averaged(network, 0.75)
     expected: dict[str, torch.Tensor] = {}
     generator = torch.Generator().manual_seed(0)
-    for step in range(5):
-        for tensor in network.state_dict().values():
-            if tensor.is_floating_point():
-                tensor.copy_(torch.randn(tensor.shape, generator=generator))
-            else:
-                tensor.fill_(step)
+    for _ in range(5):
+        for tensor in floats(network).values():
+            tensor.copy_(torch.randn(tensor.shape, generator=generator))
         average.update_parameters(network)
-        for name, tensor in network.state_dict().items():
-            old = expected.get(name)
-            new = tensor.clone() if old is None or not tensor.is_floating_point() else 0.75 * old + 0.25 * tensor
-            expected[name] = new
-    torch.testing.assert_close(dict(average.module.state_dict()), expected)
+        for name, tensor in floats(network).items():
+            expected[name] = 0.75 * expected[name] + 0.25 * tensor if name in expected else tensor.clone()
+    torch.testing.assert_close(floats(average.module), expected)
+
+
+def floats(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Weights and statistics; batch-norm's count of batches is not used."""
+    return {name: tensor for name, tensor in network.state_dict().items() if tensor.is_floating_point()}
 
 
 def test_near_identity_operators_start_as_their_spatial_part() -> None:
