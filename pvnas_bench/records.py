@@ -2,8 +2,7 @@
 
 A record is data: reading one never executes code. `Record` is the schema; `load` reads one file, `load_folder` reads a
 results folder and reports the files it left out with the reasons; `save` writes atomically. Every reader validates the
-whole record, so all commands accept the same files. `slim` then drops trajectories, confusion matrices and layer
-tables, which leaves a tenth of the memory.
+whole record, so all commands accept the same files. Commands that need less then keep less of it (`Detail`).
 
 Every measured number has a range, the widest that a real run can reach. A record with a number out of range is left
 out, and the reason names the field.
@@ -19,7 +18,8 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -35,6 +35,7 @@ from pydantic import (
     WrapValidator,
     model_validator,
 )
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic_core import from_json
 
 from pvnas_bench.errors import UsageError
@@ -54,6 +55,10 @@ NULL = " (null)"
 """End of the entry of a null search."""
 NULL_PROTOCOL = ":null"
 """End of the protocol's fingerprint of a null search, which keeps it off the boards of real ones in every reader."""
+
+Detail = Literal["full", "curves", "scores"]
+"""Parts of a record to keep in memory: everything; with `curves`, of a file of many records, no step at which nothing
+changed (`thin`); with `scores` no trajectory, confusion matrix or layer table (`slim`)."""
 
 Status = Literal["ok", "interrupted", "failed", "timeout"]
 Role = Literal["search", "random_control", "expert_control"]
@@ -175,7 +180,8 @@ class ProtocolEntry(_Model):
     settings: dict[str, Any]
 
 
-class Step(_Model):
+@pydantic_dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class Step:
     """State after one step of the strategy: a point of the anytime curve (a step function)."""
 
     step: Count
@@ -185,7 +191,7 @@ class Step(_Model):
     """Seconds of search so far."""
     incumbent: str
     macs: Count
-    metrics: dict[str, Logged] = Field(default_factory=dict)
+    metrics: dict[str, Logged] = field(default_factory=dict)
     """Metrics logged by the strategy; `val_top1` is the incumbent's accuracy on search-val, a fraction."""
 
 
@@ -366,6 +372,46 @@ def slim(record: Record) -> Record:
     return record.model_copy(update={"trajectory": (), "diagnostics": {}, "outcome": outcome})
 
 
+def thin(record: Record) -> Record:
+    """The record without steps at which neither incumbent nor metrics changed, but for the last.
+
+    As step functions of cost, time or step its curves stay the same.
+    """
+    steps = record.trajectory
+    kept = [
+        now for before, now in pairwise(steps) if now.incumbent != before.incumbent or now.metrics != before.metrics
+    ]
+    if len(steps) > 1 and (not kept or kept[-1] is not steps[-1]):
+        kept.append(steps[-1])
+    return record.model_copy(update={"trajectory": (*steps[:1], *kept)})
+
+
+class _Shared:
+    """Replaces equal parts of records by one object: runs of a grid differ in little."""
+
+    PARTS = ("strategy", "space", "data", "protocol", "provenance")
+
+    def __init__(self) -> None:
+        self._last: Record | None = None
+        self._networks: dict[str, tuple[dict[str, Any], ...]] = {}
+
+    def __call__(self, record: Record) -> Record:
+        update: dict[str, Any] = {}
+        if self._last is not None:
+            update = {
+                part: getattr(self._last, part)
+                for part in self.PARTS
+                if getattr(self._last, part) == getattr(record, part)
+            }
+        outcome = record.outcome
+        if outcome is not None:
+            network = self._networks.setdefault(outcome.architecture, outcome.network)
+            if network == outcome.network:
+                update["outcome"] = outcome.model_copy(update={"network": network})
+        self._last = record.model_copy(update=update)
+        return self._last
+
+
 def _parsed(text: bytes) -> Record:
     """Parse a record's JSON.
 
@@ -448,13 +494,10 @@ def read(path: Path) -> "Iterator[Record | Unreadable]":
         yield Unreadable(path, str(error))
 
 
-def load_folder(folder: Path, *, slimmed: bool = False) -> tuple[list[Record], list[Unreadable]]:
+def load_folder(folder: Path, *, detail: Detail = "full") -> tuple[list[Record], list[Unreadable]]:
     """Read every record under a folder.
 
     In a file of many records, the last record of each run counts.
-
-    Args:
-        slimmed: apply `slim` to each record.
 
     Returns:
         The records, and the files and lines that are not valid records.
@@ -463,17 +506,25 @@ def load_folder(folder: Path, *, slimmed: bool = False) -> tuple[list[Record], l
     unreadable: list[Unreadable] = []
     with without_cycle_collection():
         for path in find(folder):
+            many, shared = path.name == LINES_NAME, _Shared()
             by_id: dict[str, Record] = {}
             for record in read(path):
                 if isinstance(record, Unreadable):
                     unreadable.append(record)
                 else:
-                    by_id[record.id] = slim(record) if slimmed else record
+                    kept = _reduced(record, detail, many)
+                    by_id[record.id] = shared(kept) if many else kept
             records += by_id.values()
     return records, unreadable
 
 
-def require_records(folder: Path, *, slimmed: bool = False) -> tuple[list[Record], list[Unreadable]]:
+def _reduced(record: Record, detail: Detail, many: bool) -> Record:
+    if detail == "scores":
+        return slim(record)
+    return thin(record) if detail == "curves" and many else record
+
+
+def require_records(folder: Path, *, detail: Detail = "full") -> tuple[list[Record], list[Unreadable]]:
     """Read every record under a folder, at least one; see `load_folder`.
 
     Raises:
@@ -481,7 +532,7 @@ def require_records(folder: Path, *, slimmed: bool = False) -> tuple[list[Record
     """
     if not folder.is_dir():
         raise UsageError(f"no results folder {folder}: run a search first, or name the folder with --results")
-    records, unreadable = load_folder(folder, slimmed=slimmed)
+    records, unreadable = load_folder(folder, detail=detail)
     if not records:
         left_out = ""
         if unreadable:

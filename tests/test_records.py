@@ -2,8 +2,9 @@ import json
 import math
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -59,7 +60,7 @@ def test_a_step_and_a_layer_have_a_line_each(tmp_path: Path) -> None:
 
 def test_a_slim_record_lacks_only_the_large_fields(tmp_path: Path) -> None:
     whole = records.load(put(tmp_path, content("beta", 2, 0.75, retrainings=2)))
-    (slim,), _ = records.load_folder(tmp_path, slimmed=True)
+    (slim,), _ = records.load_folder(tmp_path, detail="scores")
     assert slim.trajectory == () and slim.diagnostics == {}
     assert slim.outcome is not None and whole.outcome is not None
     assert slim.outcome.network == () and {(t.confusion, t.curve) for t in slim.outcome.trained} == {((), ())}
@@ -72,11 +73,36 @@ def test_a_slim_record_lacks_only_the_large_fields(tmp_path: Path) -> None:
     assert slim.model_copy(update=bulk) == whole
 
 
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([None, 0.5, 0.6, math.nan])), max_size=12))
+def test_a_thin_record_has_the_same_curves(reports: list[tuple[str, float | None]]) -> None:
+    steps = [
+        records.Step(n + 1, float(n), 2.0 * n, incumbent, 7, {} if value is None else {"val_top1": value})
+        for n, (incumbent, value) in enumerate(reports)
+    ]
+    whole = record().model_copy(update={"trajectory": tuple(steps)})
+    thin = records.thin(whole).trajectory
+    assert set(map(id, thin)) <= set(map(id, steps)) and thin[-1:] == tuple(steps[-1:])
+    for n, (incumbent, value) in enumerate(reports):
+        stands = [step for step in thin if step.cost <= n][-1]
+        assert (stands.incumbent, repr(stands.metrics.get("val_top1"))) == (incumbent, repr(value))
+    inner = thin[:-1]
+    assert all((a.incumbent, a.metrics) != (b.incumbent, b.metrics) for a, b in pairwise(inner))
+
+
+def test_files_of_many_records_share_equal_parts_and_lose_nothing(tmp_path: Path) -> None:
+    made = [record("alpha", seed, steps=3) for seed in range(3)] + [record("beta", 0, steps=3)]
+    (tmp_path / "records.jsonl").write_text("".join(one.model_dump_json() + "\n" for one in made))
+    loaded, unreadable = records.load_folder(tmp_path)
+    assert (loaded, unreadable) == (made, [])
+    assert loaded[0].protocol is loaded[3].protocol and loaded[0].strategy is loaded[2].strategy
+    assert loaded[2].strategy is not loaded[3].strategy
+
+
 def test_a_record_with_a_measurement_out_of_range_is_refused(tmp_path: Path) -> None:
     reasons = {}
     for value in (50.0, 1e308, -5):
         path = put(tmp_path, content(top1=value))
-        (found, unreadable), slim = records.load_folder(tmp_path), records.load_folder(tmp_path, slimmed=True)
+        (found, unreadable), slim = records.load_folder(tmp_path), records.load_folder(tmp_path, detail="scores")
         assert found == slim[0] == [] and unreadable == slim[1]
         reasons[value] = unreadable[0].reason
         assert unreadable[0].path == path
@@ -152,8 +178,8 @@ def test_bad_files_are_named_and_left_out(tmp_path: Path) -> None:
     put(tmp_path / "ignored", "not a record, and does not say so", name="notes.json")
     (tmp_path / "bad" / "bytes").mkdir()
     (tmp_path / "bad" / "bytes" / "record.json").write_bytes(b"\xff\xfe\x00")
-    for slimmed in (False, True):
-        loaded, unreadable = records.load_folder(tmp_path, slimmed=slimmed)
+    for detail in get_args(records.Detail):
+        loaded, unreadable = records.load_folder(tmp_path, detail=detail)
         assert [r.strategy.entry for r in loaded] == ["alpha"]
         reasons = {entry.path.parent.name: entry.reason for entry in unreadable}
         assert sorted(reasons) == ["bytes", "cut", "empty", "foreign", "list", "newer", "text"]

@@ -34,7 +34,7 @@ def leaderboard(
         UsageError: there is no record.
     """
     if isinstance(results, str | os.PathLike):
-        loaded = reading.load(Path(results), reference=reference, slimmed=True, or_published=True, null=null)
+        loaded = reading.load(Path(results), reference=reference, detail="scores", or_published=True, null=null)
         for line in loaded.remarks:
             warnings.warn(line, stacklevel=2)
         records: Sequence[Record] = loaded.records

@@ -125,7 +125,7 @@ def compare(
     spaces: StrPath | Iterable[StrPath] | None = None,
     datasets: StrPath | Iterable[StrPath] | None = None,
     seeds: int | None = None,
-    protocol: str | None = None,
+    protocol: StrPath | None = None,
     cap: Cap | None = None,
     budget: float | None = None,
     precision: str | None = None,

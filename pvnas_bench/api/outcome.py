@@ -77,7 +77,7 @@ class RunResult:
         """
         from pvnas_bench.api.boards import frame
 
-        loaded = results.load(self.path.parent.parent, reference=reference, slimmed=True, null=self.record.null)
+        loaded = results.load(self.path.parent.parent, reference=reference, detail="scores", null=self.record.null)
         return frame(leaderboard.build(results.on_board(loaded.records, self.record)))
 
     def __str__(self) -> str:

@@ -31,14 +31,19 @@ class Loaded(NamedTuple):
 
 
 def load(
-    folder: Path, *, reference: bool, slimmed: bool = False, or_published: bool = False, null: bool | None = False
+    folder: Path,
+    *,
+    reference: bool,
+    detail: records.Detail = "full",
+    or_published: bool = False,
+    null: bool | None = False,
 ) -> Loaded:
     """The records of a folder, and the published records of the same boards if asked for.
 
     Every command and function reads records here, so that a record counts for all of them or for none.
 
     Args:
-        slimmed: as in `records.load_folder`.
+        detail: parts of each record to keep in memory.
         or_published: return all published records while the folder is the default one and empty.
         null: True for records of null searches, False for the real ones, None for both.
 
@@ -46,15 +51,15 @@ def load(
         UsageError: there is no such record in the folder.
     """
     if or_published and reference and folder == RUNS and not any(records.find(folder)):
-        return Loaded(_of_kind(published(slimmed), null), [], published_only=True)
-    listed, unreadable = records.require_records(folder, slimmed=slimmed)
+        return Loaded(_of_kind(published(detail), null), [], published_only=True)
+    listed, unreadable = records.require_records(folder, detail=detail)
     wanted = _of_kind(listed, null)
     if not wanted:
         which, flag = ("real", "without") if null is False else ("null", "with")
         raise UsageError(
             f"no records of {which} searches in {folder}: run a search {flag} --null, or name another folder"
         )
-    return Loaded(wanted + (_of_boards(wanted, published(slimmed)) if reference else []), unreadable)
+    return Loaded(wanted + (_of_boards(wanted, published(detail)) if reference else []), unreadable)
 
 
 def _of_kind(listed: Iterable[records.Record], null: bool | None) -> list[records.Record]:
@@ -62,14 +67,14 @@ def _of_kind(listed: Iterable[records.Record], null: bool | None) -> list[record
     return [record for record in listed if null in (record.null, None)]
 
 
-def published(slimmed: bool) -> list[records.Record]:
+def published(detail: records.Detail = "full") -> list[records.Record]:
     """The records that come with the package.
 
     Args:
-        slimmed: as in `records.load_folder`.
+        detail: parts of each record to keep in memory.
     """
     with resources.as_file(resources.files(REFERENCE)) as folder:
-        return records.load_folder(folder, slimmed=slimmed)[0]
+        return records.load_folder(folder, detail=detail)[0]
 
 
 def _of_boards(listed: Sequence[records.Record], published: Sequence[records.Record]) -> list[records.Record]:

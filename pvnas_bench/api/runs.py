@@ -27,7 +27,7 @@ def run(
     *,
     space: StrPath = "st_default",
     dataset: StrPath = "synthetic_motion",
-    protocol: str | None = None,
+    protocol: StrPath | None = None,
     cap: Cap | None = None,
     budget: float | None = None,
     seed: int = 0,

@@ -53,11 +53,11 @@ def curve(record: Record, axis: Axis = "cost") -> tuple[list[float], list[float]
     return at, values
 
 
-def mean_curve(records: Sequence[Record], axis: Axis = "cost") -> Curve | None:
+def mean_curve(records: Sequence[Record], axis: Axis = "cost", most: int = MOST) -> Curve | None:
     """Mean curve of the runs that measured their incumbents; None if none did.
 
     A seed counts once, with the mean of its runs, as on a board. All curves are evaluated at every position at which
-    any run reported, or at `MOST` of them; the last value of a run holds to the end.
+    any run reported, or at `most` of them; the last value of a run holds to the end.
     """
     by_seed: dict[int, list[tuple[list[float], list[float]]]] = defaultdict(list)
     for record in records:
@@ -66,8 +66,8 @@ def mean_curve(records: Sequence[Record], axis: Axis = "cost") -> Curve | None:
     if not by_seed:
         return None
     grid = np.unique(np.concatenate([at for curves in by_seed.values() for at, _ in curves]))
-    if len(grid) > MOST:
-        grid = grid[np.linspace(0, len(grid) - 1, MOST).round().astype(int)]
+    if len(grid) > most:
+        grid = grid[np.linspace(0, len(grid) - 1, most).round().astype(int)]
     rows = [
         np.mean([statistics.step_values(at, values, grid) for at, values in curves], axis=0)
         for curves in by_seed.values()

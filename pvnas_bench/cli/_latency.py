@@ -99,7 +99,7 @@ def _runs(results: Path, space: SearchSpace, table: LatencyTable) -> list[Record
     Raises:
         UsageError: there is none.
     """
-    found, _ = require_records(results, slimmed=True)
+    found, _ = require_records(results, detail="scores")
     runs = [
         run
         for run in found

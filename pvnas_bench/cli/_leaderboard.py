@@ -28,7 +28,7 @@ def show(results: Path, format: str | None, output: Path | None, *, reference: b
     chosen = format or _format_of(output)
     if chosen == "parquet" and output is None:
         raise UsageError("the format parquet is binary: name a file with --output")
-    records, _ = _results.load(results, reference=reference, slimmed=True, or_published=True, null=null)
+    records, _ = _results.load(results, reference=reference, detail="scores", or_published=True, null=null)
     content = rendered(leaderboard.build(records), chosen)
     if output is None:
         assert isinstance(content, str)

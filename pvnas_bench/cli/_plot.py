@@ -17,7 +17,7 @@ def plot(
     Raises:
         UsageError: no record in the folder, an unknown kind, format or axis, or an output that cannot be written.
     """
-    records, _ = _results.load(results, reference=reference, or_published=True)
+    records, _ = _results.load(results, reference=reference, detail="curves", or_published=True)
     with _results.writing(output):
         drawn = [
             plot

@@ -19,7 +19,7 @@ def report(results: Path, output: Path, datasets: Sequence[str], *, reference: b
     Raises:
         UsageError: no record in the folder, an unknown data set, or a file that cannot be written.
     """
-    records, unreadable = _results.load(results, reference=reference, or_published=True)
+    records, unreadable = _results.load(results, reference=reference, detail="curves", or_published=True)
     clips = _clips(datasets, {record.data.fingerprint for record in records}) if datasets else None
     with _results.writing(output):
         write(output, records, unreadable, thumbnails=clips)

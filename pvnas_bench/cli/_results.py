@@ -11,14 +11,19 @@ from pvnas_bench.errors import UsageError
 
 
 def load(
-    folder: Path, *, reference: bool, slimmed: bool = False, or_published: bool = False, null: bool | None = False
+    folder: Path,
+    *,
+    reference: bool,
+    detail: records.Detail = "full",
+    or_published: bool = False,
+    null: bool | None = False,
 ) -> tuple[list[records.Record], list[records.Unreadable]]:
     """The records of `api.results.load`, and the files that were left out: these are named on standard error.
 
     Raises:
         UsageError: the folder has no such records.
     """
-    loaded = results.load(folder, reference=reference, slimmed=slimmed, or_published=or_published, null=null)
+    loaded = results.load(folder, reference=reference, detail=detail, or_published=or_published, null=null)
     for line in loaded.remarks:
         print(line, file=sys.stderr)
     return loaded.records, loaded.unreadable

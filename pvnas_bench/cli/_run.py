@@ -72,5 +72,5 @@ def _follow(request: Request, on: OnRay | None, world: World) -> int:
 
 def board(record: records.Record, folder: Path, *, reference: bool) -> str:
     """Render the leaderboard of a record."""
-    listed, _ = _results.load(folder, reference=reference, slimmed=True, null=record.null)
+    listed, _ = _results.load(folder, reference=reference, detail="scores", null=record.null)
     return str(_leaderboard.rendered(leaderboard.build(results.on_board(listed, record)), "terminal"))

@@ -21,7 +21,7 @@ def submit(paths: Sequence[Path], strategy: str, output: Path | None, tables: Pa
         UsageError: no record fits, or the folder cannot be made.
     """
     with _results.writing(output or Path("results/submissions")):
-        made = assemble.submit(paths, strategy, output, tables=tables, published=results.published(slimmed=True))
+        made = assemble.submit(paths, strategy, output, tables=tables, published=results.published("scores"))
     print(f"{counted(len(made.records), 'record')} of {made.records[0].strategy.name}", end="")
     print(f", {made.left_out} of other strategies or sources left out" if made.left_out else "")
     if made.open_items:
@@ -51,7 +51,7 @@ def verify(
         folder,
         repeat,
         tables=tables,
-        published=results.published(slimmed=True),
+        published=results.published("scores"),
         said=lambda line: print(line, file=sys.stderr, flush=True),
     )
     for one in verdict.disagreements:
@@ -72,6 +72,6 @@ def checklist(paths: Sequence[Path], *, reference: bool) -> int:
         UsageError: a path holds no record.
     """
     found = list(assemble.loaded(paths))
-    published = results.published(slimmed=True) if reference else []
+    published = results.published("scores") if reference else []
     sys.stdout.write(checklists.to_markdown(checklists.items(found, published)))
     return OK

@@ -5,6 +5,8 @@ import traceback
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import TypeAdapter
+
 from pvnas_bench import records, seeding
 from pvnas_bench.errors import UsageError
 from pvnas_bench.ledger import BudgetExhausted, Ledger
@@ -28,6 +30,7 @@ RUNAWAY = 2
 """Multiple of the budget beyond which spending is an error."""
 LARGEST_DIAGNOSTICS = 8 * 2**20
 """Largest length of the diagnostics in characters; a larger record could not be read back."""
+_STEPS = TypeAdapter(list[records.Step])
 
 
 class OtherProcesses(Trials, Protocol):
@@ -173,14 +176,14 @@ class Search:
         return {
             "incumbent": str(self.incumbent),
             "front": list(map(str, self.front)),
-            "trajectory": [step.model_dump(mode="json") for step in self.trajectory],
+            "trajectory": _STEPS.dump_python(self.trajectory, mode="json"),
             "diagnostics": dict(self.diagnostics),
         }
 
     def _restore(self, state: State) -> None:
         parse = self._setup.space.parse
         self.incumbent, self.front = parse(state["incumbent"]), tuple(map(parse, state["front"]))
-        self.trajectory = [records.Step.model_validate(step) for step in state["trajectory"]]
+        self.trajectory = _STEPS.validate_python(state["trajectory"])
         self.diagnostics = state["diagnostics"]
 
     def recall(self, state: State | None) -> None:

@@ -162,7 +162,8 @@ class Workplace:
                 return found
         except (ValueError, IndexError):
             pass
-        return _last_line(ended.stderr) or f"its process ended with exit code {ended.returncode}"
+        code = ended.returncode  # with 0 the last line is no reason, but a library's warning
+        return (_last_line(ended.stderr) if code else "") or f"its process ended with exit code {code}"
 
     def repeat(self, record: Record) -> Record | str:
         """Run a record's command again; the reason where that gives no record.

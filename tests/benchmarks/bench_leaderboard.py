@@ -21,7 +21,7 @@ start = time.perf_counter()
 from pathlib import Path
 from pvnas_bench.boards import leaderboard, render
 from pvnas_bench import records
-found, unreadable = records.load_folder(Path(sys.argv[1]), slimmed=True)
+found, unreadable = records.load_folder(Path(sys.argv[1]), detail="scores")
 boards = leaderboard.build(found)
 text = render.render_terminal(boards)
 seconds = time.perf_counter() - start

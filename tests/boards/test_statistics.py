@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pvnas_bench.boards import statistics
+from pvnas_bench.boards.statistics import hypothesis as hypothesis_tests
 from pvnas_bench.boards.statistics import resampling
 
 finite = st.floats(0, 1, allow_subnormal=False)
@@ -146,6 +147,22 @@ def test_wilcoxon_matches_scipys_exact_test(size: int) -> None:
     assert statistics.wilcoxon(first, second) == pytest.approx(
         scipy.stats.wilcoxon(first, second, method="exact").pvalue
     )
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.1, 0.3])
+@pytest.mark.parametrize("ties", [False, True])
+def test_wilcoxon_of_many_pairs_is_scipys_normal_test_and_near_the_exact_one(
+    shift: float, ties: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(7)
+    differences = rng.normal(shift, 1, 300)
+    differences = np.round(4 * differences) if ties else differences
+    normal = statistics.wilcoxon(differences, np.zeros(300))
+    expected = scipy.stats.wilcoxon(differences, zero_method="wilcox", correction=True, method="approx").pvalue
+    assert normal == pytest.approx(expected, rel=1e-9)
+    monkeypatch.setattr(hypothesis_tests, "MOST_PAIRS", 300)
+    exact = statistics.wilcoxon(differences, np.zeros(300))
+    assert math.log(normal) == pytest.approx(math.log(exact), abs=0.03, rel=0.02)
 
 
 def test_the_smallest_p_value_is_attained_and_is_the_minimum() -> None:

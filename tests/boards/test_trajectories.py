@@ -1,5 +1,7 @@
 """Mean curves of many runs."""
 
+from dataclasses import replace
+
 import numpy as np
 from record_factory import record
 
@@ -13,7 +15,7 @@ def test_a_thinned_mean_curve_keeps_the_values_at_its_points() -> None:
         made = record("alpha", seed, steps=200)
         costs = np.sort(rng.random(200)).tolist()
         steps = [
-            step.model_copy(update={"cost": cost, "metrics": {"val_top1": cost**0.5}})
+            replace(step, cost=cost, metrics={"val_top1": cost**0.5})
             for step, cost in zip(made.trajectory, costs, strict=True)
         ]
         runs.append(made.model_copy(update={"trajectory": tuple(steps)}))

@@ -82,7 +82,7 @@ def test_a_newcomer_without_records_sees_the_published_boards(
     before = sorted(tmp_path.rglob("*"))
     ended = cli("leaderboard")
     assert (ended.code, ended.err) == (OK, "no records in results/runs yet: showing the published runs\n")
-    published, _ = records.load_folder(REFERENCE, slimmed=True)
+    published, _ = records.load_folder(REFERENCE, detail="scores")
     boards = json.loads(cli("leaderboard", "--format", "json").out)
     assert {row["entry"] for board in boards for row in board["rows"]} == {r.strategy.entry for r in published}
     assert sum(row["runs"] for board in boards for row in board["rows"]) == len(published) > 0

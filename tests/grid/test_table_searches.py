@@ -1,5 +1,6 @@
 """Searches on a table that share a process and a file: records as of separate runs, and resuming after kills."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import made_up
@@ -40,7 +41,7 @@ def finished(cells: list[GridCell]) -> list[GridCell]:
 
 def without_times(record: Record) -> Record:
     """A record without fields that depend on machine and time."""
-    steps = tuple(step.model_copy(update={"wall": 0.0}) for step in record.trajectory)
+    steps = tuple(replace(step, wall=0.0) for step in record.trajectory)
     assert record.outcome is not None
     outcome = record.outcome.model_copy(update={"cost": None})
     gone = {"search": None, "provenance": None, "trajectory": steps, "outcome": outcome}

@@ -1,11 +1,17 @@
-"""The report's page: boards, curves and records are embedded as data, from which page.js builds everything visible."""
+"""The report's page: boards, curves and runs are embedded as data, from which page.js builds everything visible.
+
+Records are embedded whole while they fit into `MOST_BYTES`: one of each entry of each board, then a second of each, and
+so on. Of further runs the page shows seed, accuracy and MACs, so that a page of thousands of runs opens at once.
+"""
 
 import base64
 import hashlib
 import html
 import json
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +24,11 @@ from pvnas_bench.boards.report._clips import Thumbnail
 from pvnas_bench.boards.trajectories import AXES, mean_curve
 from pvnas_bench.records import Record, Unreadable
 from pvnas_bench.system.files import write_atomically
+
+MOST_BYTES = 3 * 2**20
+"""Largest size in bytes of all records in a page."""
+MOST_POINTS = 200
+"""Largest number of points of a curve."""
 
 Clips = Callable[[Record], Sequence[Thumbnail]]
 """Function from a run's record to the clips shown with it."""
@@ -35,14 +46,16 @@ def render(
     Args:
         unreadable: files that were left out; the page lists them.
         title: title of the page.
-        thumbnails: called with the record of every completed run; returns clips to show with it. Images shared by runs
+        thumbnails: called with a completed run of each board; returns clips of its data set. Images shared by boards
             are embedded once.
     """
     records = leaderboard.by_source(records)
     images: dict[str, int] = {}
+    boards = [(board, _runs_of(board, records)) for board in leaderboard.build(records)]
+    whole = _embeddable([run for _, runs in boards for run in runs])
     data = {
         "title": title,
-        "boards": [_board(board, records, thumbnails, images) for board in leaderboard.build(records)],
+        "boards": [_board(board, runs, whole, thumbnails, images) for board, runs in boards],
         "images": list(images),
         "unreadable": [{"path": str(entry.path), "reason": entry.reason} for entry in unreadable],
     }
@@ -89,20 +102,49 @@ def _embedded(data: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _board(board: Board, records: Sequence[Record], thumbnails: Clips | None, images: dict[str, int]) -> dict[str, Any]:
+def _runs_of(board: Board, records: Sequence[Record]) -> list[Record]:
     key = (*board.fingerprints.values(), board.cap_macs, board.budget)
     runs = [record for record in records if tuple(leaderboard.board_key(record).values()) == key]
-    runs.sort(key=lambda run: (run.strategy.entry, run.seed, run.provenance.created, run.id))
+    return sorted(runs, key=lambda run: (run.strategy.entry, run.seed, run.provenance.created, run.id))
+
+
+def _embeddable(runs: Sequence[Record]) -> dict[int, Any]:
+    """JSON of the records that are embedded, by the identity of the record."""
+    place: Counter[tuple[Any, ...]] = Counter()
+    order: list[tuple[int, Record]] = []
+    for run in runs:
+        entry = (*leaderboard.board_key(run).values(), run.strategy.entry)
+        order.append((place[entry], run))
+        place[entry] += 1
+    whole: dict[int, Any] = {}
+    size = 0
+    for _, run in sorted(order, key=itemgetter(0)):
+        text = run.model_dump_json()
+        if size + len(text) <= MOST_BYTES:
+            size += len(text)
+            whole[id(run)] = json.loads(text)
+    return whole
+
+
+def _board(
+    board: Board, runs: Sequence[Record], whole: Mapping[int, Any], thumbnails: Clips | None, images: dict[str, int]
+) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(rendering.to_json([board]))[0]
     content["title"] = board.title
     content["description"] = rendering.describe(board)
     content["columns"] = [
         {name: getattr(column, name) for name in ("key", "header", "help", "keep")} for column in rendering.COLUMNS
     ]
+    by_entry: dict[str, list[Record]] = defaultdict(list)
+    for run in runs:
+        by_entry[run.strategy.entry].append(run)
     for row, shown in zip(content["rows"], board.rows, strict=True):
         row["cells"] = [column.cell(shown) for column in rendering.COLUMNS]
-        row["curves"] = _curves([run for run in runs if run.strategy.entry == shown.entry])
-    content["runs"] = [_run(run, thumbnails, images) for run in runs]
+        row["curves"] = _curves(by_entry[shown.entry])
+    entries = {entry: number for number, entry in enumerate(by_entry)}
+    content["entries"] = list(entries)
+    content["runs"] = [_run(run, entries[run.strategy.entry], whole.get(id(run))) for run in runs]
+    content["clips"] = _shown(runs, thumbnails, images)
     return content
 
 
@@ -111,7 +153,7 @@ def _curves(runs: Sequence[Record]) -> dict[str, Any]:
     completed = [run for run in runs if leaderboard.score(run) is not None]
     curves: dict[str, Any] = {}
     for axis in AXES:
-        curve = mean_curve(completed, axis)
+        curve = mean_curve(completed, axis, MOST_POINTS)
         if curve is not None:
             curves[axis] = {name: _numbers(getattr(curve, name)) for name in ("at", "mean", "low", "high")}
     return curves
@@ -121,12 +163,15 @@ def _numbers(values: "np.ndarray[Any, np.dtype[np.float64]]") -> list[float | No
     return [None if np.isnan(value) else float(f"{value:.6g}") for value in values]
 
 
-def _run(record: Record, thumbnails: Clips | None, images: dict[str, int]) -> dict[str, Any]:
-    """Data of a run for the page; images of its clips are added to `images`."""
-    score = leaderboard.score(record)
-    clips = thumbnails(record) if thumbnails is not None and score is not None else ()
-    return {
-        "top1": None if score is None else score.top1,
-        "record": json.loads(record.model_dump_json()),
-        "clips": [{"image": images.setdefault(c.image, len(images)), "caption": c.caption} for c in clips],
-    }
+def _run(record: Record, entry: int, whole: Any) -> list[Any]:
+    """Data of a run: entry, seed, status, test top-1, MACs, and the record if it is embedded."""
+    score, outcome = leaderboard.score(record), record.outcome
+    top1 = None if score is None else float(f"{score.top1:.6g}")
+    return [entry, record.seed, record.status, top1, outcome and outcome.macs, *([] if whole is None else [whole])]
+
+
+def _shown(runs: Sequence[Record], thumbnails: Clips | None, images: dict[str, int]) -> list[dict[str, Any]]:
+    """Clips of the board's data set, from its first completed run; their images are added to `images`."""
+    first = next((run for run in runs if leaderboard.score(run) is not None), None)
+    clips = thumbnails(first) if thumbnails is not None and first is not None else ()
+    return [{"image": images.setdefault(clip.image, len(images)), "caption": clip.caption} for clip in clips]

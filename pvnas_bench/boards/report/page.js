@@ -2,6 +2,9 @@
 // Everything shown is made with textContent and attributes: no text of a record is ever parsed as HTML.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
+  for (const board of data.boards) {
+    board.runs = board.runs.map(([entry, seed, status, top1, macs, record]) => ({ entry: board.entries[entry], seed, status, top1, macs, record }));
+  }
   // Okabe and Ito's colours without yellow; dashes and markers differ too.
   const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"];
   const DASHES = ["", "7 3", "2 3", "8 3 2 3", "12 4"];
@@ -26,7 +29,7 @@
     return made;
   }
 
-  const counted = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+  const counted = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
   const percent = (value, digits = 1) => (typeof value === "number" ? (100 * value).toFixed(digits) + " %" : "–");
 
   function count(value) {
@@ -186,23 +189,34 @@
     return box;
   }
 
+  // Runs of one entry that ended at the same place, as many on a table do, share a dot.
+  function different(runs) {
+    const places = new Map();
+    for (const run of runs) {
+      const key = `${run.top1} ${run.macs} ${run.entry}`;
+      if (places.has(key)) places.get(key).alike += 1;
+      else places.set(key, { ...run, alike: 1 });
+    }
+    return [...places.values()];
+  }
+
   function tradeoff(board, styles) {
-    const runs = board.runs.filter((run) => run.top1 !== null);
+    const runs = different(board.runs.filter((run) => run.top1 !== null));
     if (!runs.length) return element("div");
     const unit = board.cap_macs >= 1e9 ? [1e9, "G"] : [1e6, "M"];
-    const { svg, x, y } = frame([...runs.map((run) => run.record.outcome.macs / unit[0]), board.cap_macs / unit[0]], runs.map((run) => 100 * run.top1), `MACs of the architecture (${unit[1]})`, "test top-1 (%)");
+    const { svg, x, y } = frame([...runs.map((run) => run.macs / unit[0]), board.cap_macs / unit[0]], runs.map((run) => 100 * run.top1), `MACs of the architecture (${unit[1]})`, "test top-1 (%)");
     const cap = x(board.cap_macs / unit[0]);
     svg.append(shape("line", { class: "cursor", x1: cap, x2: cap, y1: SIZE.top, y2: SIZE.height - SIZE.bottom }));
     svg.append(shape("text", { x: cap - 4, y: SIZE.top + 10, "text-anchor": "end" }, `cap ${board.cap}`));
     const { box, tip } = chart("Accuracy against MACs", svg, "Every run; click one to see its record. Hollow: controls and hand-designed networks.");
     for (const run of runs) {
-      const look = styles.get(run.record.strategy.entry);
-      const dot = marker(look, x(run.record.outcome.macs / unit[0]), y(100 * run.top1), 4.5);
+      const look = styles.get(run.entry);
+      const dot = marker(look, x(run.macs / unit[0]), y(100 * run.top1), 4.5);
       dot.setAttribute("class", "dot");
       dot.style.cursor = "pointer";
-      dot.addEventListener("mousemove", (event) => showTip(tip, event, [element("div", {}, swatch(look), `${run.record.strategy.entry}, seed ${run.record.seed}`), element("div", {}, `${percent(run.top1)}, ${count(run.record.outcome.macs)} MACs`)]));
+      dot.addEventListener("mousemove", (event) => showTip(tip, event, [element("div", {}, swatch(look), `${run.entry}, seed ${run.seed}${run.alike > 1 ? ` and ${counted(run.alike - 1, "other")} alike` : ""}`), element("div", {}, `${percent(run.top1)}, ${count(run.macs)} MACs`)]));
       dot.addEventListener("mouseleave", () => { tip.hidden = true; });
-      dot.addEventListener("click", () => open(run));
+      dot.addEventListener("click", () => open(board, run));
       svg.append(dot);
     }
     return box;
@@ -237,8 +251,12 @@
       row.cells.forEach((text, index) => {
         const cell = element("td", { "data-column": board.columns[index].key });
         if (board.columns[index].key === "entry") {
-          const list = element("div", { hidden: true, class: "runs" }, ...board.runs.filter((run) => run.record.strategy.entry === row.entry).map(runButton));
-          cell.append(swatch(styles.get(row.entry)), element("button", { class: "entry", "aria-expanded": "false", onclick: (event) => { list.hidden = !list.hidden; event.target.setAttribute("aria-expanded", String(!list.hidden)); } }, text), list);
+          const list = element("div", { hidden: true, class: "runs" });
+          cell.append(swatch(styles.get(row.entry)), element("button", { class: "entry", "aria-expanded": "false", onclick: (event) => {
+            if (!list.children.length) list.append(...board.runs.filter((run) => run.entry === row.entry).map((run) => runButton(board, run)));
+            list.hidden = !list.hidden;
+            event.target.setAttribute("aria-expanded", String(!list.hidden));
+          } }, text), list);
         } else cell.textContent = text;
         made.append(cell);
       });
@@ -280,15 +298,14 @@
     return element("div", { class: "clips" }, ...clips.map((clip) => element("figure", {}, element("img", { src: data.images[clip.image], alt: clip.caption, loading: "lazy" }), element("figcaption", {}, clip.caption))));
   }
 
-  // The clips are the data set's: those of its first run stand for all.
   function testClips(board) {
-    const run = board.runs.find((one) => one.clips.length);
-    return run ? [element("h3", {}, `Test clips of ${board.data}`), pictures(run.clips)] : [];
+    return board.clips.length ? [element("h3", {}, `Test clips of ${board.data}`), pictures(board.clips)] : [];
   }
 
-  function runButton(run) {
-    const record = run.record, score = run.top1 === null ? (record.status === "ok" ? "no valid score" : record.status) : percent(run.top1);
-    return element("button", { class: run.top1 === null ? "run failed" : "run", "data-run": record.id, onclick: () => open(run) }, `seed ${record.seed}: ${score}`);
+  const result = (run) => (run.top1 !== null ? percent(run.top1) : run.status === "ok" ? "no valid score" : run.status);
+
+  function runButton(board, run) {
+    return element("button", { class: run.top1 === null ? "run failed" : "run", onclick: () => open(board, run) }, `seed ${run.seed}: ${result(run)}`);
   }
 
   function drawing(layers) {
@@ -338,11 +355,25 @@
 
   const dialog = element("dialog", { "aria-labelledby": "run-title" });
 
-  function open(run) {
+  function open(board, run) {
+    dialog.replaceChildren(
+      element("button", { class: "close", onclick: () => dialog.close() }, "close"),
+      element("h2", { id: "run-title" }, `${run.entry}, seed ${run.seed}`),
+      ...(run.record ? details(board, run) : summary(board, run)));
+    dialog.showModal();
+    dialog.scrollTop = 0;
+  }
+
+  function summary(board, run) {
+    const whole = board.runs.filter((one) => one.record).length;
+    return [
+      facts([["test top-1", result(run)], ["MACs", count(run.macs)]]),
+      element("p", { class: "soft" }, `This page holds the records of ${whole} of the ${counted(board.runs.length, "run")} of this board. The record of this one is in the results folder.`)];
+  }
+
+  function details(board, run) {
     const record = run.record, outcome = record.outcome;
     const parts = [
-      element("button", { class: "close", onclick: () => dialog.close() }, "close"),
-      element("h2", { id: "run-title" }, `${record.strategy.entry}, seed ${record.seed}`),
       element("p", { class: "soft" }, `${record.strategy.title} · ${record.space.name} (cap ${record.space.cap}) · ${record.data.name} · ${record.protocol.name} · ${record.status}`),
     ];
     if (record.error) parts.push(element("p", { class: "failed" }, record.error));
@@ -353,13 +384,11 @@
     }
     pairs.push(["code", `${record.provenance.pvnas_bench}, commit ${record.provenance.commit ?? "unknown"}, Python ${record.provenance.python}`], ["created", record.provenance.created]);
     parts.push(facts(pairs));
-    if (run.clips.length) parts.push(element("h3", {}, "Clips"), pictures(run.clips));
+    if (board.clips.length && run.top1 !== null) parts.push(element("h3", {}, "Clips"), pictures(board.clips));
     if (outcome && outcome.network.length) parts.push(element("h3", {}, "Architecture"), drawing(outcome.network));
     if (outcome && outcome.trained.length) parts.push(element("h3", {}, `Confusion matrix, ${outcome.trained.length > 1 ? "sum of " + outcome.trained.length + " retrainings" : "test clips"}`), confusion(record));
     parts.push(element("h3", {}, "Record"), element("pre", {}, JSON.stringify(record, null, 1)));
-    dialog.replaceChildren(...parts);
-    dialog.showModal();
-    dialog.scrollTop = 0;
+    return parts;
   }
 
   function section(board, axis) {

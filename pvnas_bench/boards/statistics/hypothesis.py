@@ -18,6 +18,8 @@ from pvnas_bench.boards.statistics.ranking import Floats, ranks
 ALPHA = 0.05
 MOST_EXACT = 2500
 """Largest product of the numbers of scores for an exact Mann-Whitney test."""
+MOST_PAIRS = 200
+"""Largest number of differing pairs for an exact Wilcoxon test."""
 
 
 def smallest_p(pairs: int) -> float:
@@ -34,10 +36,11 @@ def pairs_needed(comparisons: int, alpha: float = ALPHA) -> int:
 
 
 def wilcoxon(first: ArrayLike, second: ArrayLike) -> float:
-    """Two-sided p value of the exact Wilcoxon signed-rank test; 1 if no pair differs.
+    """Two-sided p value of the Wilcoxon signed-rank test; 1 if no pair differs.
 
-    Pairs without a difference are dropped, and equal differences share their mean rank. The distribution is exact in
-    both cases: all 2^n assignments of signs are counted, by convolution over the doubled ranks.
+    Pairs without a difference are dropped, and equal differences share their mean rank. Up to `MOST_PAIRS` pairs the
+    distribution is exact in both cases: all 2^n assignments of signs are counted, by convolution over the doubled
+    ranks. Beyond that it is normal, with the variance of the ranks and half a rank of continuity.
 
     Raises:
         ValueError: a score is not finite.
@@ -49,8 +52,12 @@ def wilcoxon(first: ArrayLike, second: ArrayLike) -> float:
     if not len(difference):
         return 1.0
     doubled = np.rint(2 * ranks(np.abs(difference))).astype(int)  # mean ranks are multiples of 1/2
-    share = _signed_rank_sums(tuple(sorted(doubled.tolist())))
     positive = int(doubled[difference > 0].sum())
+    if len(doubled) > MOST_PAIRS:
+        deviation = math.sqrt(float((doubled**2).sum())) / 2
+        excess = max(abs(positive - doubled.sum() / 2) - 1, 0.0)
+        return math.erfc(excess / deviation / math.sqrt(2))
+    share = _signed_rank_sums(tuple(sorted(doubled.tolist())))
     return min(1.0, 2 * float(min(share[: positive + 1].sum(), share[positive:].sum())))
 
 

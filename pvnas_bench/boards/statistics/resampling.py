@@ -21,6 +21,9 @@ RESAMPLES = 1000
 SEED = 20110826
 """Fixed seed of all resampling, which makes boards byte-identical; the value has no meaning."""
 
+CACHED = 100
+"""Largest number of runs whose resamples are kept for the next use; those of more take as long to read as to draw."""
+
 Statistic = Literal["mean", "iqm"]
 
 
@@ -153,20 +156,23 @@ def _resampled_means(runs: Floats, stream: int) -> Floats:
     return np.asarray(weights(len(runs), stream) @ runs, np.float64)
 
 
-@lru_cache(maxsize=256)
 def weights(count: int, stream: int) -> Floats:
     """Shares (resamples, runs) of each run in each resample."""
-    drawn = _draws(count, stream)
-    weights = np.stack([(drawn == run).mean(axis=1) for run in range(count)], axis=1)
+    return _few_weights(count, stream) if count <= CACHED else _weights(count, stream)
+
+
+def _weights(count: int, stream: int) -> Floats:
+    places = _draws(count, stream) + count * np.arange(RESAMPLES)[:, None]
+    weights = np.bincount(places.ravel(), minlength=RESAMPLES * count).reshape(RESAMPLES, count) / count
     weights.setflags(write=False)
     return weights
 
 
-@lru_cache(maxsize=256)
+_few_weights = lru_cache(maxsize=256)(_weights)
+
+
 def _draws(count: int, stream: int) -> NDArray[np.int64]:
-    drawn = np.random.default_rng([SEED, stream]).integers(count, size=(RESAMPLES, count))
-    drawn.setflags(write=False)
-    return drawn
+    return np.random.default_rng([SEED, stream]).integers(count, size=(RESAMPLES, count))
 
 
 def _percentiles(resampled: Floats) -> tuple[float, float]:

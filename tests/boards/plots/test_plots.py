@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -274,7 +275,7 @@ def test_entropy_is_read_from_logged_steps_or_from_records_of_the_first_version(
     assert "alpha_entropy" not in new.diagnostics
     series = [step.metrics["alpha_entropy"] for step in new.trajectory]
     metrics = [{"val_top1": 0.5}] * 4
-    plain = tuple(s.model_copy(update={"metrics": m}) for s, m in zip(new.trajectory, metrics, strict=True))
+    plain = tuple(replace(s, metrics=m) for s, m in zip(new.trajectory, metrics, strict=True))
     old = record("alpha", 0, diagnostics={"alpha_entropy": series}, trajectory=plain)
     for run in (new, old):
         line = drawn(_gradient.diversity(runs_of([run]))).axes[0].lines[0]

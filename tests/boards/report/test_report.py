@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from record_factory import content, record
 
 from pvnas_bench.boards import render, report
-from pvnas_bench.boards.report import Thumbnail
+from pvnas_bench.boards.report import Thumbnail, _page
 from pvnas_bench.boards.report._page import _embedded
 from pvnas_bench.records import Record, Unreadable
 
@@ -65,7 +65,7 @@ def test_the_page_holds_the_boards_and_every_record() -> None:
     records = some()
     data = Page(report.render(records, [Unreadable(Path("x/record.json"), "cut short")])).data()
     assert [board["data"] for board in data["boards"]] == ["synthetic_motion", "words"]
-    kept = [run["record"] for board in data["boards"] for run in board["runs"]]
+    kept = [run[5] for board in data["boards"] for run in board["runs"]]
     assert sorted(r["id"] for r in kept) == sorted(r.id for r in records)
     by_id = {r.id: r for r in records}
     assert all(Record.model_validate(r) == by_id[r["id"]] for r in kept)
@@ -160,20 +160,39 @@ def test_files_that_are_not_clips_are_refused(clip: Any) -> None:
         report.thumbnail(clip, "up")
 
 
-def test_a_picture_shared_by_runs_is_embedded_once() -> None:
+def test_a_picture_shared_by_boards_is_embedded_once() -> None:
     page = report.render(some(), thumbnails=lambda run: [Thumbnail(GIF, run.id)])
     assert page.count(GIF) == 1
+    assert [len(board["clips"]) for board in Page(page).data()["boards"]] == [1, 1]
 
 
-def test_thumbnails_are_made_for_completed_runs_only() -> None:
-    asked: list[str] = []
+def test_thumbnails_are_made_once_for_a_board_with_a_completed_run() -> None:
+    asked: list[Record] = []
 
     def clips(run: Record) -> list[Thumbnail]:
-        asked.append(run.status)
+        asked.append(run)
         return [Thumbnail(GIF, "up")]
 
-    report.render(some(), thumbnails=clips)
-    assert len(asked) == 10 and set(asked) == {"ok"}
+    report.render([*some(), record("none", status="failed", data="f" * 64, data_name="other")], thumbnails=clips)
+    assert [(run.status, run.data.name) for run in asked] == [("ok", "synthetic_motion"), ("ok", "words")]
+
+
+def test_runs_beyond_the_limit_are_shown_without_their_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [record(name, seed, 0.5 + 0.001 * seed) for name in ("alpha", "beta") for seed in range(40)]
+    size = len(records[0].model_dump_json())
+    monkeypatch.setattr(_page, "MOST_BYTES", 10 * size)
+    page = report.render(records)
+    (board,) = Page(page).data()["boards"]
+    assert len(page) < 12 * size + 60_000
+    assert len(board["runs"]) == 80
+    whole = [(board["entries"][run[0]], run[1]) for run in board["runs"] if len(run) == 6]
+    assert {name: sum(entry == name for entry, _ in whole) for name in ("alpha", "beta")} == {"alpha": 5, "beta": 5}
+    assert {seed for _, seed in whole} == set(range(5))
+    by_place = {(r.strategy.entry, r.seed): r for r in records}
+    for entry, seed, status, top1, macs, *_ in board["runs"]:
+        shown = by_place[board["entries"][entry], seed]
+        assert shown.outcome is not None
+        assert (status, top1, macs) == ("ok", pytest.approx(shown.outcome.trained[0].test_top1), shown.outcome.macs)
 
 
 def test_pages_without_records_and_with_odd_records(tmp_path: Path) -> None:
