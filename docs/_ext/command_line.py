@@ -1,6 +1,7 @@
 """The directive `command-line`: every command of `pvnas-bench` with its options, from the program itself."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -9,7 +10,12 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_id
 
+import pvnas_bench
 from pvnas_bench.cli._app import app as program
+
+PACKAGE = Path(pvnas_bench.__file__).parent
+SOURCES = [*sorted((PACKAGE / "cli").glob("*.py")), PACKAGE / "runs" / "request.py"]
+"""Files whose changes make the page anew."""
 
 
 class CommandLine(SphinxDirective):
@@ -17,6 +23,8 @@ class CommandLine(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """The sections, in the order of the program's help."""
+        for source in SOURCES:
+            self.env.note_dependency(str(source))
         command = typer.main.get_command(program)
         return list(self._commands(command, "pvnas-bench"))
 
