@@ -122,7 +122,7 @@ class Model:
 
     def predict(
         self,
-        clips: Iterable[str | Path],
+        clips: str | Path | Iterable[str | Path],
         *,
         window: float | Literal["clip"] | None = None,
         stride: float | None = None,
@@ -132,7 +132,7 @@ class Model:
         """Class probabilities of video files, by the frames, views and sampling of the model's tests.
 
         Args:
-            clips: files, or folders whose video files are taken.
+            clips: a file, a folder whose video files are taken, or several of them.
             window: seconds of a window that slides along each file, or ``clip``: as many frames as the median training
                 clip has. None: a file is one clip.
             stride: seconds from a window to the next; None: half a window.
@@ -142,7 +142,7 @@ class Model:
         Raises:
             UsageError: a path does not exist, there is no clip, or a window or stride is not positive.
         """
-        paths = listed(map(Path, clips))
+        paths = listed(map(Path, [clips] if isinstance(clips, str | Path) else clips))
         width, step = self._window(window, stride)
         rows: list[Prediction] = []
         failed: list[Unpredicted] = []
@@ -153,7 +153,7 @@ class Model:
 
     def evaluate(
         self,
-        dataset: str,
+        dataset: str | Path,
         *,
         split: Split = "test",
         cache: Path | None = None,
@@ -168,7 +168,7 @@ class Model:
         Raises:
             UsageError: the data set does not exist, has classes that the model has not, or no clip in the split.
         """
-        observer = observer or Observer()
+        dataset, observer = str(dataset), observer or Observer()
         store = self._with_features(
             self._relabelled(open_clips(dataset, self.protocol, cache, observer)), cache, observer
         )

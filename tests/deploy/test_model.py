@@ -25,7 +25,7 @@ from .conftest import OPERATORS, SPACES, Trained
 def test_a_model_read_again_scores_what_its_training_tested(kind: str, trained: Trained, tiny_dataset: Path) -> None:
     fitted = trained(kind)
     model = load_model(fitted.path)
-    result = model.evaluate(str(tiny_dataset))
+    result = model.evaluate(tiny_dataset)
     stated = json.loads(fitted.path.with_name("training.json").read_text())
     assert result.scores.top1 == stated["scores"]["test_top1"] == fitted.info.scores.test_top1
     assert result.scores.loss == fitted.info.scores.test_loss
@@ -108,6 +108,15 @@ def test_clips_that_cannot_be_read_are_named_and_the_others_predicted(
         assert [Path(row.clip).name for row in predictions] == ["a.mp4", "d.mp4"]
         assert [Path(one.clip).name for one in predictions.failed] == ["b.mp4", "c.mp4"]
         assert predictions.failed[1].reason == "zero bytes"
+
+
+def test_a_single_path_is_predicted_like_a_list_of_it(trained: Trained, tiny_dataset: Path) -> None:
+    model = load_model(trained("s3").path)
+    clip = min(tiny_dataset.rglob("*.mp4"))
+    expected = model.predict([clip], workers=1).as_csv(3)
+    assert len(expected.splitlines()) == 1 + 3
+    for path in (clip, str(clip)):
+        assert model.predict(path, workers=1).as_csv(3) == expected
 
 
 def test_more_clips_than_a_batch_keep_their_order(trained: Trained, tiny_dataset: Path) -> None:
