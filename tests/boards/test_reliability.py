@@ -30,6 +30,13 @@ def test_intraclass_correlations_are_those_of_the_publication() -> None:
     assert found.noise**2 == pytest.approx(1.02, abs=0.005)
 
 
+@pytest.mark.parametrize("scores", [[[3, 2, 1], [1, 3, 2], [2, 1, 3]], [[4, 2], [2, 4], [3, 3]]])
+def test_a_mean_of_scores_that_share_nothing_is_not_reliable(scores: list[list[int]]) -> None:
+    found = reliability(scores)  # equal means of the entries: the lowest intraclass correlation there is
+    assert found.icc == pytest.approx(-1 / (len(scores[0]) - 1))
+    assert found.of_mean(3) == 0
+
+
 def test_planted_deviations_are_recovered() -> None:
     rng = np.random.default_rng(0)
     scores = rng.normal(0, 0.05, (4000, 1)) + rng.normal(0, 0.02, (4000, 6)) + rng.normal(0, 0.03, (1, 6))

@@ -49,8 +49,8 @@ class Reliability:
     p: float
 
     def of_mean(self, scores: int) -> float:
-        """Intraclass correlation of a mean of several scores (Spearman-Brown)."""
-        return scores * self.icc / (1 + (scores - 1) * self.icc)
+        """Intraclass correlation of a mean of several scores (Spearman-Brown); 0 where that of one is not positive."""
+        return scores * self.icc / (1 + (scores - 1) * self.icc) if self.icc > 0 else 0.0
 
 
 def reliability(scores: ArrayLike) -> Reliability:
