@@ -31,7 +31,9 @@ def plugin(folder: Path, name: str = "mine", title: str = "Mine", file: str = "m
 
 @pytest.mark.parametrize("name", ["random_search", "pvnas", "optuna_tpe", "random_sampling", "expert"])
 def test_a_plug_in_with_the_name_of_a_strategy_of_the_package_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match=rf"mine.py names its strategy '{name}', like the built-in {name}: choose another"):
+    with pytest.raises(
+        UsageError, match=rf"mine.py names its strategy '{name}', like the built-in {name}: choose another"
+    ):
         registry.get_strategy(plugin(tmp_path, name))
 
 

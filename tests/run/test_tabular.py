@@ -1,6 +1,7 @@
 """A search on a table equals the search that trains, without training."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,19 @@ def test_clips_other_than_the_tables_are_refused_with_the_valid_options(
     monkeypatch.setattr("pvnas_bench.run.setup.find_table", lambda *_: other)
     with pytest.raises(UsageError, match=r"differ from those of the table: give --dataset synthetic_motion$"):
         run(request(built, "spos", tmp_path, tabular=True))
+
+
+@pytest.mark.parametrize("dataset", [".", "..", "/", "nowhere", "tiiny", "a/b.csv", "none.toml", "x y"])
+def test_data_without_a_table_is_named_with_the_data_that_has_one(
+    built: Built, tmp_path: Path, dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as error:
+        run(replace(request(built, "random_search", tmp_path / "results", tabular=True), dataset=dataset))
+    message = str(error.value)
+    assert f"for --dataset {dataset!r} in " in message
+    assert f"with this space --dataset can be {built.table.about.data.name}; build it with `table build`" in message
+    assert not (tmp_path / "results").exists()
 
 
 def test_a_strategy_that_trains_on_clips_trains_on_those_of_the_table(built: Built, tmp_path: Path) -> None:
