@@ -19,7 +19,7 @@ from pvnas_bench import seeding
 from pvnas_bench.errors import UsageError
 from pvnas_bench.ledger import Ledger, SearchShare
 from pvnas_bench.network.cost import Cost, CostModel
-from pvnas_bench.network.families import Costs, build
+from pvnas_bench.network.families import Costs
 from pvnas_bench.network.metering import CapPenalty, ExpectedCost
 from pvnas_bench.network.sums import most_macs
 from pvnas_bench.network.supernet import Supernet
@@ -28,7 +28,7 @@ from pvnas_bench.training.metered import Metered
 from pvnas_bench.training.null_labels import permuted, permuted_within_batches, relabelled
 from pvnas_bench.training.search_supernet import SearchSupernet
 from pvnas_bench.training.testing import test
-from pvnas_bench.training.train import SKIPS, train, training_macs
+from pvnas_bench.training.train import SKIPS, train, training_macs, untrained
 from pvnas_bench.training.workbench import TrainingDiverged, TrainingFailed, Workbench
 from pvnas_bench.video import ClipBatch, Views
 
@@ -471,8 +471,7 @@ class Problem(Generic[S]):
     def _evaluate(self, architecture: Architecture, epochs: int) -> Evaluation:
         cost, bench = self._costs(architecture), self._bench
         seed = evaluation_seed(self.seed, architecture, epochs)
-        with seeding.torch_seeded(seed, "init"):
-            network = build(self.space, architecture, self.classes).to(self.device)
+        network = untrained(self.space, architecture, self.classes, bench.protocol, seed).to(self.device)
         try:
             curve = train(network, cost.macs, bench, self._splits["train"], epochs=epochs, seed=seed)
             labels = self._permuted("evaluate", str(architecture), epochs) if self.null else None

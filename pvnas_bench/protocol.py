@@ -2,18 +2,31 @@
 
 import hashlib
 import json
+import re
+import tomllib
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast, get_args
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast, get_args
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from pvnas_bench import records
 from pvnas_bench.errors import UsageError
+from pvnas_bench.system.files import read_whole
 from pvnas_bench.video import Views, named_views
 
 Precision = Literal["float32", "bfloat16"]
+TemporalInit = Literal["random", "near_identity"]
 MOST_BUDGET = 1e9
 """Largest budget in reference trainings that a record can hold."""
+LARGEST_FILE = 2**16
+"""Largest size of a protocol's file in bytes."""
+_LATER = {"precision": "float32", "average": 0.0, "temporal_init": "random"}
+"""Settings that protocols have got since the first fingerprints were published; they are omitted at these values."""
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0, le=MOST_BUDGET)]
+Whole = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True)
@@ -36,38 +49,43 @@ class Protocol:
         views: views averaged per test clip: a name of `video.VIEWS`, or temporal clips and spatial crops.
         precision: precision of passes. ``bfloat16`` covers matrix products and convolutions (autocast);
             weights, their updates and losses stay in float32.
+        average: decay per step of an exponential moving average of weights and statistics (Polyak & Juditsky 1992),
+            which is validated and tested in place of the last weights; 0: none.
+        temporal_init: initial temporal kernels: ``random`` (He et al. 2015), or ``near_identity``, as in supernets.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str
     version: int
     description: str
-    budget: float
-    epochs: int
-    proxy_epochs: int
-    batch_size: int = 16
-    learning_rate: float = 8e-3
-    weight_decay: float = 0.05
-    warmup: float = 0.1
-    label_smoothing: float = 0.1
-    gradient_clip: float = 5.0
-    search_val_fraction: float = 0.3
-    cache_size: int = 44
-    cache_frames: int = 32
+    budget: Positive
+    epochs: Whole
+    proxy_epochs: Whole
+    batch_size: Whole = 16
+    learning_rate: Positive = 8e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    warmup: Share = 0.1
+    label_smoothing: Share = 0.1
+    gradient_clip: Positive = 5.0
+    search_val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    cache_size: Whole = 44
+    cache_frames: Whole = 32
     fit: Literal["squash", "crop"] = "squash"
     crop_scale: tuple[float, float] = (0.8, 1.0)
     sampling: Literal["uniform", "dense"] = "uniform"
-    stride: int = 1
-    retrainings: int = 1
-    views: str | tuple[int, int] = (1, 1)
+    stride: Whole = 1
+    retrainings: Whole = 1
+    views: str | tuple[Whole, Whole] = (1, 1)
     precision: Precision = "float32"
+    average: Share = 0.0
+    temporal_init: TemporalInit = "random"
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Settings as JSON values; the default precision is omitted, as in published fingerprints."""
+        """Settings as JSON values, without later ones at their defaults, so that published fingerprints hold."""
         settings: dict[str, Any] = json.loads(json.dumps(vars(self)))
-        if self.precision == "float32":
-            del settings["precision"]
-        return settings
+        return {key: value for key, value in settings.items() if _LATER.get(key) != value}
 
     @property
     def fingerprint(self) -> str:
@@ -106,6 +124,8 @@ class Protocol:
             return self
         return replace(self, name=f"{self.name}-{precision}", precision=cast(Precision, precision))
 
+
+_SCHEMA = TypeAdapter(Protocol)
 
 PROTOCOLS = {
     protocol.name: protocol
@@ -172,14 +192,46 @@ PROTOCOLS = {
 
 
 def get_protocol(name: str) -> Protocol:
-    """The protocol of this name.
+    """The protocol of this name, or of a TOML file.
+
+    A file has the settings that differ from those of a protocol, whose name is the value of `base`. Its protocol is
+    named like the file; results under it have boards of their own.
 
     Raises:
-        UsageError: the name is unknown; the message lists the protocols.
+        UsageError: the name is unknown; the file is not a protocol's.
     """
+    if name.endswith(".toml"):
+        return _from_file(Path(name))
     if name not in PROTOCOLS:
-        raise UsageError(f"unknown protocol {name!r}: choose one of {', '.join(PROTOCOLS)}")
+        raise UsageError(
+            f"unknown protocol {name!r}: choose one of {', '.join(PROTOCOLS)}, or a .toml file with a base and changes"
+        )
     return PROTOCOLS[name]
+
+
+def _from_file(path: Path) -> Protocol:
+    try:
+        values = tomllib.loads(read_whole(path, LARGEST_FILE).decode())
+    except OSError as error:
+        raise UsageError(f"cannot read the protocol {path} ({error.strerror}): change --protocol") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is not TOML ({error}): correct it, or change --protocol") from None
+    base = values.pop("base", None)
+    if not isinstance(base, str) or base not in PROTOCOLS:
+        raise UsageError(f"{path} needs a line with a protocol to start from, such as base = {next(iter(PROTOCOLS))!r}")
+    fixed = {"name": path.stem, "version": 1, "description": f"{base} with the changes of {path.name}"}
+    if path.stem in PROTOCOLS or not re.fullmatch(r"[A-Za-z0-9_.]+", path.stem):
+        raise UsageError(f"{path} cannot be a protocol's name: choose another, of letters, digits and underscores")
+    try:
+        protocol = _SCHEMA.validate_python({**vars(PROTOCOLS[base]), **fixed, **values})
+        protocol.test_views  # noqa: B018 (refuses unknown views)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{path}: {where}: {first['msg']}: choose among the settings of {base}") from None
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from None
+    return protocol
 
 
 def protocol_entry(protocol: Protocol) -> records.ProtocolEntry:
@@ -199,6 +251,6 @@ def protocol_of(entry: records.ProtocolEntry) -> Protocol:
     Raises:
         ValueError: the entry's settings are not a protocol's.
     """
-    protocol = TypeAdapter(Protocol).validate_python(entry.settings)
+    protocol = _SCHEMA.validate_python(entry.settings)
     protocol.test_views  # noqa: B018 (refuses unknown views)
     return protocol

@@ -28,6 +28,7 @@ import numpy as np
 
 from pvnas_bench.boards import reliability, statistics
 from pvnas_bench.boards.objectives import COSTS, References, above_caps, costs_of, fronts, references, volume
+from pvnas_bench.boards.statistics.practical import CERTAIN
 from pvnas_bench.records import Record, Role, Source, without_cycle_collection
 from pvnas_bench.system.text import counted
 
@@ -238,9 +239,7 @@ def _board(runs: Sequence[Record], differs: tuple[str, ...]) -> Board:
         rows=tuple(rows),
         null=first.null,
         underpowered=power is not None,
-        notes=tuple(
-            ([power] if power else []) + _resolution(runs, entries) + _notes(runs, rows, bool(control), imputed)
-        ),
+        notes=tuple(([power] if power else []) + _resolution(runs, order) + _notes(runs, rows, bool(control), imputed)),
     )
 
 
@@ -396,10 +395,10 @@ def _rows(
     return rows
 
 
-def _resolution(runs: Sequence[Record], entries: Sequence[_Entry]) -> list[str]:
-    """How much of the scores is the strategy, and how much one training tells."""
+def _resolution(runs: Sequence[Record], order: Sequence[_Entry]) -> list[str]:
+    """How much of the scores is the strategy, how much one training tells, and which entries are practically equal."""
     notes = []
-    searches = [{seed: s.top1 for seed, s in one.scores.items()} for one in entries if one.role == "search"]
+    searches = [{seed: s.top1 for seed, s in one.scores.items()} for one in order if one.role == "search"]
     if (found := reliability.consistency(searches)) is not None:
         notes.append(
             f"the choice of strategy accounts for {max(found.icc, 0):.0%} of the variance between scores: ICC "
@@ -408,7 +407,27 @@ def _resolution(runs: Sequence[Record], entries: Sequence[_Entry]) -> list[str]:
         )
     if (report := reliability.of_board(runs, _published())) is not None:
         notes.append(reliability.sentence(report))
+        notes += _practically(order, report.scores.noise)
     return notes
+
+
+def _practically(order: Sequence[_Entry], noise: float) -> Iterator[str]:
+    """Yield a note that compares the first entry with the others; the region of equivalence is the noise."""
+    if len(order) < 2:
+        return
+    first, groups = order[0].scores, defaultdict[str, list[str]](list)
+    for other in order[1:]:
+        shared = sorted(first.keys() & other.scores.keys())
+        answer = None
+        if shared:
+            ours, theirs = ([scores[seed].top1 for seed in shared] for scores in (other.scores, first))
+            answer = statistics.signed_rank_posterior(ours, theirs, noise).answer
+        groups[answer or "undecided"].append(other.entry)
+    listed = "; ".join(f"{answer}: {', '.join(entries)}" for answer, entries in groups.items())
+    yield (
+        f"compared with {order[0].entry}: {listed} (Bayesian signed-rank test, probability {CERTAIN:.0%}; differences "
+        f"up to {100 * noise:.1f} points, the noise of one training, are practically equal)."
+    )
 
 
 @cache

@@ -44,6 +44,8 @@ def _bars(predictions: Predictions, rows: Sequence[Prediction], k: int) -> Figur
         axes.set_yticks(range(len(top)), [clean(name, 18) for name, _ in top], fontsize=8)
         axes.set_xlim(0, 1)
         axes.set_title(clean("/".join(Path(row.clip).parts[-2:]), 34), fontsize=8)
+        if place > len(rows) - columns:
+            axes.set_xlabel("probability", fontsize=8)
     return made
 
 

@@ -19,7 +19,7 @@ from pvnas_bench.deploy.model import model_path
 from pvnas_bench.errors import UsageError
 from pvnas_bench.ledger import Ledger
 from pvnas_bench.network.backbone import FrozenBackbone
-from pvnas_bench.network.families import build, cost_model
+from pvnas_bench.network.families import cost_model
 from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.protocol import Protocol, get_protocol
 from pvnas_bench.run.checkpoints import Checkpoints, State
@@ -43,7 +43,7 @@ from pvnas_bench.training.model_file import (
     load,
 )
 from pvnas_bench.training.testing import Scores, test
-from pvnas_bench.training.train import Training
+from pvnas_bench.training.train import Training, untrained
 from pvnas_bench.training.workbench import Clock, TrainingDiverged, Workbench
 from pvnas_bench.video import ClipStore
 
@@ -238,8 +238,7 @@ class Fit:
     def _train(self, checkpoints: Checkpoints) -> tuple[Classifier, list[dict[str, float]], Scores]:
         bench = Workbench(self.store, self.protocol, self.device, Ledger(1), Clock())
         seed, epochs = seeding.derive(self.request.seed, "fit"), self.protocol.epochs
-        with seeding.torch_seeded(seed, "init"):
-            network = build(self.space, self.architecture, len(self.store.classes))
+        network = untrained(self.space, self.architecture, len(self.store.classes), self.protocol, seed)
         if self._init is not None:
             _begin_with(network, self._init.network, same=self._init.info.classes == self.store.classes)
         network = network.to(self.device)

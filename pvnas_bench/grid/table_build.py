@@ -28,7 +28,7 @@ from pvnas_bench.grid.executors import Ending, Executor, Needs
 from pvnas_bench.grid.processes import Processes
 from pvnas_bench.ledger import Ledger
 from pvnas_bench.network.cost import CostModel
-from pvnas_bench.network.standalone import Network
+from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.problem import SearchSplit, evaluation_seed, in_mixed_order
 from pvnas_bench.protocol import get_protocol, protocol_entry
 from pvnas_bench.run.clips import data_entry, open_clips, search_view
@@ -43,7 +43,7 @@ from pvnas_bench.table.schema import About, KnownTraining, Session, SpaceIdentit
 from pvnas_bench.table.store import Files, to_parquet
 from pvnas_bench.training import process
 from pvnas_bench.training.testing import Scores, test
-from pvnas_bench.training.train import train
+from pvnas_bench.training.train import Training, untrained
 from pvnas_bench.training.workbench import Clock, OutOfMemory, TrainingDiverged, Workbench
 from pvnas_bench.video import FrameOrder
 
@@ -147,27 +147,27 @@ class Trainer:
         whole = Workbench(self.store, self.protocol, device, Ledger(1), Clock())
         final = self.recipe.final
         derived = seeding.derive(seed, "retraining", 0) if final else evaluation_seed(seed, architecture, epochs)
-        with seeding.torch_seeded(derived, "init"):
-            network = Network(self.space.spec(architecture), len(self.store.classes))
+        network = untrained(self.space, architecture, len(self.store.classes), self.protocol, derived)
         validated: list[Scores] = []
         validating: list[float] = []
 
-        def validate(_: int) -> None:
+        def validate(trained: Classifier) -> None:
             start = time.process_time()
             indices = self._splits["val"]
-            validated.append(test(network, 0, search, indices) if len(indices) else _UNKNOWN)
+            validated.append(test(trained, 0, search, indices) if len(indices) else _UNKNOWN)
             validating.append(time.process_time() - start)
 
+        training = Training(network, cost.macs, search, self._splits["train"], epochs=epochs, seed=derived)
         start = time.process_time()
         try:
-            curve = train(
-                network, cost.macs, search, self._splits["train"], epochs=epochs, seed=derived, progress=validate
-            )
+            while not training.finished:
+                training.epoch()
+                validate(training.tested)
         except TrainingDiverged:
             nothing = Scores(0.0, 0.0, 0.0, math.inf, np.zeros((0, 0), np.int64))
             curve, validated, tested = [{"train_loss": math.inf}] * epochs, [nothing] * epochs, nothing
         else:
-            tested = test(network, 0, whole, self._held_out)
+            curve, tested = training.curve, test(network, 0, whole, self._held_out)
         seconds = time.process_time() - start
         orders: dict[FrameOrder, float] = {
             order: test(network, 0, whole, self._held_out, order).top1 if math.isfinite(tested.loss) else 0.0

@@ -17,6 +17,8 @@ from pvnas_bench.space import KERNELS
 
 SHIFT_FRACTION = 8
 """TSM (Lin et al. 2019) shifts 1/8 of the channels forward in time and 1/8 backward."""
+NOISE = 0.3
+"""Standard deviation of initial temporal kernels about the identity."""
 
 
 def as_time_by_space(x: Tensor, frames: int) -> Tensor:
@@ -160,9 +162,26 @@ class Operator(nn.Module):
         for weight in self.weights:
             nn.init.kaiming_normal_(weight, mode="fan_in", nonlinearity="linear" if len(shapes) > 1 else "relu")
 
+    @torch.no_grad()
+    def begin_near_identity(self) -> None:
+        """Redraw the temporal kernel near the identity, as in `ElasticOperators`; ``st3`` is then an outer product."""
+        if self.token == "st3":
+            channels, kernel = len(self.weights[0]), self.weights[0]
+            spatial = torch.randn(channels, 1, 1, 3, 3) * math.sqrt(2 / 9)
+            kernel.copy_(_near_identity(channels, 3)[..., None] * spatial)
+        elif self.token in ("f3", "t5"):
+            self.weights[-1].copy_(_near_identity(len(self.weights[-1]), self.weights[-1].shape[2]))
+
     def forward(self, x: Tensor, frames: int) -> Tensor:
         """Apply the operator: (N·T, C, H, W) → (N·T, C, H/stride, W/stride)."""
         return operate(self.token, x, list(self.weights), frames, self.stride)
+
+
+def _near_identity(channels: int, taps: int) -> Tensor:
+    """Temporal kernels (channels, 1, taps, 1): one at the centre, and noise."""
+    kernels = NOISE * torch.randn(channels, 1, taps, 1)
+    kernels[:, :, taps // 2] += 1
+    return kernels
 
 
 class ElasticOperators(nn.Module):
@@ -183,7 +202,7 @@ class ElasticOperators(nn.Module):
         with torch.no_grad():
             nn.init.normal_(self.spatial, std=0.3 * math.sqrt(2 / 25))
             nn.init.normal_(self.spatial[..., 1:4, 1:4], std=math.sqrt(2 / 9))
-            nn.init.normal_(self.temporal, std=0.3)
+            nn.init.normal_(self.temporal, std=NOISE)
             self.temporal[:, :, 2] += 1
 
     def kernels(self, token: str, channels: int) -> list[Tensor]:

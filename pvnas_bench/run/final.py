@@ -25,7 +25,7 @@ from pvnas_bench.run.time_controls import time_controls
 from pvnas_bench.space import Architecture, Backbone
 from pvnas_bench.training.model_file import all_weights
 from pvnas_bench.training.testing import test
-from pvnas_bench.training.train import Training
+from pvnas_bench.training.train import Training, untrained
 from pvnas_bench.training.workbench import Clock, TrainingDiverged, Workbench
 
 LATENCY_PASSES, LATENCY_WARMUP = 20, 5
@@ -139,8 +139,8 @@ class Final:
             self._observer.training(str(architecture), retraining + 1, protocol.retrainings, epoch, protocol.epochs)
 
         progress(0 if state is None else len(state["curve"]))
-        with seeding.torch_seeded(seed, "init"):
-            network = build(setup.space, architecture, len(setup.store.classes)).to(setup.device)
+        classes = len(setup.store.classes)
+        network = untrained(setup.space, architecture, classes, setup.protocol, seed).to(setup.device)
         training = Training(
             network,
             cost.macs,

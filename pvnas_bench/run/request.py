@@ -98,7 +98,7 @@ class Request:
         default=None,
         metadata=_said(
             "Settings shared by all compared runs: quick (minutes), standard (for publication), micro (small spaces), "
-            "something or kinetics.",
+            "something or kinetics; or a .toml file with a base and changes.",
             default="quick, or the table's",
             commands=EVERYWHERE,
             in_grid=True,

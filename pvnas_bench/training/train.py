@@ -2,24 +2,41 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pvnas_bench import seeding
 from pvnas_bench.ledger import BACKWARD
+from pvnas_bench.network.families import build
+from pvnas_bench.network.operators import Operator
 from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.protocol import Protocol
+from pvnas_bench.space import Architecture, SearchSpace
 from pvnas_bench.training.testing import test
 from pvnas_bench.training.workbench import OutOfMemory, Pass, TrainingDiverged, Workbench, out_of_memory
 from pvnas_bench.video import ClipBatch
 
 SKIPS = 3
 """Maximum number of consecutive skipped steps (loss or gradient not finite); one more means divergence."""
+
+
+def untrained(
+    space: SearchSpace, architecture: Architecture, classes: int, protocol: Protocol, seed: int
+) -> Classifier:
+    """The network of an architecture with the protocol's initial weights, drawn from a seed."""
+    with seeding.torch_seeded(seed, "init"):
+        network = build(space, architecture, classes)
+        if protocol.temporal_init == "near_identity":
+            for module in network.modules():
+                if isinstance(module, Operator):
+                    module.begin_near_identity()
+    return network
 
 
 def learning_rate_at(step: int, steps: int, peak: float, warmup: float) -> float:
@@ -89,6 +106,8 @@ class Training:
         """Number of parts into which a batch is split to fit into memory."""
         self._in_a_row = 0
         """Number of consecutive skipped steps."""
+        self._average = averaged(network, bench.protocol.average) if bench.protocol.average else None
+        """Moving average of the network, which takes its place after the last epoch."""
         with seeding.torch_seeded(seed, "training"):
             self._chance = seeding.torch_state()
         self.curve: list[dict[str, float]] = []
@@ -97,6 +116,11 @@ class Training:
     def finished(self) -> bool:
         """True once every epoch is done."""
         return len(self.curve) >= self._epochs
+
+    @property
+    def tested(self) -> Classifier:
+        """The network to validate and test: the moving average, if the protocol has one."""
+        return self._network if self._average is None else cast(Classifier, self._average.module)
 
     def state_dict(self) -> dict[str, Any]:
         """State between two epochs to resume from; its tensors are shared with the training, not copied."""
@@ -108,6 +132,7 @@ class Training:
             "parts": self._parts,
             "in_a_row": self._in_a_row,
             "chance": self._chance,
+            **({} if self._average is None else {"average": self._average.state_dict()}),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -117,6 +142,8 @@ class Training:
         self.curve, self._step = list(state["curve"]), state["step"]
         self._parts, self._in_a_row = state["parts"], state["in_a_row"]
         self._chance = state["chance"]
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
 
     def epoch(self) -> None:
         """Train one more epoch.
@@ -130,6 +157,8 @@ class Training:
             seeding.set_torch_state(self._chance)
             self.curve.append(self._next_row(len(self.curve) + 1))
             self._chance = seeding.torch_state()
+        if self.finished and self._average is not None:
+            self._network.load_state_dict(self.tested.state_dict())
 
     def _next_row(self, epoch: int) -> dict[str, float]:
         """Train one epoch; return its row of the curve."""
@@ -153,7 +182,7 @@ class Training:
         if self._parts > 1:
             row["batch_parts"] = float(self._parts)
         if self._validation is not None and len(self._validation):
-            row["val_top1"] = test(self._network, self._macs, bench, self._validation).top1
+            row["val_top1"] = test(self.tested, self._macs, bench, self._validation).top1
         return row
 
     def _update(self, batch: ClipBatch) -> tuple[float, float]:
@@ -174,7 +203,14 @@ class Training:
             norm = float(nn.utils.clip_grad_norm_(network.parameters(), protocol.gradient_clip, foreach=True))
             if math.isfinite(loss) and math.isfinite(norm):
                 optimiser.step()
+                if self._average is not None:
+                    self._average.update_parameters(network)
         return loss, norm
+
+
+def averaged(network: nn.Module, decay: float) -> AveragedModel:
+    """A copy of a network for the exponential moving average of its weights and of batch-norm's statistics."""
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
 def train(

@@ -5,9 +5,11 @@ import math
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import made_up
 import numpy as np
 import pyarrow.parquet
 import pytest
@@ -17,10 +19,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from record_factory import content, record
 
-from pvnas_bench.boards import across, leaderboard, render
+from pvnas_bench import registry
+from pvnas_bench.boards import across, leaderboard, reliability, render
 from pvnas_bench.boards.leaderboard import Board, Row
 from pvnas_bench.records import Record, Source, slim
 from pvnas_bench.system.text import counted, left, no_apostrophe, no_formula, right, shortened, width
+from pvnas_bench.table import Table
+from pvnas_bench.table.schema import SEARCH_ONLY
 
 SUPPORT = Path(record_factory.__file__).parent
 
@@ -304,6 +309,35 @@ def test_csv_json_and_parquet_agree() -> None:
         assert line == {name: "" if value is None else str(value) for name, value in expected.items()}
     from_json = [r for board in json.loads(render.to_json(boards)) for r in board["rows"]]
     assert from_json == [{name: r[name] for name in from_json[0]} for r in rows]
+
+
+def test_a_board_states_the_resolution_of_its_protocol_and_which_entries_are_practically_equal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    means = {"alpha": 0.8, "beta": 0.795, "gamma": 0.6, "delta": 0.77}
+    records = [
+        record(name, seed, float(mean + (0.03 if name == "delta" else 0.002) * rng.normal()))
+        for name, mean in means.items()
+        for seed in range(12)
+    ]
+    one = records[0]
+    content = made_up.content(registry.get_space("st_micro"), seeds=2, sample=4)
+    assert content.about is not None
+    table = Table(content.about, content.sessions, content.trainings, registry.get_space("st_micro"))
+    made = reliability.report(table, "all")
+    settings = {key: value for key, value in one.protocol.settings.items() if key not in SEARCH_ONLY}
+    ours = {"space": one.space.fingerprint, "data": one.data.fingerprint, "recipe": settings}
+    scores = replace(made.scores, noise=0.02)
+    monkeypatch.setattr(leaderboard, "_published", lambda: (made.model_copy(update={**ours, "scores": scores}),))
+    (board,) = leaderboard.build(records)
+    notes = " ".join(board.notes)
+    assert "one training has a noise of 2.0 points" in notes
+    assert "compared with alpha: practically equal: beta; undecided: delta; worse: gamma (Bayesian" in notes
+    assert "differences up to 2.0 points" in notes
+    monkeypatch.setattr(leaderboard, "_published", lambda: (made,))
+    (board,) = leaderboard.build(records)
+    assert not any("Bayesian" in note for note in board.notes)
 
 
 def test_an_empty_list_of_boards_can_be_written() -> None:

@@ -329,3 +329,41 @@ def test_scores_must_exist_and_be_finite(broken: list[list[float]]) -> None:
             function(broken)
     with pytest.raises(ValueError, match="finite"):
         statistics.wilcoxon([math.nan], [0.0])
+
+
+def brute_posterior(differences: list[float], region: float) -> tuple[float, float, float]:
+    """The Bayesian signed-rank test by its definition, over all pairs of pairs, with draws of its own."""
+    values = np.array([0.0, *differences])
+    means = (values[:, None] + values[None, :]) / 2
+    draws = np.random.default_rng(1).dirichlet([0.5] + [1.0] * len(differences), 20_000)
+    shares = []
+    for inside in (means < -region, np.abs(means) <= region, means > region):
+        shares.append(np.einsum("si,sj,ij->s", draws, draws, inside.astype(float)))
+    won = np.argmax(shares, axis=0)
+    return tuple(np.bincount(won, minlength=3) / len(draws))
+
+
+@pytest.mark.parametrize(("pairs", "shift", "region"), [(5, 0.0, 0.02), (10, 0.03, 0.02), (20, -0.02, 0.01), (8, 0, 0)])
+def test_the_bayesian_signed_rank_test_is_its_definition(pairs: int, shift: float, region: float) -> None:
+    rng = np.random.default_rng(pairs)
+    first, second = rng.normal(0.5 + shift, 0.05, pairs), rng.normal(0.5, 0.05, pairs)
+    found = statistics.signed_rank_posterior(first, second, region)
+    assert sum(found) == pytest.approx(1)
+    assert found == pytest.approx(brute_posterior((first - second).tolist(), region), abs=0.03)
+    again = statistics.signed_rank_posterior(second, first, region)
+    assert (again.better, again.equal, again.worse) == pytest.approx(found, abs=0.03)
+
+
+def test_the_answers_of_the_bayesian_test() -> None:
+    rng = np.random.default_rng(2)
+    scores = rng.normal(0.5, 0.01, 20)
+    answers = {}
+    for shift in (-0.2, 0.0, 0.2, 0.03):
+        answers[shift] = statistics.signed_rank_posterior(scores + shift, rng.permutation(scores), 0.03).answer
+    assert answers == {-0.2: "worse", 0.0: "practically equal", 0.2: "better", 0.03: None}
+
+
+@pytest.mark.parametrize(("first", "second", "region"), [([], [], 0.1), ([0.1], [0.1, 0.2], 0.1), ([0.1], [0.2], -1)])
+def test_the_bayesian_test_needs_pairs_and_a_region(first: list[float], second: list[float], region: float) -> None:
+    with pytest.raises(ValueError, match=r"pairs of scores|not negative"):
+        statistics.signed_rank_posterior(first, second, region)

@@ -53,12 +53,14 @@ class Stopping(Observer):
         self.resumed = step
 
 
-@pytest.mark.parametrize("how", ["Ctrl-C", "crash"])
+@pytest.mark.parametrize(("how", "recipe"), [("Ctrl-C", ""), ("crash", "average = 0.9")])
 def test_a_training_goes_on_where_it_was_stopped_to_the_same_bytes(
-    how: str, tiny_dataset: Path, tmp_path: Path
+    how: str, recipe: str, tiny_dataset: Path, tmp_path: Path
 ) -> None:
-    whole = Fit(request(tiny_dataset, tmp_path / "whole"))()
-    asked = request(tiny_dataset, tmp_path / "stopped")
+    protocol = tmp_path / "mine.toml"
+    protocol.write_text(f'base = "quick"\n{recipe}\n')
+    whole = Fit(request(tiny_dataset, tmp_path / "whole", protocol=str(protocol)))()
+    asked = request(tiny_dataset, tmp_path / "stopped", protocol=str(protocol))
     with pytest.raises(KeyboardInterrupt if how == "Ctrl-C" else RuntimeError):
         Fit(asked, Stopping(how))()
     left = sorted(path.name[:10] for path in asked.output.iterdir())  # type: ignore[union-attr]

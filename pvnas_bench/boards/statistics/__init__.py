@@ -17,6 +17,7 @@ from pvnas_bench.boards.statistics.hypothesis import (
     tie_groups,
     wilcoxon,
 )
+from pvnas_bench.boards.statistics.practical import Posterior, signed_rank_posterior
 from pvnas_bench.boards.statistics.ranking import Floats, kendall_tau, ranks
 from pvnas_bench.boards.statistics.reliability import (
     Reliability,
@@ -40,6 +41,7 @@ __all__ = [
     "Floats",
     "Friedman",
     "Interval",
+    "Posterior",
     "Reliability",
     "Statistic",
     "attainment",
@@ -64,6 +66,7 @@ __all__ = [
     "relative_improvement",
     "reliability",
     "seeds_needed",
+    "signed_rank_posterior",
     "smallest_p",
     "step_values",
     "tau_between_halves",
