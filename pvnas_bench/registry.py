@@ -5,7 +5,7 @@ A plug-in is code and is loaded only when named: by its path, or by an entry poi
 defines `SPACE`.
 
 A built-in strategy is identified by its name, a plug-in by its name and the hash of its source. A plug-in's name must
-differ from the built-in names.
+differ from the built-in names by more than case and separators.
 """
 
 import difflib
@@ -13,6 +13,7 @@ import hashlib
 import importlib
 import importlib.util
 import pkgutil
+import re
 import sys
 from collections.abc import Iterator
 from importlib.metadata import entry_points
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from pvnas_bench.strategy import AnyStrategy
 
 STRATEGIES, SPACES = "pvnas_bench.strategies", "pvnas_bench.spaces"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.+-]*")
+"""Names of plug-in strategies: no brackets, spaces or marks of entries, and no letters that look like others."""
 
 
 def _module_names(package: str) -> list[str]:
@@ -96,6 +99,15 @@ def _strategies_of(module: ModuleType) -> "list[type[AnyStrategy]]":
     ]
 
 
+def _spelled_like_builtin(name: str) -> str | None:
+    """Name of the built-in strategy that a name equals apart from case and separators."""
+
+    def plain(name: str) -> str:
+        return re.sub(r"[-_.+]", "", name).casefold()
+
+    return next((known for known in _module_names(STRATEGIES) if plain(known) == plain(name)), None)
+
+
 def is_name_of_package(name: str) -> bool:
     """Return True if a strategy of the package has this name; nothing of it is imported."""
     return name in _module_names(STRATEGIES)
@@ -106,7 +118,7 @@ def get_strategy(name: str) -> "type[AnyStrategy]":
 
     Raises:
         UsageError: the name is unknown (the message suggests one), or the file cannot be imported, does not define
-            exactly one strategy, or gives it the name of a built-in one.
+            exactly one strategy, or gives it an invalid name or one that looks like a built-in one.
     """
     kinds = _strategies_of(_named("strategy", STRATEGIES, name))
     if len(kinds) != 1:
@@ -114,9 +126,16 @@ def get_strategy(name: str) -> "type[AnyStrategy]":
             f"{name} defines {len(kinds)} strategies: it needs exactly one subclass of Strategy with an info"
         )
     kind = kinds[0]
-    if not is_builtin(kind) and is_name_of_package(kind.info.name):
+    if is_builtin(kind):
+        return kind
+    if not _NAME.fullmatch(kind.info.name):
         raise UsageError(
-            f"{name} names its strategy {kind.info.name!r}, like a built-in one: choose another name in its info"
+            f"{name} names its strategy {kind.info.name!r}: a name begins with a letter and consists of ASCII letters, "
+            "digits and the characters _-.+: choose another name in its info"
+        )
+    if known := _spelled_like_builtin(kind.info.name):
+        raise UsageError(
+            f"{name} names its strategy {kind.info.name!r}, like the built-in {known}: choose another name in its info"
         )
     return kind
 

@@ -1,12 +1,17 @@
 """Plug-ins: valid names, and no plug-in replaces another strategy."""
 
+import re
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from pvnas_bench import registry
+from pvnas_bench import registry, strategies
 from pvnas_bench.errors import UsageError
 
 PLUGIN = """
@@ -20,14 +25,58 @@ class Mine(Strategy):
 
 def plugin(folder: Path, name: str = "mine", title: str = "Mine", file: str = "mine.py") -> str:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / file).write_text(PLUGIN.format(name=name, title=title))
+    (folder / file).write_text(PLUGIN.format(name=name, title=title), encoding="utf-8")
     return str(folder / file)
 
 
-@pytest.mark.parametrize("name", ["random_search", "pvnas", "optuna_tpe"])
+@pytest.mark.parametrize("name", ["random_search", "pvnas", "optuna_tpe", "random_sampling", "expert"])
 def test_a_plug_in_with_the_name_of_a_strategy_of_the_package_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match=rf"mine.py names its strategy '{name}', like a built-in one: choose another"):
+    with pytest.raises(
+        UsageError, match=rf"mine.py names its strategy '{name}', like the built-in {name}: choose another"
+    ):
         registry.get_strategy(plugin(tmp_path, name))
+
+
+BUILT_IN = sorted(path.stem for path in Path(strategies.__path__[0]).glob("[a-z]*.py"))
+CYRILLIC = str.maketrans("aeopcxys", "аеорсхуѕ")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(BUILT_IN), st.randoms(use_true_random=False))
+def test_a_name_that_differs_from_a_built_in_one_in_case_and_separators_is_refused(
+    tmp_path: Path, known: str, random: Random
+) -> None:
+    letters = (random.choice([letter, letter.upper()]) for letter in known)
+    name = "".join(random.choice(["_", "-", ".", "__", ""]) if letter == "_" else letter for letter in letters)
+    with pytest.raises(UsageError, match=re.escape(f"{name!r}, like the built-in {known}: choose another name")):
+        registry.get_strategy(plugin(tmp_path, name))
+    assert registry.get_strategy(plugin(tmp_path, f"my_{name}")).info.name == f"my_{name}"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(BUILT_IN),
+    st.sampled_from(
+        [
+            lambda name: f"{name}[k=1]",
+            lambda name: f"{name} (null)",
+            lambda name: f"{name} @0123abcd",
+            lambda name: f" {name}",
+            lambda name: f"{name}\u200b",
+            lambda name: f"\u202e{name[::-1]}",
+            lambda name: name.translate(CYRILLIC),
+            lambda name: "".join(chr(ord(letter) + 0xFEE0) for letter in name),
+            lambda name: f"{name}/../x",
+            lambda name: f"{name}\\n",
+            lambda name: "",
+        ]
+    ),
+)
+def test_a_name_that_only_looks_like_a_built_in_one_is_refused(
+    tmp_path: Path, known: str, change: Callable[[str], str]
+) -> None:
+    with pytest.raises(UsageError, match=r"a name begins with a letter and consists of ASCII letters, digits and"):
+        registry.get_strategy(plugin(tmp_path, change(known)))
 
 
 def test_a_copy_of_a_strategy_of_the_package_is_refused_and_the_file_itself_is_that_strategy(tmp_path: Path) -> None:

@@ -101,8 +101,10 @@ def load(path: Path) -> Description:
 def _wrong(path: Path, error: ValidationError) -> UsageError:
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
-    known = ", ".join(Description.model_fields)
-    return UsageError(f"the description {str(path)!r}: {where}: {first['msg']}: valid keys are {known}")
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(Description.model_fields)
+        return UsageError(f"the description {str(path)!r}: {where}: {first['msg']}: valid keys are {known}")
+    return UsageError(f"the description {str(path)!r}: {where} = {first['input']!r}: {first['msg']}: correct it")
 
 
 def open_description(path: Path) -> Dataset:

@@ -91,8 +91,20 @@ def test_broken_rules_are_named(clips: World, kind: type[AnyStrategy], check: st
     assert reason in failures(kind, clips)[check]
 
 
-def test_a_strategy_whose_state_cannot_be_saved_fails_once(clips: World) -> None:
-    assert list(failures(broken.KeepsObjects, clips)) == ["state"]
+@pytest.mark.parametrize(
+    "kind",
+    [
+        broken.KeepsObjects,
+        broken.ForgetsEverything,
+        broken.HidesInAClosure,
+        broken.HidesInAnObject,
+        broken.ReplacesAnObject,
+        broken.KeepsAnIterator,
+        broken.Counts,
+    ],
+)
+def test_a_strategy_whose_state_cannot_be_saved_fails_once(clips: World, kind: type[AnyStrategy]) -> None:
+    assert list(failures(kind, clips)) == ["state"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)

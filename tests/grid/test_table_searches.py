@@ -99,6 +99,49 @@ def test_strategies_that_train_get_a_separate_process_and_file(tables: Path, tmp
     assert [path.name for path in records.find(tmp_path)] == [records.LINES_NAME]
 
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
+PLUG_IN = """
+from pvnas_bench import Info, SearchFinished, Strategy
+
+
+class Mine(Strategy):
+    info = Info("mine", "Mine", "-", 2024, ("structural", "modular"), "-")
+
+    def setup(self):
+        self.best = self.problem.sample()
+
+    def step(self):
+        {step}
+        raise SearchFinished
+
+    def incumbent(self):
+        return self.best
+"""
+STEPS = {
+    "nothing": ("pass", True),
+    "a training": ("self.problem.evaluate(self.best)", True),
+    "a supernet that is not trained": ("self.problem.supernet()", True),
+    "a batch": ("next(self.problem.search_batches('train'))", False),
+    "held-out clips": ("next(self.problem.validation_batches())", False),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_plug_in_shares_a_process_unless_it_needs_clips(tables: Path, tmp_path: Path, step: str) -> None:
+    """Nothing has to be declared: whether a search opens the clips shows when it runs."""
+    (tmp_path / "mine.py").write_text(PLUG_IN.format(step=STEPS[step][0]))
+    name, batched = str(tmp_path / "mine.py"), STEPS[step][1]
+    cells = finished(open_cells(requests(tables, tmp_path / "results", name)[:2]))
+    assert {(cell.batched, cell.state) for cell in cells} == {(batched, "ok" if batched else "refused")}, cells[0].note
+    assert [path.name for path in records.find(tmp_path / "results")] == [records.LINES_NAME] * batched
+
+
+def test_the_example_of_the_readme_shares_a_process(tables: Path, tmp_path: Path) -> None:
+    cells = finished(open_cells(requests(tables, tmp_path, str(EXAMPLES / "black_box.py"))[:2]))
+    assert {(cell.batched, cell.state) for cell in cells} == {(True, "ok")}
+    assert [path.name for path in records.find(tmp_path)] == [records.LINES_NAME]
+
+
 def test_appending_cuts_off_half_a_line_however_long(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "records.jsonl"
     append(path, [b"one\n"])

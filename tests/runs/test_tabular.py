@@ -1,6 +1,7 @@
 """A search on a table equals the search that trains, without training."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,16 +113,42 @@ def test_no_clip_is_opened_unless_a_strategy_trains_on_it(
     assert f"fingerprint {built.table.about.data.fingerprint[:12]}" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("synthetic_motion", "synthetic_motion"),
+        ("words", "the path of the folder 'words', or of words.csv or words.toml, with the "),
+        ("my clips", "the path of the folder 'my clips', or of my clips.csv or my clips.toml, with the "),
+        ("動画", "the path of the folder '動画', or of 動画.csv or 動画.toml, with the "),
+    ],
+)
+@pytest.mark.parametrize("strategy", ["spos", "darts"])
 def test_clips_other_than_the_tables_are_refused_with_the_valid_options(
-    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str, name: str, answer: str
 ) -> None:
     about = built.table.about
-    data = about.data.model_copy(update={"name": "synthetic_motion", "fingerprint": "0" * 64})
+    data = about.data.model_copy(update={"name": name, "fingerprint": "0" * 64})
     other = copy.copy(built.table)
     other.about = about.model_copy(update={"data": data})
     monkeypatch.setattr("pvnas_bench.runs.setup.find_table", lambda *_: other)
-    with pytest.raises(UsageError, match=r"differ from those of the table: give --dataset synthetic_motion$"):
-        run(request(built, "spos", tmp_path, tabular=True))
+    with pytest.raises(UsageError) as error:
+        run(request(built, strategy, tmp_path, tabular=True))
+    message = str(error.value)
+    assert f"differ from those of the table: give --dataset {answer}" in message
+    assert ("fingerprint 000000000000…" in message) == (name != "synthetic_motion")
+
+
+@pytest.mark.parametrize("dataset", [".", "..", "/", "nowhere", "tiiny", "a/b.csv", "none.toml", "x y"])
+def test_data_without_a_table_is_named_with_the_data_that_has_one(
+    built: Built, tmp_path: Path, dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as error:
+        run(replace(request(built, "random_search", tmp_path / "results", tabular=True), dataset=dataset))
+    message = str(error.value)
+    assert f"for --dataset {dataset!r} in " in message
+    assert f"with this space --dataset can be {built.table.about.data.name}; build it with `table build`" in message
+    assert not (tmp_path / "results").exists()
 
 
 def test_a_strategy_that_trains_on_clips_trains_on_those_of_the_table(built: Built, tmp_path: Path) -> None:

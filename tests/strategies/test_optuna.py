@@ -9,9 +9,10 @@ from pathlib import Path
 import optuna
 import pytest
 import torch
-from black_box import BlackBox
+from black_box import Accuracy, BlackBox
 from driven import completed
 from optuna.trial import TrialState
+from tables import SPACE
 
 from pvnas_bench import Architecture, Caps, registry
 from pvnas_bench.runs.states import decode, encode
@@ -118,6 +119,34 @@ def test_nsga2s_front_is_non_dominated(tiny_dataset: Path) -> None:
     assert set(front) == best
     assert len(front) == len(set(front)) > 1
     assert driven.strategy.incumbent() == max(points, key=lambda a: points[a][0])
+
+
+def coarse(architecture: Architecture, epochs: int) -> float:
+    """An accuracy with many equal values: fronts of duplicates and ties."""
+    return (architecture.choices.count(0) // 3) / 10
+
+
+@pytest.mark.parametrize("measure", [accuracy, coarse])
+@pytest.mark.parametrize(
+    ("space", "steps"), [("st_default", 12), (str(SPACE), 1), (str(SPACE), 5)], ids=["many", "six-1", "six-5"]
+)
+def test_nsga2s_front_has_no_duplicates_and_is_the_same_after_a_continuation(
+    tiny_dataset: Path, space: str, measure: Accuracy, steps: int
+) -> None:
+    driven, other = (BlackBox("optuna_nsga2", tiny_dataset, measure, space=space) for _ in range(2))
+    for _ in range(steps):
+        driven.step()
+    state = decode(encode(driven.strategy.state_dict()), torch.device("cpu"))
+    other.strategy.load_state_dict(state)
+    other.problem._load_state(driven.problem._state())
+    other.steps = driven.steps
+    assert other.strategy.front() == driven.strategy.front()
+    for _ in range(5):
+        driven.step()
+        other.step()
+        front = driven.strategy.front()
+        assert other.strategy.front() == front
+        assert len(set(front)) == len(front) > 0
 
 
 def test_hyperbands_rungs() -> None:

@@ -351,7 +351,9 @@ def test_a_described_manifest_may_name_its_own_splits(tmp_path: Path, clips: Cli
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("fold = 0", "fold: Input should be greater than or equal to 1"),
+        ("fold = 0", "fold = 0: Input should be greater than or equal to 1: correct it"),
+        ("fold = 'two'", "fold = 'two': Input should be a valid integer"),
+        ("licence = 3", "licence = 3: Input should be a valid string"),
         ("formt = 'list'", "formt: Extra inputs are not permitted: valid keys are name, root, format, splits"),
         ("format = 'kinetic'", "unknown format 'kinetic': choose manifest, something"),
         ("format = 'ucf101'", "no files of format ucf101 in"),

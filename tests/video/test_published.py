@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -231,6 +232,33 @@ def test_hmdb51(tmp_path: Path, put: Put) -> None:
     assert "fold = 5" in (message := refused(tmp_path / "mine.toml")) and "folds 1, 2, 3: set fold" in message
 
 
+@pytest.mark.parametrize("fold", [0, -1, 4, 10, 99, 100, 10**20])
+@pytest.mark.parametrize(
+    "lists",
+    [
+        ("lists/trainlist{0:02d}.txt", "lists/testlist{0:02d}.txt"),
+        ("lists/a_test_split{0}.txt", "lists/b_test_split{0}.txt"),
+        ("ucf_train_split_{0}_videos.txt", "ucf_val_split_{0}_videos.txt"),
+    ],
+)
+@pytest.mark.parametrize("folds", [(1, 2, 3), (1,), (2, 7)])
+def test_a_fold_that_does_not_exist_is_named_with_those_that_do(
+    tmp_path: Path, lists: tuple[str, str], folds: tuple[int, ...], fold: int
+) -> None:
+    for at in folds:
+        for file in lists:
+            text(tmp_path / file.format(at), "a/1.avi 1", "b/2.avi 2")
+    text(tmp_path / "mine.toml", f"fold = {fold}")
+    message = refused(tmp_path / "mine.toml")
+    assert f"fold = {fold}: " in message
+    if not 1 <= fold < 100:
+        assert "Input should be " in message and message.endswith(": correct it")
+        return
+    assert message.endswith(
+        f"lists of the folds {', '.join(map(str, folds))}: set fold in the description to one of them"
+    )
+
+
 def test_diving48(tmp_path: Path, put: Put) -> None:
     """Both versions of the lists lie there: the second is the corrected one."""
     vocabulary = [["Back", "15som", "05Twis", "FREE"], ["Forward", "Dive", "NoTwis", "PIKE"]]
@@ -448,6 +476,23 @@ def test_names_in_two_unicode_forms_are_one_class(tmp_path: Path, names: list[st
     assert dataset.classes == tuple(sorted(unicodedata.normalize("NFC", name) for name in names))
     assert dataset.subject_names == dataset.classes
     assert np.bincount(dataset.labels).tolist() == [4] * len(names)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems have one form only")
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(names=st.lists(NAMES, min_size=2, max_size=4, unique_by=lambda name: unicodedata.normalize("NFC", name)))
+def test_class_folders_in_two_unicode_forms_are_one_class(tmp_path: Path, clip_file: Path, names: list[str]) -> None:
+    root = tmp_path / "folders"
+    shutil.rmtree(root, ignore_errors=True)
+    for number, name in enumerate(names):
+        for form in ("NFC", "NFD"):
+            for copy in range(3):
+                path = root / unicodedata.normalize(form, name) / f"{number}{form}{copy}.mp4"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(clip_file, path)
+    dataset = video.open_dataset(str(root))
+    assert dataset.classes == tuple(sorted(unicodedata.normalize("NFC", name) for name in names))
+    assert np.bincount(dataset.labels).tolist() == [6] * len(names)
 
 
 def test_names_in_one_unicode_form_stay_as_they_are(tmp_path: Path) -> None:

@@ -86,3 +86,42 @@ def test_a_sheet_marks_unreadable_clips(store: video.ClipStore, flawed: Path, tm
     sheet = np.asarray(Image.open(path))
     row = 2 * 16 + 116 + 16  # the second clip of the class is the truncated one
     assert (sheet[row : row + 16] < 100).any() and (sheet[row + 20 : row + 96] == 255).all()
+
+
+LOST: dict[str, Callable[[Path], object]] = {
+    "never copied": lambda path: path.unlink(),
+    "a link to nothing": lambda path: (path.unlink(), path.symlink_to("nowhere.mp4")),
+    "another case": lambda path: path.rename(path.with_name(path.name.upper())),
+    "another suffix": lambda path: path.rename(path.with_suffix(".mkv")),
+    "its folder": lambda path: path.parent.rename(path.parent.with_name("moved")),
+}
+
+
+@pytest.mark.parametrize("how", LOST)
+@pytest.mark.parametrize("decoder", ["decord", "pyav"])
+def test_a_lost_clip_is_missing_and_not_corrupt(tmp_path: Path, clip_file: Path, how: str, decoder: str) -> None:
+    rows = ["path,label,split"]
+    for n in range(6):
+        path = tmp_path / f"f{n}" / f"{n}.mp4"
+        path.parent.mkdir()
+        shutil.copy(clip_file, path)
+        rows.append(f"f{n}/{n}.mp4,{'ab'[n % 2]},{'test' if n > 3 else 'train'}")
+    (tmp_path / "set.csv").write_text("\n".join(rows) + "\n")
+    LOST[how](tmp_path / "f1" / "1.mp4")
+    if (tmp_path / "f1" / "1.mp4").exists():
+        pytest.skip("this file system ignores case")
+    found = video.verify(video.open_dataset(str(tmp_path / "set.csv")), workers=1, decoder=decoder)
+    assert (found.missing, found.corrupt) == (("f1/1.mp4",), ())
+
+
+def test_a_lost_folder_of_images_is_missing(tmp_path: Path) -> None:
+    for n in range(4):
+        (tmp_path / str(n)).mkdir()
+        for at in range(1, 4):
+            Image.new("RGB", (20, 12), (9 * n, at, 0)).save(tmp_path / str(n) / f"img_{at:05d}.jpg")
+    (tmp_path / "train.txt").write_text("0 3 0\n1 3 1\n")
+    (tmp_path / "val.txt").write_text("2 3 0\n3 3 1\n")
+    dataset = video.open_dataset(str(tmp_path))
+    shutil.rmtree(tmp_path / "2")
+    found = video.verify(dataset, workers=1)
+    assert (found.missing, found.corrupt) == (("2",), ())
