@@ -64,6 +64,7 @@ def run(command: str, small: bool, capsys: pytest.CaptureFixture[str]) -> None:
         Path(file).write_text(out, encoding="utf-8")
 
 
+@pytest.mark.docs
 @pytest.mark.parametrize("document", [d for d in DOCUMENTS if blocks(d)], ids=name)
 def test_the_blocks_of_a_document_run(
     document: Path,
