@@ -124,6 +124,7 @@ def test_a_page_has_no_markup_from_a_mutated_record(scratch: Path, record: Any) 
     assert sorted(path.name for path in scratch.iterdir()) == ["page.html", "results"]
 
 
+@pytest.mark.long
 @settings(HERE, max_examples=8, deadline=None)
 @given(bent(WHOLE[0]))
 def test_every_command_reads_the_same_records(scratch: Path, record: Any) -> None:
@@ -288,6 +289,7 @@ OPTIONS = ("--strategy", "--space", "--dataset", "--protocol", "--cap", "--budge
 WORDS = [str(value) for value in VALUES if isinstance(value, str | int | float) and "\0" not in str(value)]
 
 
+@pytest.mark.long
 @settings(HERE, max_examples=150)
 @given(st.sampled_from(OPTIONS), st.sampled_from(WORDS) | st.text(max_size=20))
 def test_a_word_that_is_not_a_value_is_refused(scratch: Path, option: str, word: str) -> None:

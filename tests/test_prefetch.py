@@ -3,6 +3,7 @@
 The other processes are a stand-in here: another problem of the same seed, at once. `test_ray.py` has real ones.
 """
 
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def setup(strategy: str, tiny_dataset: Path, tmp_path: Path, budget: float, **se
 def outcome(search: Search) -> dict[str, Any]:
     """Results of a search without its duration."""
     status = search.run()
-    steps = [step.model_dump(exclude={"wall"}) for step in search.trajectory]
+    steps = [replace(step, wall=0.0) for step in search.trajectory]
     ledger = search.ledger
     meters = ledger.macs, ledger.samples, ledger.evaluations
     return {"status": status, "steps": steps, "ledger": meters, "problem": str(search.problem._state())}

@@ -171,6 +171,7 @@ def slow_clip(path: Path) -> None:
         container.mux(stream.encode())
 
 
+@pytest.mark.long
 def test_the_document_s_commands_do_what_they_say(
     cli: Cli, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,7 @@ def test_runs_with_separate_records_count_as_done(tables: Path, tmp_path: Path) 
     assert [cell.state for cell in open_cells(asked)] == ["waiting", "waiting", "ok", "waiting", "waiting"]
 
 
+@pytest.mark.long
 def test_strategies_that_train_get_a_separate_process_and_file(tables: Path, tmp_path: Path) -> None:
     """Only running a search shows that it needs clips; this data set has none, so the error says so."""
     ended = {cell.entry: cell for cell in compare(open_cells(requests(tables, tmp_path, "random_search", "spos")))}

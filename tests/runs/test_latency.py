@@ -33,6 +33,7 @@ class Counted(Observer):
         self.seen.append((done, total))
 
 
+@pytest.mark.long
 def test_a_table_is_measured_once(tmp_path: Path) -> None:
     first, second = Counted(), Counted()
     table = open_table(SPACE, CLASSES, PLACE, tmp_path, first)

@@ -174,6 +174,7 @@ def test_a_strategy_that_needs_a_supernet_gets_one_line(
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.long
 def test_surveillance_clips(tmp_path: Path) -> None:
     if not REAL.is_file():
         pytest.skip("no ../shared/data beside the repository")

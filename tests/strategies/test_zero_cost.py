@@ -69,6 +69,7 @@ def test_the_flow_is_the_same_for_other_signs(tiny_dataset: Path) -> None:
     assert synaptic_flow(one, ones) == pytest.approx(synaptic_flow(other, ones))
 
 
+@pytest.mark.long
 def test_the_flow_of_a_deep_wide_network_is_a_finite_number(tiny_dataset: Path) -> None:
     """A chain of 20 layers of ones, 1,000 wide: 20 · 1000 ^ 21, far beyond float32."""
     chain = nn.Sequential(*(nn.Linear(1000, 1000, bias=False) for _ in range(20)))

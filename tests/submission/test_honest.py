@@ -61,16 +61,19 @@ def test_a_plug_in_that_imports_its_neighbour(
     verified(folder)
 
 
+@pytest.mark.long
 def test_a_plug_in_that_trains(trained: Path, tiny_dataset: Path) -> None:
     notes = verified(trained, cells=2, datasets=(tiny_dataset,))
     assert sum("equal to the last digit" in note for note in notes) == 2
 
 
+@pytest.mark.long
 def test_a_gradient_search_that_trains(make: Make, tiny_dataset: Path) -> None:
     folder = make(EXAMPLES / "gradient.py", dataset=str(tiny_dataset), **TRAINED)
     verified(folder, datasets=(tiny_dataset,))
 
 
+@pytest.mark.long
 def test_a_run_on_two_threads_repeated_on_as_many_and_on_one(make: Make, tiny_dataset: Path) -> None:
     folder = make("random_sampling", dataset=str(tiny_dataset), **{**TRAINED, "threads": 2})
     (note,) = (note for note in verified(folder, datasets=(tiny_dataset,)) if "repeated" in note)

@@ -90,6 +90,7 @@ def test_a_supernet_search_in_two_processes_equals_one_process_and_only_one_writ
     assert two.provenance.command[:6] == ("torchrun", "--nproc-per-node", "2", "-m", "pvnas_bench", "run")
 
 
+@pytest.mark.long
 def test_a_run_ends_if_any_process_ends_and_resumes(tiny_dataset: Path, tmp_path: Path) -> None:
     words = run_words(UNLUCKY, tiny_dataset, tmp_path / "two", 3.0)
 
