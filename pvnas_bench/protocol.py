@@ -25,6 +25,7 @@ _LATER = {"precision": "float32", "average": 0.0, "temporal_init": "random"}
 """Settings that protocols have got since the first fingerprints were published; they are omitted at these values."""
 
 Share = Annotated[float, Field(ge=0, lt=1)]
+Side = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=MOST_BUDGET)]
 Whole = Annotated[int, Field(ge=1)]
 
@@ -72,7 +73,7 @@ class Protocol:
     cache_size: Whole = 44
     cache_frames: Whole = 32
     fit: Literal["squash", "crop"] = "squash"
-    crop_scale: tuple[float, float] = (0.8, 1.0)
+    crop_scale: tuple[Side, Side] = (0.8, 1.0)
     sampling: Literal["uniform", "dense"] = "uniform"
     stride: Whole = 1
     retrainings: Whole = 1
@@ -122,7 +123,9 @@ class Protocol:
             raise UsageError(f"unknown precision {precision!r}: choose {' or '.join(get_args(Precision))}")
         if precision == self.precision:
             return self
-        return replace(self, name=f"{self.name}-{precision}", precision=cast(Precision, precision))
+        name = self.name.removesuffix(f"-{self.precision}")
+        name = name if precision == "float32" else f"{name}-{precision}"
+        return replace(self, name=name, precision=cast(Precision, precision))
 
 
 _SCHEMA = TypeAdapter(Protocol)
@@ -220,6 +223,8 @@ def _from_file(path: Path) -> Protocol:
     if not isinstance(base, str) or base not in PROTOCOLS:
         raise UsageError(f"{path} needs a line with a protocol to start from, such as base = {next(iter(PROTOCOLS))!r}")
     fixed = {"name": path.stem, "version": 1, "description": f"{base} with the changes of {path.name}"}
+    if named := sorted(fixed.keys() & values.keys()):
+        raise UsageError(f"{path} sets {named[0]}: a protocol is named by its file, so remove the line")
     if path.stem in PROTOCOLS or not re.fullmatch(r"[A-Za-z0-9_.]+", path.stem):
         raise UsageError(f"{path} cannot be a protocol's name: choose another, of letters, digits and underscores")
     try:
@@ -254,3 +259,12 @@ def protocol_of(entry: records.ProtocolEntry) -> Protocol:
     protocol = _SCHEMA.validate_python(entry.settings)
     protocol.test_views  # noqa: B018 (refuses unknown views)
     return protocol
+
+
+def recorded_protocol(entry: records.ProtocolEntry) -> Protocol:
+    """The package's protocol of an entry's name, as it is today; of any other name the one that the entry describes.
+
+    Raises:
+        ValueError: the entry's settings are not a protocol's.
+    """
+    return PROTOCOLS.get(entry.name) or protocol_of(entry)

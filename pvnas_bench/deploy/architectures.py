@@ -7,6 +7,7 @@ from pathlib import Path
 from pvnas_bench import records, registry
 from pvnas_bench.deploy.model import model_path
 from pvnas_bench.errors import UsageError
+from pvnas_bench.protocol import Protocol, get_protocol, recorded_protocol
 from pvnas_bench.space import Architecture, SearchSpace
 from pvnas_bench.table import find as find_table
 from pvnas_bench.training.model_file import load
@@ -23,7 +24,7 @@ class Named:
     space: SearchSpace
     architecture: Architecture
     dataset: str
-    protocol: str
+    protocol: Protocol
 
 
 def named(
@@ -45,7 +46,7 @@ def named(
     if path.is_dir() or path.suffix in (".json", ".safetensors"):
         return _of_file(path, space, dataset, protocol)
     known = registry.get_space(space or DEFAULT_SPACE)
-    return Named(known, known.parse(word), dataset or DEFAULT_DATASET, protocol or DEFAULT_PROTOCOL)
+    return Named(known, known.parse(word), dataset or DEFAULT_DATASET, get_protocol(protocol or DEFAULT_PROTOCOL))
 
 
 def _of_table(rank: int, space: str | None, dataset: str | None, protocol: str | None, tables: Path | None) -> Named:
@@ -55,7 +56,7 @@ def _of_table(rank: int, space: str | None, dataset: str | None, protocol: str |
     ranked = sorted(table.architectures, key=lambda string: -table.top1(string))
     if not 1 <= rank <= len(ranked):
         raise UsageError(f"table:{rank}: the table {table.about.stem} has ranks 1 to {len(ranked)}")
-    return Named(known, known.parse(ranked[rank - 1]), dataset, protocol or table.about.protocol.name)
+    return Named(known, known.parse(ranked[rank - 1]), dataset, _recipe(protocol, table.about.protocol))
 
 
 def _of_file(path: Path, space: str | None, dataset: str | None, protocol: str | None) -> Named:
@@ -67,11 +68,11 @@ def _of_file(path: Path, space: str | None, dataset: str | None, protocol: str |
             raise UsageError(f"{str(record)!r} is not a record: {error}") from None
         if found.outcome is None:
             raise UsageError(f"the run of {str(record)!r} returned no architecture: it ended as {found.status!r}")
-        string, entry, data, recipe = found.outcome.architecture, found.space, found.data.name, found.protocol.name
+        string, entry, data, recipe = found.outcome.architecture, found.space, found.data.name, found.protocol
         name, fingerprint = entry.name, entry.fingerprint.rpartition(":")[0]
     else:
         info = load(model_path(path)).info
-        string, data, recipe = info.architecture, info.data.name, info.protocol.name
+        string, data, recipe = info.architecture, info.data.name, info.protocol
         name, fingerprint = info.space.name, info.space.fingerprint
     known = registry.get_space(space or name)
     if known.fingerprint != fingerprint:
@@ -81,7 +82,12 @@ def _of_file(path: Path, space: str | None, dataset: str | None, protocol: str |
         )
     if dataset is None and data not in dict(list_datasets()):
         raise UsageError(f"{str(path)!r} is of the data set {data!r}: give its path with --dataset")
-    return Named(known, known.parse(string), dataset or data, protocol or recipe)
+    return Named(known, known.parse(string), dataset or data, _recipe(protocol, recipe))
+
+
+def _recipe(given: str | None, entry: records.ProtocolEntry) -> Protocol:
+    """The protocol of this name, else that of a record, a model or a table."""
+    return recorded_protocol(entry) if given is None else get_protocol(given)
 
 
 def record_path(path: Path) -> Path | None:

@@ -21,7 +21,7 @@ from pvnas_bench.ledger import Ledger
 from pvnas_bench.network.backbone import FrozenBackbone
 from pvnas_bench.network.families import cost_model
 from pvnas_bench.network.standalone import Classifier
-from pvnas_bench.protocol import Protocol, get_protocol
+from pvnas_bench.protocol import Protocol
 from pvnas_bench.runs.checkpoints import Checkpoints, State
 from pvnas_bench.runs.clips import open_clips, search_splits
 from pvnas_bench.runs.observer import Observer
@@ -317,8 +317,8 @@ class Fit:
         return Fitted(self.path, info, tuple(curve))
 
 
-def _recipe(name: str, request: FitRequest) -> Protocol:
-    protocol = get_protocol(name).with_precision(request.precision)
+def _recipe(named: Protocol, request: FitRequest) -> Protocol:
+    protocol = named.with_precision(request.precision)
     return protocol if request.epochs is None else replace(protocol, epochs=request.epochs)
 
 

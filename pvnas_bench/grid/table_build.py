@@ -30,7 +30,7 @@ from pvnas_bench.ledger import Ledger
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.network.standalone import Classifier
 from pvnas_bench.problem import SearchSplit, evaluation_seed, in_mixed_order
-from pvnas_bench.protocol import get_protocol, protocol_entry
+from pvnas_bench.protocol import Protocol, get_protocol, protocol_entry
 from pvnas_bench.runs.clips import data_entry, open_clips, search_view
 from pvnas_bench.runs.final import latency
 from pvnas_bench.runs.observer import Observer
@@ -62,6 +62,7 @@ class TableRecipe:
 
     Attributes:
         dataset: a name, a folder or a manifest.
+        protocol: a name or a file, or the protocol itself.
         cache: folder of decoded clips; None: the user's cache.
         final: train on the whole train split and test on the test split, as the final phase of a run does; otherwise
             train on search-train, and test on the val and test splits.
@@ -70,7 +71,7 @@ class TableRecipe:
 
     space: str
     dataset: str
-    protocol: str
+    protocol: str | Protocol
     cache: Path | None = None
     final: bool = False
     cap: str | None = None
@@ -96,7 +97,8 @@ class Trainer:
                 "family mbconv"
             )
         self.space, self.recipe = space, recipe
-        self.protocol = get_protocol(recipe.protocol)
+        named = recipe.protocol
+        self.protocol = named if isinstance(named, Protocol) else get_protocol(named)
         self.caps = Caps.parse(space, recipe.cap)
         if self.caps.latency_ms is not None:
             raise UsageError("a table is not of one machine: leave latency out of --cap")

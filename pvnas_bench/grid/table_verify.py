@@ -10,6 +10,7 @@ from pvnas_bench import seeding
 from pvnas_bench.boards.table_lessons import noise
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.table_build import TableRecipe, Trainer
+from pvnas_bench.protocol import recorded_protocol
 from pvnas_bench.runs.observer import Observer
 from pvnas_bench.table.schema import KnownTraining
 from pvnas_bench.table.table import Table
@@ -53,7 +54,7 @@ def pairs(
     Raises:
         UsageError: space, data set or protocol differ from the table's recipe.
     """
-    trainer = Trainer(TableRecipe(space, dataset, table.about.protocol.name), observer)
+    trainer = Trainer(TableRecipe(space, dataset, recorded_protocol(table.about.protocol)), observer)
     if trainer.about.recipe != table.about.recipe:
         raise UsageError(
             f"the table {table.about.stem} has another recipe than {space} and {dataset} have now: build it again"

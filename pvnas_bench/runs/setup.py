@@ -19,7 +19,7 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.network.backbone import FrozenBackbone
 from pvnas_bench.network.families import cost_model
 from pvnas_bench.problem import SearchSplit
-from pvnas_bench.protocol import get_protocol
+from pvnas_bench.protocol import get_protocol, recorded_protocol
 from pvnas_bench.runs.clips import data_entry, open_clips, search_splits, search_view
 from pvnas_bench.runs.latency import Place, open_table
 from pvnas_bench.runs.observer import Observer
@@ -66,11 +66,14 @@ class Setup:
         if request.null and self.kind.info.role != "search":
             raise UsageError(f"{self.kind.info.name} is a control, which learns nothing: omit --null or the control")
         self.table = self._find_table() if request.tabular else None
-        named = get_protocol(request.protocol or (self.table.about.protocol.name if self.table else "quick"))
+        if request.protocol is None and self.table is not None:
+            named = recorded_protocol(self.table.about.protocol)
+        else:
+            named = get_protocol(request.protocol or "quick")
         self.protocol = named.with_precision(request.precision)
         if request.budget is not None:
             self.protocol = self.protocol.with_budget(request.budget)
-        self._protocol_named = named.name
+        self._protocol_named = Path(request.protocol or named.name).name
         if self.table is not None and request.precision != "float32":
             raise UsageError("trainings in a table have the precision float32: omit --precision")
         self.caps = Caps.parse(self.space, request.cap)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pvnas_bench import __version__
 from pvnas_bench.errors import UsageError
-from pvnas_bench.protocol import Protocol, get_protocol
+from pvnas_bench.protocol import PROTOCOLS, Protocol
 from pvnas_bench.records import Record, identifier
 from pvnas_bench.runs.request import flag_of, options
 from pvnas_bench.submission.findings import shown
@@ -95,7 +95,9 @@ def protocol_of(record: Record) -> Protocol:
         UsageError: there is none of that name.
     """
     name, _, precision = record.protocol.name.partition("-")
-    found = get_protocol(name).with_budget(record.protocol.budget)
+    if name not in PROTOCOLS:  # nor is a file opened that a record names
+        raise UsageError(f"the protocol {name!r} is none of the package's: {', '.join(PROTOCOLS)}")
+    found = PROTOCOLS[name].with_budget(record.protocol.budget)
     return found.with_precision(precision) if precision else found
 
 

@@ -116,6 +116,29 @@ def test_a_frozen_backbone_comes_from_the_initial_weights(trained: Trained, tiny
     assert all(t.equal(before.backbone.state_dict()[n]) for n, t in after.backbone.state_dict().items())
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_record_is_trained_by_the_recipe_in_it_whose_file_is_gone(
+    precision: str, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('base = "quick"\nepochs = 1\nbatch_size = 4\n')
+    asked = Request(
+        "expert",
+        dataset=str(tiny_dataset),
+        protocol=str(file),
+        precision=precision,
+        budget=0.4,
+        threads=1,
+        results=tmp_path / "runs",
+    )
+    record, path = run(asked)
+    assert record.provenance.command[record.provenance.command.index("--protocol") + 1] == "mine.toml"
+    file.unlink()
+    fit = Fit(FitRequest(str(path), dataset=str(tiny_dataset), precision=precision, output=tmp_path / "m", threads=1))
+    assert (fit.protocol.epochs, fit.protocol.batch_size, fit.protocol.precision) == (1, 4, precision)
+    assert fit.protocol.name == record.protocol.name
+
+
 def test_an_architecture_is_named_by_a_record_a_model_or_its_rank_in_a_table(
     trained: Trained, tiny_dataset: Path, tmp_path: Path
 ) -> None:
@@ -126,16 +149,16 @@ def test_an_architecture_is_named_by_a_record_a_model_or_its_rank_in_a_table(
     for word in (path, path.parent, tmp_path):
         found = named(str(word), space=None, dataset="here", protocol=None)
         assert (str(found.architecture), found.space.name) == (record.outcome.architecture, "st_default")
-        assert (found.dataset, found.protocol) == ("here", "quick")
+        assert (found.dataset, found.protocol.name) == ("here", "quick")
     with pytest.raises(UsageError, match=r"is of the data set 'tiny.*give its path with --dataset"):
         named(str(path), space=None, dataset=None, protocol=None)
     micro = named(str(trained("st_micro").path), space=None, dataset="here", protocol=None)
-    assert (micro.space.name, micro.protocol) == ("st_micro", "micro")
+    assert (micro.space.name, micro.protocol.name) == ("st_micro", "micro")
     with pytest.raises(UsageError, match=r"is of the space every_operator@1:.*give that space with --space"):
         named(str(trained("f3").path), space="st_micro", dataset="here", protocol=None)
 
     best, second = (named(f"table:{n}", space=None, dataset=None, protocol=None) for n in (1, 2))
-    assert (best.space.name, best.dataset, best.protocol) == ("st_micro", "synthetic_motion", "micro")
+    assert (best.space.name, best.dataset, best.protocol.name) == ("st_micro", "synthetic_motion", "micro")
     assert best.architecture != second.architecture
     with pytest.raises(UsageError, match="has ranks 1 to "):
         named("table:0", space=None, dataset=None, protocol=None)

@@ -6,8 +6,11 @@ from tables import SPACE, Built
 
 from pvnas_bench import registry
 from pvnas_bench.errors import UsageError
+from pvnas_bench.grid.table_build import TableRecipe, build
 from pvnas_bench.grid.table_verify import Pair, judge, pairs
-from pvnas_bench.table import Table
+from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.runner import run
+from pvnas_bench.table import Table, find
 
 MICRO = registry.get_space("st_micro")
 CONTENT = made_up.content(MICRO, seeds=2, noise=0.03)
@@ -52,3 +55,25 @@ def test_without_a_second_seed_the_spread_is_not_known() -> None:
     single = Table(CONTENT.about, CONTENT.sessions, CONTENT.trainings[:500])
     with pytest.raises(UsageError, match="two seeds"):
         judge(single, [Pair(CONTENT.trainings[0], CONTENT.trainings[0])])
+
+
+def test_a_table_of_a_protocol_in_a_file_is_verified_and_searched_without_the_file(
+    tiny_dataset: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('base = "micro"\nepochs = 2\nproxy_epochs = 2\n')
+    list(build(TableRecipe(str(SPACE), str(tiny_dataset), str(file)), tmp_path / "tables"))
+    file.unlink()
+    table = find(registry.get_space(str(SPACE)), str(tiny_dataset), tmp_path / "tables")
+    (pair,) = pairs(table, str(SPACE), str(tiny_dataset), sample=1, seed=0)
+    assert pair.equal
+    request = Request(
+        "random_search",
+        space=str(SPACE),
+        dataset=str(tiny_dataset),
+        tabular=True,
+        tables=tmp_path / "tables",
+        results=tmp_path / "runs",
+    )
+    record, _ = run(request)
+    assert (record.status, record.protocol.name, record.protocol.settings["epochs"]) == ("ok", "mine", 2)

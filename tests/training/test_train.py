@@ -72,6 +72,7 @@ def test_fingerprints_of_protocols_cover_every_setting_but_the_description() -> 
         quick.with_precision("bfloat16"),
     ]
     assert len({p.fingerprint for p in (*changed, quick)}) == 6
+    assert quick.with_precision("bfloat16").with_precision("float32") == quick
     assert quick.with_precision("float32") == quick and "precision" not in quick.settings
 
 
@@ -100,6 +101,8 @@ def test_a_protocol_comes_from_a_file_with_a_base_and_changes(tmp_path: Path) ->
         ('base = "quick"\nepochs = 0', "epochs: Input should be greater than or equal to 1"),
         ('base = "quick"\naverage = 1.0', "average: Input should be less than 1"),
         ('base = "quick"\nviews = "many"', "many"),
+        ('base = "quick"\ncrop_scale = [0.5, 1.5]', "crop_scale.1: Input should be less than or equal to 1"),
+        ('base = "quick"\nname = "standard"', "sets name: a protocol is named by its file, so remove the line"),
         ("base = ", "is not TOML"),
     ],
 )
