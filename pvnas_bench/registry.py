@@ -16,9 +16,10 @@ import pkgutil
 import re
 import sys
 from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING
 
 from pvnas_bench.errors import UsageError
@@ -39,6 +40,18 @@ def _module_names(package: str) -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(folder) if not module.name.startswith("_"))
 
 
+class _SourceLoader(SourceFileLoader):
+    """Loader that compiles a file whenever it is loaded.
+
+    Python takes cached code for current if size and second of the last change agree, so it would run the older of two
+    versions written within a second, under the hash of the newer.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def _import_file(path: Path) -> ModuleType:
     """Import a user's file under a module name unique to its path.
 
@@ -49,7 +62,8 @@ def _import_file(path: Path) -> ModuleType:
         raise UsageError(f"no such file: {path}")
     place = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:12]
     name = f"pvnas_bench_plugin_{path.stem}_{place}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    loader = _SourceLoader(name, str(path)) if path.suffix == ".py" else None
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     if spec is None or spec.loader is None:
         raise UsageError(f"{path} is not a Python file: a plug-in's name ends in .py")
     module = importlib.util.module_from_spec(spec)

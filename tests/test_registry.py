@@ -1,5 +1,6 @@
 """Plug-ins: valid names, and no plug-in replaces another strategy."""
 
+import os
 import re
 import shutil
 import sys
@@ -35,6 +36,21 @@ def test_a_plug_in_with_the_name_of_a_strategy_of_the_package_is_refused(tmp_pat
         UsageError, match=rf"mine.py names its strategy '{name}', like the built-in {name}: choose another"
     ):
         registry.get_strategy(plugin(tmp_path, name))
+
+
+def test_the_file_that_is_hashed_is_the_code_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Versions of one length, changed at the same instant, where Python keeps compiled code."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    hashes = []
+    for name in ("one", "two", "six"):
+        path = plugin(tmp_path, name)
+        os.utime(path, (1e9, 1e9))
+        kind = registry.get_strategy(path)
+        assert kind.info.name == name
+        source = registry.source(kind)
+        assert source is not None
+        hashes.append(source.sha256)
+    assert len(set(hashes)) == 3
 
 
 BUILT_IN = sorted(path.stem for path in Path(strategies.__path__[0]).glob("[a-z]*.py"))
