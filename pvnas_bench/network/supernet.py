@@ -291,11 +291,19 @@ class Supernet(nn.Module):
         assert isinstance(block, SuperBlock)
         return block
 
-    # --- one path ---------------------------------------------------------------------------------------------------
+    def affine_parameters(self) -> Iterator[nn.Parameter]:
+        """γ and β of every batch-norm, those of the candidates included."""
+        for norm in self.norms():
+            yield from norm.parameters()
+        for block in self.blocks:
+            assert isinstance(block, SuperBlock)
+            yield from (block.scale, block.shift)
 
     def norms(self) -> Iterator[ElasticNorm]:
         """All batch-norm layers."""
         return (module for module in self.modules() if isinstance(module, ElasticNorm))
+
+    # --- one path ---------------------------------------------------------------------------------------------------
 
     @contextmanager
     def recalibrated(self, architecture: Architecture, batches: Iterable[Tensor]) -> Iterator[None]:
