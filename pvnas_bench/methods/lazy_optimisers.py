@@ -85,7 +85,10 @@ class LazyAdamW(_Lazy):
     ) -> None:
         (mean, square, uses), (beta1, beta2), rate = states, group["betas"], group["lr"]
         torch._foreach_add_(uses, used)
-        for moment, value, beta in ((mean, gradients, beta1), (square, torch._foreach_mul(gradients, gradients), beta2)):
+        for moment, value, beta in (
+            (mean, gradients, beta1),
+            (square, torch._foreach_mul(gradients, gradients), beta2),
+        ):
             change = torch._foreach_sub(value, moment)
             torch._foreach_mul_(change, used)
             torch._foreach_add_(moment, change, alpha=1 - beta)

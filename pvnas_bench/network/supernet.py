@@ -291,13 +291,28 @@ class Supernet(nn.Module):
         assert isinstance(block, SuperBlock)
         return block
 
+    @property
+    def superblocks(self) -> list[SuperBlock]:
+        """The blocks, in the order of the space's slots."""
+        return [block for block in self.blocks if isinstance(block, SuperBlock)]
+
+    def norm_skips(self) -> None:
+        """Give each slot that can be skipped a batch-norm for its skip; see `SuperBlock.skip_norm`."""
+        for slot, block in zip(self.space.slots, self.superblocks, strict=True):
+            if "skip" in slot.operators:
+                block.skip_norm = ElasticNorm(slot.cout).to(block.scale.device)
+
     def affine_parameters(self) -> Iterator[nn.Parameter]:
         """γ and β of every batch-norm, those of the candidates included."""
         for norm in self.norms():
             yield from norm.parameters()
-        for block in self.blocks:
-            assert isinstance(block, SuperBlock)
+        for block in self.superblocks:
             yield from (block.scale, block.shift)
+
+    def kernels(self) -> Iterator[nn.Parameter]:
+        """Weights of all convolutions and linear layers, whose gradients cost MACs."""
+        affine = {id(parameter) for parameter in self.affine_parameters()}
+        return (p for p in self.parameters() if p.ndim > 1 and id(p) not in affine)
 
     def norms(self) -> Iterator[ElasticNorm]:
         """All batch-norm layers."""
