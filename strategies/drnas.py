@@ -73,7 +73,7 @@ class DrNAS(MixtureSearch[DrNASConfig]):
 
     def alpha_step(self, batch: ClipBatch, held_out: ClipBatch) -> float:
         """Take a first-order step on the sampled mixture's loss and the penalty."""
-        loss = self.supernet.loss(held_out, self.plan(self.mixed()))
+        loss = self.alpha_loss(held_out, self.plan(self.mixed()))
         value = float(loss.detach())
         if self.config.penalty:
             loss = loss + self.config.penalty * self.divergence()
