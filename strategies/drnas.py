@@ -61,7 +61,7 @@ class DrNAS(MixtureSearch[DrNASConfig]):
             for beta in self.alphas.logits:
                 beta.copy_(self.config.initial_scale * torch.randn(beta.shape, generator=rng))
         super().prepare()
-        self.means = FactorisedDistribution(self.problem.space, self.problem.device)
+        self.means = FactorisedDistribution(self.problem.space, self.problem.device, self.problem.rng("ties"))
         fix_input(self.means, self.problem.space.reference)
 
     def mixed(self) -> dict[str, Tensor]:

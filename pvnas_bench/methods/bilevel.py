@@ -113,7 +113,7 @@ class Bilevel(Strategy[BC, BlockSpace]):
         """Build the supernet, the alphas and their optimisers, and reserve budget for `finish`."""
         problem, config = self.problem, self.config
         self.supernet = problem.supernet()
-        self.alphas = FactorisedDistribution(problem.space, problem.device)
+        self.alphas = FactorisedDistribution(problem.space, problem.device, problem.rng("ties"))
         self.prepare()
         self.weights = SharedWeights(problem, config, self.supernet)
         self.alpha_optimiser = torch.optim.Adam(
