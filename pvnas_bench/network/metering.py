@@ -110,11 +110,15 @@ class CapPenalty:
     def __init__(self, costs: CostModel, caps: Caps, device: torch.device | str = "cpu") -> None:
         self._expected = [(ExpectedCost(costs, device, limit.key), limit.most) for limit in caps.limits]
 
-    def __call__(self, probabilities: Tensor, share: float) -> Tensor:
-        """|max(E[cost]/(share × cap)) - 1|, the maximum over the caps.
+    def load(self, probabilities: Tensor, share: float) -> Tensor:
+        """max(E[cost]/(share × cap)), the maximum over the caps.
 
         Args:
             probabilities: as of `ExpectedCost`.
         """
         loads = [expected(probabilities) / (share * most) for expected, most in self._expected]
-        return (torch.stack(loads).max() - 1).abs().float()
+        return torch.stack(loads).max().float()
+
+    def __call__(self, probabilities: Tensor, share: float) -> Tensor:
+        """|load - 1|, with `load` as above."""
+        return (self.load(probabilities, share) - 1).abs()
