@@ -217,7 +217,10 @@ class GatesConfig(GuardConfig):
     )
     cost: CostTerm = Field("hinge", description="cost term, see `cost_term`; none: the cap is kept at the end only (R)")
     macs_weight: float = Field(
-        0.02, ge=0, description="λ of hinge and symmetric, β of multiplicative (R; β in ProxylessNAS: 0.6)"
+        0.1, ge=0, description="λ of hinge and symmetric, β of multiplicative (R; β in ProxylessNAS: 0.6)"
+    )
+    macs_share: float = Field(
+        0.5, gt=0, le=1, description="largest share of the cost term in the norm of the alphas' gradient; 1: any (R)"
     )
     target: float = Field(1.0, gt=0, description="target of the expected cost over the cap that binds (R)")
 
@@ -307,6 +310,7 @@ class BinaryGates:
         factor, term = cost_term(config.cost, config.macs_weight, load, losses[0])
         share = CostShare(term, self.alphas.parameters())
         problem.backward(factor * loss + term)
+        share.limit(config.macs_share)
         share.log(problem)
         log_held_out_loss(problem, losses[0], classes)
         if rate is not None:

@@ -48,16 +48,31 @@ class CostShare:
         if term.requires_grad:
             self._cost = torch.autograd.grad(term, self._alphas, retain_graph=True, allow_unused=True)
 
+    def limit(self, most: float) -> None:
+        """Shorten the cost's gradient so that its share is at most this one."""
+        cost, rest = self._norms()
+        if most < 1 and cost * (1 - most) > rest * most:
+            shorter = rest * most / (cost * (1 - most))
+            for alpha, own in zip(self._alphas, self._cost, strict=True):
+                if own is not None and alpha.grad is not None:
+                    alpha.grad.sub_(own, alpha=1 - shorter)
+            self._cost = [None if own is None else own * shorter for own in self._cost]
+
     def log(self, problem: Problem[S]) -> None:
         """Log the share; nothing if the gradient is zero."""
+        cost, rest = self._norms()
+        if cost + rest > 0:
+            problem.log(macs_gradient_share=cost / (cost + rest))
+
+    def _norms(self) -> tuple[float, float]:
+        """Norms of the cost's gradient and of the rest."""
         cost = rest = 0.0
         for alpha, own in zip(self._alphas, self._cost, strict=True):
             whole = torch.zeros_like(alpha) if alpha.grad is None else alpha.grad
             own = torch.zeros_like(alpha) if own is None else own
             cost += float((own.double() ** 2).sum())
             rest += float(((whole - own).double() ** 2).sum())
-        if (total := math.sqrt(cost) + math.sqrt(rest)) > 0:
-            problem.log(macs_gradient_share=math.sqrt(cost) / total)
+        return math.sqrt(cost), math.sqrt(rest)
 
 
 def recorded(loss_at: Callable[..., Tensor], losses: list[float]) -> Callable[..., Tensor]:

@@ -116,9 +116,11 @@ class CapPenalty:
         Args:
             probabilities: as of `ExpectedCost`.
         """
-        loads = [expected(probabilities) / (share * most) for expected, most in self._expected]
-        return torch.stack(loads).max().float()
+        return self._load(probabilities, share).float()
+
+    def _load(self, probabilities: Tensor, share: float) -> Tensor:
+        return torch.stack([expected(probabilities) / (share * most) for expected, most in self._expected]).max()
 
     def __call__(self, probabilities: Tensor, share: float) -> Tensor:
         """|load - 1|, with `load` as above."""
-        return (self.load(probabilities, share) - 1).abs()
+        return (self._load(probabilities, share) - 1).abs().float()
