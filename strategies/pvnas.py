@@ -107,7 +107,7 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
         self.cycle, self.steps_before = 0, 0
         """Cycles that ended, and alpha steps until then."""
         self.derived: list[Architecture] = []
-        self.top1: list[float] = []
+        self.top1: dict[Architecture, float] = {}
         """Of the derived architectures, on search-val."""
         self.fallback = problem.sample(problem.rng("fallback"))
         self.epochs = max(round(config.comparison * problem.full_epochs), 1)
@@ -158,15 +158,15 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
             self._compare()
 
     def _compare(self) -> None:
-        """Measure the derived architectures on search-val, by trainings or with the supernet's weights of now."""
+        """Measure on search-val the last derived one by a training, or all with the supernet's weights of now."""
         problem, derived = self.problem, self.derived
-        top1 = {architecture: self._measure(architecture) for architecture in dict.fromkeys(derived)}
-        self.top1 = [top1[architecture] for architecture in derived]
-        problem.log(val_top1=max(self.top1))
+        for architecture in dict.fromkeys(derived[-1:] if self.config.comparison else derived):
+            self.top1[architecture] = self._measure(architecture)
+        problem.log(val_top1=max(self.top1.values()))
         distances = [problem.space.hamming(a, b) for a, b in itertools.combinations(derived, 2)]
         problem.note(
-            derived=[[str(architecture), score] for architecture, score in zip(derived, self.top1, strict=True)],
-            distinct_derived=len(top1),
+            derived=[[str(architecture), self.top1[architecture]] for architecture in derived],
+            distinct_derived=len(self.top1),
             mean_pairwise_hamming=float(np.mean(distances)) if distances else 0.0,
         )
 
@@ -180,5 +180,5 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
     def incumbent(self) -> Architecture:
         """The best derived architecture; before the first the most probable one, a random one before an alpha step."""
         if self.top1:
-            return self.derived[int(np.argmax(self.top1))]
+            return max(self.top1, key=self.top1.__getitem__)
         return self.gates.best() if self.gates.steps else self.fallback
