@@ -74,9 +74,9 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
         families=("mbconv",),
         published="importance-weighted gradients of weights and distribution, K = λH, factorised then joint "
         "distribution, hinge on MACs, halves of the search data, the most probable architecture at the end",
-        reconstructed="β, θ, λ = K_0/H_0, optimiser, rates, temperature of w, warm-up; frames, size and depths "
-        "stay independent; weights train along paths resampled from w, not along all K; the mean of m is subtracted; "
-        "the cap is kept by a knapsack",
+        reconstructed="β, θ, λ = K_0/H_0, optimiser, rates, temperature of w, warm-up and guard, log(1 + C) in place "
+        "of log C; frames, size and depths stay independent; weights train along paths resampled from w, not along all "
+        "K; the mean of m is subtracted; the cap is kept by a knapsack",
     )
 
     def setup(self) -> None:
