@@ -149,6 +149,13 @@ def at_the_end(clips: World, null: bool, **settings: Any) -> DANAS:
         return strategy
 
 
+def test_alphas_do_not_move_before_the_supernet_beats_chance(tiny_dataset: Path) -> None:
+    strategy = Driven("da_nas", tiny_dataset, 2.0, margin=0.99, **FEW).to_the_end().strategy
+    assert strategy.gates.steps == 0 and not any(bool(logit.any()) for logit in strategy.gates.alphas.logits)
+    assert strategy.incumbent() == strategy.fallback
+    assert strategy.problem.facts["prunings_due"] == 2 and not strategy.pruned
+
+
 @pytest.mark.parametrize("guard", [True, False])
 def test_a_null_search_does_not_prune(clips: World, guard: bool) -> None:
     """Held-out labels that say nothing: without the guard it would prune all the same."""
