@@ -108,7 +108,8 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
         """Cycles that ended, and alpha steps until then."""
         self.derived: list[Architecture] = []
         self.top1: dict[Architecture, float] = {}
-        """Of the derived architectures, on search-val."""
+        self.scores: dict[Architecture, float] = {}
+        """Of the derived architectures: accuracy on search-val, and what they are compared by."""
         self.fallback = problem.sample(problem.rng("fallback"))
         self.epochs = max(round(config.comparison * problem.full_epochs), 1)
         if config.comparison:
@@ -126,7 +127,7 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
                 break
             weights, alphas = self._rates()
             self.gates.guard.see(self.weights.step(batch, self.gates.sample(), weights))
-            if self.gates.guard.passed and problem.progress >= config.warmup:
+            if self.gates.guard.passed and problem.progress >= config.warmup and not self._cycle_over():
                 self.gates.step(functools.partial(self.supernet.loss, held_out, train_weights=False), alphas)
         if self._cycle_over():
             self._end_cycle()
@@ -161,8 +162,8 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
         """Measure on search-val the last derived one by a training, or all with the supernet's weights of now."""
         problem, derived = self.problem, self.derived
         for architecture in dict.fromkeys(derived[-1:] if self.config.comparison else derived):
-            self.top1[architecture] = self._measure(architecture)
-        problem.log(val_top1=max(self.top1.values()))
+            self.scores[architecture], self.top1[architecture] = self._measure(architecture)
+        problem.log(val_top1=self.top1[self.incumbent()])
         distances = [problem.space.hamming(a, b) for a, b in itertools.combinations(derived, 2)]
         problem.note(
             derived=[[str(architecture), self.top1[architecture]] for architecture in derived],
@@ -170,15 +171,18 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
             mean_pairwise_hamming=float(np.mean(distances)) if distances else 0.0,
         )
 
-    def _measure(self, architecture: Architecture) -> float:
+    def _measure(self, architecture: Architecture) -> tuple[float, float]:
+        """Score and top-1; the score of a training is its top-1, that of a path of the supernet minus its loss."""
         problem = self.problem
         if self.config.comparison:
-            return problem.compare(architecture, self.epochs).top1
+            top1 = problem.compare(architecture, self.epochs).top1
+            return top1, top1
         recalibration = itertools.islice(problem.search_batches("train"), self.config.recalibration)
-        return self.supernet.validate(architecture, problem.validation_batches(), recalibration)[0]
+        top1, loss = self.supernet.validate(architecture, problem.validation_batches(), recalibration)
+        return -loss, top1
 
     def incumbent(self) -> Architecture:
         """The best derived architecture; before the first the most probable one, a random one before an alpha step."""
-        if self.top1:
-            return max(self.top1, key=self.top1.__getitem__)
+        if self.scores:
+            return max(self.scores, key=self.scores.__getitem__)
         return self.gates.best() if self.gates.steps else self.fallback

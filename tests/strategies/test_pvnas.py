@@ -107,7 +107,9 @@ def test_one_architecture_is_derived_per_cycle_within_the_budget(
     pvnas = ended(strategy(tiny_dataset, tmp_path, budget=5.0, comparison=comparison, **words))
     assert len(pvnas.derived) == 3 and set(pvnas.derived) == set(pvnas.top1)
     assert pvnas.problem.ledger.spent <= 5.0
-    assert pvnas.top1[pvnas.incumbent()] == max(pvnas.top1.values())
+    assert pvnas.scores[pvnas.incumbent()] == max(pvnas.scores.values())
+    if comparison == "1":
+        assert pvnas.scores == pvnas.top1
     assert pvnas.problem.facts["distinct_derived"] == len(set(pvnas.derived))
     assert any(bool(logit.any()) for logit in pvnas.gates.alphas.logits) == (restarted == "kept")
 
@@ -130,6 +132,14 @@ def test_a_comparison_by_the_supernet_leaves_the_budget_to_the_search(
         ended(strategy(tiny_dataset, tmp_path, budget=8.0, comparison=comparison, guard="false"))
         shares.append(sum(spent) / 8.0)
     assert shares[0] < 0.05 < 0.1 < shares[1]
+
+
+def test_a_cycle_in_which_no_alpha_moves_derives_nothing(tiny_dataset: Path, tmp_path: Path) -> None:
+    pvnas = strategy(tiny_dataset, tmp_path, budget=5.0, cycles="2", warmup="0.5", guard="false")
+    while pvnas.cycle == 0:
+        pvnas.step()
+    assert pvnas.gates.steps == 0 and not pvnas.derived
+    assert len(ended(pvnas).derived) == 1
 
 
 def test_alphas_do_not_move_before_the_supernet_beats_chance(tiny_dataset: Path, tmp_path: Path) -> None:
