@@ -564,7 +564,13 @@ class Problem(Generic[S]):
         return self._share.progress(share)
 
     def set_aside(
-        self, *, trainings: int | None = None, epochs: int | None = None, validations: int | None = None, macs: int = 0
+        self,
+        *,
+        trainings: int | None = None,
+        epochs: int | None = None,
+        validations: int | None = None,
+        macs: int = 0,
+        recalibration: int = 0,
     ) -> None:
         """Reserve up to three quarters of the budget for comparing architectures and measuring the result.
 
@@ -573,6 +579,7 @@ class Problem(Generic[S]):
             epochs: epochs of each training; None: the protocol's proxy.
             validations: number of passes of search-val through one network.
             macs: MACs of that network for one clip; 0: the cap.
+            recalibration: training batches through the network before each pass, for its batch-norm statistics.
 
         Raises:
             ValueError: a count is not a whole number of at least 1.
@@ -584,7 +591,7 @@ class Problem(Generic[S]):
             slack = ITERATION * self.cap * self.batch_size / self.ledger.reference  # an iteration may overshoot
             each = self.evaluation_cost(reference, fidelity) * at_cap + slack
         if validations is not None:
-            clips = whole("validations", validations) * self.clips_in("val")
+            clips = whole("validations", validations) * (self.clips_in("val") + recalibration * self.batch_size)
             measured = (macs or self.cap) * clips / self.ledger.reference
         self._share.reserve(count, each, measured, MOST_SET_ASIDE)
 

@@ -6,7 +6,8 @@ steps (`CLASSES` of the classes) while candidates shrink (a ratio of 0.4 of each
 
 Easy and hard: a short baseline run gives a matrix of the accuracy of each class in each epoch, whose rows are sorted
 by their variance. In a run that starts from chance, accuracy varies most for the classes that are learnt fast.
-The search itself is by gradients on two sampled candidates per block (ProxylessNAS, as in `pvnas`), with a MACs term.
+The search itself is by gradients on gated candidates (ProxylessNAS, as in `pvnas`), with a MACs term.
+A pruning waits until the supernet is better than chance on search-val and the alphas are not a random walk's (R).
 """
 
 import functools
@@ -22,7 +23,7 @@ import torch.nn.functional as F
 from pydantic import Field
 
 from pvnas_bench import Architecture, BlockSpace, Info, SearchFinished, Strategy
-from pvnas_bench.methods import BinaryGates, SharedWeights, WeightsConfig
+from pvnas_bench.methods import BinaryGates, GatesConfig, SharedWeights, WeightsConfig
 
 CLASSES = (0.1, 0.3, 0.6, 1.0)
 """Shares of the classes in the warm-up and in each step (DA-NAS: 100, 300, 600 and 1000 of ImageNet)."""
@@ -51,7 +52,7 @@ def phase_ends(classes: Sequence[float]) -> list[float]:
     return [float(end) for end in costs.cumsum() / costs.sum()]
 
 
-class DANASConfig(WeightsConfig):
+class DANASConfig(WeightsConfig, GatesConfig):
     """Hyper-parameters of DA-NAS."""
 
     order: Order = Field("easy_first", description="order of the classes (DA-NAS); others are controls")
@@ -62,9 +63,7 @@ class DANASConfig(WeightsConfig):
     baseline_epochs: int = Field(5, ge=2, description="epochs of the run that ranks the classes (R)")
     baseline_share: float = Field(0.1, gt=0, lt=0.5, description="most of the budget that it may take (R)")
     audit_share: float = Field(0.02, ge=0, lt=0.5, description="part of the budget for the audit (R)")
-    alpha_rate: float = Field(0.03, gt=0, description="Adam's rate, β=(0, 0.999) (R; β: ProxylessNAS)")
-    macs_weight: float = Field(0.5, ge=0, description="λ of |E[MACs]/target - 1| (R)")
-    target: float = Field(0.9, gt=0, description="target MACs over the cap (R)")
+    sharpness: float = Field(2.0, ge=0, description="least `BinaryGates.sharpness` for pruning; noise has 1 (R)")
 
 
 class DANAS(Strategy[DANASConfig, BlockSpace]):
@@ -80,7 +79,8 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
         published="class subsets from easy to hard by the variance of accuracy, warm-up and three steps of growing "
         "data, 0.4 of a layer's candidates pruned after each step, gradient-based search with a cost term",
         reconstructed="which end of the variance is easy; softmax(α) as a candidate's score; each decision is a layer; "
-        "two-path gates; the incumbent's options are never pruned; MACs in place of latency; all rates",
+        "two-path gates; alphas and pruning wait for a signal; the incumbent's options are never pruned; MACs in place "
+        "of latency; all rates",
     )
 
     def setup(self) -> None:
@@ -89,17 +89,13 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
         self.supernet, self.baseline = problem.supernet(), problem.supernet("baseline")
         self.weights = SharedWeights(problem, config, self.supernet)
         self.baseline_weights = SharedWeights(problem, config, self.baseline)
-        self.gates = BinaryGates(problem, rate=config.alpha_rate, macs_weight=config.macs_weight, target=config.target)
-        self.accuracies: list[list[float]] = []
-        """Accuracy of the baseline by epoch and class."""
-        self.order: list[int] = []
-        """The classes in the order in which they join; empty until the baseline has ended."""
-        self.started = 0.0
-        """Progress at which the baseline ended."""
+        self.gates = BinaryGates(problem, config, smoothing=config.label_smoothing)
+        self.accuracies: list[list[float]] = []  # of the baseline, by epoch and class
+        self.order: list[int] = []  # the classes as they join; empty until the baseline has ended
+        self.started = 0.0  # progress at which the baseline ended
         self.classes = (1.0,) * len(CLASSES) if config.schedule == "pruning" else CLASSES
-        self.phase, self.alpha_steps = 0, 0
-        self.pruned: list[list[tuple[str, str]]] = []
-        """(decision, option) of all that each step of pruning dropped."""
+        self.phase, self.due = 0, 0  # the step, and the number of prunings that wait
+        self.pruned: list[list[tuple[str, str]]] = []  # (decision, option) of all that each step dropped
         self.audited = False
         self.fallback = problem.sample(problem.rng("fallback"))
 
@@ -129,6 +125,7 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
         if epochs == config.baseline_epochs or (over and epochs >= 2):
             self.order = class_order(np.array(self.accuracies).T, config.order, problem.rng("class order"))
             self.started = progress
+            self.gates.start(self.present)
         problem.note(class_accuracies=self.accuracies, class_order=self.order)
 
     @property
@@ -152,40 +149,42 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
                 self._next_phase()
                 break
             loss = self.supernet.loss(batch, self.gates.sample(), config.label_smoothing, classes=present)
-            self.weights.descend(loss, config.rate(self.progress))
-            if self.phase > 0:
-                loss_at = functools.partial(self.supernet.loss, held_out, classes=present)
+            self.gates.guard.see(self.weights.descend(loss, config.rate(self.progress)))
+            if self.phase > 0 and self.gates.guard.passed:
+                loss_at = functools.partial(self.supernet.loss, held_out, classes=present, train_weights=False)
                 self.gates.step(loss_at, classes=len(present))
-                self.supernet.zero_grad(set_to_none=True)
-                self.alpha_steps += 1
+        self._prune()
         alphas = self.gates.alphas
         problem.log(alpha_entropy=alphas.mean_entropy(), classes=len(present), candidates=alphas.options_left())
 
     def _next_phase(self) -> None:
-        """End the step: drop the worst options of each decision, but not after the warm-up and after the last step."""
-        if 0 < self.phase < len(EPOCHS) - 1 and self.config.schedule != "data":
-            best, optimiser = self.gates.best(), self.gates.optimiser
-            self.pruned.append(self.gates.alphas.prune_least(self.config.ratio, best, optimiser))
-            self.problem.note(pruned=[["=".join(pair) for pair in step] for step in self.pruned])
+        """End the step; a pruning is due, but not after the warm-up and after the last step."""
+        self.due += 0 < self.phase < len(EPOCHS) - 1 and self.config.schedule != "data"
+        self._prune()
         self.phase += 1
+        self.gates.start(self.present)
+
+    def _prune(self) -> None:
+        """Drop the worst options of each decision, if that is due and losses and alphas have a signal."""
+        if self.due and self.gates.signal.passed and self.gates.sharpness() >= self.config.sharpness:
+            self.pruned.append(self.gates.prune_least(self.config.ratio))
+            self.due -= 1
+            self.problem.note(pruned=[["=".join(pair) for pair in step] for step in self.pruned])
+        self.problem.note(prunings_due=self.due)
 
     @torch.no_grad()
     def _audit(self) -> None:
-        """Measure the rise of the result's loss when a pruned operator replaces the chosen one.
-
-        A fall, in `pruned_early`, means that the better one was pruned early.
-        """
-        problem, space = self.problem, self.problem.space
-        options = space.options(self.incumbent())
+        """Measure how the result's loss changes when a pruned operator replaces the chosen one; see `pruned_early`."""
+        problem, options = self.problem, self.problem.space.options(self.incumbent())
         batch, rises = next(problem.validation_batches()), dict[str, float]()
         loss = float(self.supernet.loss(batch, self.incumbent()))
         self.audited = True
         for decision, option in itertools.chain.from_iterable(self.pruned):
             if decision.startswith("operator.") and "skip" not in (options.get(decision, "skip"), option):
-                swapped = space.from_options(options | {decision: option})
+                swapped = problem.space.from_options(options | {decision: option})
                 rises[f"{decision}={option}"] = float(self.supernet.loss(batch, swapped)) - loss
                 problem.note(audit=rises, pruned_early=sorted(name for name in rises if rises[name] < 0))
 
     def incumbent(self) -> Architecture:
         """The most probable architecture under the cap; a random one before the first alpha step."""
-        return self.gates.best() if self.alpha_steps else self.fallback
+        return self.gates.best() if self.gates.steps else self.fallback

@@ -4,10 +4,13 @@ The search learns a distribution P(A|α) over architectures and the weights ω o
 of the distribution the likelihood of a batch is P(y|X,ω,α) ≈ 1/K Σ_k P(y|X,ω,A_k), whose gradients are importance
 weighted (PARSEC, Casale et al. 2019):
 
-    w_k  = P(y|X,ω,A_k) / Σ_j P(y|X,ω,A_j)                                            `importance_weights`
-    ∇_ω  = -Σ_k w_k ∇_ω log P(y|X,ω,A_k)                         on search-train      `FPNAS._weight_step`
-    ∇_α  = -Σ_k m_k ∇_α log P(A_k|α),  m_k = w_k - β C_k/Σ_i C_i   on search-val        `alpha_loss`
-    C(A) = max(0, MACs(A)/target - 1)                                                 `excess`
+    w_k  = P(y|X,ω,A_k) / Σ_j P(y|X,ω,A_j)                                                `importance_weights`
+    ∇_ω  = -Σ_k w_k ∇_ω log P(y|X,ω,A_k)                              on search-train     `FPNAS._weight_step`
+    ∇_α  = -Σ_k m_k ∇_α log P(A_k|α),  m_k = w_k - β C_k/(K + Σ_i C_i)  on search-val       `alpha_loss`
+    C(A) = max(0, MACs(A)/target - 1)                                                     `excess`
+
+The cost term is β log(1 + E[C]) (R). FP-NAS has β log E[C], so m_k = w_k - β C_k/Σ_i C_i, an option: a lone sample
+barely above the target has the full β then, however small its excess (`cost_shares`).
 
 FP-NAS draws K = λ H(P(A|α)) samples, many while the distribution is flat and few when it is sharp, and goes from coarse
 to fine: the variables of a block are independent at first and get a joint distribution, their outer product, at θ.
@@ -22,48 +25,22 @@ from torch import Tensor
 
 from pvnas_bench import Architecture, BlockSpace, ClipBatch, Info, Strategy
 from pvnas_bench.methods import (
+    ChanceGuard,
     CostShare,
     FactorisedDistribution,
+    GuardConfig,
     JointDistribution,
     SharedWeights,
     WeightsConfig,
+    alpha_loss,
+    cost_shares,
+    excess,
+    importance_weights,
     log_held_out_loss,
 )
 
 
-def importance_weights(log_likelihoods: Tensor, temperature: float) -> Tensor:
-    """w_k ∝ P(y|X,ω,A_k)^(1/temperature), (K,).
-
-    Args:
-        log_likelihoods: (K,) log P(y|X,ω,A_k) of the whole batch, the sum over its clips.
-    """
-    return (log_likelihoods / temperature).softmax(0)
-
-
-def excess(load: float) -> float:
-    """C(A): the cost above the target, as a fraction of it.
-
-    Args:
-        load: the cost over the target.
-    """
-    return max(0.0, load - 1)
-
-
-def alpha_loss(log_p: Tensor, weights: Tensor, costs: Tensor, beta: float, baseline: bool = False) -> Tensor:
-    """-Σ_k m_k log P(A_k|α), whose gradient is that of -log P(y|X,ω,α) + β log C(α), C(α) ≈ 1/K Σ_k C(A_k).
-
-    Args:
-        log_p: (K,) log P(A_k|α), differentiable.
-        weights: (K,) importance weights.
-        costs: (K,) C(A_k).
-        baseline: subtract the mean of m, as E[∇ log P] = 0.
-    """
-    total = costs.sum()
-    m = weights - beta * costs / total if total > 0 else weights
-    return -((m - m.mean() if baseline else m) * log_p).sum()
-
-
-class FPNASConfig(WeightsConfig):
+class FPNASConfig(WeightsConfig, GuardConfig):
     """Hyper-parameters of FP-NAS."""
 
     sampling: Literal["adaptive", "fixed"] = Field("adaptive", description="K = λH, or K_0 throughout (PARSEC)")
@@ -73,10 +50,13 @@ class FPNASConfig(WeightsConfig):
     initial_samples: int = Field(14, ge=2, description="K_0: λ = 1/4 gave 14 samples at first (FP-NAS); λ=K_0/H_0")
     least_samples: int = Field(4, ge=2, description="least K: K = 1 would reinforce any sample (R)")
     switch: float = Field(0.75, ge=0, le=1, description="θ: part of the search that is factorised, warm-up too (R)")
-    warmup: float = Field(0.5, ge=0, lt=1, description="part of the search that trains weights only, K = 1 (R)")
+    warmup: float = Field(0.5, ge=0, lt=1, description="least part of the search that trains weights only, K = 1 (R)")
     resampled: int = Field(1, ge=0, description="paths drawn from w per weights step, unbiased; 0: all K (R)")
     temperature: float = Field(1.0, gt=0, description="1: likelihood of the batch; batch size: mean of a clip (R)")
     baseline: bool = Field(True, description="subtract the mean of m, whose expected gradient is zero (R)")
+    cost: Literal["log1p", "log", "linear"] = Field(
+        "log1p", description="of E[C]: log1p, β log(1 + E[C]) (R); log, β log E[C] (FP-NAS); linear, β E[C] (R)"
+    )
     beta: float = Field(0.3, ge=0, description="β of the MACs term, in 0.1-1 (R)")
     target: float = Field(1.0, gt=0, description="target MACs over the cap (R)")
     alpha_rate: float = Field(0.03, gt=0, description="Adam's rate; 0.01 for longer searches (R)")
@@ -94,9 +74,9 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
         families=("mbconv",),
         published="importance-weighted gradients of weights and distribution, K = λH, factorised then joint "
         "distribution, hinge on MACs, halves of the search data, the most probable architecture at the end",
-        reconstructed="β, θ, λ = K_0/H_0, optimiser, rates, temperature of w, warm-up; frames, size and depths "
-        "stay independent; weights train along paths resampled from w, not along all K; the mean of m is subtracted; "
-        "the cap is kept by a knapsack",
+        reconstructed="β, θ, λ = K_0/H_0, optimiser, rates, temperature of w, warm-up and guard, log(1 + C) in place "
+        "of log C; frames, size and depths stay independent; weights train along paths resampled from w, not along all "
+        "K; the mean of m is subtracted; the cap is kept by a knapsack",
     )
 
     def setup(self) -> None:
@@ -104,6 +84,7 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
         problem, config = self.problem, self.config
         self.supernet = problem.supernet()
         self.weights = SharedWeights(problem, config, self.supernet)
+        self.guard = ChanceGuard(problem, config, config.label_smoothing)
         self.coarse = FactorisedDistribution(problem.space, problem.device)
         self.fine = JointDistribution(problem.space, problem.device)
         self.alpha_optimisers = [torch.optim.Adam(d.parameters(), config.alpha_rate) for d in (self.coarse, self.fine)]
@@ -135,7 +116,7 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
         for batch, held_out in problem.search_pairs():
             if config.distribution == "coarse_to_fine" and not self.joint and problem.progress >= config.switch:
                 self._refine()
-            warm = problem.progress >= config.warmup
+            warm = self.guard.passed and problem.progress >= config.warmup
             self._weight_step(batch, self.sample_count() if warm else 1, config.rate(problem.progress))
             if warm:
                 self._alpha_step(held_out)
@@ -172,6 +153,7 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
                 self.problem.backward(loss)
                 total += float(loss.detach())
         self.weights.update(rate)
+        self.guard.see(total)
         self.problem.log(train_loss=total)
 
     def _alpha_step(self, batch: ClipBatch) -> None:
@@ -179,12 +161,11 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
         architectures, weights = self._weigh(batch, self.sample_count(), held_out=True)
         loads = [self.problem.caps.load(self.problem.cost(a), self.config.target) for a in architectures]
         costs = weights.new_tensor([excess(load) for load in loads])
+        penalties = cost_shares(costs, self.config.beta, self.config.cost)
         log_p = torch.stack([self.alphas.log_prob(a) for a in architectures])
-        nothing = torch.zeros_like(weights)
-        share = CostShare(
-            alpha_loss(log_p, nothing, costs, self.config.beta, self.config.baseline), self.alphas.parameters()
-        )
-        self.problem.backward(alpha_loss(log_p, weights, costs, self.config.beta, self.config.baseline))
+        term = alpha_loss(log_p, torch.zeros_like(weights), penalties, self.config.baseline)
+        share = CostShare(term, self.alphas.parameters())
+        self.problem.backward(alpha_loss(log_p, weights, penalties, self.config.baseline))
         share.log(self.problem)
         self.problem.update(self.alpha_optimisers[self.joint])
         self.alpha_steps += 1

@@ -5,50 +5,17 @@ of softmax((log p + g)/τ), with τ falling linearly from 10 to 0.1. Only the sa
 step costs one path.
 """
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
-from pvnas_bench import Architecture, BlockSpace, Candidate, ClipBatch, Gated, Info, Plan
-from pvnas_bench.methods import FixedInputConfig, FixedInputSearch, input_loss, sample_input
-
-
-def gumbel_one_hot(log_p: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
-    """A one-hot sample of softmax(log_p) with the gradient of its Gumbel-softmax relaxation (GDAS, eqs. 5 and 6).
-
-    Args:
-        log_p: (options,) log-probabilities, differentiable.
-        temperature: temperature τ.
-    """
-    uniform = torch.rand(log_p.shape, generator=generator).clamp(1e-9, 1 - 1e-7)
-    perturbed = log_p - uniform.log().neg().log().to(log_p)
-    soft = (perturbed / temperature).softmax(0)
-    hard = torch.zeros_like(soft)
-    hard[perturbed.detach().argmax()] = 1.0
-    return hard + soft - soft.detach()
-
-
-def one_path_plan(space: BlockSpace, gates: dict[str, Tensor], frames: int, size: int) -> Plan:
-    """The sampled candidate of each slot, times its gates, and the sampled depth of each stage.
-
-    A candidate's branch is multiplied, its residual is not: ``skip`` is the zero that others are measured against.
-    The outputs at all depths lie on the deepest path and are all computed: the depths' gradient is exact.
-
-    Args:
-        gates: one-hot values by decision; they carry a gradient.
-        frames, size: frames and size of the clips.
-    """
-    slots: list[Gated] = []
-    for slot in space.slots:
-        own = [gates[f"{kind}.{slot.name}"] for kind in ("operator", "expansion", "se")]
-        o, e, a = (int(gate.detach().argmax()) for gate in own)
-        candidate: Candidate = (o, e, a)
-        slots.append([(candidate, own[0][o] * own[1][e] * own[2][a])])
-    depths = tuple(
-        tuple((depth, gates[f"depth.{s}"][i]) for i, depth in enumerate(stage.depths))
-        for s, stage in enumerate(space.stages, 1)
-    )
-    return Plan(frames, size, tuple(slots), depths)
+from pvnas_bench import Architecture, ClipBatch, Info
+from pvnas_bench.methods import (
+    FixedInputConfig,
+    FixedInputSearch,
+    gumbel_one_hot,
+    input_loss,
+    one_path_plan,
+    sample_input,
+)
 
 
 class GDASConfig(FixedInputConfig):

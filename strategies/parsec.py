@@ -36,6 +36,6 @@ class PARSEC(FPNAS):
         families=("mbconv",),
         published="importance-weighted gradients of weights and distribution, K = 16 samples, one distribution over "
         "the candidates of a block, the most probable architecture at the end",
-        reconstructed="the hinge on MACs (FP-NAS'), learning rates, temperature of the weights, warm-up; weights train "
-        "along paths resampled from w, not along all K; the cap is kept by a knapsack",
+        reconstructed="the hinge on MACs (FP-NAS', log(1 + C)), learning rates, temperature of the weights, warm-up, "
+        "guard; weights train along paths resampled from w, not along all K; the cap is kept by a knapsack",
     )

@@ -1,9 +1,9 @@
 """PV-NAS: practical neural architecture search for video recognition, with its diversity scheduler.
 
 A supernet holds all candidates. Its weights train on search-train along paths sampled from a distribution over
-architectures; the distribution trains on search-val through binary gates on two sampled candidates per block
-(ProxylessNAS), so only paths are computed, never the mixture. A learning-rate scheduler with warm restarts drives the
-search from basin to basin; each cycle derives an architecture, and the search returns the best of them.
+architectures; the distribution trains on search-val through gates on sampled candidates (`BinaryGates`), so only paths
+are computed, never the mixture, and only once these are clearly better than chance. A learning-rate scheduler with warm
+restarts drives the search from basin to basin; each cycle derives an architecture, and the search returns the best.
 """
 
 import functools
@@ -15,8 +15,8 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from pvnas_bench import Architecture, BlockSpace, Evaluation, Info, SearchFinished, Strategy
-from pvnas_bench.methods import BinaryGates, OptimiserConfig, SharedWeights
+from pvnas_bench import Architecture, BlockSpace, Info, SearchFinished, Strategy
+from pvnas_bench.methods import BinaryGates, GatesConfig, OptimiserConfig, SharedWeights
 
 Schedule = Literal["diversity", "cosine", "step", "constant"]
 
@@ -48,7 +48,7 @@ def schedule(kind: Schedule, progress: float, cycles: int, decay: float, growth:
 def cycle_bounds(cycles: int, growth: float) -> tuple[float, ...]:
     """Progress at the start of each cycle, then 1, the end of the last."""
     lengths = np.array([growth**c for c in range(cycles)])
-    return (0.0, *(np.cumsum(lengths) / lengths.sum()).tolist())
+    return (0.0, *(np.cumsum(lengths)[:-1] / lengths.sum()).tolist(), 1.0)
 
 
 def cycles_ended(progress: float, cycles: int, growth: float) -> int:
@@ -63,27 +63,22 @@ def cycle_at(progress: float, cycles: int, growth: float) -> tuple[int, float]:
     return cycle, min((progress - bounds[cycle]) / (bounds[cycle + 1] - bounds[cycle]), 1.0)
 
 
-class PVNASConfig(OptimiserConfig):
+class PVNASConfig(OptimiserConfig, GatesConfig):
     """Hyper-parameters of PV-NAS."""
 
     scheduler: Schedule = Field("diversity", description="learning-rate schedule; all but diversity are ablations")
     scheduled: Literal["weights", "alphas", "both"] = Field("both", description="target of the schedule (R)")
-    cycles: int = Field(3, ge=1, le=32, description="warm-restart cycles (R; 4-6 where the budget is larger)")
+    cycles: int = Field(4, ge=1, le=32, description="warm-restart cycles, the first trains weights only (R)")
     decay: float = Field(1.0, gt=0, le=1, description="γ: the peak rate's factor per cycle, 1 or 0.7 (R)")
     growth: float = Field(1.0, ge=1, le=4, description="m: a cycle's length over the one before, 1 or 2 (R, SGDR)")
     floor: float = Field(0.01, ge=0, lt=1, description="η_min/η_max (R)")
-    warmup: float = Field(0.15, ge=0, lt=1, description="part of the search that trains weights only (R)")
-    alpha_rate: float = Field(0.1, gt=0, description="peak rate of Adam, β=(0, 0.999) (β: ProxylessNAS)")
-    thrift: float = Field(
-        1.0,
-        ge=0,
-        description="preference for cheap inputs; 1: all inputs get equal budgets (R)",
-    )
+    warmup: float = Field(0.25, ge=0, lt=1, description="least part of the search that trains weights only (R)")
+    thrift: float = Field(1.0, ge=0, description="preference for cheap inputs; 1: all inputs get equal budgets (R)")
+    restarted: Literal["kept", "fresh"] = Field("kept", description="fresh: alphas are uniform at each restart (R)")
     comparison: float = Field(
-        1.0, gt=0, le=1, description="epochs that compare derived networks, of a full training (R)"
+        0.0, ge=0, le=1, description="epochs that compare derived networks, of a full training; 0: supernet weights (R)"
     )
-    macs_weight: float = Field(0.5, ge=0, description="λ of |E[MACs]/target - 1| (R)")
-    target: float = Field(0.9, gt=0, description="target MACs over the cap (R)")
+    recalibration: int = Field(8, ge=1, description="batches for the batch-norm statistics of a derived path (R, SPOS)")
 
 
 class PVNAS(Strategy[PVNASConfig, BlockSpace]):
@@ -99,7 +94,8 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
         published="gradient-based search in a large spatial-temporal space; a learning-rate scheduler that encourages "
         "diversity of the searched models",
         reconstructed="the relaxation (two-path binary gates), the schedule's form (warm restarts, one architecture "
-        "derived per cycle), how inputs are drawn, how derived architectures are compared, all hyper-parameters",
+        "derived per cycle), how inputs are drawn, how derived architectures are compared, the cost term, the guard "
+        "before alphas move, all hyper-parameters",
     )
 
     def setup(self) -> None:
@@ -107,37 +103,40 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
         problem, config = self.problem, self.config
         self.supernet = problem.supernet()
         self.weights = SharedWeights(problem, config, self.supernet)
-        self.gates = BinaryGates(
-            problem,
-            rate=config.alpha_rate,
-            macs_weight=config.macs_weight,
-            target=config.target,
-            thrift=config.thrift,
-        )
-        self.derived: list[Evaluation] = []
+        self.gates = BinaryGates(problem, config, config.thrift, config.label_smoothing)
+        self.cycle, self.steps_before = 0, 0
+        """Cycles that ended, and alpha steps until then."""
+        self.derived: list[Architecture] = []
+        self.top1: dict[Architecture, float] = {}
+        self.scores: dict[Architecture, float] = {}
+        """Of the derived architectures: accuracy on search-val, and what they are compared by."""
+        self.fallback = problem.sample(problem.rng("fallback"))
         self.epochs = max(round(config.comparison * problem.full_epochs), 1)
-        problem.set_aside(trainings=config.cycles, epochs=self.epochs)
+        if config.comparison:
+            problem.set_aside(trainings=config.cycles, epochs=self.epochs)
+        else:
+            problem.set_aside(validations=config.cycles, recalibration=config.recalibration)
 
     def step(self) -> None:
         """Run one epoch of search-train, or the rest of the cycle; derive an architecture at its end."""
         problem, config = self.problem, self.config
-        if len(self.derived) == config.cycles:
+        if self.cycle == config.cycles:
             raise SearchFinished
         for batch, held_out in problem.search_pairs():
             if self._cycle_over():
                 break
             weights, alphas = self._rates()
-            self.weights.step(batch, self.gates.sample(), weights)
-            if problem.progress >= config.warmup:
+            self.gates.guard.see(self.weights.step(batch, self.gates.sample(), weights))
+            if self.gates.guard.passed and problem.progress >= config.warmup and not self._cycle_over():
                 self.gates.step(functools.partial(self.supernet.loss, held_out, train_weights=False), alphas)
         if self._cycle_over():
-            self._derive()
+            self._end_cycle()
         macs = float(self.gates.expected_macs(self.gates.alphas.log_table().exp()).detach())
         problem.log(alpha_entropy=self.gates.alphas.mean_entropy(), learning_rate=self._rate(), expected_macs=macs)
 
     def _cycle_over(self) -> bool:
         config = self.config
-        return cycles_ended(self.problem.progress, config.cycles, config.growth) > len(self.derived)
+        return cycles_ended(self.problem.progress, config.cycles, config.growth) > self.cycle
 
     def _rate(self) -> float:
         c = self.config
@@ -149,20 +148,41 @@ class PVNAS(Strategy[PVNASConfig, BlockSpace]):
         weights, alphas = (1.0 if c.scheduled == other else rate for other in ("alphas", "weights"))
         return c.weight_rate * weights, c.alpha_rate * alphas
 
-    def _derive(self) -> None:
-        """End a cycle: derive an architecture and measure it by a short stand-alone training."""
-        self.derived.append(self.problem.compare(self.gates.best(), self.epochs))
-        self.problem.log(val_top1=max(evaluation.top1 for evaluation in self.derived))
-        derived = [evaluation.architecture for evaluation in self.derived]
-        distances = [self.problem.space.hamming(a, b) for a, b in itertools.combinations(derived, 2)]
-        self.problem.note(
-            derived=[[str(evaluation.architecture), evaluation.top1] for evaluation in self.derived],
-            distinct_derived=len(set(derived)),
+    def _end_cycle(self) -> None:
+        """Derive an architecture, if alphas moved in this cycle, and compare it with the others."""
+        self.cycle += 1
+        if self.gates.steps > self.steps_before:
+            self.steps_before = self.gates.steps
+            self.derived.append(self.gates.best())
+            if self.config.restarted == "fresh":
+                self.gates.reset()
+            self._compare()
+
+    def _compare(self) -> None:
+        """Measure on search-val the last derived one by a training, or all with the supernet's weights of now."""
+        problem, derived = self.problem, self.derived
+        for architecture in dict.fromkeys(derived[-1:] if self.config.comparison else derived):
+            self.scores[architecture], self.top1[architecture] = self._measure(architecture)
+        problem.log(val_top1=self.top1[self.incumbent()])
+        distances = [problem.space.hamming(a, b) for a, b in itertools.combinations(derived, 2)]
+        problem.note(
+            derived=[[str(architecture), self.top1[architecture]] for architecture in derived],
+            distinct_derived=len(self.top1),
             mean_pairwise_hamming=float(np.mean(distances)) if distances else 0.0,
         )
 
+    def _measure(self, architecture: Architecture) -> tuple[float, float]:
+        """Score and top-1; the score of a training is its top-1, that of a path of the supernet minus its loss."""
+        problem = self.problem
+        if self.config.comparison:
+            top1 = problem.compare(architecture, self.epochs).top1
+            return top1, top1
+        recalibration = itertools.islice(problem.search_batches("train"), self.config.recalibration)
+        top1, loss = self.supernet.validate(architecture, problem.validation_batches(), recalibration)
+        return -loss, top1
+
     def incumbent(self) -> Architecture:
-        """The best of the derived architectures; before the first, the most probable one."""
-        if not self.derived:
-            return self.gates.best()
-        return max(self.derived, key=lambda evaluation: evaluation.top1).architecture
+        """The best derived architecture; before the first the most probable one, a random one before an alpha step."""
+        if self.scores:
+            return max(self.scores, key=self.scores.__getitem__)
+        return self.gates.best() if self.gates.steps else self.fallback

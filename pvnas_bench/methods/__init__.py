@@ -4,9 +4,11 @@
 - `bilevel`: alternating gradient-based search on a supernet (DARTS and its relatives).
 - `shared_weights`, `lazy_optimisers`: optimisation of a supernet's weights.
 - `distribution`: categorical distributions over architectures.
-- `gates`: gradients for architecture parameters from two sampled paths.
+- `gates`: gradients for architecture parameters from one or two sampled paths.
+- `importance`: gradients from importance-weighted samples.
 - `knapsack`: the architecture with the best additive score under a cap.
 - `edge_candidates`: the operators of temporal cells, edge by edge.
+- `signals`: does a gradient search learn? Loss against chance, share of a cost term, and a guard.
 - `evolution`, `path_evolution`: evolution with a cheap fitness, such as a supernet's accuracy.
 - `pareto`: Pareto fronts of accuracy and MACs.
 - `zero_cost`: search with a score of untrained networks.
@@ -31,13 +33,19 @@ from pvnas_bench.methods.edge_candidates import Edge, EdgeCandidates
 from pvnas_bench.methods.evolution import Evolution, EvolutionRecipe, best, next_generation
 from pvnas_bench.methods.gates import (
     BinaryGates,
+    GatesConfig,
+    cost_term,
+    gumbel_loss,
+    gumbel_one_hot,
     input_loss,
+    one_path_plan,
     sample_input,
     straight_through,
     thrifty,
     two_path_loss,
     two_path_plan,
 )
+from pvnas_bench.methods.importance import alpha_loss, cost_shares, excess, importance_weights
 from pvnas_bench.methods.knapsack import CandidateScores, Ties, best_under_caps, break_ties, decision_scores
 from pvnas_bench.methods.lazy_optimisers import LazyAdamW, LazySGD
 from pvnas_bench.methods.pareto import (
@@ -57,7 +65,15 @@ from pvnas_bench.methods.shared_weights import (
     rate_at,
     set_rate,
 )
-from pvnas_bench.methods.signals import CostShare, log_held_out_loss, recorded
+from pvnas_bench.methods.signals import (
+    ChanceGuard,
+    CostShare,
+    GuardConfig,
+    chance_loss,
+    clearly_below,
+    log_held_out_loss,
+    recorded,
+)
 from pvnas_bench.methods.zero_cost import ZeroCost, ZeroCostConfig
 
 __all__ = [
@@ -67,6 +83,7 @@ __all__ = [
     "BilevelConfig",
     "BinaryGates",
     "CandidateScores",
+    "ChanceGuard",
     "CostShare",
     "Edge",
     "EdgeCandidates",
@@ -75,6 +92,8 @@ __all__ = [
     "FactorisedDistribution",
     "FixedInputConfig",
     "FixedInputSearch",
+    "GatesConfig",
+    "GuardConfig",
     "JointDistribution",
     "LazyAdamW",
     "LazySGD",
@@ -89,16 +108,25 @@ __all__ = [
     "WeightsConfig",
     "ZeroCost",
     "ZeroCostConfig",
+    "alpha_loss",
     "best",
     "best_under_caps",
     "break_ties",
+    "chance_loss",
+    "clearly_below",
+    "cost_shares",
+    "cost_term",
     "crowded_tournament",
     "crowding_distance",
     "decision_scores",
     "dominates",
+    "excess",
     "fix_input",
     "gradients",
+    "gumbel_loss",
+    "gumbel_one_hot",
     "hypervolume",
+    "importance_weights",
     "input_loss",
     "learnt_entropy",
     "log_held_out_loss",
@@ -106,6 +134,7 @@ __all__ = [
     "mixture_plan",
     "next_generation",
     "objectives",
+    "one_path_plan",
     "pareto_front",
     "rate_at",
     "recorded",

@@ -110,11 +110,17 @@ class CapPenalty:
     def __init__(self, costs: CostModel, caps: Caps, device: torch.device | str = "cpu") -> None:
         self._expected = [(ExpectedCost(costs, device, limit.key), limit.most) for limit in caps.limits]
 
-    def __call__(self, probabilities: Tensor, share: float) -> Tensor:
-        """|max(E[cost]/(share × cap)) - 1|, the maximum over the caps.
+    def load(self, probabilities: Tensor, share: float) -> Tensor:
+        """max(E[cost]/(share × cap)), the maximum over the caps.
 
         Args:
             probabilities: as of `ExpectedCost`.
         """
-        loads = [expected(probabilities) / (share * most) for expected, most in self._expected]
-        return (torch.stack(loads).max() - 1).abs().float()
+        return self._load(probabilities, share).float()
+
+    def _load(self, probabilities: Tensor, share: float) -> Tensor:
+        return torch.stack([expected(probabilities) / (share * most) for expected, most in self._expected]).max()
+
+    def __call__(self, probabilities: Tensor, share: float) -> Tensor:
+        """|load - 1|, with `load` as above."""
+        return (self._load(probabilities, share) - 1).abs().float()

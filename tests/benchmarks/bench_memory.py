@@ -25,11 +25,11 @@ from pvnas_bench.training.train import make_optimiser
 
 ALONE = "the largest path alone"
 SETTINGS: Mapping[str, Mapping[str, str]] = {
-    "pvnas": {"warmup": "0"},
+    "pvnas": {"warmup": "0", "guard": "false"},
     "spos": {},
-    "fp_nas": {"warmup": "0"},
+    "fp_nas": {"warmup": "0", "guard": "false"},
     "gdas": {},
-    "da_nas": {},
+    "da_nas": {"guard": "false"},
 }
 
 

@@ -1,7 +1,10 @@
 """The conformance suite finds and names broken rules."""
 
+from typing import Any
+
 import broken
 import pytest
+from pydantic import Field, create_model
 
 from pvnas_bench import registry
 from pvnas_bench.conformance import CHECKS, results
@@ -110,3 +113,17 @@ def test_a_strategy_whose_state_cannot_be_saved_fails_once(clips: World, kind: t
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_strategy_passes(clips: World, name: str) -> None:
     assert failures(registry.get_strategy(name), clips, BUDGETS.get(name, PROTOCOL.budget)) == {}
+
+
+@pytest.mark.parametrize("name", ["pvnas", "da_nas", "fp_nas"])
+def test_a_guarded_search_passes_while_its_alphas_move_and_candidates_are_pruned(clips: World, name: str) -> None:
+    """The supernets of this suite stay at chance, where the guard keeps alphas from moving."""
+    guarded: Any = registry.get_strategy(name)
+    free = {"guard": False, "warmup": 0.1, "sharpness": 0.0}
+    changed: dict[str, Any] = {
+        key: (type(value), Field(value, description="as in this test"))
+        for key, value in free.items()
+        if key in guarded.Config.model_fields
+    }
+    kind = type("Free", (guarded,), {"Config": create_model("FreeConfig", __base__=guarded.Config, **changed)})
+    assert failures(kind, clips, 6.0) == {}

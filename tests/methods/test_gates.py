@@ -1,6 +1,8 @@
 """Gates and distributions against closed forms and enumeration."""
 
 import copy
+import functools
+import itertools
 import math
 from collections import Counter
 
@@ -12,6 +14,10 @@ from pvnas_bench.conformance._world import World
 from pvnas_bench.methods.distribution import FactorisedDistribution
 from pvnas_bench.methods.gates import (
     BinaryGates,
+    CostTerm,
+    GatesConfig,
+    Relaxation,
+    cost_term,
     input_log_probabilities,
     input_loss,
     sample_input,
@@ -20,6 +26,7 @@ from pvnas_bench.methods.gates import (
     two_path_plan,
 )
 from pvnas_bench.methods.knapsack import best_under_caps, decision_scores
+from pvnas_bench.methods.signals import WINDOW
 from pvnas_bench.network.cost import CostModel
 from pvnas_bench.network.supernet import Plan
 from pvnas_bench.space import BlockSpace, Caps, Stage
@@ -226,9 +233,11 @@ def test_without_bias_thrifty_draws_descend_the_mean_loss_of_thrifty_draws() -> 
     assert exact[0].abs().max() > 0.05
 
 
-def test_the_macs_term_leads_the_gates_to_the_target(small_world: World) -> None:
+@pytest.mark.parametrize("cost", ["hinge", "symmetric"])
+def test_the_macs_term_leads_the_gates_to_the_target(small_world: World, cost: CostTerm) -> None:
     problem, _ = small_world.problem("all", 0)
-    gates = BinaryGates(problem, rate=0.1, macs_weight=1.0, target=0.5)
+    gates = BinaryGates(problem, GatesConfig(alpha_rate=0.1, cost=cost, macs_weight=1.0, macs_share=1.0, target=0.5))
+    assert float(gates.expected_macs(gates.alphas.log_table().exp()).detach()) > 0.6 * problem.cap
     for step in range(200):
         gates.step(lambda _: torch.zeros(()), rate=0.1 * 0.98**step)
     expected = float(gates.expected_macs(gates.alphas.log_table().exp()).detach())
@@ -236,15 +245,17 @@ def test_the_macs_term_leads_the_gates_to_the_target(small_world: World) -> None
     assert problem.feasible(gates.best())
 
 
-def test_gates_descend_the_loss_of_their_plans(small_world: World) -> None:
+@pytest.mark.parametrize("relaxation", ["two_path", "gumbel"])
+def test_gates_descend_the_loss_of_their_plans(small_world: World, relaxation: Relaxation) -> None:
     """A loss of 1 on one operator alone: it becomes improbable, in favour of no other in particular."""
     problem, _ = small_world.problem("all", 0)
-    gates = BinaryGates(problem, rate=0.1, macs_weight=0.0, target=1.0)
+    gates = BinaryGates(problem, GatesConfig(relaxation=relaxation, alpha_rate=0.1, cost="none"))
     slot = problem.space.slots[0]
 
     def loss_at(plan: Plan) -> torch.Tensor:
         pair = plan.slots[0]
-        return sum((gate for (operator, _, _), gate in pair if operator == 0), torch.zeros(()))  # type: ignore[union-attr]
+        zero = 0.0 * sum(gate for _, gate in plan.depths[0])  # type: ignore[misc]
+        return sum((gate for (operator, _, _), gate in pair if operator == 0), zero)  # type: ignore[union-attr]
 
     for _ in range(100):
         gates.step(loss_at)
@@ -254,10 +265,119 @@ def test_gates_descend_the_loss_of_their_plans(small_world: World) -> None:
 
 def test_gates_resume_from_their_state(small_world: World) -> None:
     problem, _ = small_world.problem("all", 0)
-    one, other = (BinaryGates(problem, rate=0.1, macs_weight=1.0, target=0.5, thrift=1.0) for _ in range(2))
-    for _ in range(3):
+    config = GatesConfig(alpha_rate=0.1, macs_weight=1.0, macs_share=1.0, target=0.5)
+    one, other = (BinaryGates(problem, config, thrift=1.0) for _ in range(2))
+    for _ in range(WINDOW):
         one.step(lambda _: torch.zeros(()))
+        one.guard.see(0.0)
     other.load_state_dict(copy.deepcopy(one.state_dict()))
     for gates in (one, other):
         gates.step(lambda _: torch.zeros(()))
     assert all(torch.equal(a, b) for a, b in zip(one.alphas.logits, other.alphas.logits, strict=True))
+    assert one.sharpness() == other.sharpness() > 0
+    assert (other.steps, other.guard.passed, other.signal.passed) == (WINDOW + 1, True, True)
+
+
+def load_of(rows: list[torch.Tensor]) -> torch.Tensor:
+    """A cost of independent decisions, over its target."""
+    p = torch.stack([row.softmax(0) for row in rows])
+    return (p * torch.tensor([[0.3, 1.4], [0.2, 0.9]])).sum()
+
+
+@pytest.mark.parametrize("first", [-3.0, 3.0])
+@pytest.mark.parametrize("cost", ["none", "hinge", "symmetric", "multiplicative"])
+def test_each_cost_term_has_the_gradient_of_its_objective(cost: CostTerm, first: float) -> None:
+    rows = [torch.tensor([first, 0.2], requires_grad=True), torch.tensor([-0.1, 0.4], requires_grad=True)]
+
+    def loss() -> torch.Tensor:
+        return 2.5 + sum((row.softmax(0)[0] ** 2 for row in rows), torch.zeros(()))
+
+    weight, r = 0.3, load_of(rows)
+    objective = {
+        "none": loss(),
+        "hinge": loss() + weight * max(r - 1, r * 0),
+        "symmetric": loss() + weight * (r - 1) * (1 if r > 1 else -1),
+        "multiplicative": loss() * r**weight,
+    }[cost]
+    expected = torch.autograd.grad(objective, rows)
+    factor, term = cost_term(cost, weight, load_of(rows), float(loss().detach()))
+    for ours, theirs in zip(torch.autograd.grad(factor * loss() + term, rows), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(("cost", "moves"), [("hinge", False), ("none", False), ("symmetric", True)])
+def test_without_a_signal_no_alpha_moves_while_the_expected_cost_is_under_the_target(
+    small_world: World, cost: CostTerm, moves: bool
+) -> None:
+    problem, _ = small_world.problem("all", 0)
+    gates = BinaryGates(problem, GatesConfig(cost=cost, macs_weight=0.5, macs_share=1.0, target=3.0))
+    assert float(gates.expected_macs(gates.alphas.log_table().exp()).detach()) < 3 * problem.cap
+    for _ in range(5):
+        gates.step(lambda _: torch.ones(()))
+    assert any(bool(logit.any()) for logit in gates.alphas.logits) == moves
+
+
+def test_the_default_term_cannot_swamp_the_loss(small_world: World) -> None:
+    """Even above the target and with a supernet at chance, its gradient is not the longer one."""
+    shares = []
+    for words in ({}, {"cost": "symmetric", "macs_weight": 0.5, "macs_share": 1.0}):
+        problem, _ = small_world.problem("all", 0)
+        supernet, gates = problem.supernet(), BinaryGates(problem, GatesConfig(target=0.5, **words))  # type: ignore[arg-type]
+        for batch in itertools.islice(problem.search_batches("val"), 1):
+            loss_at = functools.partial(supernet.loss, batch, train_weights=False)
+            for _ in range(10):
+                gates.step(loss_at, rate=1e-6)
+        shares.append(problem.take_logged()["macs_gradient_share"])
+    assert shares[0] <= 0.5 + 1e-6 < 0.8 < shares[1]
+
+
+def test_a_one_path_plan_computes_one_candidate_per_block(small_world: World) -> None:
+    problem, _ = small_world.problem("all", 0)
+    plans: list[Plan] = []
+
+    def loss_at(plan: Plan) -> torch.Tensor:
+        plans.append(plan)
+        return torch.zeros(())
+
+    for relaxation, most in (("gumbel", 1), ("two_path", 2)):
+        plans.clear()
+        gates = BinaryGates(problem, GatesConfig(relaxation=relaxation))  # type: ignore[arg-type]
+        gates.step(loss_at)
+        assert max(len(slot) for slot in plans[0].slots if slot) == most  # type: ignore[arg-type]
+
+
+def test_sharpness_is_about_one_for_noise_and_large_for_a_signal(small_world: World) -> None:
+    sharpness = {}
+    for name in ("noise", "signal"):
+        problem, _ = small_world.problem("all", 0)
+        gates, rng = BinaryGates(problem, GatesConfig(cost="none", alpha_rate=0.02)), torch.Generator().manual_seed(0)
+
+        def loss_at(plan: Plan, name: str = name, rng: torch.Generator = rng) -> torch.Tensor:
+            total = torch.zeros(())
+            for pair in plan.slots:
+                for (operator, *_), gate in pair or ():  # type: ignore[union-attr, misc]
+                    total = total + gate * (torch.randn((), generator=rng) if name == "noise" else float(operator))
+            for depth, gate in itertools.chain.from_iterable(plan.depths):
+                total = total + gate * (torch.randn((), generator=rng) if name == "noise" else float(depth))
+            return total
+
+        assert gates.sharpness() == 0.0
+        for _ in range(80):
+            gates.step(loss_at)
+        sharpness[name] = gates.sharpness()
+    assert 0.4 < sharpness["noise"] < 1.6
+    assert sharpness["signal"] > 5
+
+
+def test_a_reset_makes_alphas_uniform_over_the_options_left(small_world: World) -> None:
+    problem, _ = small_world.problem("all", 0)
+    gates = BinaryGates(problem, GatesConfig(alpha_rate=0.1, cost="symmetric", macs_share=1.0))
+    for _ in range(10):
+        gates.step(lambda _: torch.zeros(()))
+    gone = len(gates.prune_least(0.4))
+    left = gates.alphas.options_left()
+    gates.reset()
+    assert gone and gates.alphas.options_left() == left
+    for p in gates.alphas.probabilities().values():
+        assert float((p[p > 0] - p.max()).detach().abs().max()) == 0
+    assert gates.sharpness() == 0 and not gates.optimiser.state

@@ -10,14 +10,16 @@ import torch
 from driven import Driven, completed, series
 
 from pvnas_bench.methods.distribution import FactorisedDistribution, JointDistribution
+from pvnas_bench.methods.importance import Excess, alpha_loss, cost_shares, excess, importance_weights
 from pvnas_bench.network.cost import CostModel
+from pvnas_bench.network.metering import ExpectedCost
 from pvnas_bench.space import Architecture, BlockSpace, Caps, Stage, uniform_options
 from pvnas_bench.spaces.st_default import SPACE
-from pvnas_bench.strategies.fp_nas import FPNAS, alpha_loss, excess, importance_weights
+from pvnas_bench.strategies.fp_nas import FPNAS
 from pvnas_bench.strategies.parsec import PARSEC
 
 BUDGET = 3.0
-FEW = {"initial_samples": 5, "least_samples": 2, "warmup": 0.2, "target": 0.3}
+FEW = {"initial_samples": 5, "least_samples": 2, "warmup": 0.2, "guard": "false", "target": 0.3}
 """Settings with which a small budget allows steps of each phase."""
 STAGES = (Stage(4, 2, (1, 2)),)
 TINY = BlockSpace(
@@ -81,24 +83,27 @@ def test_the_gradients_are_those_of_the_enumerated_likelihood() -> None:
     likelihoods = torch.stack([log_likelihood(a, theta) for a in sample])
     w = importance_weights(likelihoods.detach(), 1.0)
     log_p = torch.stack([distribution.log_prob(a) for a in sample])
-    ours = torch.autograd.grad(alpha_loss(log_p, w, torch.zeros(len(sample)), 0.5), parameters)
+    ours = torch.autograd.grad(alpha_loss(log_p, w, torch.zeros(len(sample))), parameters)
     ours += torch.autograd.grad(-(w * likelihoods).sum(), theta)
     for mine, brute in zip(ours, expected, strict=True):
         torch.testing.assert_close(mine, brute, rtol=1e-4, atol=1e-5)
 
 
-def test_the_cost_term_has_the_gradient_of_the_log_of_the_expected_excess() -> None:
+@pytest.mark.parametrize("cost", ["log1p", "log", "linear"])
+def test_the_cost_term_has_the_gradient_of_a_function_of_the_expected_excess(cost: Excess) -> None:
     distribution, sample = rational()
     costs = CostModel(TINY, 3)
     target = float(np.median([costs(a).macs for a in EVERY]))
     of_every = torch.tensor([max(0.0, costs(a).macs / target - 1) for a in EVERY])
     expectation = (torch.stack([distribution.log_prob(a) for a in EVERY]).exp() * of_every).sum()
     parameters = [p for p in distribution.parameters() if len(p) > 1]
-    expected = torch.autograd.grad(0.3 * expectation.log(), parameters)
+    term = {"log1p": (1 + expectation).log(), "log": expectation.log(), "linear": expectation}[cost]
+    expected = torch.autograd.grad(0.3 * term, parameters)
 
     log_p = torch.stack([distribution.log_prob(a) for a in sample])
     of_sample = torch.tensor([excess(costs(a).macs / target) for a in sample])
-    ours = torch.autograd.grad(alpha_loss(log_p, torch.zeros(len(sample)), of_sample, 0.3), parameters)
+    penalties = cost_shares(of_sample, 0.3, cost)
+    ours = torch.autograd.grad(alpha_loss(log_p, torch.zeros(len(sample)), penalties), parameters)
     for mine, brute in zip(ours, expected, strict=True):
         torch.testing.assert_close(mine, brute, rtol=1e-4, atol=1e-5)
 
@@ -107,8 +112,51 @@ def test_no_cost_below_the_target() -> None:
     assert excess(0.9) == 0.0
     assert excess(1.5) == pytest.approx(0.5)
     log_p, w = torch.tensor([-1.0, -2.0]), torch.tensor([0.25, 0.75])
-    assert float(alpha_loss(log_p, w, torch.zeros(2), 9.0)) == pytest.approx(1.75)
-    assert float(alpha_loss(log_p, w, torch.zeros(2), 9.0, baseline=True)) == pytest.approx(0.25)
+    for kind in ("log1p", "log", "linear"):
+        nothing = cost_shares(torch.zeros(2), 9.0, kind)  # type: ignore[arg-type]
+        assert float(alpha_loss(log_p, w, nothing)) == pytest.approx(1.75)
+        assert float(alpha_loss(log_p, w, nothing, baseline=True)) == pytest.approx(0.25)
+
+
+def test_the_penalty_of_a_lone_sample_is_in_proportion_to_its_excess() -> None:
+    """In the paper's form it is β, however small the excess."""
+    for excess_of_one in (1e-4, 1e-3, 1e-2):
+        costs = torch.tensor([0.0, excess_of_one, 0.0, 0.0])
+        assert float(cost_shares(costs, 0.3)[1]) == pytest.approx(0.3 * excess_of_one / 4, rel=0.01)
+        assert float(cost_shares(costs, 0.3, "log")[1]) == pytest.approx(0.3)
+    large = torch.tensor([1e6, 3e6])
+    torch.testing.assert_close(cost_shares(large, 0.3), cost_shares(large, 0.3, "log"))
+
+
+def expected_cost_after(signal: float, cost: Excess) -> float:
+    """E[MACs] over the cap after 60 steps on weights that are noise, plus a preference for large networks."""
+    costs, caps = CostModel(SPACE, 16), Caps.parse(SPACE, None)
+    distribution, rng = FactorisedDistribution(SPACE), torch.Generator().manual_seed(1)
+    optimiser = torch.optim.Adam(distribution.parameters(), 0.03)
+    for _ in range(60):
+        sample = [distribution.sample(rng) for _ in range(14)]
+        loads = torch.tensor([caps.load(costs(a), 1.0) for a in sample])
+        weights = (2 * torch.randn(14, generator=rng) + signal * loads.log()).softmax(0)
+        penalties = cost_shares((loads - 1).clamp_min(0), 0.3, cost)
+        alpha_loss(torch.stack([distribution.log_prob(a) for a in sample]), weights, penalties, True).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    return float(ExpectedCost(costs)(distribution.log_table().exp()).detach()) / int(caps.macs or 0)
+
+
+def test_the_default_cost_term_lets_networks_use_the_cap() -> None:
+    """Uniform probabilities expect 0.71 of the cap."""
+    assert expected_cost_after(0.0, "log") < 0.4 < 0.45 < expected_cost_after(0.0, "log1p")
+    assert expected_cost_after(1.5, "log1p") > 1
+
+
+def test_alphas_do_not_move_before_the_supernet_beats_chance(tiny_dataset: Path) -> None:
+    for guard in (True, False):
+        driven = Driven("fp_nas", tiny_dataset, 1.0, warmup=0, margin=0.99, guard=guard).to_the_end()
+        moved = any(bool(logit.any()) for logit in driven.strategy.coarse.logits)
+        assert moved == (driven.strategy.alpha_steps > 0) == (not guard)
+        assert guard == (driven.strategy.incumbent() == driven.strategy.fallback)
+        assert driven.problem.facts["better_than_chance_from"] is None
 
 
 def test_temperature_interpolates_between_the_best_sample_and_equal_weights() -> None:
@@ -199,7 +247,7 @@ def test_both_phases_fit_into_the_budget(tiny_dataset: Path, tmp_path: Path) -> 
 
 
 def test_parsec_has_sixteen_samples_and_a_joint_distribution(tiny_dataset: Path, tmp_path: Path) -> None:
-    record = completed(PARSEC, tiny_dataset, tmp_path, BUDGET)
+    record = completed(PARSEC, tiny_dataset, tmp_path, BUDGET, guard="false")
     assert set(series(record, "joint")) == {1.0}
     assert set(series(record, "samples")) == {16.0}
     assert all(0 < n <= 16 for n in series(record, "effective_samples"))

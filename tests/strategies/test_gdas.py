@@ -7,10 +7,11 @@ import torch
 from driven import Driven, completed, series
 
 from pvnas_bench.methods.distribution import FactorisedDistribution
+from pvnas_bench.methods.gates import gumbel_one_hot, one_path_plan
 from pvnas_bench.network.metering import plan_macs
 from pvnas_bench.network.supernet import Supernet, path_plan
 from pvnas_bench.spaces.st_default import SPACE
-from pvnas_bench.strategies.gdas import GDAS, gumbel_one_hot, one_path_plan
+from pvnas_bench.strategies.gdas import GDAS
 
 BUDGET = 3.0
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pvnas_bench import Problem, SearchFinished
+from pvnas_bench.methods.signals import WINDOW
 from pvnas_bench.runs.observer import Observer
 from pvnas_bench.runs.request import Request
 from pvnas_bench.runs.runner import run
@@ -54,13 +55,13 @@ def test_the_schedule_drives_what_it_is_set_to(
 ) -> None:
     pvnas = strategy(tiny_dataset, tmp_path, scheduled=scheduled, floor="0", cycles="4")
     monkeypatch.setattr(Problem, "progress", 0.125)
-    actual = [rate / peak for rate, peak in zip(pvnas._rates(), (8e-3, 0.1), strict=True)]
-    assert (pvnas.config.weight_rate, pvnas.config.alpha_rate) == (8e-3, 0.1)
+    actual = [rate / peak for rate, peak in zip(pvnas._rates(), (8e-3, 0.02), strict=True)]
+    assert (pvnas.config.weight_rate, pvnas.config.alpha_rate) == (8e-3, 0.02)
     assert actual == pytest.approx(rates)
 
 
 def test_an_alpha_step_moves_alphas_only_and_a_warm_up_weights_only(tiny_dataset: Path, tmp_path: Path) -> None:
-    pvnas = strategy(tiny_dataset, tmp_path, budget=8.0, cycles="1", warmup="0.9")
+    pvnas = strategy(tiny_dataset, tmp_path, budget=8.0, cycles="1", warmup="0.9", guard="false")
     weights = {name: value.clone() for name, value in pvnas.supernet.state_dict().items()}
     alphas = [logit.detach().clone() for logit in pvnas.gates.alphas.logits]
     pvnas.step()
@@ -89,18 +90,74 @@ def test_the_macs_term_alone_drives_expected_macs_to_the_target(tiny_dataset: Pa
     assert macs.item() == pytest.approx(target, rel=0.05)
 
 
-def test_one_architecture_is_derived_per_cycle_within_the_budget(tiny_dataset: Path, tmp_path: Path) -> None:
-    pvnas = strategy(tiny_dataset, tmp_path, budget=5.0, cycles="3")
+def ended(pvnas: PVNAS) -> PVNAS:
+    """The strategy at the end of its search."""
     while True:
         try:
             pvnas.step()
         except SearchFinished:
-            break
-    assert len(pvnas.derived) == 3
+            return pvnas
+
+
+@pytest.mark.parametrize(("comparison", "restarted"), [("0", "kept"), ("0", "fresh"), ("1", "kept")])
+def test_one_architecture_is_derived_per_cycle_within_the_budget(
+    tiny_dataset: Path, tmp_path: Path, comparison: str, restarted: str
+) -> None:
+    words = {"cycles": "3", "warmup": "0", "guard": "false", "restarted": restarted}
+    pvnas = ended(strategy(tiny_dataset, tmp_path, budget=5.0, comparison=comparison, **words))
+    assert len(pvnas.derived) == 3 and set(pvnas.derived) == set(pvnas.top1)
     assert pvnas.problem.ledger.spent <= 5.0
-    best = max(evaluation.top1 for evaluation in pvnas.derived)
-    assert next(e.top1 for e in pvnas.derived if e.architecture == pvnas.incumbent()) == best
-    assert pvnas.problem.facts["distinct_derived"] == len({e.architecture for e in pvnas.derived})
+    assert pvnas.scores[pvnas.incumbent()] == max(pvnas.scores.values())
+    if comparison == "1":
+        assert pvnas.scores == pvnas.top1
+    assert pvnas.problem.facts["distinct_derived"] == len(set(pvnas.derived))
+    assert any(bool(logit.any()) for logit in pvnas.gates.alphas.logits) == (restarted == "kept")
+
+
+def test_a_comparison_by_the_supernet_leaves_the_budget_to_the_search(
+    tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spent = []
+    compare = PVNAS._compare
+
+    def measured(self: PVNAS) -> None:
+        before = self.problem.ledger.spent
+        compare(self)
+        spent.append(self.problem.ledger.spent - before)
+
+    monkeypatch.setattr(PVNAS, "_compare", measured)
+    shares = []
+    for comparison in ("0", "1"):
+        spent.clear()
+        ended(strategy(tiny_dataset, tmp_path, budget=8.0, comparison=comparison, guard="false"))
+        shares.append(sum(spent) / 8.0)
+    assert shares[0] < 0.05 < 0.1 < shares[1]
+
+
+def test_a_cycle_in_which_no_alpha_moves_derives_nothing(tiny_dataset: Path, tmp_path: Path) -> None:
+    pvnas = strategy(tiny_dataset, tmp_path, budget=5.0, cycles="2", warmup="0.5", guard="false")
+    while pvnas.cycle == 0:
+        pvnas.step()
+    assert pvnas.gates.steps == 0 and not pvnas.derived
+    assert len(ended(pvnas).derived) == 1
+
+
+def test_alphas_do_not_move_before_the_supernet_beats_chance(tiny_dataset: Path, tmp_path: Path) -> None:
+    """A margin that no supernet reaches: the search says so, and its result is a random architecture."""
+    pvnas = ended(strategy(tiny_dataset, tmp_path, budget=3.0, warmup="0", margin="0.99"))
+    assert not any(bool(logit.any()) for logit in pvnas.gates.alphas.logits)
+    assert pvnas.incumbent() == pvnas.fallback and not pvnas.derived
+    assert pvnas.problem.facts["better_than_chance_from"] is None
+    assert "search_val_loss" not in pvnas.problem.take_logged()
+
+
+def test_alphas_move_after_the_warm_up_once_the_guard_is_passed(tiny_dataset: Path, tmp_path: Path) -> None:
+    pvnas = strategy(tiny_dataset, tmp_path, budget=3.0, warmup="0")
+    for _ in range(WINDOW):
+        assert not pvnas.gates.guard.passed
+        pvnas.gates.guard.see(0.5)
+    pvnas.step()
+    assert pvnas.gates.steps > 0 and pvnas.problem.facts["better_than_chance_from"] == 0.0
 
 
 def test_same_seed_same_run_and_another_seed_another(tiny_dataset: Path, tmp_path: Path) -> None:
