@@ -26,7 +26,14 @@ def rungs(least: int, most: int, factor: int) -> list[int]:
 class OptunaHyperbandConfig(OptunaConfig):
     """Hyper-parameters of optuna_hyperband."""
 
-    least: int = Field(1, ge=1, le=1000, description="epochs of the first rung (Optuna's min_resource)")
+    first_rung: float = Field(
+        0.25,
+        gt=0,
+        le=1,
+        description="part of a full training that the first rung has, Optuna's min_resource (R: the rank correlation "
+        "with the final accuracy on the tuning task, results/notes/successive_halving.md; Optuna's default: chosen by "
+        "the first trial)",
+    )
     factor: int = Field(3, ge=2, le=16, description="η, reduction factor (Optuna's default)")
     startup: int = Field(10, ge=1, le=1000, description="random trials at the start (Optuna's default)")
 
@@ -49,7 +56,7 @@ class OptunaHyperband(OptunaSearch[OptunaHyperbandConfig]):
     def setup(self) -> None:
         """Plan the rungs and create a study."""
         most = self.problem.full_epochs
-        self.rungs = rungs(min(self.config.least, most), most, self.config.factor)
+        self.rungs = rungs(max(round(self.config.first_rung * most), 1), most, self.config.factor)
         super().setup()
 
     def sampler(self, seed: int) -> BaseSampler:
