@@ -6,7 +6,7 @@ import math
 import operator
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -456,7 +456,8 @@ class Problem(Generic[S]):
     def evaluate(self, architecture: Architecture, epochs: int | None = None) -> Evaluation:
         """Train an architecture on search-train, stand-alone, and measure it on search-val.
 
-        The same architecture and epochs give the same result within a run; each call is charged.
+        The same network and epochs give the same result within a run, by whichever of its architectures; each call is
+        charged.
         A training that diverges or runs out of memory has a top-1 of 0 and an infinite loss.
 
         Args:
@@ -471,14 +472,14 @@ class Problem(Generic[S]):
             raise ValueError(f"{architecture} has {self.caps.exceeded(self.cost(architecture))}")
         macs = self._evaluation_macs(architecture, epochs)
         self.ledger.require(macs)
-        key = (architecture, epochs)
+        key = (self.space.canonical(architecture), epochs)
         if key in self._evaluations:
             self.ledger.charge(macs)
         else:
             elsewhere = self._trials is not None and key in self._trials
-            self._evaluations[key] = (self._taken if elsewhere else self._evaluate)(architecture, epochs)
+            self._evaluations[key] = (self._taken if elsewhere else self._evaluate)(*key)
         self.ledger.charge(0, evaluations=1)
-        return self._evaluations[key]
+        return replace(self._evaluations[key], architecture=architecture)
 
     def _evaluate(self, architecture: Architecture, epochs: int) -> Evaluation:
         cost, bench = self._costs(architecture), self._bench
@@ -543,11 +544,11 @@ class Problem(Generic[S]):
             return
         for architecture in architectures:
             macs += self._evaluation_macs(architecture, epochs)
-            key = (architecture, epochs)
+            key = (self.space.canonical(architecture), epochs)
             if not self._trials.room or not self.ledger.fits(macs) or not self.feasible(architecture):
                 return
             if key not in self._evaluations and key not in self._trials:
-                self._trials.submit(architecture, epochs)
+                self._trials.submit(*key)
 
     # --- the search's share of the budget -----------------------------------------------------------------------------
 
@@ -603,8 +604,8 @@ class Problem(Generic[S]):
             ValueError: the architecture is above a cap, or epochs is not a whole number of at least 1.
         """
         fidelity, before = self._fidelity(epochs), self.ledger.spent
-        known = self._evaluations.get((architecture, fidelity))
-        evaluation = known or self.evaluate(architecture, fidelity)
+        known = self._evaluations.get((self.space.canonical(architecture), fidelity))
+        evaluation = replace(known, architecture=architecture) if known else self.evaluate(architecture, fidelity)
         self._share.release(self.ledger.spent - before)
         return evaluation
 

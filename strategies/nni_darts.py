@@ -1,7 +1,7 @@
 """DARTS as NNI implements it: a softmax mixture of all candidates; alphas and weights take turns (first order)."""
 
 from pvnas_bench import Info
-from pvnas_bench.strategies._nni import PAPER, SPACE, NNIDifferentiable
+from pvnas_bench.methods.nni_search import PAPER, SPACE, NNIDifferentiable
 
 
 class NNIDarts(NNIDifferentiable):

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from pvnas_bench import Info
-from pvnas_bench.strategies._nni import PAPER, SPACE, DifferentiableConfig, NNIDifferentiable
+from pvnas_bench.methods.nni_search import PAPER, SPACE, DifferentiableConfig, NNIDifferentiable
 
 
 class NNIGumbelDartsConfig(DifferentiableConfig):

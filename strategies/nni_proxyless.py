@@ -4,7 +4,7 @@ NNI computes all candidates in every backward pass, for weight steps as well: on
 """
 
 from pvnas_bench import Info
-from pvnas_bench.strategies._nni import PAPER, SPACE, NNIDifferentiable
+from pvnas_bench.methods.nni_search import PAPER, SPACE, NNIDifferentiable
 
 
 class NNIProxyless(NNIDifferentiable):

@@ -13,11 +13,11 @@ from pydantic import Field
 
 from pvnas_bench import Architecture, BlockSpace, Info, Strategy
 from pvnas_bench.methods import WeightsConfig
-from pvnas_bench.strategies._nni import PAPER, SPACE, reference_input
-from pvnas_bench.strategies._nni_apart import apart
+from pvnas_bench.methods.nni_apart import apart
+from pvnas_bench.methods.nni_search import PAPER, SPACE, reference_input
 
 if TYPE_CHECKING:
-    from pvnas_bench.strategies._nni_supernet import Training
+    from pvnas_bench.methods.nni_training import Training
 
 Path = dict[str, str]
 """A candidate's name by slot label."""
@@ -49,19 +49,19 @@ class NNISpos(Strategy[NNISposConfig, BlockSpace]):
     def setup(self) -> None:
         """Build NNI's supernet and its training."""
         with apart():
-            from pvnas_bench.strategies import _nni_supernet as nni
+            from pvnas_bench.methods import nni_candidates, nni_training
 
         problem, config = self.problem, self.config
         self.input = reference_input(problem)
-        self.names = nni.names(problem.space)
-        self.training: Training = nni.paths(
+        self.names = nni_candidates.names(problem.space)
+        self.training: Training = nni_training.paths(
             problem,
             *self.input,
             config,
             problem.rng("paths"),
             lambda sample: problem.feasible(self.architecture(sample)),
         )
-        self._batches = nni.Batches
+        self._batches = nni_training.Batches
         step = problem.costs(problem.space.reference).macs * 3 * problem.batch_size
         affordable = max(int(config.training * problem.ledger.left * problem.ledger.reference / step), 1)
         self.epochs = min(config.epochs, affordable)

@@ -1,15 +1,11 @@
-"""Optuna's Gaussian-process sampler, the MACs cap as a constraint.
-
-The process covers the decisions that every trial has (input, depths, the first blocks); Optuna draws all other
-decisions at random.
-"""
+"""Optuna's Gaussian-process sampler on all decisions, the caps as constraints."""
 
 from optuna.samplers import BaseSampler, GPSampler
 from pydantic import Field
 
 from pvnas_bench import Info
-from pvnas_bench.strategies._optuna import OptunaStrategy
-from pvnas_bench.strategies._optuna_shared import OptunaConfig
+from pvnas_bench.methods.optuna_search import OptunaSearch
+from pvnas_bench.methods.optuna_storage import OptunaConfig
 
 
 class OptunaGPConfig(OptunaConfig):
@@ -18,7 +14,7 @@ class OptunaGPConfig(OptunaConfig):
     startup: int = Field(10, ge=1, le=1000, description="random trials at the start (Optuna's default)")
 
 
-class OptunaGP(OptunaStrategy[OptunaGPConfig]):
+class OptunaGP(OptunaSearch[OptunaGPConfig]):
     """Bayesian optimisation by Optuna's Gaussian process."""
 
     info = Info(
@@ -29,10 +25,11 @@ class OptunaGP(OptunaStrategy[OptunaGPConfig]):
         year=2019,
         levels=("structural", "modular"),
         published="Optuna's own GPSampler, constrained",
-        reconstructed="the space by run; what is told of suggestions above the cap",
+        reconstructed="inactive decisions are suggested and ignored; what is told of suggestions above the cap",
     )
 
     kept = False  # each fit starts from the previous one
+    slow = True
 
     def sampler(self, seed: int) -> BaseSampler:
         """Optuna's sampler."""

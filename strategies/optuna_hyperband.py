@@ -5,18 +5,16 @@ next rung, and finally in full. Every training is charged.
 """
 
 import math
-from collections.abc import Mapping
 
-import optuna
 from optuna.pruners import BasePruner, HyperbandPruner
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import TrialState
 from pydantic import Field
 
-from pvnas_bench import Evaluation, Info, Json, State
+from pvnas_bench import Evaluation, Info
 from pvnas_bench.methods import Asked, Trial
-from pvnas_bench.strategies._optuna import OptunaStrategy, quiet, unwarned
-from pvnas_bench.strategies._optuna_shared import OptunaConfig
+from pvnas_bench.methods.optuna_search import OptunaSearch
+from pvnas_bench.methods.optuna_storage import OptunaConfig
 
 
 def rungs(least: int, most: int, factor: int) -> list[int]:
@@ -28,12 +26,19 @@ def rungs(least: int, most: int, factor: int) -> list[int]:
 class OptunaHyperbandConfig(OptunaConfig):
     """Hyper-parameters of optuna_hyperband."""
 
-    least: int = Field(1, ge=1, le=1000, description="epochs of the first rung (Optuna's min_resource)")
+    first_rung: float = Field(
+        0.25,
+        gt=0,
+        le=1,
+        description="part of a full training that the first rung has, Optuna's min_resource (R: the rank correlation "
+        "with the final accuracy on the tuning task, results/notes/successive_halving.md; Optuna's default: chosen by "
+        "the first trial)",
+    )
     factor: int = Field(3, ge=2, le=16, description="η, reduction factor (Optuna's default)")
     startup: int = Field(10, ge=1, le=1000, description="random trials at the start (Optuna's default)")
 
 
-class OptunaHyperband(OptunaStrategy[OptunaHyperbandConfig]):
+class OptunaHyperband(OptunaSearch[OptunaHyperbandConfig]):
     """Hyperband by Optuna."""
 
     info = Info(
@@ -42,15 +47,16 @@ class OptunaHyperband(OptunaStrategy[OptunaHyperbandConfig]):
         paper="Li, Jamieson, DeSalvo, Rostamizadeh & Talwalkar, Hyperband, JMLR 2018; Akiba et al., Optuna, KDD 2019",
         year=2019,
         levels=("structural", "modular"),
-        published="Optuna's own HyperbandPruner and TPESampler (multivariate, grouped, constrained)",
-        reconstructed="the fidelity is the number of epochs, each rung a training from scratch under its own schedule; "
+        published="Optuna's own HyperbandPruner and TPESampler (multivariate, constrained)",
+        reconstructed="inactive decisions are suggested and ignored; the fidelity is the number of epochs, "
+        "each rung a training from scratch under its own schedule; "
         "Optuna's pruner is asynchronous and does not plan brackets by budget",
     )
 
     def setup(self) -> None:
         """Plan the rungs and create a study."""
         most = self.problem.full_epochs
-        self.rungs = rungs(min(self.config.least, most), most, self.config.factor)
+        self.rungs = rungs(max(round(self.config.first_rung * most), 1), most, self.config.factor)
         super().setup()
 
     def sampler(self, seed: int) -> BaseSampler:
@@ -58,7 +64,6 @@ class OptunaHyperband(OptunaStrategy[OptunaHyperbandConfig]):
         return TPESampler(
             n_startup_trials=self.config.startup,
             multivariate=True,
-            group=True,
             constant_liar=self.shared,
             seed=seed,
             constraints_func=self.excess,
@@ -74,7 +79,7 @@ class OptunaHyperband(OptunaStrategy[OptunaHyperbandConfig]):
         """The running trial at its next rung, or a new one at the first."""
         last = self.trials[-1:]
         if not last or last[0].state != TrialState.RUNNING:
-            return Trial(self._under_cap(), self.rungs[0])
+            return Trial(self.suggestion(), self.rungs[0])
         (running,) = last
         return Trial(self.problem.space.from_options(running.params), self.rungs[len(running.intermediate_values)])
 
@@ -85,17 +90,3 @@ class OptunaHyperband(OptunaStrategy[OptunaHyperbandConfig]):
             self.study.tell(self._trial, evaluation.top1)
         elif self._trial.should_prune():
             self.study.tell(self._trial, state=TrialState.PRUNED)
-
-    def load_state_dict(self, state: Mapping[str, State]) -> None:
-        """Restore the state and the running trial."""
-        super().load_state_dict(state)
-        if self.trials and self.trials[-1].state == TrialState.RUNNING:
-            with quiet(), unwarned():
-                self._sampler = self.study.sampler = self.sampler(0)  # it gets a seed before the next suggestion
-                self._trial = optuna.Trial(self.study, self.trials[-1].number)
-
-    def diagnostics(self) -> Mapping[str, Json]:
-        """Numbers of trials and of pruned ones."""
-        states = [trial.state for trial in self.trials]
-        pruned = states.count(TrialState.PRUNED)
-        return {"trials": len(states), "pruned": pruned, "enqueued": self.enqueued, **self._others()}

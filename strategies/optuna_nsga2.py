@@ -10,8 +10,8 @@ from pydantic import Field
 
 from pvnas_bench import Architecture, Evaluation, Info
 from pvnas_bench.methods import pareto_front
-from pvnas_bench.strategies._optuna import OptunaStrategy
-from pvnas_bench.strategies._optuna_shared import OptunaConfig
+from pvnas_bench.methods.optuna_search import OptunaSearch
+from pvnas_bench.methods.optuna_storage import OptunaConfig
 
 
 class Sampler(NSGAIISampler):
@@ -36,7 +36,7 @@ class OptunaNSGA2Config(OptunaConfig):
     population: int = Field(10, ge=2, le=1000, description="trials of a generation (Optuna's default: 50) (R)")
 
 
-class OptunaNSGA2(OptunaStrategy[OptunaNSGA2Config]):
+class OptunaNSGA2(OptunaSearch[OptunaNSGA2Config]):
     """Two-objective search by Optuna's NSGA-II."""
 
     info = Info(
@@ -47,7 +47,8 @@ class OptunaNSGA2(OptunaStrategy[OptunaNSGA2Config]):
         year=2019,
         levels=("structural", "modular"),
         published="Optuna's own NSGAIISampler, with constrained domination",
-        reconstructed="the space by run; a population for some 30 trainings (Optuna's default: 50)",
+        reconstructed="inactive decisions are suggested and ignored; a population for some 30 trainings "
+        "(Optuna's default: 50)",
     )
 
     directions = ("maximize", "minimize")

@@ -1,12 +1,12 @@
-"""Optuna's random sampler: the control for the define-by-run space and the adapter, without learning."""
+"""Optuna's random sampler: the control for the adapter, without learning."""
 
 from optuna.samplers import BaseSampler, RandomSampler
 
 from pvnas_bench import Info
-from pvnas_bench.strategies._optuna import OptunaStrategy
+from pvnas_bench.methods.optuna_search import OptunaSearch
 
 
-class OptunaRandom(OptunaStrategy):
+class OptunaRandom(OptunaSearch):
     """Random search by Optuna."""
 
     info = Info(
@@ -17,7 +17,7 @@ class OptunaRandom(OptunaStrategy):
         year=2019,
         levels=("structural", "modular"),
         published="Optuna's own RandomSampler",
-        reconstructed="the space by run; suggestions above the cap cost nothing",
+        reconstructed="inactive decisions are suggested and ignored; suggestions above the cap cost nothing",
     )
 
     def sampler(self, seed: int) -> BaseSampler:

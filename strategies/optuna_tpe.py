@@ -1,15 +1,14 @@
-"""Optuna's tree-structured Parzen estimator, multivariate and grouped.
+"""Optuna's tree-structured Parzen estimator, multivariate: one joint density of all decisions.
 
-Trials are divided into good and bad ones; the next suggestion maximises the ratio of their densities. Grouped:
-conditional decisions that occur together share one joint density.
+Trials are divided into good and bad ones; the next suggestion maximises the ratio of their densities.
 """
 
 from optuna.samplers import BaseSampler, TPESampler
 from pydantic import Field
 
 from pvnas_bench import Info
-from pvnas_bench.strategies._optuna import OptunaStrategy
-from pvnas_bench.strategies._optuna_shared import OptunaConfig
+from pvnas_bench.methods.optuna_search import OptunaSearch
+from pvnas_bench.methods.optuna_storage import OptunaConfig
 
 
 class OptunaTPEConfig(OptunaConfig):
@@ -19,7 +18,7 @@ class OptunaTPEConfig(OptunaConfig):
     candidates: int = Field(24, ge=1, le=10_000, description="drawn to maximise the density ratio (Optuna's default)")
 
 
-class OptunaTPE(OptunaStrategy[OptunaTPEConfig]):
+class OptunaTPE(OptunaSearch[OptunaTPEConfig]):
     """Tree-structured Parzen estimator by Optuna."""
 
     info = Info(
@@ -29,8 +28,8 @@ class OptunaTPE(OptunaStrategy[OptunaTPEConfig]):
         "Watanabe & Hutter, c-TPE, IJCAI 2023 (constraint); Akiba et al., Optuna, KDD 2019",
         year=2019,
         levels=("structural", "modular"),
-        published="Optuna's own TPESampler, multivariate, grouped, constrained",
-        reconstructed="the space by run; what is told of suggestions above the cap",
+        published="Optuna's own TPESampler, multivariate, constrained",
+        reconstructed="inactive decisions are suggested and ignored; what is told of suggestions above the cap",
     )
 
     def sampler(self, seed: int) -> BaseSampler:
@@ -39,7 +38,6 @@ class OptunaTPE(OptunaStrategy[OptunaTPEConfig]):
             n_startup_trials=self.config.startup,
             n_ei_candidates=self.config.candidates,
             multivariate=True,
-            group=True,
             constant_liar=self.shared,
             seed=seed,
             constraints_func=self.excess,

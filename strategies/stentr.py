@@ -1,9 +1,13 @@
 """STEntr: the expected entropy of a 3-D network's features at initialisation, in closed form.
 
 A network is an information system; the entropy of its output features grows with the logarithms of the fan-ins of its
-layers. A convolution over time and space has its fan-in c·k_t·k_h·k_w multiplied by a refinement factor
-α = −log(1 − cos(S, K)) of its feature map's size S = (T, H, W) and its kernel K = (k_t, k_h, k_w): kernels
-shaped like the map count more. The score needs no pass and no data; evolution maximises it under the cap.
+layers. A convolution over space, or over time and space, has its fan-in c·k_t·k_h·k_w multiplied by a refinement factor
+α = −log(1 − cos(S, K)) of its output map's size S = (T, H, W) and its kernel K = (k_t, k_h, k_w): kernels shaped like
+the map count more. α is 1 for kernels of one pixel. The score needs no pass and no data; evolution maximises it under
+the cap.
+
+The authors' code: github.com/alibaba/lightweight-neural-architecture-search, `tinynas/scores/compute_stentr.py` and
+`tinynas/models/blocks_cnn_3d`.
 """
 
 import math
@@ -13,13 +17,18 @@ from pydantic import Field
 from pvnas_bench import KERNELS, Architecture, BlockSpace, Info, NetworkSpec
 from pvnas_bench.methods import ZeroCost, ZeroCostConfig
 
-CLOSEST = 0.01
-"""Least 1 − cos: for small cubic maps and cubic kernels the logarithm would diverge (R)."""
+CLOSEST = 1e-3
+"""Least 1 − cos: the logarithm diverges where a cubic kernel meets a cubic map (R)."""
 
 
 def refinement(size: tuple[int, int, int], kernel: tuple[int, int, int]) -> float:
-    """α = −log(1 − cos(size, kernel)); 1 for a point-wise kernel."""
-    if max(kernel) == 1:
+    """α = −log(1 − cos(size, kernel)); 1 for a kernel of one pixel, which may span several frames.
+
+    Args:
+        size: (time, height, width) of the convolution's output.
+        kernel: (time, height, width) of its kernel.
+    """
+    if max(kernel[1:]) == 1:
         return 1.0
     cosine = sum(s * k for s, k in zip(size, kernel, strict=True)) / (math.hypot(*size) * math.hypot(*kernel))
     return -math.log(max(1 - cosine, CLOSEST))
@@ -33,19 +42,23 @@ def kernel_shape(taps: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def stage_entropy(spec: NetworkSpec) -> list[tuple[float, float]]:
-    """Entropy of each stage, Σ ½ log(fan-in · α) over all layers up to its end, and its log channels."""
-    size = math.ceil(spec.size / 2)
-    total = 0.5 * math.log(27 * refinement((spec.frames, spec.size, spec.size), (1, 3, 3)))
-    stages: dict[str, tuple[float, float]] = {"stem": (total, math.log(spec.stem))}
+    """Entropy of each stage, Σ ½ log(fan-in · α) over all layers up to its end, and its log channels.
+
+    The stem is the first stage; the point-wise convolution before pooling belongs to the last one.
+    """
+    size, last = math.ceil(spec.size / 2), "stem"
+    total = 0.5 * math.log(27 * refinement((spec.frames, size, size), (1, 3, 3)))
+    stages: dict[str, tuple[float, float]] = {last: (total, math.log(spec.stem))}
     for block in spec.blocks:
-        channels = block.cin * block.expansion
+        size, last = math.ceil(size / block.stride), block.name.split(".")[0]
         total += 0.5 * math.log(block.cin)
         for taps in KERNELS[block.operator]:  # depth-wise: the fan-in is the number of taps
             shape = kernel_shape(taps)
             total += 0.5 * math.log(math.prod(shape) * refinement((spec.frames, size, size), shape))
-        size = math.ceil(size / block.stride)
-        total += 0.5 * math.log(channels)
-        stages[block.name.split(".")[0]] = (total, math.log(block.cout))
+        total += 0.5 * math.log(block.cin * block.expansion)
+        stages[last] = (total, math.log(block.cout))
+    features = spec.blocks[-1].cout if spec.blocks else spec.stem
+    stages[last] = (total + 0.5 * math.log(features), math.log(spec.head))
     return list(stages.values())
 
 
@@ -72,7 +85,8 @@ class STEntr(ZeroCost[STEntrConfig, BlockSpace]):
         published="the score as in the authors' code: half the log of fan-in times refinement factor per layer, plus "
         "the log channels of each stage, weighted by stage; evolved under a MACs budget",
         reconstructed="the last stage counts 6, the one before 1 (the authors' weights of five stages end so); the "
-        "refinement factor is bounded; squeeze-excitation and the shift of tsm add nothing",
+        "refinement factor is bounded for cubic maps; the two kernels of a factorised operator are two layers; "
+        "squeeze-excitation and the shift of tsm add nothing",
     )
 
     def score(self, architecture: Architecture) -> float:

@@ -1,7 +1,8 @@
 """Successive halving: train many architectures a little, the best of them longer, until one is trained in full.
 
-A rung trains n·η^-k architectures for R·η^-(s-k) epochs, so that every rung costs about the same. A bracket is as wide
-as the budget allows; another one spends the rest.
+A rung trains n·η^-k architectures for R·η^-(s-k) epochs, so that every rung costs about the same. The first rung is
+long enough for its accuracies to rank architectures. A bracket is as wide as the budget allows; another one spends the
+rest.
 """
 
 from bisect import bisect_left
@@ -46,7 +47,13 @@ class SuccessiveHalvingConfig(StrategyConfig):
     """Hyper-parameters of successive halving."""
 
     factor: int = Field(2, ge=2, le=16, description="η: kept of a rung, and growth of epochs (the paper: 2)")
-    least: int = Field(1, ge=1, le=1000, description="epochs of the first rung at least (R)")
+    first_rung: float = Field(
+        0.25,
+        gt=0,
+        le=1,
+        description="part of a full training that the first rung has at least (R: the rank correlation with the final "
+        "accuracy on the tuning task, results/notes/successive_halving.md; the paper: one iteration)",
+    )
 
 
 class SuccessiveHalving(AskTell[SuccessiveHalvingConfig]):
@@ -68,7 +75,8 @@ class SuccessiveHalving(AskTell[SuccessiveHalvingConfig]):
         """Plan the rungs."""
         super().setup()
         problem = self.problem
-        self.epochs = rung_epochs(problem.full_epochs, self.config.least, self.config.factor)
+        least = max(round(self.config.first_rung * problem.full_epochs), 1)
+        self.epochs = rung_epochs(problem.full_epochs, least, self.config.factor)
         reference = problem.space.reference
         share = problem.cap / problem.cost(reference).macs
         self.costs = [share * problem.evaluation_cost(reference, epochs) for epochs in self.epochs]

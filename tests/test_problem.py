@@ -90,6 +90,22 @@ def test_an_epoch_ends_before_an_iteration_that_would_use_the_reserve(problem: P
     assert list(problem.search_pairs()) == []
 
 
+def test_architectures_of_one_network_have_one_training_and_each_call_is_charged(problem: Problem[Any]) -> None:
+    """Depth 2 with a skip at the end is the network of depth 1."""
+    space, rng = problem.space, problem.rng("test")
+    draws = (space.sample(rng) for _ in range(10_000))
+    twin = next(a for a in draws if space.canonical(a) != a and problem.feasible(a))
+    one = space.canonical(twin)
+    first, second = problem.evaluate(twin, 1), problem.evaluate(one, 1)
+    assert (first.top1, first.loss, first.curve) == (second.top1, second.loss, second.curve)
+    assert (first.architecture, second.architecture) == (twin, one)
+    assert problem.ledger.evaluations == 2
+    assert problem.ledger.spent == pytest.approx(2 * problem.evaluation_cost(one, 1), rel=1e-9)
+    spent = problem.ledger.spent
+    assert problem.compare(one, 1) == second and problem.compare(twin, 1) == first
+    assert problem.ledger.spent == spent
+
+
 def test_without_a_reserve_the_ledger_ends_the_search(problem: Problem[Any]) -> None:
     def search() -> None:
         while True:

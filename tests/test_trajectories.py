@@ -56,6 +56,12 @@ def compare_only_if_equal(*names: str) -> None:
             pytest.skip(DIFFERS[name])
 
 
+@pytest.fixture(autouse=True)
+def isomorphs_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Architectures that build one network were trained separately then."""
+    monkeypatch.setattr(BlockSpace, "canonical", lambda _, architecture: architecture)
+
+
 @pytest.mark.parametrize("name", sorted(set(THEN["world"]) - SLOW))
 def test_a_search_that_trains_is_unchanged(clips: World, name: str) -> None:
     compare_only_if_equal("torch", "capability", "processor", *(["optuna"] if name.startswith("optuna") else []))
@@ -100,8 +106,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("which", sorted(THEN["tables"]))
-def test_a_search_on_a_table_is_unchanged(tables: Path, which: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BlockSpace, "canonical", lambda _, architecture: architecture)  # isomorphs were apart then
+def test_a_search_on_a_table_is_unchanged(tables: Path, which: str) -> None:
     name, dataset = which.split()
     if name.startswith("optuna"):  # its samplers change from version to version, and one of them rounds
         compare_only_if_equal("optuna", *(["torch", "capability", "processor"] if name == "optuna_gp" else []))

@@ -12,6 +12,10 @@
 - `evolution`, `path_evolution`: evolution with a cheap fitness, such as a supernet's accuracy.
 - `pareto`: Pareto fronts of accuracy and MACs.
 - `zero_cost`: search with a score of untrained networks.
+- `optuna_search`, `optuna_storage`: Optuna's samplers, and studies that runs share.
+- `nni_search`, `nni_candidates`, `nni_training`, `nni_apart`: NNI's one-shot strategies.
+
+Names of the last two groups are imported from their modules: Optuna and NNI are loaded only where they are used.
 """
 
 from pvnas_bench.methods.ask_tell import Asked, AskTell, Trial

@@ -1,19 +1,19 @@
 """Black-box search by ask and tell: a method asks for trainings of architectures and is told their accuracies.
 
 A method implements `ask`, and `tell` if `history` is not enough. The base class trains the architectures, records every
-evaluation, and never trains the same architecture twice.
+evaluation, and never trains the same network twice.
 """
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pvnas_bench.problem import Evaluation
 from pvnas_bench.space import Architecture, SearchSpace
 from pvnas_bench.strategy import C, SearchFinished, Strategy
 
 REPEATS = 100
-"""Maximum number of consecutive known architectures; then the search ends."""
+"""Maximum number of consecutive architectures of known networks; then the search ends."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class AskTell(Strategy[C, SearchSpace]):
         self.waiting: deque[tuple[Architecture, int]] = deque()
         """Pending trials, asked for and not yet told: (architecture, epochs)."""
         self.known: dict[tuple[Architecture, int], Evaluation] = {}
+        """Evaluations by (canonical architecture, epochs): one for each network."""
         self.best: Evaluation | None = None
         self.fallback = self.problem.sample()
 
@@ -57,10 +58,10 @@ class AskTell(Strategy[C, SearchSpace]):
         """Receive an evaluation, in the order of `ask`; `history` already contains it."""
 
     def step(self) -> None:
-        """Train the next architecture that has not been trained yet.
+        """Train the next architecture whose network has not been trained yet.
 
         Raises:
-            SearchFinished: `ask` returned an empty list, or `REPEATS` consecutive architectures were known.
+            SearchFinished: `ask` returned an empty list, or `REPEATS` consecutive networks were known.
         """
         for _ in range(REPEATS):
             if not self.waiting:
@@ -68,10 +69,12 @@ class AskTell(Strategy[C, SearchSpace]):
             if not self.waiting:
                 break
             architecture, epochs = self.waiting[0]
-            earlier = self.known.get((architecture, epochs))
+            earlier = self.known.get((self.problem.space.canonical(architecture), epochs))
             if earlier is None:
                 self.problem.prefetch([a for a, e in self.waiting if e == epochs], epochs)
-            evaluation = earlier or self.problem.evaluate(architecture, epochs)
+                evaluation = self.problem.evaluate(architecture, epochs)
+            else:
+                evaluation = replace(earlier, architecture=architecture)
             self.waiting.popleft()
             best = self._remember(evaluation)
             self.tell(evaluation)
@@ -88,7 +91,7 @@ class AskTell(Strategy[C, SearchSpace]):
     def _remember(self, evaluation: Evaluation) -> Evaluation:
         """Add an evaluation to the history; update the best: most epochs, then most accurate, then earliest."""
         self.history.append(evaluation)
-        self.known[evaluation.architecture, evaluation.epochs] = evaluation
+        self.known[self.problem.space.canonical(evaluation.architecture), evaluation.epochs] = evaluation
         if self.best is None or (evaluation.epochs, evaluation.top1) > (self.best.epochs, self.best.top1):
             self.best = evaluation
         return self.best

@@ -51,7 +51,8 @@ class Decision:
 class Architecture:
     """One option per decision of a space; `INACTIVE` if the decision does not exist under the others.
 
-    Two architectures of a space are equal exactly when they build the same network.
+    Two architectures of a space are equal if they have the same options. Several can build one network:
+    `SearchSpace.canonical` returns the same one for all of them.
     """
 
     choices: tuple[int, ...]
@@ -151,7 +152,7 @@ class SearchSpace:
 
     @cached_property
     def size(self) -> int:
-        """Number of distinct architectures."""
+        """Number of architectures, those that build one network counted apart."""
         return math.prod(self._counts[i][INACTIVE] for i in range(len(self.decisions)) if self._parent[i] == INACTIVE)
 
     @cached_property

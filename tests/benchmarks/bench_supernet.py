@@ -36,7 +36,7 @@ def nni_darts() -> list[float]:
     """CPU seconds of steps of NNI's DARTS."""
     from conv3d import Conv3dBlock, Conv3dNetwork
 
-    from pvnas_bench.strategies._nni import apart
+    from pvnas_bench.methods.nni_apart import apart
 
     with apart():
         import nni.nas.strategy

@@ -51,8 +51,8 @@ def test_optuna(benchmark: BenchmarkFixture, files: Files, strategy: str) -> Non
     """
     import optuna
 
+    from pvnas_bench.methods.optuna_search import OptunaSearch, quiet, unwarned
     from pvnas_bench.runs.search import Search
-    from pvnas_bench.strategies._optuna import OptunaStrategy, quiet, unwarned
 
     ready, spent = setup(files, strategy), {"harness": list[float](), "alone": list[float]()}
 
@@ -63,7 +63,7 @@ def test_optuna(benchmark: BenchmarkFixture, files: Files, strategy: str) -> Non
         assert record.status == "ok"
         search = Search(ready.at(seed), Observer())
         alone = search.strategy
-        assert isinstance(alone, OptunaStrategy) and ready.table is not None
+        assert isinstance(alone, OptunaSearch) and ready.table is not None
         alone.setup(search.problem)
         start = time.process_time()
         with quiet(), unwarned():

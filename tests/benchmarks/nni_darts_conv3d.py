@@ -5,19 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pvnas_bench.strategies import _nni
+from pvnas_bench.methods.nni_apart import apart
 from pvnas_bench.strategies.nni_darts import NNIDarts
 
 if TYPE_CHECKING:
-    from pvnas_bench.strategies._nni_supernet import Candidates
+    from pvnas_bench.methods.nni_candidates import Candidates
 
 
 class NNIDartsConv3d(NNIDarts):
     info = replace(NNIDarts.info, name="nni_darts_conv3d", title="NNI: DARTS over nn.Conv3d")
 
     def candidates(self) -> "Candidates":
-        with _nni.apart():
-            from pvnas_bench.strategies._nni_supernet import Candidates, Metered
+        with apart():
+            from pvnas_bench.methods.nni_candidates import Candidates, Metered
         from torch import Tensor, nn
 
         spec = importlib.util.spec_from_file_location("conv3d", Path(__file__).parents[1] / "support" / "conv3d.py")

@@ -12,6 +12,7 @@ from pvnas_bench.conformance._world import PROTOCOL, World
 from pvnas_bench.strategy import AnyStrategy
 
 BUDGETS = {
+    "bananas": 3.0,
     "enas": 4.0,
     "optuna_gp": 2.0,
     "optuna_nsga2": 4.0,

@@ -97,6 +97,19 @@ def test_a_method_without_new_architectures_ends_the_search(problem: Problem) ->
     assert problem.ledger.evaluations == 1
 
 
+def test_a_network_is_paid_once_by_whichever_of_its_architectures(problem: Problem) -> None:
+    space, rng = problem.space, problem.rng("test")
+    draws = (space.sample(rng) for _ in range(10_000))
+    twin = next(a for a in draws if space.canonical(a) != a and problem.feasible(a))
+    other = next(a for a in some(problem, 20) if space.canonical(a) != space.canonical(twin))
+    strategy = started(problem, space.canonical(twin), twin, other)
+    strategy.step()
+    strategy.step()  # the twin, from memory, then the other one
+    heard = strategy.heard
+    assert [evaluation.architecture for evaluation in heard] == [space.canonical(twin), twin, other]
+    assert heard[0].top1 == heard[1].top1 and problem.ledger.evaluations == 2
+
+
 def test_an_empty_ask_ends_the_search(problem: Problem) -> None:
     with pytest.raises(SearchFinished):
         started(problem, []).step()

@@ -30,7 +30,7 @@ FAULTS = [
     ("harness", "conformance/_world.py", "def later():\n    from pvnas_bench.spaces import st_default"),
     ("spaces", "spaces/st_micro.py", "from pvnas_bench.problem import Problem"),
     ("strategies", "strategies/spos.py", "from pvnas_bench.space import SearchSpace"),
-    ("strategies", "strategies/_optuna.py", "def later():\n    from pvnas_bench.training import train"),
+    ("strategies", "strategies/optuna_tpe.py", "def later():\n    from pvnas_bench.training import train"),
 ]
 
 
@@ -63,3 +63,11 @@ def test_a_fault_breaks_its_contract(tmp_path: Path, contract: str, module: str,
     ended = lint(tmp_path, contract)
     assert ended.returncode == 1, ended.stdout + ended.stderr
     assert "1 broken" in ended.stdout
+
+
+def test_the_parts_of_strategies_are_imported_without_optuna_and_nni() -> None:
+    code = (
+        "import pvnas_bench.methods, sys; print(*{'optuna', 'nni', 'pytorch_lightning', 'sklearn'} & set(sys.modules))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (ended.stdout.strip(), ended.stderr) == ("", "")

@@ -17,9 +17,10 @@ import torch.nn.functional as F
 from pvnas_bench import BudgetExhausted, Caps, Problem, SearchFinished, UsageError, registry, seeding
 from pvnas_bench.conformance._drive import CountConvolutions
 from pvnas_bench.conformance._world import World
+from pvnas_bench.methods.nni_apart import apart
+from pvnas_bench.methods.nni_search import most_probable, reference_input
 from pvnas_bench.network.cost import candidates
 from pvnas_bench.space import INACTIVE
-from pvnas_bench.strategies._nni import apart, most_probable, reference_input
 
 DIFFERENTIABLE = ("nni_darts", "nni_gumbel_darts", "nni_proxyless")
 NAMES = (*DIFFERENTIABLE, "nni_spos")
@@ -89,7 +90,7 @@ def test_an_alpha_step_is_adam_on_the_mixtures_gradient(clips: World) -> None:
     torch.testing.assert_close(logits, model(x), rtol=1e-4, atol=1e-5)
     before = alphas(strategy)
 
-    from pvnas_bench.strategies import _nni_supernet as nni
+    from pvnas_bench.methods import nni_training as nni
 
     class Once(nni.Batches):
         def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -12,7 +12,7 @@ from torch import nn
 from pvnas_bench.space import Block, NetworkSpec
 from pvnas_bench.spaces.st_default import SPACE
 from pvnas_bench.strategies.naswot import NASWOT, code_kernel
-from pvnas_bench.strategies.stentr import STEntr, refinement, stage_entropy
+from pvnas_bench.strategies.stentr import CLOSEST, STEntr, refinement, stage_entropy
 from pvnas_bench.strategies.synflow import SynFlow, synaptic_flow
 
 BUDGET = 1.0
@@ -120,27 +120,65 @@ def test_the_score_is_the_log_determinant_over_all_relus(tiny_dataset: Path, mon
 # --- stentr -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_refinement_factor() -> None:
-    assert refinement((8, 16, 16), (1, 1, 1)) == 1.0
-    size, kernel = np.array([4.0, 16, 16]), np.array([1.0, 3, 3])
-    distance = 1 - size @ kernel / np.linalg.norm(size) / np.linalg.norm(kernel)
-    assert refinement((4, 16, 16), (1, 3, 3)) == pytest.approx(-np.log(max(distance, 0.01)))
-    flat, deep = (refinement((16, 12, 12), kernel) for kernel in ((1, 3, 3), (5, 1, 1)))
-    assert flat > deep > 0
-    assert refinement((8, 8, 8), (3, 3, 3)) == pytest.approx(-math.log(0.01))
+AUTHORS_ALPHA = [
+    ((13, 80, 80), (1, 3, 3), 4.984183465704922),
+    ((13, 40, 40), (1, 5, 5), 5.614621469925076),
+    ((13, 20, 20), (3, 3, 3), 4.074520084099622),
+    ((16, 10, 10), (1, 3, 3), 1.6955219791146432),
+    ((4, 5, 5), (3, 3, 3), 5.285732158782742),
+    ((8, 12, 12), (3, 3, 3), 4.181991417535906),
+    ((16, 10, 10), (5, 1, 1), 1.0),
+    ((16, 10, 10), (3, 1, 1), 1.0),
+]
+"""`get_alpha_w` of the authors' code, alibaba/lightweight-neural-architecture-search at 8ccaf88."""
 
 
-def test_the_entropy_of_a_network_by_hand() -> None:
+@pytest.mark.parametrize(("size", "kernel", "alpha"), AUTHORS_ALPHA)
+def test_the_refinement_factor_is_that_of_the_authors_code(
+    size: tuple[int, int, int], kernel: tuple[int, int, int], alpha: float
+) -> None:
+    assert refinement(size, kernel) == pytest.approx(alpha, rel=1e-12)
+
+
+def test_the_refinement_factor_is_finite_where_kernel_and_map_are_cubes() -> None:
+    assert refinement((8, 8, 8), (3, 3, 3)) == pytest.approx(-math.log(CLOSEST))
+
+
+def test_the_entropy_of_each_stage_is_that_of_the_authors_code() -> None:
+    """`ComputeStentrScore` at 8ccaf88, each stage with weight 1, for two structures.
+
+    The first is the initial one of `E3D_X3DS_FLOPs.py` (13 frames of 160 px), the second a small one of 16 frames of
+    40 px with a temporal, a spatial and a full kernel.
+    """
+    e3d = (
+        Block("1.1", 24, 24, 2, "s5", 2, False),
+        Block("2.1", 24, 48, 2, "st3", 4, False),
+        Block("3.1", 48, 96, 2, "st3", 4, False),
+        Block("3.2", 96, 96, 1, "st3", 2, False),
+        Block("4.1", 96, 192, 2, "st3", 4, False),
+    )
+    small = (
+        Block("1.1", 8, 16, 2, "t5", 2, False),
+        Block("1.2", 16, 16, 1, "s3", 4, False),
+        Block("2.1", 16, 32, 2, "st3", 4, False),
+    )
+    for spec, authors in (
+        (
+            NetworkSpec(13, 160, 24, e3d, 512),
+            [5.629107059221923, 11.62585947820153, 18.540502587163633, 33.575057417453586, 45.1944256900253],
+        ),
+        (NetworkSpec(16, 40, 8, small, 96), [4.312382401997915, 13.06460718505499, 22.037528518491182]),
+    ):
+        assert [sum(stage) for stage in stage_entropy(spec)] == pytest.approx(authors, rel=1e-12)
+
+
+def test_the_kernels_of_a_factorised_operator_are_two_layers() -> None:
     block = Block("1.1", 8, 16, 2, "f3", 2, False)
     stages = stage_entropy(NetworkSpec(4, 24, 8, (block,), 96))
-    stem = 0.5 * math.log(3 * 9 * refinement((4, 24, 24), (1, 3, 3)))
-    inside = 0.5 * (
-        math.log(8)
-        + math.log(9 * refinement((4, 12, 12), (1, 3, 3)))
-        + math.log(3 * refinement((4, 12, 12), (3, 1, 1)))
-        + math.log(16)
-    )
-    assert stages == [pytest.approx((stem, math.log(8))), pytest.approx((stem + inside, math.log(16)))]
+    stem = 0.5 * math.log(27 * refinement((4, 12, 12), (1, 3, 3)))
+    inside = 0.5 * (math.log(8) + math.log(9 * refinement((4, 6, 6), (1, 3, 3))) + math.log(3) + math.log(16))
+    head = 0.5 * math.log(16)
+    assert stages == [pytest.approx((stem, math.log(8))), pytest.approx((stem + inside + head, math.log(96)))]
 
 
 def test_zero_cost_search_improves_its_score_at_no_training_cost(tiny_dataset: Path) -> None:

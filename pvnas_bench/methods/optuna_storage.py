@@ -14,7 +14,10 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from pydantic import Field
 
-from pvnas_bench import Problem, SearchSpace, StrategyConfig, UsageError
+from pvnas_bench.errors import UsageError
+from pvnas_bench.problem import Problem
+from pvnas_bench.space import SearchSpace
+from pvnas_bench.strategy import StrategyConfig
 
 RUN = "run"
 """Attribute of a trial: the run that asked for it."""

@@ -1,4 +1,4 @@
-"""NNI's one-shot search over the candidates of the space: the shared base of the `nni_*` strategies.
+"""NNI's one-shot search over the candidates of the space: base class of the `nni_*` strategies.
 
 Every slot is a `LayerChoice` of all its (operator, expansion, SE) candidates as stand-alone blocks with separate
 weights, and of the identity where it may be skipped. NNI has no choice of the input: frames and size are the
@@ -8,6 +8,9 @@ Cost is not penalised: the probabilities that NNI's penalty works on carry no gr
 
 Every pass of every candidate is charged as NNI runs it. A mixture of some 25 candidates a slot costs as much as 25
 paths, so a budget for sampled paths buys few steps of it.
+
+Not exported by `pvnas_bench.methods`: ``from pvnas_bench.methods.nni_search import NNIDifferentiable``. Importing it
+does not import NNI, which takes seconds; `setup` does.
 """
 
 import math
@@ -18,23 +21,18 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import TypeVar
 
-from pvnas_bench import (
-    INACTIVE,
-    Architecture,
-    BlockSpace,
-    Candidate,
-    Json,
-    Problem,
-    SearchFinished,
-    Strategy,
-    UsageError,
-    candidates,
-)
-from pvnas_bench.methods import CandidateScores, WeightsConfig, best_under_caps
-from pvnas_bench.strategies._nni_apart import apart
+from pvnas_bench.errors import UsageError
+from pvnas_bench.methods.knapsack import CandidateScores, best_under_caps
+from pvnas_bench.methods.nni_apart import apart
+from pvnas_bench.methods.shared_weights import WeightsConfig
+from pvnas_bench.network.cost import Candidate, candidates
+from pvnas_bench.problem import Json, Problem
+from pvnas_bench.space import INACTIVE, Architecture, BlockSpace
+from pvnas_bench.strategy import SearchFinished, Strategy
 
 if TYPE_CHECKING:
-    from pvnas_bench.strategies._nni_supernet import Candidates, Training
+    from pvnas_bench.methods.nni_candidates import Candidates
+    from pvnas_bench.methods.nni_training import Training
 
 PAPER = "Microsoft, NNI v3.0 (github.com/microsoft/nni, 2023)"
 SPACE = (
@@ -118,14 +116,14 @@ class NNIDifferentiable(Strategy[NC, BlockSpace]):
 
     def candidates(self) -> "Candidates":
         """NNI's model space of the problem."""
-        from pvnas_bench.strategies._nni_supernet import Candidates
+        from pvnas_bench.methods.nni_candidates import Candidates
 
         return Candidates(self.problem, *self.seen)
 
     def setup(self) -> None:
         """Build NNI's supernet and its training."""
         with apart():
-            from pvnas_bench.strategies import _nni_supernet as nni
+            from pvnas_bench.methods import nni_candidates, nni_training
 
         problem = self.problem
         self.input = reference_input(problem)
@@ -135,9 +133,11 @@ class NNIDifferentiable(Strategy[NC, BlockSpace]):
         settings = {"arc_learning_rate": config.alpha_rate, "gradient_clip_val": config.gradient_clip}
         with apart():
             model = self.candidates()
-        self.training: Training = nni.differentiable(problem, model, self.kind, config, settings | self.extra())
-        self.names = list(nni.names(problem.space).items())
-        self._pairs = nni.pairs
+        self.training: Training = nni_training.differentiable(
+            problem, model, self.kind, config, settings | self.extra()
+        )
+        self.names = list(nni_candidates.names(problem.space).items())
+        self._pairs = nni_training.pairs
         step = self.training.step_macs * problem.batch_size
         affordable = max(int(problem.ledger.left * problem.ledger.reference / step), 1)
         self.epochs = min(config.epochs, affordable)

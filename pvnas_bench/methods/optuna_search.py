@@ -1,14 +1,20 @@
-"""Optuna's ask-and-tell search, one study per run: the shared base of the `optuna_*` strategies.
+"""Optuna's ask-and-tell search, one study per run: base class of the `optuna_*` strategies.
 
 Before every ask the sampler takes a seed from the problem. Optuna's suggestion depends on the trials and the seed
 alone, so a search restored from plain data continues unchanged.
 
-The space is defined by run: a decision is suggested only where it exists. The caps are constraints. A suggestion
-above one is told as infeasible, untrained and free; the samplers need a value, so it gets the mean accuracy so far.
-After `TRIES` of them in a row a random architecture under the caps is enqueued (R).
+Every trial suggests an option for every decision; the options of decisions that do not exist under the others are
+ignored. A sampler thus models all decisions: Optuna's Gaussian process, for one, models only those that every trial
+has. The caps are constraints. A suggestion above one is told as infeasible, untrained and free; the samplers need a
+value, so it gets the mean accuracy so far. After `TRIES` of them in a row a random architecture under the caps is
+enqueued (R). A suggestion whose network is known is told its accuracy again, free, and a neighbour of it whose network
+is unknown is enqueued, else a random one (R); the search ends when all networks under the caps are known.
 
-Runs that name a storage share a study (`_optuna_shared`). Such a run depends on the timing of the others; after a
+Runs that name a storage share a study (`optuna_storage`). Such a run depends on the timing of the others; after a
 kill it resumes with all trials in the storage.
+
+Not imported by `pvnas_bench.methods`, as Optuna takes half a second to import:
+``from pvnas_bench.methods.optuna_search import OptunaSearch``.
 """
 
 import logging
@@ -23,13 +29,16 @@ import numpy as np
 import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.pruners import BasePruner, NopPruner
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from typing_extensions import TypeVar
 
-from pvnas_bench import INACTIVE, Architecture, Evaluation, Json, State
-from pvnas_bench.methods import Asked, AskTell
-from pvnas_bench.strategies._optuna_shared import RUN, OptunaConfig, shared_study
+from pvnas_bench.methods.ask_tell import Asked, AskTell
+from pvnas_bench.methods.optuna_storage import RUN, OptunaConfig, shared_study
+from pvnas_bench.problem import Evaluation, Json
+from pvnas_bench.space import Architecture
+from pvnas_bench.state import State
+from pvnas_bench.strategy import SearchFinished
 
 SILENT: list[logging.Handler] = [logging.NullHandler()]
 TRIES = 50
@@ -73,12 +82,14 @@ def reseed(sampler: Any, seed: int) -> None:
 OC = TypeVar("OC", bound=OptunaConfig, default=OptunaConfig)
 
 
-class OptunaStrategy(AskTell[OC]):
+class OptunaSearch(AskTell[OC]):
     """Black-box search by one of Optuna's samplers."""
 
     kept: ClassVar[bool] = True
     """True if one sampler serves the whole search, False if each ask has a new one. A lasting sampler's memory of the
     trials must not depend on when it saw them."""
+    slow: ClassVar[bool] = False
+    """True if a suggestion takes so long that the sampler is not asked for enqueued ones."""
     directions: ClassVar[tuple[Literal["maximize", "minimize"], ...]] = ("maximize",)
 
     def sampler(self, seed: int) -> BaseSampler:
@@ -92,7 +103,9 @@ class OptunaStrategy(AskTell[OC]):
     def setup(self) -> None:
         """Create or join a study."""
         super().setup()
-        self.enqueued = 0
+        self.enqueued = self.infeasible = 0
+        self.latest: Architecture | None = None
+        """The last suggestion of this step; the next one follows only if its network is known."""
         self.run = secrets.token_hex(8)
         self.study = self._new_study()
 
@@ -113,7 +126,13 @@ class OptunaStrategy(AskTell[OC]):
         return bool(self.config.storage)
 
     def _ask(self) -> optuna.Trial:
-        trial = self.study.ask()
+        self._seed()
+        if self.slow and self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            sampler, self.study.sampler = self.study.sampler, RandomSampler(seed=0)  # fixed options: it draws nothing
+            trial = self.study.ask()
+            self.study.sampler = sampler
+        else:
+            trial = self.study.ask()
         if self.shared:
             trial.set_user_attr(RUN, self.run)
         return trial
@@ -165,42 +184,65 @@ class OptunaStrategy(AskTell[OC]):
     # --- asking and telling -------------------------------------------------------------------------------------------
 
     def step(self) -> None:
-        """Train the next architecture, with Optuna silenced."""
+        """Train the next unknown network, with Optuna silenced."""
+        self.latest = None
         with quiet():
             super().step()
 
     def ask(self) -> Asked:
-        """Optuna's next suggestion under the cap."""
-        return self._under_cap()
+        """Optuna's next suggestion under the caps."""
+        return self.suggestion()
 
-    def _under_cap(self) -> Architecture:
+    def suggestion(self) -> Architecture:
+        """The architecture of a new trial, under the caps.
+
+        Raises:
+            SearchFinished: the last suggestion was known, and so are all networks that were drawn.
+        """
+        if self.latest is not None:
+            self._enqueue(self._unknown(self.latest))
         for tries in count():
             if tries and tries % TRIES == 0:
-                self.enqueued += 1
-                fitting = self.problem.sample(self.problem.rng("enqueue"))
-                self.study.enqueue_trial(
-                    self.problem.space.options(fitting)
-                )  # in a shared study another run may ask it
-            self._seed()
+                self._enqueue(self.problem.sample(self.problem.rng("enqueue")))
             self._trial = self._ask()
-            architecture = self._suggested(self._trial)
-            if self.problem.feasible(architecture):
-                return architecture
+            self.latest = self._suggested(self._trial)
+            if self.problem.feasible(self.latest):
+                return self.latest
+            self.infeasible += 1
             known = [evaluation.top1 for evaluation in self.history]
-            self.study.tell(self._trial, self.values(architecture, float(np.mean(known)) if known else 0.0))
+            self.study.tell(self._trial, self.values(self.latest, float(np.mean(known)) if known else 0.0))
         raise AssertionError("counting does not end")
 
+    def _unknown(self, near: Architecture) -> Architecture:
+        """A neighbour of an architecture, else a random one: under the caps, of a network that is not trained yet.
+
+        Raises:
+            SearchFinished: none was drawn.
+        """
+        space, rng, feasible = self.problem.space, self.problem.rng("enqueue"), self.problem.feasible
+        known = {architecture for architecture, _ in self.known}
+        around = {space.canonical(neighbour): None for neighbour in space.neighbours(near)}
+        unknown = [one for one in around if one not in known and feasible(one)]
+        if unknown:
+            return unknown[int(rng.integers(len(unknown)))]
+        drawn = self.problem.draw(lambda: space.canonical(space.sample(rng)), known)
+        if drawn is None:
+            raise SearchFinished
+        return drawn
+
+    def _enqueue(self, architecture: Architecture) -> None:
+        """Make an architecture the next suggestion; in a shared study another run may get it."""
+        self.enqueued += 1
+        options = self.problem.space.options(architecture)
+        decisions = self.problem.space.decisions
+        self.study.enqueue_trial({d.name: options.get(d.name, d.options[0]) for d in decisions})
+
     def _suggested(self, trial: optuna.Trial) -> Architecture:
-        """The architecture that a trial suggests, decision by decision."""
-        space, choices = self.problem.space, list[int]()
-        for i, decision in enumerate(space.decisions):
-            parent, enabled = space.condition(i)
-            if parent == INACTIVE or choices[parent] in enabled:
-                token = trial.suggest_categorical(decision.name, decision.options)
-                choices.append(decision.options.index(token))
-            else:
-                choices.append(INACTIVE)
-        return space.architecture(choices)
+        """The architecture that a trial suggests: an option for every decision, also for those that do not exist."""
+        space = self.problem.space
+        return space.architecture(
+            [d.options.index(trial.suggest_categorical(d.name, d.options)) for d in space.decisions]
+        )
 
     def tell(self, evaluation: Evaluation) -> None:
         """Report the evaluation to Optuna."""
@@ -218,13 +260,9 @@ class OptunaStrategy(AskTell[OC]):
 
     def diagnostics(self) -> Mapping[str, Json]:
         """Numbers of trials by outcome."""
-        trials = len(self.trials)
-        return {
-            "trials": trials,
-            "infeasible": trials - len(self.history),
-            "enqueued": self.enqueued,
-            **self._others(),
-        }
+        states = [trial.state for trial in self.trials]
+        counts = {"trials": len(states), "infeasible": self.infeasible, "pruned": states.count(TrialState.PRUNED)}
+        return {**counts, "enqueued": self.enqueued, **self._others()}
 
     def _others(self) -> dict[str, int]:
         """Number of other runs' trials in a shared study."""
@@ -240,10 +278,14 @@ class OptunaStrategy(AskTell[OC]):
         return {"attributes": super().state_dict(), "trials": trials}
 
     def load_state_dict(self, state: Mapping[str, State]) -> None:
-        """Restore a study of these trials, or rejoin the shared one."""
+        """Restore a study of these trials, or rejoin the shared one, and go on with the trial that was running."""
         attributes, trials = state["attributes"], state["trials"]
         assert isinstance(attributes, dict) and isinstance(trials, list)
         super().load_state_dict(attributes)
         self.study = self._new_study()
         with quiet():
             self.study.add_trials(map(self._frozen, trials))
+        if self.trials and self.trials[-1].state == TrialState.RUNNING:
+            with quiet(), unwarned():
+                self._sampler = self.study.sampler = self.sampler(0)  # it gets a seed before the next suggestion
+                self._trial = optuna.Trial(self.study, self.trials[-1].number)

@@ -1,0 +1,74 @@
+"""FairNAS: every candidate of a block trains exactly once per round (strict fairness), then evolution.
+
+A round draws, for each block, a permutation of its candidates. Path k takes the k-th of each, so that no candidate
+trains more often than another; the gradients of the round's paths on one batch are added, and one update follows
+(Chu et al., algorithm 1). An architecture's fitness is its accuracy on search-val with the supernet's weights.
+
+All paths of a round have the same frames, size and depths, drawn uniformly: these are no choices between candidates.
+Where a decision has fewer options than the round has paths, permutations follow one another, and the numbers of uses
+differ by at most one.
+"""
+
+import math
+
+import numpy as np
+
+from pvnas_bench import Architecture, Info, SearchSpace
+from pvnas_bench.strategies.spos import SPOS
+
+
+def fair_round(space: SearchSpace, rng: np.random.Generator) -> list[Architecture]:
+    """Paths that use the options of every modular decision equally often, with the same structural options.
+
+    Returns:
+        As many paths as the largest modular decision has options.
+    """
+    paths = max((len(d.options) for d in space.decisions if d.level == "modular"), default=1)
+    columns = []
+    for decision in space.decisions:
+        count = len(decision.options)
+        if decision.level == "structural":
+            columns.append(np.full(paths, rng.integers(count)))
+        else:
+            rounds = [rng.permutation(count) for _ in range(math.ceil(paths / count))]
+            columns.append(np.concatenate(rounds)[:paths])
+    return [space.architecture(choices) for choices in np.stack(columns, axis=1).tolist()]
+
+
+class FairNAS(SPOS):
+    """Evolution on a supernet trained with strict fairness (FairNAS)."""
+
+    info = Info(
+        name="fairnas",
+        title="FairNAS: strict fairness, then evolution",
+        paper="Chu, Zhang & Xu, FairNAS: Rethinking Evaluation Fairness of Weight Sharing Neural Architecture Search, "
+        "ICCV 2021",
+        year=2021,
+        levels=("structural", "modular"),
+        families=("mbconv",),
+        published="rounds in which every candidate trains exactly once, one update per round",
+        reconstructed="operator, expansion and squeeze-excitation are permuted each; a round's gradient is the mean of "
+        "its paths'; paths above the cap train too, as fairness needs them; evolution and budget are those of spos in "
+        "place of NSGA-II",
+    )
+
+    def step(self) -> None:
+        """Run one epoch of fair rounds; once the supernet is trained, one generation."""
+        if self.trained:
+            return super().step()
+        self.trained = self._fair_epoch()
+        self.epoch_over()
+
+    def _fair_epoch(self) -> bool:
+        """Train one epoch, a round per batch; return True once the supernet's share is spent."""
+        problem, config, rng = self.problem, self.config, self.problem.rng("paths")
+        for batch in problem.search_batches("train"):
+            if (progress := problem.progress_to(config.supernet_share)) >= 1:
+                return True
+            paths = fair_round(problem.space, rng)
+            for path in paths:
+                loss = self.supernet.loss(batch, path, config.label_smoothing) / len(paths)
+                problem.backward(loss)
+                problem.log(train_loss=float(loss.detach()) * len(paths))
+            self.weights.update(config.rate(progress))
+        return False
