@@ -77,7 +77,8 @@ def _value(test: ClaimTest, entry: str, run: Record, table: Table | None, other:
 
 
 def _entry(entry: str, runs: Mapping[int, Record]) -> EntryRuns:
-    seconds = [run.search.cpu_seconds + (run.outcome.cost.cpu_seconds if run.outcome else 0.0) for run in runs.values()]
+    phases = [run.search for run in runs.values()] + [run.outcome.cost for run in runs.values() if run.outcome]
+    seconds = [phase.cpu_seconds - phase.seconds.get("table", 0.0) for phase in phases]
     sources = {run.strategy.source.sha256[:12] for run in runs.values() if run.strategy.source is not None}
     return EntryRuns(
         entry=entry,

@@ -52,7 +52,7 @@ class EntryRuns(_Model):
 
     Attributes:
         board: fingerprints of space, data and protocol, and the budget; several are not comparable.
-        cpu_seconds: of searches and final trainings.
+        cpu_seconds: of searches and final trainings, without what was looked up in a table.
         sources: beginnings of the hashes of the strategy's source.
         versions: of the package.
     """

@@ -15,9 +15,9 @@ probability of an error only, and one that asks for a mean of δ half of the tim
 
 A test of kind `no_worse` asks that the entry is not worse by δ: it holds if L > -δ, and fails if U < -δ.
 
-A claim holds if all its tests hold, fails if one fails, and is undecided otherwise. The lower ends of the intervals need
-no correction for several tests, as a claim that holds is an intersection of them (Berger, Technometrics 1982); the upper
-ends have their error rate divided by the number of tests (Bonferroni).
+A claim holds if all its tests hold, fails if one fails, and is undecided otherwise. The lower ends of the intervals
+need no correction for several tests, as a claim that holds is an intersection of them (Berger, Technometrics 1982); the
+upper ends have their error rate divided by the number of tests (Bonferroni).
 
 The intervals are Student's, and half of the declared error rate is at each end. Two entries that are alike have
 differences that are symmetric about zero, for which these intervals keep their rate with ten pairs and with any tails;
