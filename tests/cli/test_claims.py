@@ -1,13 +1,15 @@
 """The commands `claims …`, on a made-up table: a claim runs, resumes, and gives its page again."""
 
 import json
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import made_up
 import pytest
 
 from pvnas_bench import records, registry
-from pvnas_bench.cli import FAILED, OK, USAGE
+from pvnas_bench.cli import FAILED, OK, USAGE, main
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table.store import Files, to_parquet
 
@@ -58,50 +60,85 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class Place:
+    """A folder with two claims, their records and the page.
+
+    Attributes:
+        shown: options of every command.
+        options: options of `claims run`.
+    """
+
+    folder: Path
+    shown: tuple[str, ...]
+    options: tuple[str, ...]
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    @property
+    def claim(self) -> Path:
+        return self.folder / "files/local.toml"
+
+    @property
+    def pages(self) -> dict[str, bytes]:
+        return {p.name: p.read_bytes() for p in sorted((self.folder / "out").rglob("*")) if p.is_file()}
+
+
+def place_in(folder: Path, tables: Path) -> Place:
+    shown = ("--claims", str(folder / "files"), "--output", str(folder / "out/claims.md"))
+    return Place(folder, shown, (*shown, "--results", str(folder / "runs"), "--tables", str(tables), "--workers", "1"))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, tables: Path) -> Path:
+    """A folder in which all claims were run; read-only."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "files").mkdir()
+    (folder / "files/local.toml").write_text(CLAIM, encoding="utf-8")
+    (folder / "files/needy.toml").write_text(NEEDY, encoding="utf-8")
+    assert main(["claims", "run", "all", *place_in(folder, tables).options]) == OK
+    return folder
+
+
 @pytest.fixture
-def place(tmp_path: Path, tables: Path) -> tuple[str, ...]:
-    """Options of `claims run` in a folder of its own, with two claims."""
-    claims = tmp_path / "files"
-    claims.mkdir()
-    (claims / "local.toml").write_text(CLAIM, encoding="utf-8")
-    (claims / "needy.toml").write_text(NEEDY, encoding="utf-8")
-    return (
-        *("--claims", str(claims), "--output", str(tmp_path / "out/claims.md"), "--results", str(tmp_path / "runs")),
-        *("--tables", str(tables), "--workers", "1"),
-    )
+def place(tmp_path: Path, finished: Path, tables: Path) -> Place:
+    """A copy of the finished folder."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    return place_in(tmp_path, tables)
 
 
-def written(tmp_path: Path) -> dict[str, bytes]:
-    return {p.name: p.read_bytes() for p in sorted((tmp_path / "out").rglob("*")) if p.is_file()}
-
-
-def test_a_claim_runs_and_all_gives_the_page_again_from_the_records(
-    cli: Cli, tmp_path: Path, place: tuple[str, ...]
-) -> None:
-    ended = cli("claims", "run", "all", *place)
-    assert ended.code == OK, ended.err
-    assert ended.last_line == str(tmp_path / "out/claims.md")
-    assert "needy: not run, as it needs another table" in ended.err
-    first = written(tmp_path)
+def test_all_gives_the_page_again_from_the_records(cli: Cli, place: Place) -> None:
+    first = place.pages
     assert set(first) == {"claims.md", "claims.html", "local.json", "local.png"}
-    made, unreadable = records.load_folder(tmp_path / "runs")
+    made, unreadable = records.load_folder(place.runs)
     assert (sorted((r.strategy.entry, r.seed) for r in made), unreadable) == (
         [(entry, seed) for entry in ("local_search", "random_search") for seed in range(4)],
         [],
     )
-    before = {path: path.stat().st_mtime_ns for path in records.find(tmp_path / "runs")}
-    for path in (tmp_path / "out").rglob("*.*"):
-        path.unlink()
-    again = cli("claims", "run", "all", *place)
-    assert again.code == OK
-    assert written(tmp_path) == first
-    assert {path: path.stat().st_mtime_ns for path in records.find(tmp_path / "runs")} == before
+    before = {path: path.read_bytes() for path in records.find(place.runs)}
+    shutil.rmtree(place.folder / "out")
+    ended = cli("claims", "run", "all", *place.options)
+    assert ended.code == OK, ended.err
+    assert ended.last_line == str(place.folder / "out/claims.md")
+    assert "needy: not run, as it needs another table" in ended.err
+    assert place.pages == first
+    assert {path: path.read_bytes() for path in records.find(place.runs)} == before
 
 
-def test_the_result_has_what_the_records_say(cli: Cli, tmp_path: Path, place: tuple[str, ...]) -> None:
-    cli("claims", "run", "local", *place)
-    result = json.loads((tmp_path / "out/claims/local.json").read_text("utf-8"))
-    by_run = {(r.strategy.entry, r.seed): r for r in records.load_folder(tmp_path / "runs")[0]}
+def test_the_page_is_written_again_without_the_records(cli: Cli, place: Place) -> None:
+    first = place.pages
+    shutil.rmtree(place.runs)
+    for name in ("claims.md", "claims.html", "claims/local.png"):
+        (place.folder / "out" / name).unlink()
+    assert cli("claims", "page", *place.shown).last_line == str(place.folder / "out/claims.md")
+    assert place.pages == first
+
+
+def test_the_result_has_what_the_records_say(place: Place) -> None:
+    result = json.loads(place.pages["local.json"])
+    by_run = {(r.strategy.entry, r.seed): r for r in records.load_folder(place.runs)[0]}
     accuracy, cost = result["tests"]
     for pair in accuracy["pairs"]:
         for key, entry in (("value", "local_search"), ("against", "random_search")):
@@ -116,58 +153,45 @@ def test_the_result_has_what_the_records_say(cli: Cli, tmp_path: Path, place: tu
         assert pair.get("censored", False) == (not good[-1])
 
 
-def test_records_of_other_folders_serve(cli: Cli, tmp_path: Path, place: tuple[str, ...], tables: Path) -> None:
-    """`compare` made the runs of one entry; only the other one is searched."""
-    more = tmp_path / "boards"
-    compared = cli(
-        *("compare", "--strategy", "random_search", "--space", "st_micro", "--dataset", "made_up", "--tabular"),
-        *("--budget", "6", "--seeds", "4", "--tables", tables, "--results", more, "--workers", "1", "--no-reference"),
-    )
-    assert compared.code == OK, compared.err
-    assert cli("claims", "run", "local", *place, "--records", more).code == OK
-    assert {r.strategy.entry for r in records.load_folder(tmp_path / "runs")[0]} == {"local_search"}
-    served = written(tmp_path)["local.json"]
-    assert [one["runs"] for one in json.loads(served)["entries"]] == [4, 4]
+@pytest.mark.parametrize("code", ["same", "other"])
+def test_records_of_other_folders_serve_if_they_are_of_the_same_code(cli: Cli, place: Place, code: str) -> None:
+    """The other folder has the runs of one entry; the other entry is searched in any case."""
+    others = place.folder / "others"
+    for record in records.load_folder(place.runs)[0]:
+        if record.strategy.entry == "random_search":
+            assert record.strategy.source is not None
+            sha256 = record.strategy.source.sha256 if code == "same" else "0" * 64
+            source = record.strategy.source.model_copy(update={"sha256": sha256})
+            strategy = record.strategy.model_copy(update={"source": source})
+            records.save(record.model_copy(update={"strategy": strategy}), others / record.id / records.FILE_NAME)
+    shutil.rmtree(place.runs)
+    first = json.loads(place.pages["local.json"])
+    assert cli("claims", "run", "local", *place.options, "--records", others).code == OK
+    searched = {r.strategy.entry for r in records.load_folder(place.runs)[0]}
+    assert searched == ({"local_search"} if code == "same" else {"local_search", "random_search"})
+    assert json.loads(place.pages["local.json"])["tests"] == first["tests"]
 
 
-def test_records_of_other_code_do_not_serve(cli: Cli, tmp_path: Path, place: tuple[str, ...]) -> None:
-    assert cli("claims", "run", "local", *place).code == OK
-    old = tmp_path / "old"
-    for record in records.load_folder(tmp_path / "runs")[0]:
-        source = record.strategy.source
-        assert source is not None
-        strategy = record.strategy.model_copy(update={"source": source.model_copy(update={"sha256": "0" * 64})})
-        records.save(record.model_copy(update={"strategy": strategy}), old / record.id / records.FILE_NAME)
-    again = [word if word != str(tmp_path / "runs") else str(tmp_path / "new") for word in place]
-    assert cli("claims", "run", "local", *again, "--records", old).code == OK
-    assert len(records.load_folder(tmp_path / "new")[0]) == 8
-
-
-def test_a_claim_that_changed_is_not_shown_until_it_is_run_again(
-    cli: Cli, tmp_path: Path, place: tuple[str, ...]
-) -> None:
-    assert cli("claims", "run", "local", *place).code == OK
-    path = tmp_path / "files/local.toml"
-    path.write_text(CLAIM.replace("least = 0.05", "least = 0.01"), encoding="utf-8")
-    shown = cli("claims", "page", *place[:4])
+def test_a_claim_that_changed_is_not_shown_until_it_is_run_again(cli: Cli, place: Place) -> None:
+    place.claim.write_text(CLAIM.replace("least = 0.05", "least = 0.01"), encoding="utf-8")
+    shown = cli("claims", "page", *place.shown)
     assert shown.code == OK
     assert "local: its result is of another version of the claim, and not used" in shown.err
-    assert "| not run |" in (tmp_path / "out/claims.md").read_text("utf-8")
-    assert not (tmp_path / "out/claims/local.png").exists()
-    assert cli("claims", "run", "local", *place).code == OK
-    assert (tmp_path / "out/claims/local.png").exists()
+    assert b"| not run |" in place.pages["claims.md"]
+    assert "local.png" not in place.pages
+    assert cli("claims", "run", "local", *place.options).code == OK
+    assert "local.png" in place.pages
 
 
-def test_list_shows_names_states_and_titles(cli: Cli, tmp_path: Path, place: tuple[str, ...]) -> None:
-    listed = cli("claims", "list", *place[:4])
-    assert listed.out.splitlines() == [
+def test_list_shows_names_states_and_titles(cli: Cli, place: Place) -> None:
+    first, second = json.loads(cli("claims", "list", *place.shown, "--json").out)
+    assert first["state"] in ("holds", "fails", "undecided")
+    assert (second["state"], second["needs"]) == ("not run", "another table")
+    shutil.rmtree(place.folder / "out")
+    assert cli("claims", "list", *place.shown).out.splitlines() == [
         "local  not run     Local search beats random search",
         "needy  not run     Local search beats random search",
     ]
-    cli("claims", "run", "local", *place)
-    first, second = json.loads(cli("claims", "list", *place[:4], "--json").out)
-    assert first["state"] in ("holds", "fails", "undecided")
-    assert (second["state"], second["needs"]) == ("not run", "another table")
 
 
 @pytest.mark.parametrize(
@@ -179,19 +203,17 @@ def test_list_shows_names_states_and_titles(cli: Cli, tmp_path: Path, place: tup
         (("local", "--records", "/nowhere"), "no folder /nowhere"),
     ],
 )
-def test_wrong_words_are_refused(cli: Cli, place: tuple[str, ...], words: tuple[str, ...], told: str) -> None:
-    ended = cli("claims", "run", *words, *place)
+def test_wrong_words_are_refused(cli: Cli, place: Place, words: tuple[str, ...], told: str) -> None:
+    ended = cli("claims", "run", *words, *place.options)
     assert ended.code == USAGE
     assert told in ended.errors[0]
 
 
-def test_one_claim_that_cannot_run_is_refused_and_among_several_passed_over(
-    cli: Cli, tmp_path: Path, place: tuple[str, ...]
-) -> None:
-    path = tmp_path / "files/needy.toml"
+def test_one_claim_that_cannot_run_is_refused_and_among_several_passed_over(cli: Cli, place: Place) -> None:
+    path = place.folder / "files/needy.toml"
     path.write_text(NEEDY.replace('needs = "another table"', ""), encoding="utf-8")
-    assert "no table st_micro-elsewhere" in cli("claims", "run", "needy", *place).errors[0]
-    ended = cli("claims", "run", "all", *place)
+    assert "no table st_micro-elsewhere" in cli("claims", "run", "needy", *place.options).errors[0]
+    ended = cli("claims", "run", "all", *place.options)
     assert ended.code == FAILED
     assert "needy: not run: no table st_micro-elsewhere" in ended.err
-    assert (tmp_path / "out/claims/local.json").exists()
+    assert "local.json" in place.pages
