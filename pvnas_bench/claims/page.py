@@ -19,6 +19,7 @@ from pvnas_bench.system.text import counted
 
 TITLE = "Published claims on video"
 HEADERS = ("claim", "method", "effect that counts", "effect", "interval", "seeds", "verdict")
+NOTHING: Mapping[str, str] = {}
 TESTS = ("test", "metric", "effect that counts", "mean", "interval", "sd", "n", "power", "verdict")
 
 
@@ -131,14 +132,14 @@ def _introduction(found: Sequence[Judged]) -> Iterator[str]:
 
 
 def _summary(one: Judged) -> Iterator[Sequence[str]]:
-    """A row for each test; name, method, seeds and verdict of the claim in the first."""
+    """A row for each test; title, method and verdict of the claim in the first."""
     claim = one.claim
     by_test = {id(test.test): test for test in one.tests}
     for number, test in enumerate(claim.tests):
         known = by_test.get(id(test))
         found = known.estimate if known else None
         yield (
-            claim.name if number == 0 else "",
+            claim.title if number == 0 else "",
             claim.system if number == 0 else "",
             f"{test.title}: {effect(test)}",
             with_unit(test, found.mean) if found else "",
@@ -258,8 +259,7 @@ def to_markdown(page: Page, folder: str) -> str:
     for paragraph in page.introduction:
         lines += [markdown_text(paragraph), ""]
     lines += ["```bash", "pvnas-bench claims run all", "```", ""]
-    linked = {section.name for section in page.sections}
-    lines += _markdown(page.summary, linked)
+    lines += _markdown(page.summary, {section.title: section.name for section in page.sections})
     for section in page.sections:
         lines += [f"## {section.name}", "", f"**{markdown_text(section.title)}: {section.state}**", ""]
         lines += [f"- {word}: {markdown_text(text)}" for word, text in section.facts]
@@ -271,11 +271,12 @@ def to_markdown(page: Page, folder: str) -> str:
     return "\n".join(lines)
 
 
-def _markdown(table: Table, linked: set[str] | None = None) -> Iterator[str]:
+def _markdown(table: Table, linked: Mapping[str, str] = NOTHING) -> Iterator[str]:
+    """Lines of a table; cells that are keys of `linked` link to their sections."""
     yield "| " + " | ".join(table.headers) + " |"
     yield "|" + " --- |" * len(table.headers)
     for row in table.rows:
-        cells = [f"[{cell}](#{cell})" if linked and cell in linked else markdown_text(cell) for cell in row]
+        cells = [f"[{markdown_text(cell)}](#{linked[cell]})" if cell in linked else markdown_text(cell) for cell in row]
         yield "| " + " | ".join(cells) + " |"
     yield ""
 
@@ -285,7 +286,7 @@ def to_html(page: Page) -> str:
     style = resources.files(__package__).joinpath("page.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    linked = {section.name for section in page.sections}
+    linked = {section.title: section.name for section in page.sections}
     lines = [
         "<!DOCTYPE html>",
         '<html lang="en">',
@@ -319,7 +320,7 @@ def to_html(page: Page) -> str:
     return "\n".join([*lines, "</body>", "</html>", ""])
 
 
-def _html(table: Table, linked: set[str] | None = None) -> Iterator[str]:
+def _html(table: Table, linked: Mapping[str, str] = NOTHING) -> Iterator[str]:
     yield '<div class="wide"><table>'
     yield "<tr>" + "".join(f"<th>{html.escape(header)}</th>" for header in table.headers) + "</tr>"
     for row in table.rows:

@@ -29,7 +29,14 @@ def with_unit(test: ClaimTest, advantage: float) -> str:
 
 def effect(test: ClaimTest) -> str:
     """The effect size that counts."""
-    shown = f"{test.least:g}×" if test.metric.ratio else f"{scale(test) * test.least:g} {test.metric.unit}".strip()
+    if test.metric.ratio:
+        shown = f"{_digits(test.least)}×"
+    else:
+        number = scale(test) * test.least
+        unit = test.metric.unit.removesuffix("s") if number == 1 else test.metric.unit
+        shown = f"{number:g} {unit}".strip()
+    if test.against is None:
+        return f"at least {shown}"
     return f"better by {shown}" if test.kind == "better" else f"not worse by {shown}"
 
 

@@ -30,10 +30,10 @@ TESTS = (
 def three() -> tuple[dict[str, Claim], dict[str, Result]]:
     """A claim that holds, one that fails, one of two tests, and one that was not run."""
     claims = {
-        "good": made_claims.claim("good", seeds=SEEDS),
-        "bad": made_claims.claim("bad", seeds=SEEDS),
-        "both": made_claims.claim("both", TESTS, seeds=SEEDS),
-        "open": made_claims.claim("open", seeds=SEEDS, needs="a <b>data set</b> | of `its` own"),
+        "good": made_claims.claim("good", seeds=SEEDS, title="Good"),
+        "bad": made_claims.claim("bad", seeds=SEEDS, title="Bad"),
+        "both": made_claims.claim("both", TESTS, seeds=SEEDS, title="Both"),
+        "open": made_claims.claim("open", seeds=SEEDS, title="Open", needs="a <b>data set</b> | of `its` own"),
     }
     costs = [(10.0 + n, 30.0 + 2 * n) for n in range(SEEDS)]
     results = {
@@ -74,7 +74,7 @@ def test_a_result_of_another_definition_is_not_used(tmp_path: Path) -> None:
     """The file of the claim changed after it was run: its effect that counts."""
     claims, results = three()
     write(tmp_path, results["good"])
-    changed = made_claims.claim("good", [{**made_claims.TEST, "least": 0.01}], seeds=SEEDS)
+    changed = made_claims.claim("good", [{**made_claims.TEST, "least": 0.01}], seeds=SEEDS, title="Good")
     stored = read(tmp_path, changed)
     assert stored is not None and stored.of(claims["good"]) and not stored.of(changed)
     assert judge(changed, stored).state == "not run"
@@ -142,15 +142,15 @@ def test_the_page_has_a_row_a_section_a_plot_and_a_command_for_each_claim(tmp_pa
     pages.write(tmp_path / "claims.md", claims, results)
     text = (tmp_path / "claims.md").read_text("utf-8")
     for name in claims:
-        assert f"| [{name}](#{name}) |" in text
+        assert f"| [{name.title()}](#{name}) |" in text
         assert f"\n## {name}\n" in text
         assert f"pvnas-bench claims run {name}\n" in text
         assert (f"](claims/{name}.png)" in text) == (name in results)
-    (row,) = re.findall(r"^\| \[good\].*$", text, re.MULTILINE)
+    (row,) = re.findall(r"^\| \[Good\].*$", text, re.MULTILINE)
     assert "better by 2 points | +3.0" in row.replace("\\", "") and row.endswith("| 12 | holds |")
-    (row,) = re.findall(r"^\| \[both\].*$", text, re.MULTILINE)
+    (row,) = re.findall(r"^\| \[Both\].*$", text, re.MULTILINE)
     assert re.search(r"undecided: it takes \d+ seeds", row)
-    assert "| [open](#open) | Alpha | accuracy: better by 2 points |  |  |  | not run |" in text
+    assert "| [Open](#open) | Alpha | accuracy: better by 2 points |  |  |  | not run |" in text
 
 
 def test_ratios_are_shown_as_ratios(tmp_path: Path) -> None:
