@@ -325,9 +325,7 @@ def _html(table: Table, linked: Mapping[str, str] = NOTHING) -> Iterator[str]:
     yield "<tr>" + "".join(f"<th>{html.escape(header)}</th>" for header in table.headers) + "</tr>"
     for row in table.rows:
         cells = (
-            f'<a href="#{html.escape(cell)}">{html.escape(cell)}</a>'
-            if linked and cell in linked
-            else html.escape(cell)
+            f'<a href="#{html.escape(linked[cell])}">{html.escape(cell)}</a>' if cell in linked else html.escape(cell)
             for cell in row
         )
         yield "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
