@@ -71,7 +71,7 @@ def regrets(folder: Path, table: Table) -> list[Regret]:
     entries: dict[tuple[str, records.Role, float], _Runs] = defaultdict(_Runs)
     for path in records.find(folder):
         for run in records.read(path):
-            if isinstance(run, records.Unreadable) or run.status != "ok" or not _on(run, table):
+            if isinstance(run, records.Unreadable) or run.status != "ok" or not on_table(run, table):
                 continue
             values = [step.metrics["regret"] for step in run.trajectory]
             curve = step_values([step.cost for step in run.trajectory], values, _grid(run.protocol.budget))
@@ -102,7 +102,7 @@ def _sorted(curves: Sequence[Regret]) -> list[Regret]:
     return sorted(curves, key=lambda regret: (float(regret.mean[-1]), regret.entry))
 
 
-def _on(run: records.Record, table: Table) -> bool:
+def on_table(run: records.Record, table: Table) -> bool:
     """Return True if a record is of a run on this state of the table."""
     return (
         run.space.name == table.about.space.name

@@ -95,6 +95,7 @@ for command in (
     _commands_records.report,
     _commands_records.learnt,
     _commands_records.check,
+    _commands_table.ranks,
     _commands_table.reliability,
     _commands_run.latency,
     _commands_run.test,

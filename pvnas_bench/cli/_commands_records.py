@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pvnas_bench.cli._options import Reference, Results
+from pvnas_bench.cli._options import PageFormat, Reference, Results
 
 
 class Format(StrEnum):
@@ -77,13 +77,6 @@ def report(
     from pvnas_bench.cli import _report
 
     return _report.report(results, output or results / "report.html", datasets or (), reference=reference)
-
-
-class PageFormat(StrEnum):
-    """Output formats of `learnt`."""
-
-    markdown = "markdown"
-    json = "json"
 
 
 def learnt(

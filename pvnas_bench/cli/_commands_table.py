@@ -1,11 +1,11 @@
-"""The commands `table …`, and `reliability`."""
+"""The commands `table …`, `ranks`, and `reliability`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pvnas_bench.cli._options import Cells, Dataset, Json, On, RayAddress, Tables, declared
+from pvnas_bench.cli._options import Cells, Dataset, Json, On, PageFormat, RayAddress, Results, Tables, declared
 
 MicroSpace = Annotated[
     str, typer.Option("--space", help="A small space: a name from `list spaces`, or the path of a .py file.")
@@ -127,6 +127,43 @@ def report(
         page = output or Path("results", f"{Path(space).stem}.md")
         return _table.report(
             space, dataset or ["synthetic_motion"], results, tables, page, scores=scores, baseline=baseline
+        )
+
+
+def ranks(
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(help="Strategy to run on the table, with its settings in brackets; may be repeated."),
+    ] = None,
+    grid: Annotated[
+        Path | None, typer.Option(help="TOML file of a grid on the table, instead of --strategy.", metavar="FILE")
+    ] = None,
+    space: MicroSpace = "st_micro",
+    dataset: Dataset = "synthetic_motion",
+    budget: Annotated[
+        float | None, typer.Option(help="Budget of each search, in reference trainings.  [default: the protocol's]")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Number of seeds of each strategy.", min=1)] = 3,
+    workers: Annotated[
+        int | None, typer.Option(help="Searches side by side, one thread each.  [default: one per core]", min=1)
+    ] = None,
+    results: Results = Path("results/ranks"),
+    tables: Tables = None,
+    format: Annotated[PageFormat, typer.Option(help="Output format.")] = PageFormat.markdown,
+    output: Annotated[Path | None, typer.Option(help="File to write instead of standard output.")] = None,
+) -> int:
+    """Measure how well a supernet's scores rank a space: Kendall's τ with the true accuracies of its table.
+
+    Searches, then scores every architecture of the table; beside it stand MACs, parameters, random scores and another
+    training. `--strategy "spos[supernet_share=0.95]"` trains a supernet on uniform paths. After an interruption the
+    same command resumes. Without a strategy it reads the records that are there.
+    """
+    from pvnas_bench.cli import _ranks
+    from pvnas_bench.system.quiet import quiet
+
+    with quiet():
+        return _ranks.ranks(
+            strategy or [], grid, space, dataset, budget, seeds, workers, results, tables, format.value, output
         )
 
 

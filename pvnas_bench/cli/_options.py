@@ -43,6 +43,13 @@ budget = 6.0
 """
 
 
+class PageFormat(StrEnum):
+    """Output formats of `learnt` and `ranks`."""
+
+    markdown = "markdown"
+    json = "json"
+
+
 def on_request(function: Callable[Concatenate[Request, _More], int]) -> Callable[..., int]:
     """Decorate a command of one run: replace its `Request` by the options of a request, followed by its other ones."""
     asked = list(options(cast(Command, function.__name__)))

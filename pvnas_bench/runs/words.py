@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -14,7 +15,10 @@ from pvnas_bench.network.sums import least, lightest
 from pvnas_bench.runs.request import Request
 from pvnas_bench.space import Caps, SearchSpace
 from pvnas_bench.strategy import AnyStrategy, StrategyConfig
-from pvnas_bench.system.masking import masked_values
+from pvnas_bench.system.masking import masked, masked_values
+
+MLFLOW_SCHEMES = ("http", "https", "databricks", "sqlite", "mysql", "postgresql", "mssql")
+"""Schemes of MLflow's tracking URIs; a database may name its driver, as in ``mysql+pymysql``."""
 
 
 def check_family(kind: type[AnyStrategy], space: SearchSpace) -> None:
@@ -59,14 +63,19 @@ def entry_name(kind: type[AnyStrategy], config: StrategyConfig) -> str:
 
 
 def check_trackers(request: Request) -> None:
-    """Check that the trackers of a request are installed.
+    """Check that the trackers of a request are installed, and that MLflow has stores of the URI's scheme.
 
     Raises:
-        UsageError: a package is missing.
+        UsageError: a package is missing, or the URI names no server and no database.
     """
     for name, wanted in (("tensorboard", request.tensorboard), ("mlflow", request.mlflow)):
         if wanted is not None and find_spec(name) is None:
             raise UsageError(f"--{name} needs a package: install it with pip install 'pvnas-bench[{name}]'")
+    if request.mlflow is not None and urlsplit(request.mlflow).scheme.partition("+")[0] not in MLFLOW_SCHEMES:
+        raise UsageError(
+            f"--mlflow {masked(request.mlflow)} names no server and no database: "
+            "give http://HOST:PORT or sqlite:///FILE.db"
+        )
 
 
 def check_caps(costs: Costs, caps: Caps) -> None:

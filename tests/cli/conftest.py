@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -51,17 +50,17 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
     return call
 
 
-def _heed_ctrl_c() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+HEED_CTRL_C = "import os, sys, signal as s; s.signal(s.SIGINT, s.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+"""Program that runs another one; a background job ignores Ctrl-C, and its children inherit that."""
 
 
 @contextmanager
 def process(*words: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
     """Run the command line in a separate process, which ends with the context."""
-    command = [sys.executable, "-m", "pvnas_bench", *map(str, words)]
+    program = [sys.executable, "-m", "pvnas_bench", *map(str, words)]
+    command = [sys.executable, "-S", "-c", HEED_CTRL_C, *program]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
-    # A background job ignores Ctrl-C, and its children inherit that.
-    with subprocess.Popen(command, text=True, preexec_fn=_heed_ctrl_c, **{**pipes, **options}) as child:
+    with subprocess.Popen(command, text=True, **{**pipes, **options}) as child:
         try:
             yield child
         finally:

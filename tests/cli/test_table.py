@@ -145,6 +145,26 @@ def test_a_reliability_report_needs_a_folder_that_can_be_written_and_a_space_tha
         assert ended.code == USAGE and len(ended.errors) == 1
 
 
+def test_ranks_runs_a_search_and_states_its_correlation_with_the_table(
+    cli: Cli, of: tuple[object, ...], tmp_path: Path
+) -> None:
+    words = ("ranks", *of, "--strategy", "synflow", "--seeds", 1, "--budget", 1, "--workers", 1, "--results", tmp_path)
+    ended = cli(*words, "--format", "json")
+    assert ended.code == OK, ended.err
+    rows = {row["name"]: row for row in json.loads(ended.out)}
+    assert set(rows) == {"synflow", "MACs only", "parameters only", "random scores", "another training"}
+    (run,), _ = records.load_folder(tmp_path)
+    assert rows["synflow"]["tau"] == pytest.approx(run.diagnostics["rank_tau"])
+    page = tmp_path / "page.md"
+    assert cli("ranks", *of, "--results", tmp_path, "--output", page).code == OK
+    assert "| synflow | 1 |" in page.read_text(encoding="utf-8")
+
+
+def test_ranks_without_a_search_that_has_scores_is_an_error(cli: Cli, of: tuple[object, ...], tmp_path: Path) -> None:
+    ended = cli("ranks", *of, "--strategy", "random_search", "--seeds", 1, "--results", tmp_path)
+    assert ended.code == USAGE and "no search on this table with scores: give --strategy" in ended.err
+
+
 def test_reading_a_table_does_not_import_torch(of: tuple[object, ...]) -> None:
     for words in (("table", "info", *of), ("table", "report", "--help"), ("table", "--help")):
         assert "torch" not in imported(*words)

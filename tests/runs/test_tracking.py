@@ -163,6 +163,14 @@ def test_a_missing_package_is_named_with_its_extra(
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.parametrize("uri", ["ftp://user:hunter2@host/x", "mlruns", "", "file:///tmp/x", "sqlite", "://"])
+def test_a_uri_that_mlflow_has_no_store_for_is_refused(uri: str, tiny_dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="names no server and no database: give http://HOST:PORT or") as refused:
+        Setup(request(tiny_dataset, tmp_path, mlflow=uri), Observer())
+    assert "hunter2" not in str(refused.value)
+    assert not (tmp_path / "results").exists()
+
+
 def test_a_value_that_is_not_finite_is_left_out_of_mlflow(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     sink = tracking.MLflow(uri, "name", {"seed": "0"}, {tracking.RUN_TAG: "a"}, resume=True)
