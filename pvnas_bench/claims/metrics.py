@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from pvnas_bench.boards import leaderboard, statistics
@@ -116,7 +115,7 @@ class CostToQuality(_Metric):
     name: Literal["cost_to_quality"]
     regret: float = Field(gt=0, lt=1)
     per: Literal["cost", "seconds", "samples"] = "cost"
-    """Reference trainings; seconds of search; architectures sampled (logged as `samples`, the mean over a step)."""
+    """Reference trainings; seconds of search; architectures sampled so far (logged as `total_samples`)."""
 
     def __call__(self, run: Record, table: Table | None, other: Record | None) -> Value:
         """The cost of the first step of the last stretch of good incumbents."""
@@ -134,11 +133,13 @@ class CostToQuality(_Metric):
             return [step.cost for step in run.trajectory]
         if self.per == "seconds":
             return [step.wall for step in run.trajectory]
-        drawn = np.array([step.metrics.get("samples", 0.0) for step in run.trajectory])
-        total = run.diagnostics.get("total_samples")
-        if not drawn.sum() > 0 or not isinstance(total, int | float):
-            raise Missing("the run logged no samples")
-        return [float(v) for v in drawn.cumsum() * (total / drawn.sum())]
+        drawn, spent = 0.0, []
+        for step in run.trajectory:  # the last step may end before it is logged
+            drawn = step.metrics.get("total_samples", drawn)
+            spent.append(drawn)
+        if drawn <= 0:
+            raise Missing("the run logged no total_samples")
+        return spent
 
     @property
     def words(self) -> str:

@@ -42,7 +42,7 @@ def run(regrets: list[float] | None = None, samples: list[float] | None = None, 
     made = record_factory.record(**other)
     steps = []
     for number, regret in enumerate(regrets or []):
-        metrics = {"regret": regret} | ({"samples": samples[number]} if samples else {})
+        metrics = {"regret": regret} | ({"total_samples": samples[number]} if samples and number < len(samples) else {})
         steps.append(Step(number + 1, number + 1.0, 2 * (number + 1.0), "a", 1, metrics))
     return made.model_copy(update={"trajectory": tuple(steps)}) if steps else made
 
@@ -84,16 +84,16 @@ def test_a_quality_is_reached_where_it_stays(regrets: list[float], index: int | 
 
 
 def test_cost_to_quality_in_each_unit_and_censored_at_the_whole_search() -> None:
-    made = run([0.4, 0.05, 0.2, 0.1], [0.0, 14.0, 7.0, 7.0], diagnostics={"total_samples": 280})
+    made = run([0.4, 0.05, 0.2, 0.1], [20.0, 60.0, 280.0])
 
     def cost(regret: float, per: str) -> Value:
         return CostToQuality(name="cost_to_quality", regret=regret, per=per)(made, None, None)  # type: ignore[arg-type]
 
     assert (cost(0.1, "cost"), cost(0.1, "seconds")) == (Value(4.0), Value(8.0))
-    assert (cost(0.2, "cost"), cost(0.2, "samples")) == (Value(2.0), Value(140.0))
+    assert (cost(0.2, "cost"), cost(0.2, "samples")) == (Value(2.0), Value(60.0))
     assert (cost(0.01, "cost"), cost(0.01, "samples")) == (Value(4.0, True), Value(280.0, True))
     assert CostToQuality.ratio and CostToQuality.lower
-    with pytest.raises(Missing, match="no samples"):
+    with pytest.raises(Missing, match="no total_samples"):
         CostToQuality(name="cost_to_quality", regret=0.1, per="samples")(run([0.1]), None, None)
 
 
