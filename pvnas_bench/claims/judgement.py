@@ -60,10 +60,21 @@ class Judged:
 
     @property
     def seeds(self) -> int | None:
-        """Seeds that a decision of all undecided tests takes; None: more than 10,000."""
-        open_tests = [one.estimate for one in self.tests if one.estimate and one.estimate.verdict == "undecided"]
-        needed = [one.seeds for one in open_tests]
+        """Seeds that a decision of all undecided tests takes; None: more than 10,000.
+
+        More seeds do not decide a test whose verdict is withheld (`withheld`).
+        """
+        needed = [one.seeds for one in self._undecided if not one.reason]
         return None if None in needed else max(filter(None, needed), default=None)
+
+    @property
+    def withheld(self) -> bool:
+        """True if the verdict of an undecided test is withheld for another reason than its interval."""
+        return any(one.reason for one in self._undecided)
+
+    @property
+    def _undecided(self) -> list[Estimate]:
+        return [one.estimate for one in self.tests if one.estimate and one.estimate.verdict == "undecided"]
 
 
 def judged(claims: Mapping[str, Claim], results: Mapping[str, Result]) -> list[Judged]:

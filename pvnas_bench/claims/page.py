@@ -156,6 +156,8 @@ def _state(one: Judged) -> str:
 
 
 def _needed(one: Judged) -> str:
+    if one.withheld:
+        return "it takes a larger budget"
     seeds = "more than 10,000" if one.seeds is None else f"{one.seeds:,}"
     return f"it takes {seeds} seeds"
 
@@ -231,7 +233,7 @@ def _notes(one: Judged) -> Iterator[str]:
         spent = math.fsum(entry.cpu_seconds for entry in one.result.entries) / 3600
         versions = sorted({version for entry in one.result.entries for version in entry.versions})
         mixed = [entry.entry for entry in one.result.entries if len(entry.sources) > 1]
-        yield f"{spent:.2f} CPU hours; pvnas_bench {', '.join(versions)}; definition {one.claim.sha256[:12]}."
+        yield f"{spent:.2g} CPU hours; pvnas_bench {', '.join(versions)}; definition {one.claim.sha256[:12]}."
         if mixed:
             yield f"Runs of several versions of the code: {', '.join(mixed)}."
     else:

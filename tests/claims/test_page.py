@@ -96,6 +96,20 @@ def test_runs_of_different_boards_have_no_verdict() -> None:
     assert judge(claims["good"], mixed).state == "incomplete"
 
 
+def test_a_verdict_that_is_withheld_asks_for_budget_and_not_for_seeds() -> None:
+    """All runs of the other entry end above the quality, and the entry is slower."""
+    claim = made_claims.claim("slow", [TESTS[1]], seeds=SEEDS)
+    result = made_claims.result(claim, [(30.0 + n, 30.0) for n in range(SEEDS)])
+    censored = tuple(pair.model_copy(update={"against_censored": True}) for pair in result.tests[0].pairs)
+    measured = result.tests[0].model_copy(update={"pairs": censored})
+    one = judge(claim, result.model_copy(update={"tests": (measured,)}))
+    assert (one.state, one.withheld, one.seeds) == ("undecided", True, None)
+    assert one.reason == "100 % of the other runs end before the quality is reached"
+    (row,) = pages.content([one], {}).summary.rows
+    assert row[-1] == "undecided: it takes a larger budget"
+    assert judge(claim, result).state == "fails"
+
+
 def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     claims, results = three()
     for name, result in results.items():
