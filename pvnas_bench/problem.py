@@ -387,24 +387,36 @@ class Problem(Generic[S]):
         with self._bench.clock("backward"):
             loss.backward()
 
-    def update(self, *optimisers: torch.optim.Optimizer, clip: float | None = None) -> None:
-        """Clip the norm of the gradients, step these optimisers, and clear the gradients.
+    def update(
+        self,
+        *optimisers: torch.optim.Optimizer,
+        clip: float | None = None,
+        clipped: Literal["norm", "value"] = "norm",
+    ) -> None:
+        """Clip the gradients, step these optimisers, and clear the gradients.
 
-        An optimiser whose clipped gradients are not finite is skipped.
+        With a bound, an optimiser whose gradients are not finite is skipped.
+
+        Args:
+            clip: bound of each optimiser's gradients; None: none.
+            clipped: what is bounded: the norm of all gradients together, or each of their values.
 
         Raises:
             TrainingDiverged: more than `SKIPS` updates in a row were skipped.
         """
         with self._bench.clock("optimiser"):
             for optimiser in optimisers:
-                if clip is None or self._clipped(optimiser, clip):
+                if clip is None or self._clipped(optimiser, clip, clipped):
                     optimiser.step()
                 optimiser.zero_grad(set_to_none=True)
 
-    def _clipped(self, optimiser: torch.optim.Optimizer, norm: float) -> bool:
-        """Clip the norm of an optimiser's gradients; return True if it is finite."""
+    def _clipped(self, optimiser: torch.optim.Optimizer, bound: float, what: Literal["norm", "value"]) -> bool:
+        """Clip an optimiser's gradients; return True if their norm is finite."""
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
+        norm = bound if what == "norm" else math.inf
         if math.isfinite(total := float(nn.utils.clip_grad_norm_(parameters, norm, foreach=True))):
+            if what == "value":
+                nn.utils.clip_grad_value_(parameters, bound, foreach=True)
             self._skips = 0
             return True
         self._skips += 1

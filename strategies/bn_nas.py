@@ -1,8 +1,8 @@
 """BN-NAS: the scales of batch-norm score the candidates.
 
-The supernet keeps its random weights; only batch-norm trains, along uniformly sampled paths. A candidate's score is the
-mean |γ| of its last batch-norm, an architecture's the sum over its layers (equations 5 and 6 of Chen et al. 2021), and
-the evolution of SPOS maximises it under the cap: a table look-up replaces a validation.
+The supernet keeps its random weights; only batch-norm trains, along uniformly sampled paths (`trained` has variants). A
+candidate's score is the mean |γ| of its last batch-norm, an architecture's the sum over its layers (equations 5 and 6
+of Chen et al. 2021), and the evolution of SPOS maximises it under the cap: a table look-up replaces a validation.
 
 Depth: a skip needs a batch-norm to have a score, or else more layers always score more. Here each slot's skip gets
 one, which trains when a sampled path skips that slot; a slot that its stage's depth leaves out computes the same as a
@@ -10,7 +10,7 @@ skip and scores the same.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -23,32 +23,25 @@ from pvnas_bench import (
     INACTIVE,
     Architecture,
     BlockSpace,
-    ElasticNorm,
     Info,
     Json,
     SearchFinished,
-    SuperBlock,
     Supernet,
 )
 from pvnas_bench.methods import CandidateScores, PathEvolution, PathEvolutionConfig
 
+Trained = Literal["norms", "last", "all"]
 TIMED = 1000
 """Number of look-ups averaged to time a score (the authors' code)."""
 
 
-def blocks_of(supernet: Supernet) -> list[SuperBlock]:
-    return [block for block in supernet.blocks if isinstance(block, SuperBlock)]
-
-
-def norm_parameters(supernet: Supernet, which: Literal["all", "last"]) -> Iterator[nn.Parameter]:
-    """The affine parameters of every batch-norm, or of the last one of each candidate."""
-    for block in blocks_of(supernet):
-        yield from (block.scale, block.shift)
-        if which == "last" and block.skip_norm is not None:
-            yield from block.skip_norm.parameters()
-    if which == "all":
-        for norm in supernet.norms():
-            yield from norm.parameters()
+def trained_parameters(supernet: Supernet, which: Trained) -> list[nn.Parameter]:
+    """All parameters, γ and β of every batch-norm, or those of each candidate's last one."""
+    if which != "last":
+        return list(supernet.parameters() if which == "all" else supernet.affine_parameters())
+    last = [parameter for block in supernet.superblocks for parameter in (block.scale, block.shift)]
+    skips = [block.skip_norm for block in supernet.superblocks if block.skip_norm is not None]
+    return last + [parameter for norm in skips for parameter in norm.parameters()]
 
 
 def unchanged(scores: list[float], _: str) -> list[float]:
@@ -63,7 +56,7 @@ def gamma_scores(supernet: Supernet, order: Callable[[list[float], str], list[fl
     """
     space = supernet.space
     slots, absent = [], []
-    for slot, block in zip(space.slots, blocks_of(supernet), strict=True):
+    for slot, block in zip(space.slots, supernet.superblocks, strict=True):
         gamma = block.scale.detach().abs().mean(-1).double()
         table = {}
         for o, operator in enumerate(slot.operators):
@@ -98,14 +91,15 @@ def score(space: BlockSpace, scores: CandidateScores, architecture: Architecture
 class BNNASConfig(PathEvolutionConfig):
     """Hyper-parameters of BN-NAS."""
 
-    trained: Literal["all", "last"] = Field(
-        "all", description="batch-norms that train: all (the text), the last of each block (the authors' code)"
+    trained: Trained = Field(
+        "norms", description="norms: all batch-norms (BN-NAS), last: each block's last (its code), all: all weights (R)"
     )
     supernet_share: float = Field(0.06, gt=0, lt=1, description="a tenth of SPOS' (BN-NAS: 10 epochs for 100)")
     optimiser: Literal["adamw", "sgd"] = Field("sgd", description="sgd with momentum 0.9 (BN-NAS' code)")
     weight_rate: float = Field(0.25, gt=0, description="peak rate (BN-NAS' code)")
     weight_floor: float = Field(5e-4, ge=0, description="last rate; of a cosine, in the authors' code linear")
-    weight_decay: float = Field(0.0, ge=0, description="none on batch-norm (BN-NAS' code)")
+    weight_decay: float = Field(4e-5, ge=0, description="where all weights train; none on batch-norm (BN-NAS' code)")
+    clipped: Literal["norm", "value"] = Field("value", description="each value of the gradient (BN-NAS' code)")
     rising: float = Field(0.0, ge=0, lt=1, description="no warm-up (BN-NAS' code)")
     probes: int = Field(0, ge=0, description="random architectures trained in the end to rank scores by (R)")
 
@@ -138,21 +132,18 @@ class BNNAS(PathEvolution[BNNASConfig]):
         self.seconds: dict[str, float] = {}
 
     def trained_parameters(self) -> list[nn.Parameter]:
-        """The parameters of batch-norm; all others are frozen.
+        """The parameters that train; all others are frozen.
 
-        Skips get a batch-norm. The classifier gets a gain that passes gradients: its usual one starts near zero.
+        Skips get a batch-norm. A frozen classifier gets a gain that passes gradients: its usual one starts near zero.
         """
-        network = self.supernet.network
-        for slot, block in zip(network.space.slots, blocks_of(network), strict=True):
-            if "skip" in slot.operators:
-                block.skip_norm = ElasticNorm(slot.cout).to(self.problem.device)
-        classifier = network.head.classifier
-        generator = self.problem.torch_rng("classifier")
-        with torch.no_grad():
+        network, which = self.supernet.network, self.config.trained
+        network.norm_skips()
+        if which != "all":
+            classifier, generator = network.head.classifier, self.problem.torch_rng("classifier")
             gain = classifier.in_features**-0.5  # PyTorch's own for a linear layer, up to a constant
-            classifier.weight.copy_(gain * torch.randn(classifier.weight.shape, generator=generator))
+            classifier.weight.data.copy_(gain * torch.randn(classifier.weight.shape, generator=generator))
         self.supernet.requires_grad_(False)
-        trained = list(norm_parameters(network, self.config.trained))
+        trained = trained_parameters(network, which)
         for parameter in trained:
             parameter.requires_grad_()
         return trained

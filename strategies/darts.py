@@ -12,33 +12,39 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from pvnas_bench import ClipBatch, Info
 from pvnas_bench.methods import FixedInputConfig, MixtureSearch, gradients, rate_at
 
-Backward = Callable[[Tensor], None]
+
+@torch.no_grad()
+def place(parameters: Sequence[Tensor], origin: Sequence[Tensor], direction: Sequence[Tensor], step: float) -> None:
+    """Set parameters to origin + step · direction."""
+    for parameter, at, x in zip(parameters, origin, direction, strict=True):
+        parameter.copy_(at + step * x)
 
 
 def unrolled_gradient(
     train_loss: Callable[[], Tensor],
     val_loss: Callable[[], Tensor],
+    shifted_loss: Callable[[], Tensor],
     weights: Sequence[Tensor],
     alphas: Sequence[Tensor],
     rate: float,
-    decay: float = 0.0,
-    momentum: Sequence[Tensor | None] | None = None,
-    backward: Backward = torch.Tensor.backward,
+    drift: Sequence[Tensor],
+    backward: Callable[[Tensor], None] = torch.Tensor.backward,
     radius: float = 0.01,
 ) -> tuple[list[Tensor], float]:
-    """∇α L_val(w', α), w' = w − ξ(∇w L_train(w, α) + decay·w + momentum): eqs. 6-8 of DARTS.
+    """∇α L_val(w', α), w' = w − ξ(∇w L_train(w, α) + drift): eqs. 6-8 of DARTS.
 
     = ∇α L_val(w') − ξ (∇α L_train(w⁺) − ∇α L_train(w⁻)) / 2ε, w± = w ± ε ∇w' L_val(w'), ε = radius/‖∇w' L_val‖.
 
     Args:
         train_loss, val_loss: compute a loss from the current values of weights and alphas.
+        shifted_loss: computes L_train at w±, where weights need no gradients.
         rate: step size ξ.
-        momentum: 0.9 times SGD's buffer of each weight; None: 0.
+        drift: what SGD adds to each weight's gradient, its decay and momentum.
         radius: radius of the central difference.
 
     Returns:
@@ -46,23 +52,16 @@ def unrolled_gradient(
     """
     before = [weight.detach().clone() for weight in weights]
     direction = gradients(train_loss(), weights, backward)
-    with torch.no_grad():
-        for i, (weight, step) in enumerate(zip(weights, direction, strict=True)):
-            buffer = None if momentum is None else momentum[i]
-            weight.sub_(rate * (step + decay * weight + (0 if buffer is None else buffer)))
+    place(weights, before, [step + more for step, more in zip(direction, drift, strict=True)], -rate)
     loss = val_loss()
     both = gradients(loss, [*alphas, *weights], backward)
     first_order, ahead = both[: len(alphas)], both[len(alphas) :]
-    epsilon = radius / torch.sqrt(sum((v.square().sum() for v in ahead), start=ahead[0].new_zeros(())))
+    epsilon = radius / float(nn.utils.get_total_norm(ahead))
     sides = []
     for sign in (1, -1):
-        with torch.no_grad():
-            for weight, value, v in zip(weights, before, ahead, strict=True):
-                weight.copy_(value + sign * epsilon * v)
-        sides.append(gradients(train_loss(), alphas, backward))
-    with torch.no_grad():
-        for weight, value in zip(weights, before, strict=True):
-            weight.copy_(value)
+        place(weights, before, ahead, sign * epsilon)
+        sides.append(gradients(shifted_loss(), alphas, backward))
+    place(weights, before, before, 0.0)
     for weight in weights:
         weight.grad = None
     found = [d - rate * (up - down) / (2 * epsilon) for d, up, down in zip(first_order, *sides, strict=True)]
@@ -86,22 +85,17 @@ def dominant_eigenvalue(
     v = [torch.randn(p.shape, generator=rng).to(p) for p in parameters]
     value = 0.0
     for _ in range(iterations):
-        norm = torch.sqrt(sum((x.square().sum() for x in v), start=v[0].new_zeros(())))
-        if float(norm) == 0:
+        if (norm := float(nn.utils.get_total_norm(v))) == 0:
             break
         v = [x / norm for x in v]
         sides = []
         for sign in (1, -1):
-            with torch.no_grad():
-                for p, at, x in zip(parameters, before, v, strict=True):
-                    p.copy_(at + sign * radius * x)
+            place(parameters, before, v, sign * radius)
             sides.append(gradient())
         product = [(up - down) / (2 * radius) for up, down in zip(*sides, strict=True)]
         value = float(sum((x * y).sum() for x, y in zip(v, product, strict=True)))
         v = product
-    with torch.no_grad():
-        for p, at in zip(parameters, before, strict=True):
-            p.copy_(at)
+    place(parameters, before, before, 0.0)
     return value
 
 
@@ -158,16 +152,20 @@ class DARTS(MixtureSearch[DARTSConfig]):
             self._measure_curvature(held_out)
         if self.config.order == "first":
             return super().alpha_step(batch, held_out)
-        alphas, weights = self._alphas(), list(self.supernet.parameters())
-        buffers = [self.weights.optimiser.state[w].get("momentum_buffer") for w in weights]
+        alphas, weights, drift = self._alphas(), list[Tensor](), list[Tensor]()
+        for group in self.weights.optimiser.param_groups:
+            for weight in group["params"]:
+                buffer = self.weights.optimiser.state[weight].get("momentum_buffer", torch.zeros_like(weight))
+                weights.append(weight)
+                drift.append(group["weight_decay"] * weight.detach() + 0.9 * buffer)
         found, value = unrolled_gradient(
             lambda: self.supernet.loss(batch, self.plan(self.mixed())),
             lambda: self.supernet.loss(held_out, self.plan(self.mixed())),
+            lambda: self.alpha_loss(batch, self.plan(self.mixed())),
             weights,
             alphas,
             rate_at(self.problem.progress, self.config.unrolled_rate, self.config.weight_floor),
-            self.config.weight_decay,
-            [None if b is None else 0.9 * b for b in buffers],
+            drift,
             self.problem.backward,
         )
         for alpha, gradient in zip(alphas, found, strict=True):
@@ -182,11 +180,10 @@ class DARTS(MixtureSearch[DARTSConfig]):
         alphas = self._alphas()
 
         def gradient() -> list[Tensor]:
-            return gradients(self.supernet.loss(held_out, self.plan(self.mixed())), alphas, self.problem.backward)
+            return gradients(self.alpha_loss(held_out, self.plan(self.mixed())), alphas, self.problem.backward)
 
         rng = self.problem.torch_rng("power iteration")
         self.eigenvalues.append(dominant_eigenvalue(gradient, alphas, self.config.hessian_iterations, rng))
         self.problem.note(hessian_eigenvalue=self.eigenvalues)
-        self.supernet.zero_grad(set_to_none=True)
         if self.config.early_stop and should_stop(self.eigenvalues):
             self.stopped = True

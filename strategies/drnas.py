@@ -61,7 +61,7 @@ class DrNAS(MixtureSearch[DrNASConfig]):
             for beta in self.alphas.logits:
                 beta.copy_(self.config.initial_scale * torch.randn(beta.shape, generator=rng))
         super().prepare()
-        self.means = FactorisedDistribution(self.problem.space, self.problem.device)
+        self.means = FactorisedDistribution(self.problem.space, self.problem.device, self.problem.rng("ties"))
         fix_input(self.means, self.problem.space.reference)
 
     def mixed(self) -> dict[str, Tensor]:
@@ -73,7 +73,7 @@ class DrNAS(MixtureSearch[DrNASConfig]):
 
     def alpha_step(self, batch: ClipBatch, held_out: ClipBatch) -> float:
         """Take a first-order step on the sampled mixture's loss and the penalty."""
-        loss = self.supernet.loss(held_out, self.plan(self.mixed()))
+        loss = self.alpha_loss(held_out, self.plan(self.mixed()))
         value = float(loss.detach())
         if self.config.penalty:
             loss = loss + self.config.penalty * self.divergence()

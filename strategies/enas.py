@@ -59,9 +59,11 @@ class Controller(nn.Module):
         """A random architecture with its log-probability and entropy, both differentiable."""
         return self.walk(lambda _, options: int(torch.multinomial(options.detach().exp(), 1, generator=generator)))
 
-    def log_prob(self, architecture: Architecture) -> Tensor:
-        """log P(A), differentiable."""
-        return self.walk(lambda i, _: architecture.choices[i])[1]
+
+def decided(space: SearchSpace, architecture: Architecture) -> list[int]:
+    """Numbers of options of the decisions that exist in an architecture."""
+    pairs = zip(space.decisions, architecture.choices, strict=True)
+    return [len(decision.options) for decision, choice in pairs if choice != INACTIVE]
 
 
 def policy_loss(log_p: Tensor, reward: float, baseline: float, entropy: Tensor, bonus: float) -> Tensor:
@@ -107,9 +109,8 @@ class ENAS(Strategy[ENASConfig, BlockSpace]):
         problem, config = self.problem, self.config
         self.supernet = problem.supernet()
         self.weights = SharedWeights(problem, config, self.supernet)
-        self.controller = Controller(
-            problem.space, config.hidden, config.temperature, config.tanh, problem.torch_rng("controller")
-        )
+        rng = problem.torch_rng("controller")
+        self.controller = Controller(problem.space, config.hidden, config.temperature, config.tanh, rng)
         self.controller_optimiser = torch.optim.Adam(self.controller.parameters(), lr=config.controller_rate)
         self.baseline: float | None = None
         self.compared: dict[Architecture, float] = {}
@@ -131,10 +132,19 @@ class ENAS(Strategy[ENASConfig, BlockSpace]):
         if problem.progress >= 1:
             self._compare()
 
+    def _sample(self, rng: torch.Generator) -> tuple[Architecture, Tensor, Tensor]:
+        """A sample of the controller, whose passes are charged."""
+        sample, hidden = self.controller.sample(rng), self.config.hidden
+        macs = sum(hidden * (8 * hidden + options) for options in decided(self.problem.space, sample[0]))
+        self.problem.metered.forward(macs, 0, 2 if sample[1].requires_grad else 0)
+        if sample[1].requires_grad:
+            sample[1].register_hook(lambda _: self.problem.metered.backward(2 * macs))
+        return sample
+
     def _path(self, rng: torch.Generator) -> Architecture:
         """A sample of the controller under the cap."""
         with torch.no_grad():
-            return self.problem.draw(lambda: self.controller.sample(rng)[0]) or self.fallback
+            return self.problem.draw(lambda: self._sample(rng)[0]) or self.fallback
 
     def _train_controller(self) -> None:
         problem, config, rng = self.problem, self.config, self.problem.torch_rng("policy")
@@ -142,7 +152,7 @@ class ENAS(Strategy[ENASConfig, BlockSpace]):
         for step, batch in zip(range(1, config.controller_steps + 1), batches, strict=False):
             if problem.progress >= 1:
                 break
-            architecture, log_p, entropy = self.controller.sample(rng)
+            architecture, log_p, entropy = self._sample(rng)
             reward = 0.0
             if problem.feasible(architecture):
                 with torch.no_grad():
@@ -151,19 +161,13 @@ class ENAS(Strategy[ENASConfig, BlockSpace]):
                 log_held_out_loss(problem, float(F.cross_entropy(logits, labels)))
             total = reward + config.entropy_bonus * float(entropy.detach())
             baseline = total if self.baseline is None else self.baseline
-            loss = policy_loss(log_p, reward, baseline, entropy, config.entropy_bonus)
-            problem.backward(loss / config.samples)
+            problem.backward(policy_loss(log_p, reward, baseline, entropy, config.entropy_bonus) / config.samples)
             self.baseline = config.baseline_decay * baseline + (1 - config.baseline_decay) * total
             if step % config.samples == 0:
                 problem.update(self.controller_optimiser)
-            share = float(entropy.detach()) / self._most_entropy(architecture)
-            problem.log(reward=reward, alpha_entropy=share)
+            most = sum(map(math.log, decided(problem.space, architecture)))
+            problem.log(reward=reward, alpha_entropy=float(entropy.detach()) / most)
         self.controller_optimiser.zero_grad(set_to_none=True)
-
-    def _most_entropy(self, architecture: Architecture) -> float:
-        """The entropy of uniform choices along the decisions of an architecture, in nats."""
-        decisions = zip(self.problem.space.decisions, architecture.choices, strict=True)
-        return sum(math.log(len(decision.options)) for decision, choice in decisions if choice != INACTIVE)
 
     def _compare(self) -> None:
         """Measure samples on search-val with the shared weights."""

@@ -103,15 +103,15 @@ class GDAS(FixedInputSearch[GDASConfig]):
         log_p = self.alphas.log_probabilities()
         gates = {name: gumbel_one_hot(value, self.temperature, rng) for name, value in log_p.items()}
         if not self.config.learn_input:
-            loss = self.supernet.loss(held_out, one_path_plan(space, gates, *self.input))
+            loss = self.alpha_loss(held_out, one_path_plan(space, gates, *self.input))
             self.descend(loss)
             return float(loss.detach())
         table = self.alphas.log_table()
         first = sample_input(space, table, rng)
         plan = one_path_plan(space, gates, space.frames[first[0]], space.sizes[first[1]])
-        loss = self.supernet.loss(held_out, plan)
+        loss = self.alpha_loss(held_out, plan)
         term = input_loss(
-            space, table, first, loss.detach(), lambda f, s: self.supernet.loss(held_out, plan.at(f, s)), rng
+            space, table, first, loss.detach(), lambda f, s: self.alpha_loss(held_out, plan.at(f, s)), rng
         )
         self.descend(loss + term)
         return float(loss.detach())

@@ -1,13 +1,14 @@
 """PC-DARTS: partial channel connections for memory-efficient architecture search.
 
 The operators of a slot are mixed on 1/K of the channels, the others pass by (eq. 1, K = 4): cheaper, and less prone to
-favour operators without weights. Edge normalisation weighs the inputs of a node by softmax(β) (eq. 2).
+favour operators without weights. The channels are drawn for each slot in every pass, so that the kernels of all
+channels train. Edge normalisation weighs the inputs of a node by softmax(β) (eq. 2).
 """
 
 from pydantic import Field
 
-from pvnas_bench import Info
-from pvnas_bench.methods import FixedInputConfig, MixtureSearch
+from pvnas_bench import Info, Plan
+from pvnas_bench.methods import FixedInputConfig, MixtureSearch, Weights, mixture_plan
 
 
 class PCDARTSConfig(FixedInputConfig):
@@ -27,15 +28,15 @@ class PCDARTS(MixtureSearch[PCDARTSConfig]):
         year=2020,
         levels=("structural", "modular"),
         families=("mbconv",),
-        published="operators mixed on 1/K of the channels, the first ones as in the authors' code; edge "
-        "normalisation; weights only for the first 15 of 50 epochs; first-order alternation",
-        reconstructed="the channels are those of a block's expansion, where operators are depth-wise: the projection "
-        "after them mixes channels in place of the channel shuffle, and point-wise convolutions are not saved; the "
-        "only node with several inputs is a stage's output, so that edge normalisation is the softmax over its "
-        "depths; frames and size stay at the reference's; learning rates; the MACs cap",
+        published="operators mixed on 1/K of the channels, sampled anew in every iteration; edge normalisation; "
+        "weights only for the first 15 of 50 epochs; first-order alternation",
+        reconstructed="the sampled channels are one of K successive parts (the authors' code takes the first and "
+        "shuffles channels between layers); they are those of a block's expansion, where operators are depth-wise: the "
+        "projection after them mixes channels, and point-wise convolutions are not saved; the only node with several "
+        "inputs is a stage's output, so that edge normalisation is the softmax over its depths; frames and size stay "
+        "at the reference's; learning rates; the MACs cap",
     )
 
-    def prepare(self) -> None:
-        """Fix the input, and mix 1/K of the channels."""
-        super().prepare()
-        self.part = self.config.part
+    def plan(self, weights: Weights) -> Plan:
+        """Plan of the mixture with these weights, on a random part of each slot's channels."""
+        return mixture_plan(self.problem.space, weights, *self.input, self.config.part, self.problem.rng("channels"))

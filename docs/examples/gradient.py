@@ -33,7 +33,7 @@ class PathGradient(Strategy[Config, BlockSpace]):
         problem = self.problem
         self.supernet = problem.supernet()
         self.weights = SharedWeights(problem, self.config, self.supernet)
-        self.paths = FactorisedDistribution(problem.space, problem.device)
+        self.paths = FactorisedDistribution(problem.space, problem.device, problem.rng("ties"))
         self.optimiser = torch.optim.Adam(self.paths.parameters(), lr=self.config.path_rate)
         self.baseline: float | None = None
 

@@ -2,7 +2,7 @@
 
 - `ask_tell`: black-box search.
 - `bilevel`: alternating gradient-based search on a supernet (DARTS and its relatives).
-- `shared_weights`: optimisation of a supernet's weights.
+- `shared_weights`, `lazy_optimisers`: optimisation of a supernet's weights.
 - `distribution`: categorical distributions over architectures.
 - `gates`: gradients for architecture parameters from two sampled paths.
 - `knapsack`: the architecture with the best additive score under a cap.
@@ -38,7 +38,8 @@ from pvnas_bench.methods.gates import (
     two_path_loss,
     two_path_plan,
 )
-from pvnas_bench.methods.knapsack import CandidateScores, best_under_caps, decision_scores
+from pvnas_bench.methods.knapsack import CandidateScores, Ties, best_under_caps, break_ties, decision_scores
+from pvnas_bench.methods.lazy_optimisers import LazyAdamW, LazySGD
 from pvnas_bench.methods.pareto import (
     crowded_tournament,
     crowding_distance,
@@ -75,11 +76,14 @@ __all__ = [
     "FixedInputConfig",
     "FixedInputSearch",
     "JointDistribution",
+    "LazyAdamW",
+    "LazySGD",
     "MixtureSearch",
     "OptimiserConfig",
     "PathEvolution",
     "PathEvolutionConfig",
     "SharedWeights",
+    "Ties",
     "Trial",
     "Weights",
     "WeightsConfig",
@@ -87,6 +91,7 @@ __all__ = [
     "ZeroCostConfig",
     "best",
     "best_under_caps",
+    "break_ties",
     "crowded_tournament",
     "crowding_distance",
     "decision_scores",

@@ -18,7 +18,7 @@ from pvnas_bench.methods.distribution import FactorisedDistribution
 from pvnas_bench.methods.shared_weights import SharedWeights, WeightsConfig
 from pvnas_bench.methods.signals import log_held_out_loss
 from pvnas_bench.network.metering import plan_macs
-from pvnas_bench.network.supernet import Mixture, Plan
+from pvnas_bench.network.supernet import Mixture, Plan, turns
 from pvnas_bench.problem import Json
 from pvnas_bench.space import Architecture, BlockSpace
 from pvnas_bench.strategy import SearchFinished, Strategy
@@ -32,7 +32,14 @@ Weights = Mapping[str, Tensor]
 """Weights of the options, by decision name."""
 
 
-def mixture_plan(space: BlockSpace, weights: Weights, frames: int, size: int, part: int = 1) -> Plan:
+def mixture_plan(
+    space: BlockSpace,
+    weights: Weights,
+    frames: int,
+    size: int,
+    part: int = 1,
+    rng: np.random.Generator | None = None,
+) -> Plan:
     """Plan of the weighted mixture of all candidates of each slot and all depths of each stage (DARTS, eq. 2).
 
     A stage's output is Σ_d w_d · (output of block d). A slot with a residual computes x + Σ_o w_o · branch_o, where the
@@ -41,10 +48,13 @@ def mixture_plan(space: BlockSpace, weights: Weights, frames: int, size: int, pa
     Args:
         frames, size: frames and size of the clips.
         part: operators see 1/part of their channels, the others bypass them (PC-DARTS).
+        rng: draws which part of each slot's channels; None: the first.
     """
+    counts = [turns(slot.cin * max(space.expansions), part) for slot in space.slots]
+    drawn = [0] * len(counts) if rng is None else rng.integers(counts).tolist()
     slots = tuple(
-        Mixture(weights[f"operator.{s.name}"], weights[f"expansion.{s.name}"], weights[f"se.{s.name}"], part)
-        for s in space.slots
+        Mixture(weights[f"operator.{s.name}"], weights[f"expansion.{s.name}"], weights[f"se.{s.name}"], part, turn)
+        for s, turn in zip(space.slots, drawn, strict=True)
     )
     depths = tuple(
         tuple((depth, weights[f"depth.{s}"][i]) for i, depth in enumerate(stage.depths))
@@ -113,7 +123,7 @@ class Bilevel(Strategy[BC, BlockSpace]):
         """Build the supernet, the alphas and their optimisers, and reserve budget for `finish`."""
         problem, config = self.problem, self.config
         self.supernet = problem.supernet()
-        self.alphas = FactorisedDistribution(problem.space, problem.device)
+        self.alphas = FactorisedDistribution(problem.space, problem.device, problem.rng("ties"))
         self.prepare()
         self.weights = SharedWeights(problem, config, self.supernet)
         self.alpha_optimiser = torch.optim.Adam(
@@ -173,8 +183,12 @@ class Bilevel(Strategy[BC, BlockSpace]):
         skipped = skips(problem.space, self.incumbent())
         problem.log(alpha_entropy=learnt_entropy(self.distribution()), skips=skipped)
 
+    def alpha_loss(self, held_out: ClipBatch, plan: Plan) -> Tensor:
+        """Loss of a plan on a batch, with gradients for the alphas only: its passes cost 2 forward passes, not 3."""
+        return self.supernet.loss(held_out, plan, train_weights=False)
+
     def descend(self, loss: Tensor) -> None:
-        """Take a first-order step of the alphas; discard this loss's gradients of the weights."""
+        """Take a first-order step of the alphas down an `alpha_loss`, or down a sum of it and other terms."""
         self.problem.backward(loss)
         self.supernet.zero_grad(set_to_none=True)
         self.problem.update(self.alpha_optimiser)
@@ -230,13 +244,7 @@ class FixedInputSearch(Bilevel[FC]):
 
 
 class MixtureSearch(FixedInputSearch[FC]):
-    """Bilevel search on the whole mixture in every step, with first-order steps of the alphas.
-
-    Attributes:
-        part: see `mixture_plan`.
-    """
-
-    part = 1
+    """Bilevel search on the whole mixture in every step, with first-order steps of the alphas."""
 
     def setup(self) -> None:
         """Set up the search, and reserve budget for the mixture's validation."""
@@ -250,7 +258,7 @@ class MixtureSearch(FixedInputSearch[FC]):
 
     def plan(self, weights: Weights) -> Plan:
         """Plan of the mixture with these weights."""
-        return mixture_plan(self.problem.space, weights, *self.input, self.part)
+        return mixture_plan(self.problem.space, weights, *self.input)
 
     def weight_plan(self) -> Plan:
         """Plan of the mixture, without gradients for the alphas."""
@@ -259,7 +267,7 @@ class MixtureSearch(FixedInputSearch[FC]):
 
     def alpha_step(self, batch: ClipBatch, held_out: ClipBatch) -> float:
         """Take a first-order step on the mixture's loss."""
-        loss = self.supernet.loss(held_out, self.plan(self.mixed()))
+        loss = self.alpha_loss(held_out, self.plan(self.mixed()))
         self.descend(loss)
         return float(loss.detach())
 

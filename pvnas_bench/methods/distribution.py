@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pvnas_bench.methods.knapsack import CandidateScores, best_under_caps, decision_scores
+from pvnas_bench import seeding
+from pvnas_bench.methods.knapsack import CandidateScores, Ties, best_under_caps, break_ties, decision_scores
 from pvnas_bench.network.cost import Candidate, CostModel, candidates
 from pvnas_bench.space import INACTIVE, Architecture, BlockSpace, Caps, SearchSpace
 
@@ -22,12 +23,28 @@ def mean_entropy(probabilities: Mapping[str, Tensor]) -> float:
     return float(np.mean(shares))
 
 
-class FactorisedDistribution(nn.Module):
-    """Independent decisions: P(A) is the product of softmax(logits) over those that exist; initially uniform."""
+def tie_break(space: SearchSpace, rng: np.random.Generator | None) -> Ties:
+    """A `break_ties` of a random generator; None: the same in every search of the space."""
+    return break_ties(space, seeding.generator(0, "ties", space.name) if rng is None else rng)
 
-    def __init__(self, space: SearchSpace, device: torch.device | str = "cpu") -> None:
+
+class FactorisedDistribution(nn.Module):
+    """Independent decisions: P(A) is the product of softmax(logits) over those that exist; initially uniform.
+
+    Attributes:
+        ties: random order of the options of each decision, by which `best` decides between equally probable ones.
+    """
+
+    def __init__(
+        self, space: SearchSpace, device: torch.device | str = "cpu", rng: np.random.Generator | None = None
+    ) -> None:
+        """Make a uniform distribution.
+
+        Args:
+            rng: draws `ties`, as `problem.rng("ties")`; None: a stream of the space, the same in every search.
+        """
         super().__init__()
-        self.space = space
+        self.space, self.ties = space, tie_break(space, rng)
         self.logits = nn.ParameterList(
             nn.Parameter(torch.zeros(len(decision.options), device=device)) for decision in space.decisions
         )
@@ -106,13 +123,14 @@ class FactorisedDistribution(nn.Module):
     def best(self, costs: CostModel, caps: Caps) -> Architecture:
         """The most probable options if under the caps, else the architecture under them with the least loss.
 
-        The loss is log p(most probable option) - log p(chosen option), summed over the decisions.
+        The loss is log p(most probable option) - log p(chosen option), summed over the decisions. Between equals
+        `ties` decide, not the costs.
         """
-        mode = self.space.architecture([int(logit.argmax()) for logit in self.logits])
+        scores = {name: (lp - lp.max()).double().cpu().numpy() for name, lp in self.log_probabilities().items()}
+        mode = self.space.architecture([int((score + self.ties[name]).argmax()) for name, score in scores.items()])
         if caps.allow(costs(mode)):
             return mode
-        scores = {name: (lp - lp.max()).double().cpu().numpy() for name, lp in self.log_probabilities().items()}
-        return best_under_caps(costs, caps, decision_scores(costs, scores))
+        return best_under_caps(costs, caps, decision_scores(costs, scores), ties=self.ties)
 
     @torch.no_grad()
     def prune(self, decision: int, options: Sequence[int], optimiser: torch.optim.Optimizer) -> None:
@@ -154,11 +172,21 @@ class JointDistribution(nn.Module):
     A slot has one probability per candidate (operator, expansion, SE), so these decisions may depend on each other
     (PARSEC; the fine phase of FP-NAS). Frames, size and depths stay independent. It is initially uniform per decision,
     hence not over candidates: skip is one candidate, any other operator several.
+
+    Attributes:
+        ties: as of `FactorisedDistribution`.
     """
 
-    def __init__(self, space: BlockSpace, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, space: BlockSpace, device: torch.device | str = "cpu", rng: np.random.Generator | None = None
+    ) -> None:
+        """Make a distribution that is uniform per decision.
+
+        Args:
+            rng: as of `FactorisedDistribution`.
+        """
         super().__init__()
-        self.space = space
+        self.space, self.ties = space, tie_break(space, rng)
         self.input = list(space.groups["input"])
         self.candidates: list[list[Candidate]] = [
             [choice for choice, _ in candidates(space, slot) if choice[0] != INACTIVE] for slot in space.slots
@@ -261,4 +289,5 @@ class JointDistribution(nn.Module):
                 }
             )
         depths = tuple(inputs[f"depth.{s}"] for s in range(1, len(self.space.stages) + 1))
-        return best_under_caps(costs, caps, CandidateScores(inputs["frames"], inputs["size"], depths, tuple(slots)))
+        scores = CandidateScores(inputs["frames"], inputs["size"], depths, tuple(slots))
+        return best_under_caps(costs, caps, scores, ties=self.ties)

@@ -12,10 +12,14 @@ import numpy.typing as npt
 
 from pvnas_bench.network.cost import Candidate, Cost, CostModel, candidates
 from pvnas_bench.network.sums import LABELS, Scores, Sum, best_sum
-from pvnas_bench.space import INACTIVE, Architecture, Caps
+from pvnas_bench.space import INACTIVE, Architecture, Caps, SearchSpace
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Ties = Mapping[str, Floats]
+"""A preference among the options of each decision, by its name, that decides between equal scores."""
+TIE = 1e-5
+"""Largest preference of a tie-break; scores are log-probabilities, whose rounding error is a hundredth of it."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,28 @@ def decision_scores(costs: CostModel, by_decision: Mapping[str, Floats]) -> Cand
     return CandidateScores(by_decision["frames"], by_decision["size"], depths, tuple(slots))
 
 
+def break_ties(space: SearchSpace, rng: np.random.Generator) -> Ties:
+    """A random order of each decision's options, as scores from -`TIE` to 0.
+
+    Without it, the first of equally probable options is chosen, and the cheapest of equally probable architectures.
+    """
+    draws = {decision.name: rng.uniform(0.0, TIE, len(decision.options)) for decision in space.decisions}
+    return {name: draw - draw.max() for name, draw in draws.items()}
+
+
+def _with_ties(costs: CostModel, scores: CandidateScores, ties: Ties) -> CandidateScores:
+    added = decision_scores(costs, ties)
+    return CandidateScores(
+        scores.frames + added.frames,
+        scores.size + added.size,
+        tuple(own + more for own, more in zip(scores.depths, added.depths, strict=True)),
+        tuple(
+            {choice: score + more[choice] for choice, score in own.items()}
+            for own, more in zip(scores.slots, added.slots, strict=True)
+        ),
+    )
+
+
 @dataclass(frozen=True)
 class _Front:
     """Partial architectures that are non-dominated in MACs and score; choices have shape (n, decisions)."""
@@ -72,7 +98,11 @@ class _Front:
 
 
 def best_under_caps(
-    costs: CostModel, caps: Caps, scores: CandidateScores, resolution: int | None = 2048
+    costs: CostModel,
+    caps: Caps,
+    scores: CandidateScores,
+    resolution: int | None = 2048,
+    ties: Ties | None = None,
 ) -> Architecture:
     """The architecture of the highest score under all caps.
 
@@ -80,11 +110,13 @@ def best_under_caps(
         resolution: number of intervals up to a cap on MACs, with one partial architecture each; under several caps the
             partial architectures are at most half as many. It bounds the work: the result is under the caps, and may
             miss the optimum by the score that one interval per slot buys. None: exact.
+        ties: preference among options of equal scores, from `break_ties`; None: fewer MACs.
 
     Raises:
         ValueError: no architecture is under the caps.
     """
     found = None
+    scores = scores if ties is None else _with_ties(costs, scores, ties)
     if caps.only_macs and caps.macs is not None:
         found = _best_under_macs(costs, caps.macs, scores, resolution)
     if found is None:

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from pvnas_bench.methods.lazy_optimisers import LazyAdamW, LazySGD
 from pvnas_bench.network.supernet import Plan
 from pvnas_bench.problem import Problem
 from pvnas_bench.space import Architecture, BlockSpace
@@ -25,9 +26,14 @@ class OptimiserConfig(StrategyConfig):
     weight_rate: float = Field(
         8e-3, gt=0, description="peak rate of the weights (R: the protocol's; DARTS: sgd, 0.025)"
     )
-    weight_decay: float = Field(0.05, ge=0, description="decay of the weights (R: the protocol's; DARTS: 3e-4)")
+    weight_decay: float = Field(
+        0.05, ge=0, description="decay of the weights; none of batch-norm and biases (R: the protocol's; DARTS: 3e-4)"
+    )
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="for the weights' loss (R: the protocol's; DARTS: 0)")
-    gradient_clip: float = Field(5.0, gt=0, description="largest norm of the weights' gradient (DARTS)")
+    gradient_clip: float = Field(5.0, gt=0, description="bound of the weights' gradient (DARTS)")
+    clipped: Literal["norm", "value"] = Field(
+        "norm", description="what is bounded: the norm of the gradient (DARTS), or each of its values (SPOS' code)"
+    )
 
 
 class WeightsConfig(OptimiserConfig):
@@ -56,13 +62,23 @@ def rate_at(progress: float, peak: float, floor: float, rising: float = 0.0) -> 
     return floor + 0.5 * (peak - floor) * (1 + math.cos(math.pi * within))
 
 
-def make_weight_optimiser(parameters: Iterable[nn.Parameter], config: OptimiserConfig) -> torch.optim.Optimizer:
-    """Make the optimiser of a supernet's weights."""
-    if config.optimiser == "adamw":
-        return torch.optim.AdamW(parameters, lr=config.weight_rate, weight_decay=config.weight_decay, foreach=True)
-    return torch.optim.SGD(
-        parameters, lr=config.weight_rate, momentum=0.9, weight_decay=config.weight_decay, foreach=True
-    )
+def make_weight_optimiser(
+    parameters: Iterable[nn.Parameter], config: OptimiserConfig, vectors: Iterable[nn.Parameter] = ()
+) -> torch.optim.Optimizer:
+    """Make the optimiser of a supernet's weights; only entries with a gradient move (see `lazy_optimisers`).
+
+    As in stand-alone training, parameters of one dimension, which are those of batch-norm and biases, do not decay.
+
+    Args:
+        vectors: further parameters that do not decay.
+    """
+    kept = {id(parameter) for parameter in vectors}
+    matrices: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
+    for parameter in parameters:
+        (rest if parameter.ndim <= 1 or id(parameter) in kept else matrices).append(parameter)
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    return (LazyAdamW if config.optimiser == "adamw" else LazySGD)(groups, lr=config.weight_rate)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
@@ -92,7 +108,8 @@ class SharedWeights:
             parameters: parameters to train; None: all parameters of the supernet.
         """
         self._problem, self._config, self.supernet = problem, config, supernet
-        self.optimiser = make_weight_optimiser(supernet.parameters() if parameters is None else parameters, config)
+        trained = supernet.parameters() if parameters is None else parameters
+        self.optimiser = make_weight_optimiser(trained, config, supernet.network.affine_parameters())
 
     def step(self, batch: ClipBatch, path: Architecture | Plan, rate: float) -> float:
         """Take a step along a path or a plan at this learning rate; return the loss."""
@@ -109,7 +126,7 @@ class SharedWeights:
     def update(self, rate: float) -> None:
         """Take a step with the accumulated gradients."""
         set_rate(self.optimiser, rate)
-        self._problem.update(self.optimiser, clip=self._config.gradient_clip)
+        self._problem.update(self.optimiser, clip=self._config.gradient_clip, clipped=self._config.clipped)
 
     def uniform_epoch(self, share: float, rate: Callable[[float], float]) -> bool:
         """Train one epoch with one uniformly sampled path per batch, within a share of the budget.

@@ -205,14 +205,15 @@ class ElasticOperators(nn.Module):
             nn.init.normal_(self.temporal, std=NOISE)
             self.temporal[:, :, 2] += 1
 
-    def kernels(self, token: str, channels: int) -> list[Tensor]:
-        """Kernels of an operator on the first `channels` channels, in the order of `KERNELS`."""
-        spatial, temporal = self.spatial[:channels], self.temporal[:channels]
+    def kernels(self, token: str, channels: int, first: int = 0) -> list[Tensor]:
+        """Kernels of an operator on `channels` channels from `first` on, in the order of `KERNELS`."""
+        own = slice(first, first + channels)
+        spatial, temporal = self.spatial[own], self.temporal[own]
         centre, taps = spatial[..., 1:4, 1:4], temporal[:, :, 1:4]
         if token == "st3":
-            return [taps[..., None] * centre[:, :, None] + self.full[:channels]]
+            return [taps[..., None] * centre[:, :, None] + self.full[own]]
         return {"s3": [centre], "s5": [spatial], "f3": [centre, taps], "t5": [temporal], "tsm": [centre]}[token]
 
-    def forward(self, token: str, x: Tensor, frames: int) -> Tensor:
-        """Apply an operator: (N·T, c, H, W) → (N·T, c, H/stride, W/stride), c ≤ channels."""
-        return operate(token, x, self.kernels(token, x.shape[1]), frames, self.stride)
+    def forward(self, token: str, x: Tensor, frames: int, first: int = 0) -> Tensor:
+        """Apply an operator to the channels from `first` on: (N·T, c, H, W) → (N·T, c, H/stride, W/stride)."""
+        return operate(token, x, self.kernels(token, x.shape[1], first), frames, self.stride)

@@ -9,6 +9,7 @@ Batch-norm uses batch statistics in training and evaluation, as the weights serv
 `recalibrated` estimates running statistics for one path (SPOS), and `extract` copies them into the stand-alone network.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -34,13 +35,20 @@ class Mixture:
     """Weights of a slot's operators, expansions and SE options; the slot computes all of them.
 
     Attributes:
-        part: operators see the first 1/part of the expanded channels, others bypass them (Xu et al. 2020, PC-DARTS).
+        part: operators see 1/part of the expanded channels, the others bypass them (Xu et al. 2020, PC-DARTS).
+        turn: which part of the channels, of `turns`.
     """
 
     operator: Tensor
     expansion: Tensor
     se: Tensor
     part: int = 1
+    turn: int = 0
+
+
+def turns(channels: int, part: int) -> int:
+    """Number of parts of ⌊channels/part⌋ successive channels that cover all; the last may overlap its predecessor."""
+    return math.ceil(channels / (channels // part))
 
 
 def _copy(target: Tensor, source: Tensor) -> None:
@@ -59,7 +67,7 @@ def _copy_norm(target: nn.BatchNorm2d, source: nn.Module) -> None:
 
 
 class ElasticNorm(nn.Module):
-    """Batch-norm over the first c channels with batch statistics; with running ones inside `Supernet.recalibrated`."""
+    """Batch-norm over some of the channels with batch statistics; with running ones inside `Supernet.recalibrated`."""
 
     EPSILON = 1e-5
     running_mean: Tensor
@@ -74,11 +82,12 @@ class ElasticNorm(nn.Module):
         self.batches = 0
         self.mode = "batch"
 
-    def forward(self, x: Tensor) -> Tensor:
-        c = x.shape[1]
-        weight = None if self.weight is None else self.weight[:c]
-        bias = None if self.bias is None else self.bias[:c]
-        mean, var = self.running_mean[:c], self.running_var[:c]
+    def forward(self, x: Tensor, first: int = 0) -> Tensor:
+        """Normalise x, (N·T, c, H, W), the channels from `first` on."""
+        own = slice(first, first + x.shape[1])
+        weight = None if self.weight is None else self.weight[own]
+        bias = None if self.bias is None else self.bias[own]
+        mean, var = self.running_mean[own], self.running_var[own]
         if self.mode == "running":
             return F.batch_norm(x, mean, var, weight, bias, False, 0.0, self.EPSILON)
         if self.mode == "batch":
@@ -143,17 +152,19 @@ class SuperBlock(nn.Module):
         affine = weights.expansion[:, None, None] * weights.se[None, :, None]
         expanded = F.relu(self.expand_norm(self.expand(x)), inplace=True)
         seen = channels // weights.part
-        passing = self._pooled(expanded[:, seen:]) if weights.part > 1 else None
+        first = min(weights.turn * seen, channels - seen)
+        last = first + seen
+        passing = self._pooled(expanded) if weights.part > 1 else None
         out = None
         for o, token in enumerate(self.tokens):
             if token == "skip":
                 continue
-            y = expanded[:, :seen]
+            y = expanded[:, first:last]
             if token == "tsm":
-                shifted = F.conv2d(temporal_shift(x, frames), self.expand.weight[:seen])
-                y = F.relu(self.expand_norm(shifted), inplace=True)
-            y = F.relu(self.operator_norms[token](self.operators(token, y, frames)), inplace=True)
-            y = y if passing is None else torch.cat([y, passing], 1)
+                shifted = F.conv2d(temporal_shift(x, frames), self.expand.weight[first:last])
+                y = F.relu(self.expand_norm(shifted, first), inplace=True)
+            y = F.relu(self.operator_norms[token](self.operators(token, y, frames, first), first), inplace=True)
+            y = y if passing is None else torch.cat([passing[:, :first], y, passing[:, last:]], 1)
             y = y * mask[:, None, None]
             if any(self.se):
                 y = y * (1 - attended + attended * self.attention.scale(y, frames))
@@ -291,11 +302,34 @@ class Supernet(nn.Module):
         assert isinstance(block, SuperBlock)
         return block
 
-    # --- one path ---------------------------------------------------------------------------------------------------
+    @property
+    def superblocks(self) -> list[SuperBlock]:
+        """The blocks, in the order of the space's slots."""
+        return [block for block in self.blocks if isinstance(block, SuperBlock)]
+
+    def norm_skips(self) -> None:
+        """Give each slot that can be skipped a batch-norm for its skip; see `SuperBlock.skip_norm`."""
+        for slot, block in zip(self.space.slots, self.superblocks, strict=True):
+            if "skip" in slot.operators:
+                block.skip_norm = ElasticNorm(slot.cout).to(block.scale.device)
+
+    def affine_parameters(self) -> Iterator[nn.Parameter]:
+        """γ and β of every batch-norm, those of the candidates included."""
+        for norm in self.norms():
+            yield from norm.parameters()
+        for block in self.superblocks:
+            yield from (block.scale, block.shift)
+
+    def kernels(self) -> Iterator[nn.Parameter]:
+        """Weights of all convolutions and linear layers, whose gradients cost MACs."""
+        affine = {id(parameter) for parameter in self.affine_parameters()}
+        return (p for p in self.parameters() if p.ndim > 1 and id(p) not in affine)
 
     def norms(self) -> Iterator[ElasticNorm]:
         """All batch-norm layers."""
         return (module for module in self.modules() if isinstance(module, ElasticNorm))
+
+    # --- one path ---------------------------------------------------------------------------------------------------
 
     @contextmanager
     def recalibrated(self, architecture: Architecture, batches: Iterable[Tensor]) -> Iterator[None]:

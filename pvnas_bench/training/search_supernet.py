@@ -30,16 +30,19 @@ class SearchSupernet(nn.Module):
     def forward(self, batch: ClipBatch, path: Architecture | Plan, train_weights: bool = True) -> Tensor:
         """Logits (N, classes) of a batch through one path or a plan.
 
+        A backward pass costs `BACKWARD` forward passes, or one if it computes no gradient of a kernel: where
+        `train_weights` is False, or all kernels are frozen (`requires_grad`), as when only batch-norm trains.
+
         Args:
-            train_weights: False: only the plan's tensors get gradients, not the weights, which halves the cost of the
-                backward pass.
+            train_weights: False: only the plan's tensors get gradients, not the weights.
 
         Raises:
             BudgetExhausted: the forward pass or its backward pass does not fit into the budget.
         """
         plan = path_plan(self.network.space, path) if isinstance(path, Architecture) else path
         macs = plan_macs(self._costs, plan) * len(batch)
-        backward = (BACKWARD if train_weights else 1) if torch.is_grad_enabled() else 0
+        trains = train_weights and any(kernel.requires_grad for kernel in self._kernels)
+        backward = (BACKWARD if trains else 1) if torch.is_grad_enabled() else 0
         self._ledger.forward(macs, len(batch), backward)
         share = self._bench.world.share(batch)
         clips = self._bench.clips(share, plan.frames, plan.size)
@@ -49,6 +52,10 @@ class SearchSupernet(nn.Module):
         if logits.requires_grad:
             logits.register_hook(lambda _: self._ledger.backward(macs * backward))
         return logits
+
+    @cached_property
+    def _kernels(self) -> tuple[nn.Parameter, ...]:
+        return tuple(self.network.kernels())
 
     @cached_property
     def _frozen(self) -> dict[str, Tensor]:

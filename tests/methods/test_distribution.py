@@ -1,11 +1,15 @@
-"""Pruning of a distribution's options, by count and by what an optimiser remembers."""
+"""Pruning of a distribution's options, by count and by what an optimiser remembers; ties between options."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from driven import Driven
 
-from pvnas_bench.methods import FactorisedDistribution
-from pvnas_bench.space import Decision, SearchSpace
+from pvnas_bench.methods import FactorisedDistribution, JointDistribution
+from pvnas_bench.network.cost import CostModel
+from pvnas_bench.space import Caps, Decision, SearchSpace
 from pvnas_bench.spaces.st_default import SPACE
 
 
@@ -61,3 +65,57 @@ def test_the_least_probable_go_and_adam_forgets_them() -> None:
         for o in range(len(logit)):
             moment = float(optimiser.state[logit]["exp_avg_sq"][o])
             assert moment == (0.0 if o in gone else float(moments[i][o]))
+
+
+# --- ties -------------------------------------------------------------------------------------------------------------
+
+COSTS = CostModel(SPACE, 16)
+CAP = Caps(macs=SPACE.caps["L"])
+
+
+@pytest.mark.parametrize("kind", [FactorisedDistribution, JointDistribution])
+def test_a_uniform_distribution_is_not_the_smallest_network(
+    kind: type[FactorisedDistribution | JointDistribution],
+) -> None:
+    """Over many searches its best architecture costs as much as random ones under the cap."""
+    found = [kind(SPACE, rng=np.random.default_rng(seed)).best(COSTS, CAP) for seed in range(60)]
+    rng = np.random.default_rng(0)
+    random = [a for a in (SPACE.sample(rng) for _ in range(1000)) if CAP.allow(COSTS(a))]
+    macs, typical = ([COSTS(a).macs for a in architectures] for architectures in (found, random))
+    assert all(CAP.allow(COSTS(a)) for a in found)
+    assert len(set(found)) == len(found)
+    assert np.mean(macs) > np.mean(typical) - 3 * np.std(typical) / np.sqrt(len(macs))
+    for i, decision in enumerate(SPACE.decisions):
+        chosen = [a.choices[i] for a in found if a.choices[i] >= 0]
+        assert max(np.bincount(chosen)) < 0.85 * len(chosen), decision.name
+
+
+@pytest.mark.parametrize("kind", [FactorisedDistribution, JointDistribution])
+def test_ties_are_broken_alike_throughout_a_search_and_by_default(
+    kind: type[FactorisedDistribution | JointDistribution],
+) -> None:
+    distribution = kind(SPACE, rng=np.random.default_rng(5))
+    assert len({distribution.best(COSTS, CAP) for _ in range(3)}) == 1
+    assert kind(SPACE, rng=np.random.default_rng(5)).best(COSTS, CAP) == distribution.best(COSTS, CAP)
+    assert kind(SPACE).best(COSTS, CAP) == kind(SPACE).best(COSTS, CAP)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_least_preference_overrides_a_tie_break(seed: int) -> None:
+    distribution = FactorisedDistribution(SPACE, rng=np.random.default_rng(seed))
+    reference = SPACE.reference
+    with torch.no_grad():
+        for logit, choice in zip(distribution.logits, reference.choices, strict=True):
+            if choice >= 0:
+                logit[choice] += 1e-3
+    assert distribution.best(COSTS, CAP) == reference
+    joint = JointDistribution(SPACE, rng=np.random.default_rng(seed))
+    joint.take(distribution)
+    assert joint.best(COSTS, CAP) == reference
+
+
+def test_searches_of_other_seeds_break_ties_otherwise(tiny_dataset: Path) -> None:
+    first = {str(Driven("darts", tiny_dataset, 1.0, seed=seed).strategy.incumbent()) for seed in range(4)}
+    assert len(first) == 4
+    again = str(Driven("darts", tiny_dataset, 1.0, seed=0).strategy.incumbent())
+    assert again in first

@@ -73,9 +73,9 @@ def test_each_step_is_at_the_rate_of_the_progress_before_it(clips: World, monkey
     problem, rates = strategy.problem, []
     update = problem.update
 
-    def noted(optimiser: Any, clip: float) -> None:
+    def noted(optimiser: Any, **clip: Any) -> None:
         rates.append(optimiser.param_groups[0]["lr"])
-        update(optimiser, clip=clip)
+        update(optimiser, **clip)
 
     monkeypatch.setattr(problem, "update", noted)
     costs = [0]

@@ -7,7 +7,8 @@ import pytest
 import torch
 from driven import Driven, completed
 
-from pvnas_bench.space import INACTIVE, Decision, SearchSpace
+from pvnas_bench.space import INACTIVE, Architecture, Decision, SearchSpace
+from pvnas_bench.spaces.st_default import SPACE
 from pvnas_bench.strategies.enas import ENAS, Controller, policy_loss
 
 BUDGET = 3.0
@@ -37,8 +38,12 @@ def controller(seed: int = 0) -> Controller:
     return made
 
 
+def log_prob(model: Controller, architecture: Architecture) -> torch.Tensor:
+    return model.walk(lambda i, _: architecture.choices[i])[1]
+
+
 def test_probabilities_sum_to_one_over_the_space() -> None:
-    log_p = torch.stack([controller().log_prob(a) for a in EVERY]).detach()
+    log_p = torch.stack([log_prob(controller(), a) for a in EVERY]).detach()
     assert len(EVERY) == 9
     assert float(log_p.exp().sum()) == pytest.approx(1.0, abs=1e-6)
     assert float(log_p.max() - log_p.min()) > 0.5
@@ -66,10 +71,10 @@ def test_it_samples_what_it_says() -> None:
         drawn = [model.sample(rng) for _ in range(2500)]
         for a in EVERY:
             assert sum(b == a for b, _, _ in drawn) / len(drawn) == pytest.approx(
-                float(model.log_prob(a).exp()), abs=0.03
+                float(log_prob(model, a).exp()), abs=0.03
             )
         a, log_p, _ = drawn[0]
-        assert float(log_p) == pytest.approx(float(model.log_prob(a)), abs=1e-5)
+        assert float(log_p) == pytest.approx(float(log_prob(model, a)), abs=1e-5)
 
 
 @pytest.mark.parametrize(("bonus", "baseline"), [(0.0, 0.0), (0.0, 0.7), (0.3, 0.4)])
@@ -109,9 +114,12 @@ def test_it_learns_the_best_of_a_tiny_space() -> None:
 def test_paths_above_the_cap_are_not_run(tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     driven = Driven("enas", tiny_dataset, BUDGET, **FEW)
     monkeypatch.setattr(driven.problem, "feasible", lambda _: False)
-    spent = driven.problem.ledger.macs
+    ledger = driven.problem.ledger
+    clips, spent = ledger.samples, ledger.macs
     driven.strategy._train_controller()
-    assert driven.problem.ledger.macs == spent
+    assert ledger.samples == clips
+    own = 64 * sum(8 * 64 + len(decision.options) for decision in SPACE.decisions)  # of an LSTM of 64 units
+    assert 0 < ledger.macs - spent <= 8 * 3 * own
     assert driven.problem.take_logged()["reward"] == 0.0
 
 

@@ -78,7 +78,7 @@ def test_a_step_costs_one_path(tiny_dataset: Path) -> None:
     strategy.alpha_step(batch, batch)
     (plan,) = seen
     assert all(len(slot) == 1 for slot in plan.slots)
-    assert problem.ledger.macs - start == 3 * len(batch) * plan_macs(problem.costs, plan)
+    assert problem.ledger.macs - start == 2 * len(batch) * plan_macs(problem.costs, plan)
 
 
 def test_frames_and_size_are_fixed_or_learnt(tiny_dataset: Path) -> None:
