@@ -122,6 +122,7 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
                 self._alpha_step(held_out)
         entropy = float(self.alphas.entropy().detach())
         problem.log(alpha_entropy=self.alphas.mean_entropy(), entropy=entropy, joint=self.joint)
+        problem.log(total_samples=self.samples)
 
     def _weigh(self, batch: ClipBatch, samples: int, held_out: bool = False) -> tuple[list[Architecture], Tensor]:
         """Draw K samples and weigh them on a batch; forward passes only, one path in memory at a time."""

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pvnas_bench.cli import (
+    _commands_claims,
     _commands_data,
     _commands_deploy,
     _commands_records,
@@ -33,6 +34,12 @@ table = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(table, name="table")
+claims = typer.Typer(
+    help="Test what papers claim about searches, on this benchmark's ground.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(claims, name="claims")
 
 
 class Listed(StrEnum):
@@ -114,3 +121,6 @@ for command in (
     _commands_table.report,
 ):
     table.command()(command)
+claims.command("list")(_commands_claims.list_)
+for command in (_commands_claims.run, _commands_claims.page):
+    claims.command()(command)

@@ -1,6 +1,6 @@
 """The cells of a grid: one run each, whose record determines its status."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -24,6 +24,8 @@ class GridCell:
     Attributes:
         path: path of its record, if that has a separate file.
         batched: True if all seeds of its request are searched together and share one file of records.
+        id: identifier of its record.
+        lines: path of the file of records that the seeds of its request share, if they are searched together.
         note: the reason for the status, if any.
         top1: mean test top-1 over retrainings, once done.
         seconds: seconds of the search, once done.
@@ -33,6 +35,8 @@ class GridCell:
     entry: str
     path: Path
     batched: bool = False
+    id: str = ""
+    lines: Path | None = None
     state: State = "waiting"
     note: str = ""
     top1: float | None = None
@@ -61,7 +65,8 @@ def open_cells(
             away = elsewhere and request.device == "cuda" and not torch.cuda.is_available()
             setups[alike] = Setup(replace(request, device="cpu") if away else request, observer)
         setup = setups[alike].at(request.seed)
-        cell = GridCell(request, setup.entry, setup.path, batched=request.tabular)
+        lines = setup.lines if request.tabular else None
+        cell = GridCell(request, setup.entry, setup.path, batched=request.tabular, id=setup.id, lines=lines)
         if cell.batched and setup.lines not in known:
             known[setup.lines] = _on_lines(setup.lines)
         if cell.batched and (ended := known[setup.lines].get(setup.id)):
@@ -82,6 +87,19 @@ def _on_lines(path: Path) -> dict[str, Ended]:
         return {}
     lines = records.read(path)
     return {record.id: Ended.of(record) for record in lines if isinstance(record, records.Record)}
+
+
+def records_of(cells: Collection[GridCell]) -> dict[str, records.Record]:
+    """Read the records of cells, by id; cells without a readable record are left out.
+
+    In a file of many records the steps at which nothing changed are left out (`records.thin`).
+    """
+    found: dict[str, records.Record] = {}
+    for path in dict.fromkeys(cell.lines for cell in cells if cell.lines is not None and cell.lines.exists()):
+        found |= {one.id: records.thin(one) for one in records.read(path) if isinstance(one, records.Record)}
+    for path in dict.fromkeys(cell.path for cell in cells if cell.id not in found and cell.path.exists()):
+        found |= {one.id: one for one in records.read(path) if isinstance(one, records.Record)}
+    return {cell.id: found[cell.id] for cell in cells if cell.id in found}
 
 
 def recorded(cell: GridCell) -> GridCell:

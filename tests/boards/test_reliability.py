@@ -88,6 +88,15 @@ def test_power_is_the_share_of_simulated_comparisons_that_are_significant() -> N
     assert power(9, 1.2, 1.0) == pytest.approx(significant.mean(), abs=0.03)
 
 
+@pytest.mark.parametrize("seeds", [2, 5, 10, 30, 100])
+def test_power_is_a_number_and_rises_for_effects_far_above_the_noise(seeds: int) -> None:
+    """SciPy's non-central t is nan at some of them, in either tail."""
+    powers = [power(seeds, difference, 1.0) for difference in np.geomspace(0.1, 1000, 400)]
+    assert np.isfinite(powers).all()
+    assert (np.diff(powers) > -1e-6).all()
+    assert powers[-1] == pytest.approx(1)
+
+
 def test_seeds_needed_without_noise_and_beyond_reason() -> None:
     assert seeds_needed(0.01, 0.0) == 2
     assert seeds_needed(1e-6, 1.0) is None

@@ -29,7 +29,9 @@ def imported(*words: object) -> set[str]:
     return set(modules)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["leaderboard", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["run", "--help"], ["leaderboard", "--help"], ["claims", "run", "--help"], ["--version"]]
+)
 def test_help_imports_nothing_heavy(words: list[str]) -> None:
     assert imported(*words).isdisjoint({*HEAVY, "numpy", "rich"})
 
@@ -37,6 +39,11 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
 @pytest.mark.parametrize("format", ["terminal", "markdown", "csv", "json"])
 def test_leaderboard_imports_nothing_heavy(finished: Finished, format: str) -> None:
     assert imported("leaderboard", "--results", finished.results, "--format", format).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize("command", ["list", "page"])
+def test_claims_are_listed_and_shown_without_torch(tmp_path: Path, command: str) -> None:
+    assert "torch" not in imported("claims", command, "--output", tmp_path / "claims.md")
 
 
 @pytest.mark.parametrize("what", ["spaces", "datasets"])

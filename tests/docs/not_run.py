@@ -49,6 +49,10 @@ NOT_RUN: dict[str, list[str]] = {
         "pvnas-bench table verify --sample 3",
         "pvnas-bench table report --dataset synthetic_motion --results results/runs --scores",
     ],
+    "takes minutes to hours: tests/cli/test_claims.py runs claims on a small table": [
+        "pvnas-bench claims run tpe",
+        "pvnas-bench claims run all --records results/runs",
+    ],
     "trains a supernet on the clips of a table, for minutes: tests/runs/test_rank_correlation.py does it in small": [
         "pvnas-bench run --space st_micro --tabular --strategy spos",
         "pvnas-bench compare --space st_micro --tabular --seeds 3 --strategy spos",

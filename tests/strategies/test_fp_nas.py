@@ -241,6 +241,8 @@ def test_samples_follow_the_entropy(tiny_dataset: Path) -> None:
 def test_both_phases_fit_into_the_budget(tiny_dataset: Path, tmp_path: Path) -> None:
     record = completed(FPNAS, tiny_dataset, tmp_path, BUDGET, **FEW, switch=0.5)
     assert {0.0, 1.0} == set(series(record, "joint"))
+    drawn = series(record, "total_samples")
+    assert drawn == sorted(drawn) and 0 < drawn[0] < drawn[-1] <= record.diagnostics["total_samples"]
     assert series(record, "alpha_entropy")[-1] < 1
     assert record.diagnostics["alpha_steps"] > 0
     assert record.search.reference_trainings > 0.8 * BUDGET

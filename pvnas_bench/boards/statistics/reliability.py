@@ -109,12 +109,16 @@ def power(seeds: int, difference: float, noise: float, alpha: float = ALPHA) -> 
         difference: of the entries' true scores.
         noise: standard deviation of one score about its entry and seed; that of a difference is √2 times as large.
     """
-    from scipy.special import nctdtr, stdtrit
+    from scipy.special import nctdtr, ndtr, stdtrit
 
     degrees = seeds - 1
     shift = difference / (noise * math.sqrt(2)) * math.sqrt(seeds)
     limit = float(stdtrit(degrees, 1 - alpha / 2))
-    return 1 - float(nctdtr(degrees, shift, limit)) + float(nctdtr(degrees, shift, -limit))
+    below = float(nctdtr(degrees, shift, limit))
+    if math.isnan(below):  # the series fails for so large a shift, of which the statistic is about normal
+        return float(ndtr(shift - limit))
+    other = float(nctdtr(degrees, shift, -limit))
+    return 1 - below + (0.0 if math.isnan(other) else other)
 
 
 def seeds_needed(difference: float, noise: float, power_wanted: float = POWER, alpha: float = ALPHA) -> int | None:

@@ -1,0 +1,241 @@
+"""The commands `claims …`: runs by the grid, verdicts and pages by the room `claims`."""
+
+import json
+import math
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pvnas_bench.claims import Claim, Judged, Result, judged, load_all, measure, packaged, read, write
+from pvnas_bench.claims import page as pages
+from pvnas_bench.claims.judgement import verdicts
+from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _results
+from pvnas_bench.errors import UsageError
+from pvnas_bench.grid.executors import Name
+from pvnas_bench.records import Record, load_folder
+
+ALL = "all"
+
+
+def show(folder: Path | None, output: Path, *, as_json: bool) -> int:
+    """List the claims with their verdicts."""
+    claims = _claims(folder)
+    found = judged(claims, _stored(claims, output))
+    if as_json:
+        print(json.dumps([_fields(one) for one in found], indent=1, ensure_ascii=False))
+        return OK
+    wide = max(map(len, claims))
+    for one in found:
+        print(f"{one.claim.name:{wide}}  {one.state:10}  {one.claim.title}")
+    return OK
+
+
+def _fields(one: Judged) -> dict[str, object]:
+    return {
+        "name": one.claim.name,
+        "title": one.claim.title,
+        "system": one.claim.system,
+        "sha256": one.claim.sha256,
+        "state": one.state,
+        "p": None if math.isnan(one.p) else one.p,
+        "stands": one.stands,
+        "needs": one.claim.needs,
+    }
+
+
+def page(folder: Path | None, output: Path) -> int:
+    """Write the page from the stored results."""
+    claims = _claims(folder)
+    _write(output, claims)
+    print(output)
+    return OK
+
+
+def run(
+    names: Sequence[str],
+    folder: Path | None,
+    results: Path,
+    more: Sequence[Path],
+    clips: Sequence[str],
+    output: Path,
+    *,
+    tables: Path | None,
+    device: str,
+    workers: int | None,
+    retry_failed: bool,
+    executor: Name,
+    address: str | None,
+) -> int:
+    """Run claims, store their results, and write the page; its path is the last line.
+
+    Args:
+        more: folders whose records serve too.
+        clips: ``NAME=PATH`` of data sets.
+
+    Raises:
+        UsageError: a name or path is wrong, or the only claim cannot run.
+    """
+    from pvnas_bench.system import signals
+
+    claims = _claims(folder)
+    chosen = _chosen(names, claims)
+    paths = _paths(clips)
+    served = _served(more)
+    complete = True
+    for claim in chosen:
+        if claim.needs is not None:
+            print(f"{claim.name}: not run, as it needs {claim.needs}", file=sys.stderr)
+            continue
+        print(f"{claim.name}: {claim.title}", file=sys.stderr)
+        try:
+            with signals.terminable():
+                result, ended = _run(
+                    claim,
+                    results,
+                    served,
+                    paths,
+                    tables=tables,
+                    device=device,
+                    workers=workers,
+                    retry_failed=retry_failed,
+                    executor=executor,
+                    address=address,
+                )
+        except KeyboardInterrupt:
+            print("interrupted: repeat the command to resume", file=sys.stderr)
+            return INTERRUPTED
+        except UsageError as refused:
+            if len(chosen) == 1:
+                raise
+            print(f"{claim.name}: not run: {refused}", file=sys.stderr)
+            complete = False
+            continue
+        complete &= ended
+        with _results.writing(output):
+            write(output.with_suffix(""), result)
+    for one in _write(output, claims):
+        if one.claim in chosen:
+            print(f"{one.claim.name}: {one.state}{f' ({one.reason})' if one.reason else ''}")
+    print(output)
+    return OK if complete else FAILED
+
+
+def _run(
+    claim: Claim,
+    results: Path,
+    served: Mapping[str, Record],
+    paths: Mapping[str, str],
+    *,
+    tables: Path | None,
+    device: str,
+    workers: int | None,
+    retry_failed: bool,
+    executor: Name,
+    address: str | None,
+) -> tuple[Result, bool]:
+    """Run the unfinished cells of a claim.
+
+    Returns:
+        The result, and True if every run ended well.
+    """
+    from pvnas_bench import registry
+    from pvnas_bench.api import grids
+    from pvnas_bench.api import progress as bars
+    from pvnas_bench.grid.cells import records_of
+    from pvnas_bench.runs.request import parse_entry
+    from pvnas_bench.table import find
+
+    keys = claim.grid
+    keys["datasets"] = [paths.get(claim.setting.dataset, claim.setting.dataset)]
+    shared = {"results": results, "tables": tables, "device": device, "threads": 1}
+    planned = grids.plan(None, keys, shared, workers=workers, executor=executor, address=address)
+    with bars.display() as display:
+        cells = planned.open(display)
+    sources = {entry: registry.source(registry.get_strategy(parse_entry(entry)[0])) for entry in claim.entries}
+    entries = [entry for _ in range(claim.setting.seeds) for entry in claim.entries]
+    known: dict[str, Record] = {}
+    for cell, entry in zip(cells, entries, strict=True):
+        record = served.get(cell.id)
+        if cell.state != "ok" and record is not None and record.strategy.source == sources[entry]:
+            known[cell.id] = record
+    asked = [cell for cell in {cell.id: cell for cell in cells}.values() if cell.id not in known]
+    ended = planned.run(asked, retry_failed=retry_failed)
+    known |= records_of(ended)
+    runs: dict[str, dict[int, Record]] = defaultdict(dict)
+    for cell, entry in zip(cells, entries, strict=True):
+        if cell.id in known:
+            runs[entry][cell.request.seed] = known[cell.id]
+    table = None
+    if claim.setting.tabular:
+        table = find(registry.get_space(claim.setting.space), keys["datasets"][0], tables)
+    return measure(claim, runs, table), all(cell.state == "ok" for cell in ended)
+
+
+def _claims(folder: Path | None) -> dict[str, Claim]:
+    return packaged() if folder is None else load_all(folder)
+
+
+def _chosen(names: Sequence[str], claims: Mapping[str, Claim]) -> list[Claim]:
+    """The named claims.
+
+    Raises:
+        UsageError: a name is unknown.
+    """
+    if list(names) == [ALL]:
+        return list(claims.values())
+    for name in names:
+        if name not in claims:
+            raise UsageError(f"no claim {name!r}: choose among {', '.join(claims)}, or {ALL} alone")
+    return [claims[name] for name in dict.fromkeys(names)]
+
+
+def _paths(clips: Sequence[str]) -> dict[str, str]:
+    """Paths of data sets by name.
+
+    Raises:
+        UsageError: a word has another form.
+    """
+    paths = {}
+    for word in clips:
+        name, equals, path = word.partition("=")
+        if not name or not equals or not path:
+            raise UsageError(f"--clips takes NAME=PATH, got {word!r}")
+        paths[name] = path
+    return paths
+
+
+def _served(folders: Sequence[Path]) -> dict[str, Record]:
+    """Completed runs in folders, by id.
+
+    Raises:
+        UsageError: a folder does not exist.
+    """
+    found: dict[str, Record] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"no folder {folder}: change --records")
+        found |= {record.id: record for record in load_folder(folder, detail="curves")[0] if record.status == "ok"}
+    return found
+
+
+def _stored(claims: Mapping[str, Claim], output: Path) -> dict[str, Result]:
+    """The stored results of claims; those of another definition are named on standard error."""
+    found: dict[str, Result] = {}
+    for name, claim in claims.items():
+        result = read(output.with_suffix(""), claim)
+        if result is None:
+            continue
+        if result.of(claim):
+            found[name] = result
+        else:
+            print(f"{name}: its result is of another version of the claim, and not used: run it again", file=sys.stderr)
+    return found
+
+
+def _write(output: Path, claims: Mapping[str, Claim]) -> list[Judged]:
+    found = _stored(claims, output)
+    with _results.writing(output):
+        written = pages.write(output, claims, found)
+    print(", ".join(f"{n} {state}" for state, n in verdicts(written).items()), file=sys.stderr)
+    return written
