@@ -272,7 +272,7 @@ class BinaryGates:
             thrift: draw inputs with `thrifty` of this thrift added; None: by the distribution itself.
         """
         self._problem, self._config = problem, config
-        self.alphas = FactorisedDistribution(problem.space, problem.device)
+        self.alphas = FactorisedDistribution(problem.space, problem.device, problem.rng("ties"))
         self.optimiser = torch.optim.Adam(self.alphas.parameters(), lr=config.alpha_rate, betas=(0.0, 0.999))
         self.expected_macs, self._penalty = problem.expected_macs(), problem.cap_penalty()
         self._thrifty = None if thrift is None else thrifty(problem.space, thrift).to(problem.device)

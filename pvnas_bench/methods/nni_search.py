@@ -22,6 +22,7 @@ from pydantic import Field
 from typing_extensions import TypeVar
 
 from pvnas_bench.errors import UsageError
+from pvnas_bench.methods.distribution import tie_break
 from pvnas_bench.methods.knapsack import CandidateScores, best_under_caps
 from pvnas_bench.methods.nni_apart import apart
 from pvnas_bench.methods.shared_weights import WeightsConfig
@@ -70,7 +71,7 @@ def reference_input(problem: Problem[BlockSpace]) -> tuple[int, int]:
 def most_probable(
     problem: Problem[BlockSpace], frames: int, size: int, slots: Sequence[Mapping[Candidate, float]]
 ) -> Architecture:
-    """The most probable architecture under the caps, at this input and full depth."""
+    """The most probable architecture under the caps, at this input and full depth; ties as in `tie_break`."""
     space = problem.space
 
     def only(chosen: int, options: tuple[int, ...]) -> Any:
@@ -82,7 +83,7 @@ def most_probable(
         tuple(only(max(stage.depths), stage.depths) for stage in space.stages),
         tuple({choice: math.log(max(p, 1e-30)) for choice, p in slot.items()} for slot in slots),
     )
-    return best_under_caps(problem.costs, problem.caps, scores)
+    return best_under_caps(problem.costs, problem.caps, scores, ties=tie_break(space, None))
 
 
 class DifferentiableConfig(WeightsConfig):

@@ -204,7 +204,11 @@ def test_a_cap_that_the_reference_input_cannot_meet_is_refused(clips: World) -> 
         reference_input(problem)
     problem.caps = Caps(macs=10**9)
     uniform = [{c: 1.0 for c, _ in candidates(problem.space, s) if c[0] != INACTIVE} for s in problem.space.slots]
-    assert str(most_probable(problem, 4, 16, uniform)).startswith("4-16-2-2/")
+    alike = most_probable(problem, 4, 16, uniform)
+    assert str(alike).startswith("4-16-2-2/")
+    options = problem.space.options(alike)
+    free = [slot.name for slot in problem.space.slots if "skip" in slot.operators]
+    assert free and any(options[f"operator.{name}"] != "skip" for name in free)  # the cheapest would skip all
 
 
 # --- the meters -------------------------------------------------------------------------------------------------------
