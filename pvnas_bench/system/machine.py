@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-LIBRARIES = ("torch", "numpy", "nni", "optuna", "decord", "decord2", "av", "pandas", "scipy", "moocore")
+LIBRARIES = ("torch", "numpy", "nni", "optuna", "decord", "decord2", "av", "pandas", "scipy", "scikit-learn", "moocore")
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 
 

