@@ -95,6 +95,12 @@ class Evaluation:
     curve: tuple[dict[str, float], ...] = field(default=(), compare=False)
 
 
+def _named(evaluation: Evaluation, architecture: Architecture) -> Evaluation:
+    """The evaluation of a network, by this architecture of it."""
+    same = evaluation.architecture == architecture
+    return evaluation if same else replace(evaluation, architecture=architecture)
+
+
 @dataclass(frozen=True)
 class TrialResult:
     """Result of an evaluation trained in another process.
@@ -479,7 +485,7 @@ class Problem(Generic[S]):
             elsewhere = self._trials is not None and key in self._trials
             self._evaluations[key] = (self._taken if elsewhere else self._evaluate)(*key)
         self.ledger.charge(0, evaluations=1)
-        return replace(self._evaluations[key], architecture=architecture)
+        return _named(self._evaluations[key], architecture)
 
     def _evaluate(self, architecture: Architecture, epochs: int) -> Evaluation:
         cost, bench = self._costs(architecture), self._bench
@@ -605,7 +611,7 @@ class Problem(Generic[S]):
         """
         fidelity, before = self._fidelity(epochs), self.ledger.spent
         known = self._evaluations.get((self.space.canonical(architecture), fidelity))
-        evaluation = replace(known, architecture=architecture) if known else self.evaluate(architecture, fidelity)
+        evaluation = _named(known, architecture) if known else self.evaluate(architecture, fidelity)
         self._share.release(self.ledger.spent - before)
         return evaluation
 
