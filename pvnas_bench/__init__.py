@@ -8,6 +8,8 @@ milliseconds, and what only reads records never imports torch.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from pvnas_bench.release import VERSION
+
 if TYPE_CHECKING:  # the same names, for type checkers
     from pvnas_bench.api.boards import leaderboard as leaderboard
     from pvnas_bench.api.grids import Comparison as Comparison
@@ -80,7 +82,7 @@ if TYPE_CHECKING:  # the same names, for type checkers
     from pvnas_bench.training.search_supernet import SearchSupernet as SearchSupernet
     from pvnas_bench.video import ClipBatch as ClipBatch
 
-__version__ = "0.2.0"
+__version__ = VERSION
 
 _HOMES = {
     "api.boards": ("leaderboard",),

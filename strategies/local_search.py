@@ -35,8 +35,7 @@ class LocalSearch(AskTell[LocalSearchConfig]):
         """Start without a current architecture."""
         super().setup()
         self.here: Evaluation | None = None
-        self.queue: list[Architecture] = []
-        """Neighbours of `here` still to ask for, in random order."""
+        self.queue: list[Architecture] = []  # neighbours of `here` still to ask for, in random order
         self.optima = 0
 
     def ask(self) -> Architecture:

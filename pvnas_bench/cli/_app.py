@@ -53,9 +53,9 @@ class Listed(StrEnum):
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from pvnas_bench import __version__
+        from pvnas_bench.release import VERSION
 
-        print(__version__)
+        print(VERSION)
         raise typer.Exit
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-import pvnas_bench
 from pvnas_bench.state import CannotBeKept, keep
 from pvnas_bench.strategy import GIVEN, AnyStrategy, Strategy
 
@@ -104,7 +103,7 @@ def _places(strategy: AnyStrategy, unsaved: Mapping[str, object]) -> Iterator[tu
 
 def _harness(module: ModuleType) -> bool:
     name = module.__name__
-    return name.partition(".")[0] == pvnas_bench.__name__ and not name.startswith(f"{pvnas_bench.__name__}.strategies")
+    return name.partition(".")[0] == "pvnas_bench" and not name.startswith("pvnas_bench.strategies")
 
 
 def _functions(where: str, value: object) -> Iterator[tuple[str, object]]:

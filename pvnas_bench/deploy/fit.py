@@ -12,8 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-import pvnas_bench
-from pvnas_bench import seeding
+from pvnas_bench import release, seeding
 from pvnas_bench.deploy.architectures import named
 from pvnas_bench.deploy.model import model_path
 from pvnas_bench.errors import UsageError
@@ -159,7 +158,7 @@ class Fit:
     @property
     def identity(self) -> dict[str, str]:
         """What must match to resume: the training and the code."""
-        return {"training": self._digest, "pvnas_bench": pvnas_bench.__version__, "torch": str(torch.__version__)}
+        return {"training": self._digest, "pvnas_bench": release.VERSION, "torch": str(torch.__version__)}
 
     @property
     def _begun_with(self) -> str | None:
@@ -296,7 +295,7 @@ class Fit:
             training,
             stated,
             weights,
-            pvnas_bench.__version__,
+            release.VERSION,
         )
         result = {
             **info.model_dump(mode="json", include={"architecture", "space", "data", "training", "scores"}),

@@ -16,7 +16,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-import pvnas_bench
+from pvnas_bench import release
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.executors import Ending, Executor, Needs
 from pvnas_bench.system import machine
@@ -55,7 +55,7 @@ class Place:
 
     folder: str = field(default_factory=os.getcwd)
     cache: str | None = field(default_factory=lambda: os.environ.get(CACHE))
-    version: str = pvnas_bench.__version__
+    version: str = release.VERSION
 
     def enter(self) -> None:
         """Change to the same folder and use the same cache; called in a worker.
@@ -64,8 +64,8 @@ class Place:
             UsageError: this machine lacks the folder, or has another version of the package.
         """
         here = os.uname().nodename
-        if self.version != pvnas_bench.__version__:
-            raise UsageError(f"{here} has pvnas-bench {pvnas_bench.__version__}: install {self.version} there")
+        if self.version != release.VERSION:
+            raise UsageError(f"{here} has pvnas-bench {release.VERSION}: install {self.version} there")
         try:
             os.chdir(self.folder)
         except OSError as error:

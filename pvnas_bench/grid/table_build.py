@@ -21,8 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-import pvnas_bench
-from pvnas_bench import registry, seeding
+from pvnas_bench import registry, release, seeding
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.executors import Ending, Executor, Needs
 from pvnas_bench.grid.processes import Processes
@@ -233,7 +232,7 @@ def session() -> Session:
     """Versions and machine of this process."""
     return Session(
         created=datetime.now(UTC),
-        pvnas_bench=pvnas_bench.__version__,
+        pvnas_bench=release.VERSION,
         commit=machine.commit(),
         python=sys.version.split()[0],
         libraries=machine.libraries(),

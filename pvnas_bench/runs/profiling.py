@@ -13,28 +13,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-import pvnas_bench
 from pvnas_bench.training.workbench import Clock
 
 INTERVAL = 0.001
 HARNESS, STRATEGY = "harness", "strategy"
-ROOT = str(Path(pvnas_bench.__file__).parent)
-STRATEGIES = f"{pvnas_bench.__name__}.strategies"
+ROOT = str(Path(__file__).parents[1])
+STRATEGIES = "pvnas_bench.strategies"
 DOORS = frozenset(
-    f"{pvnas_bench.__name__}.{room}"
+    f"pvnas_bench.{room}"
     for room in (
         "problem",
         "training.train",
         "training.testing",
-        "run.search",
-        "run.final",
-        "run.tabular",
-        "run.tabular_final",
+        "runs.search",
+        "runs.final",
+        "runs.tabular",
+        "runs.tabular_final",
     )
 )
 """Modules of the harness that strategies call; time in them counts as the harness's. Shared code, such as gates, counts
 for its caller."""
-AFTER = f"{pvnas_bench.__name__}.run.yardstick"
+AFTER = "pvnas_bench.runs.yardstick"
 """Module that runs after the phases; its samples are dropped."""
 
 
@@ -99,7 +98,7 @@ def _worker(frame: FrameType | None) -> str:
 def _innermost(frame: FrameType | None) -> str:
     while frame is not None:
         file = frame.f_code.co_filename
-        if file.startswith(ROOT) or frame.f_globals.get("__name__", "").startswith(pvnas_bench.__name__):
+        if file.startswith(ROOT) or frame.f_globals.get("__name__", "").startswith("pvnas_bench"):
             return f"{Path(file).stem}.{frame.f_code.co_qualname}"
         frame = frame.f_back
     return "elsewhere"

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pvnas_bench
-from pvnas_bench import records, seeding
+from pvnas_bench import records, release, seeding
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.families import workloads
 from pvnas_bench.network.workloads import convolution_pass
@@ -230,7 +229,7 @@ class Run:
             provenance=records.Provenance(
                 created=datetime.now(UTC),
                 command=setup.command,
-                pvnas_bench=pvnas_bench.__version__,
+                pvnas_bench=release.VERSION,
                 commit=machine.commit(),
                 python=sys.version.split()[0],
                 libraries=machine.libraries(),

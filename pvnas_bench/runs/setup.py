@@ -13,8 +13,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-import pvnas_bench
-from pvnas_bench import records, registry
+from pvnas_bench import records, registry, release
 from pvnas_bench.errors import UsageError
 from pvnas_bench.network.backbone import FrozenBackbone
 from pvnas_bench.network.families import cost_model
@@ -241,7 +240,7 @@ class Setup:
         module = sys.modules[self.kind.__module__].__file__
         return {
             "run": self.id,
-            "pvnas_bench": pvnas_bench.__version__,
+            "pvnas_bench": release.VERSION,
             "torch": str(torch.__version__),
             "strategy": hashlib.blake2b(Path(module).read_bytes(), digest_size=16).hexdigest() if module else "",
         }

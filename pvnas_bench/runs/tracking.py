@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import pvnas_bench
-from pvnas_bench import records
+from pvnas_bench import records, release
 from pvnas_bench.runs.observer import Observer
 from pvnas_bench.runs.setup import Setup
 from pvnas_bench.system import machine
@@ -165,7 +164,7 @@ def tags(setup: Setup) -> dict[str, str]:
     """What identifies a run among others."""
     return {
         RUN_TAG: setup.id,
-        "pvnas_bench.version": pvnas_bench.__version__,
+        "pvnas_bench.version": release.VERSION,
         "pvnas_bench.commit": machine.commit() or "",
         "pvnas_bench.role": setup.kind.info.role,
         "pvnas_bench.command": " ".join(setup.command),

@@ -1,7 +1,6 @@
 """The model of a run: the metadata of the weights that are kept beside its record."""
 
-import pvnas_bench
-from pvnas_bench import records
+from pvnas_bench import records, release
 from pvnas_bench.runs.final import Kept
 from pvnas_bench.runs.setup import Setup
 from pvnas_bench.training.model_file import ModelInfo, ModelScores, ModelTraining, describe
@@ -29,5 +28,5 @@ def model_info(setup: Setup, record: records.Record, kept: Kept) -> ModelInfo:
         test_loss=trained.test_loss,
     )
     architecture = setup.space.parse(record.outcome.architecture)
-    version = pvnas_bench.__version__
+    version = release.VERSION
     return describe(setup.space, architecture, setup.store, setup.protocol, training, scores, kept.weights, version)

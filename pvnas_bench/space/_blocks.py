@@ -144,6 +144,10 @@ class BlockSpace(SearchSpace):
         layout = {"stem": self.stem, "stages": [asdict(stage) for stage in self.stages], "head": self.head}
         return super().describe() | {"family": self.family, "layout": layout, "caps": self.caps}
 
+    def at_input_of(self, architecture: Architecture, other: Architecture) -> Architecture:
+        """The architecture with the frames and the size of another."""
+        return self.architecture([*other.choices[:2], *(max(choice, 0) for choice in architecture.choices[2:])])
+
     def uniform(
         self, *, frames: int, size: int, depths: Sequence[int], operators: Sequence[str], expansion: int
     ) -> Architecture:

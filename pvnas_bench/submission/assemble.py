@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pvnas_bench import __version__, records
+from pvnas_bench import records, release
 from pvnas_bench.errors import UsageError
 from pvnas_bench.records import Record
 from pvnas_bench.submission import checklist, page
@@ -103,7 +103,7 @@ def _write(folder: Path, found: Sequence[Record], source: StrategySource, publis
         _copy(source.path, folder / STRATEGY)
     manifest = Manifest(
         created=datetime.now(UTC),
-        pvnas_bench=__version__,
+        pvnas_bench=release.VERSION,
         strategy=StrategyFile(name=found[0].strategy.name, source=source.source, file=file),
         files=(),
         results=results(found),

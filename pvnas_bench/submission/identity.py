@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
 from typing import Any, Final
 
-from pvnas_bench import __version__
+from pvnas_bench import release
 from pvnas_bench.errors import UsageError
 from pvnas_bench.protocol import PROTOCOLS, Protocol
 from pvnas_bench.records import Record, identifier
@@ -224,9 +224,9 @@ def _provenance(record: Record, manifest: Manifest, now: datetime) -> Iterator[s
         yield f"provenance.created is {told.created.isoformat()}, in the future or before the first release"
     elif told.created - CLOCKS > manifest.created:
         yield f"provenance.created is {told.created.isoformat()}, after the submission ({manifest.created.isoformat()})"
-    version, here = _version(told.pvnas_bench), _version(__version__)
+    version, here = _version(told.pvnas_bench), _version(release.VERSION)
     if version is None or (here is not None and version > here):
-        yield f"provenance.pvnas_bench is {shown(told.pvnas_bench)}, the verifying version is {__version__}"
+        yield f"provenance.pvnas_bench is {shown(told.pvnas_bench)}, the verifying version is {release.VERSION}"
     python = _version(told.python)
     if python is None or python[:2] < LEAST_PYTHON:
         yield f"provenance.python is {shown(told.python)}, older than {'.'.join(map(str, LEAST_PYTHON))}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pvnas_bench import __version__, records, registry
+from pvnas_bench import records, registry, release
 from pvnas_bench.errors import UsageError
 from pvnas_bench.records import Record
 from pvnas_bench.submission import checklist, layout, page
@@ -156,7 +156,7 @@ def _source(folder: Path, manifest: Manifest, files: dict[str, int]) -> Iterator
         if here != told.sha256:
             yield Disagreement(
                 MANIFEST,
-                f"the source of {manifest.strategy.name} in pvnas_bench {__version__} has SHA-256 {here[:12]}, the "
+                f"the source of {manifest.strategy.name} in pvnas_bench {release.VERSION} has SHA-256 {here[:12]}, the "
                 f"runs were made with {told.sha256[:12]}",
             )
     elif file in files:
@@ -182,7 +182,7 @@ def _pages(
                 yield Disagreement(MANIFEST, f"results: {name} of {row.entry} is {mine}, the records give {other}")
     if len(manifest.results) != len(expected):
         yield Disagreement(MANIFEST, f"results: {len(manifest.results)} rows, the records give {len(expected)}")
-    elif manifest.pvnas_bench != __version__:
+    elif manifest.pvnas_bench != release.VERSION:
         notes.append(f"README and checklist are of pvnas_bench {manifest.pvnas_bench} and were not compared")
         return
     elif _text(folder / README) != page.to_markdown(manifest.model_copy(update={"results": expected}), found):

@@ -1,5 +1,6 @@
 """The rooms of the package: `lint-imports` passes on the tree and fails for each deliberate fault."""
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -51,6 +52,26 @@ def lint(folder: Path, *contracts: str) -> subprocess.CompletedProcess[str]:
     words = [word for contract in contracts for word in ("--contract", contract)]
     command = [sys.executable, "-c", LINT, str(ROOT / "pyproject.toml"), "--no-cache", *words]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+
+
+def names_of_the_face(file: Path) -> list[str]:
+    """What a module takes from `pvnas_bench` itself, other than its modules."""
+    found = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name == "pvnas_bench"]
+        elif isinstance(node, ast.ImportFrom) and node.module == "pvnas_bench":
+            modules = [ROOT / "pvnas_bench" / alias.name for alias in node.names]
+            found += [m.name for m in modules if not m.is_dir() and not m.with_suffix(".py").is_file()]
+    return found
+
+
+def test_no_room_imports_the_face_of_the_package(tmp_path: Path) -> None:
+    """It stands above them: users and strategies import it."""
+    rooms = [file for file in (ROOT / "pvnas_bench").rglob("*.py") if file.parent.name not in ("strategies", "spaces")]
+    assert {str(file): names for file in rooms if (names := names_of_the_face(file))} == {}
+    (fault := tmp_path / "fault.py").write_text("import pvnas_bench\nfrom pvnas_bench import Problem, registry\n")
+    assert names_of_the_face(fault) == ["pvnas_bench", "Problem"]
 
 
 def test_the_rooms_of_the_package_are_in_order(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_another_request_or_other_code_starts_over(
 
     assert found() == (1, [])
     with monkeypatch.context() as patch:
-        patch.setattr("pvnas_bench.__version__", "other")
+        patch.setattr("pvnas_bench.release.VERSION", "other")
         assert found()[0] is None and "another version of the code: the run starts over" in found()[1][0]
     source = tmp_path / "mine.py"
     text = Path(registry.get_strategy("random_search").__module__.replace(".", "/")).name

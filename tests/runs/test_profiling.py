@@ -1,10 +1,12 @@
 """The sampling profiler: activity of the clock and function of the package."""
 
+import importlib.util
 import sys
 from types import FunctionType
 
 import pytest
 
+from pvnas_bench.runs import profiling
 from pvnas_bench.runs.profiling import HARNESS, STRATEGY, Samples, sampled
 from pvnas_bench.training.workbench import Clock
 
@@ -61,11 +63,11 @@ def test_the_sampler_samples_the_thread_that_entered() -> None:
 @pytest.mark.parametrize(
     ("modules", "whose"),
     [
-        (("run.search", "strategies.made_up"), STRATEGY),
-        (("run.search", "strategies.made_up", "methods.gates"), STRATEGY),
-        (("run.search", "strategies.made_up", "problem"), HARNESS),
-        (("run.search", "strategies.made_up", "problem", "training.train", "video._batches"), HARNESS),
-        (("run.search", "records"), HARNESS),
+        (("runs.search", "strategies.made_up"), STRATEGY),
+        (("runs.search", "strategies.made_up", "methods.gates"), STRATEGY),
+        (("runs.search", "strategies.made_up", "problem"), HARNESS),
+        (("runs.search", "strategies.made_up", "problem", "training.train", "video._batches"), HARNESS),
+        (("runs.search", "records"), HARNESS),
         (("video",), HARNESS),
     ],
 )
@@ -77,12 +79,16 @@ def test_time_outside_the_clock_is_the_strategys_or_the_harnesss(modules: tuple[
     assert activity == whose
 
 
+def test_the_harness_modules_that_are_named_exist() -> None:
+    assert {name for name in {*profiling.DOORS, profiling.AFTER} if importlib.util.find_spec(name) is None} == set()
+
+
 def test_the_strategys_share_is_of_a_phase() -> None:
     samples = Samples()
-    for stacks in ([("run.search", "strategies.made_up")] * 3 + [("run.search",)], [("run.final",)]):
+    for stacks in ([("runs.search", "strategies.made_up")] * 3 + [("runs.search",)], [("runs.final",)]):
         samples.begin(Clock())
         for modules in stacks:
             take_within(samples, *modules)
-        take_within(samples, "run.runner", "run.yardstick")  # after the phases
+        take_within(samples, "runs.runner", "runs.yardstick")  # after the phases
     assert (samples.strategys(0), samples.strategys(1)) == (0.75, 0.0)
     assert samples.counts.total() == 5
