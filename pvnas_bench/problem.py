@@ -1,6 +1,5 @@
 """The problem: the whole interface of a strategy to the benchmark."""
 
-import hashlib
 import itertools
 import json
 import math
@@ -303,12 +302,6 @@ class Problem(Generic[S]):
         """True class of each clip of a search split, in the order of its clips."""
         labels: npt.NDArray[np.int64] = self._bench.store.labels[self._splits[split]].astype(np.int64)
         return labels
-
-    @property
-    def task(self) -> str:
-        """A name of the task: a hash of the labels of its search clips."""
-        labels = np.concatenate([self.labels_in("train"), self.labels_in("val")])
-        return hashlib.sha256(labels.tobytes()).hexdigest()[:16]
 
     def search_batches(self, split: SearchSplit, *, classes: Sequence[int] | None = None) -> Iterator[ClipBatch]:
         """One epoch of shuffled, augmented batches of a search split; each call is another epoch.

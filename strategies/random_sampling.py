@@ -1,6 +1,6 @@
 """A randomly sampled architecture without search: the control for the quality of the space.
 
-The draw depends on the seed and on the task, so that the controls of two tasks are different architectures.
+The draw depends on the seed and on the task's numbers of classes and clips, so that the controls of two tasks differ.
 """
 
 from typing import Literal
@@ -38,7 +38,8 @@ class RandomSampling(Strategy[RandomSamplingConfig]):
             UsageError: the input is the reference's, and the space has none, or nothing at it is under the caps.
         """
         problem = self.problem
-        space, rng = problem.space, problem.rng(f"sample {problem.task}")
+        task = f"{problem.classes} {problem.clips_in('train')} {problem.clips_in('val')}"  # a table has these too
+        space, rng = problem.space, problem.rng(f"sample {task}")
         if self.config.input == "any":
             self.architecture = problem.sample(rng)
         elif not isinstance(space, BlockSpace):
