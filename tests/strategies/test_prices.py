@@ -26,6 +26,7 @@ SUPERNETS = [
     ("darts", {"order": "second", "hessian_every": 2}),
     ("drnas", {}),
     ("enas", {}),
+    ("fairnas", {}),
     ("fp_nas", {}),
     ("gdas", {}),
     ("gdas", {"learn_input": True}),
@@ -33,6 +34,8 @@ SUPERNETS = [
     ("parsec", {}),
     ("pc_darts", {}),
     ("pvnas", {}),
+    ("random_search_ws", {}),
+    ("sdas", {}),
     ("spos", {"verify": 1}),
 ]
 
