@@ -20,7 +20,7 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.ledger import Ledger, SearchShare
 from pvnas_bench.network.cost import Cost, CostModel
 from pvnas_bench.network.families import Costs
-from pvnas_bench.network.metering import CapPenalty, ExpectedCost
+from pvnas_bench.network.metering import CapLoad, ExpectedCost
 from pvnas_bench.network.sums import most_macs
 from pvnas_bench.network.supernet import Supernet
 from pvnas_bench.space import Architecture, BlockSpace, Caps, SearchSpace
@@ -237,9 +237,9 @@ class Problem(Generic[S]):
         """E[MACs], differentiable in the probabilities of all options."""
         return ExpectedCost(self.costs, self.device)
 
-    def cap_penalty(self: "Problem[BlockSpace]") -> CapPenalty:
-        """``|E[cost] / (share × cap) - 1|`` of the cap that binds, differentiable in the probabilities of options."""
-        return CapPenalty(self.costs, self.caps, self.device)
+    def cap_load(self: "Problem[BlockSpace]") -> CapLoad:
+        """``E[cost] / (share × cap)`` of the cap that binds, differentiable in the probabilities of options."""
+        return CapLoad(self.costs, self.caps, self.device)
 
     def feasible(self, architecture: Architecture) -> bool:
         """Return True if an architecture is under every cap."""

@@ -2,7 +2,7 @@
 
 A claim is a TOML file that is written before it is run (`definition`). `metrics` measures the runs of its entries,
 `rule` turns paired differences into a verdict, `results` stores what was measured with the hash of the claim, and
-`page` shows all claims. Runs are ordinary records, made by whoever calls `judge`. Nothing here imports torch.
+`page` shows all claims. Runs are ordinary records, made by `api.claims`. Nothing here imports torch.
 """
 
 from pvnas_bench.claims.definition import Claim, load, load_all, packaged

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pvnas_bench.boards.plots._style import COLOURS, GREY, INK, clean, figure, footnote
+from pvnas_bench.boards.plots import COLOURS, GREY, INK, clean, figure, footnote
 from pvnas_bench.claims.judgement import Judged, JudgedTest, size
 from pvnas_bench.claims.words import amount, scale
 

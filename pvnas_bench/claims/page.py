@@ -84,8 +84,7 @@ def draw(found: Sequence[Judged]) -> dict[str, bytes]:
     drawn = [one for one in found if any(test.estimate for test in one.tests)]
     if not drawn:
         return {}
-    from pvnas_bench.boards.plots._files import encoded
-    from pvnas_bench.boards.plots._style import styled
+    from pvnas_bench.boards.plots import encoded, styled
     from pvnas_bench.claims import figures
 
     with styled():

@@ -1,19 +1,17 @@
-"""The commands `claims …`: runs by the grid, verdicts and pages by the room `claims`."""
+"""The commands `claims …`."""
 
 import json
 import math
 import sys
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pvnas_bench.claims import Claim, Judged, Result, judged, load_all, measure, packaged, read, write
+from pvnas_bench.claims import Claim, Judged, Result, judged, load_all, packaged, read, write
 from pvnas_bench.claims import page as pages
 from pvnas_bench.claims.judgement import verdicts
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _results
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.executors import Name
-from pvnas_bench.records import Record, load_folder
 
 ALL = "all"
 
@@ -76,12 +74,12 @@ def run(
     Raises:
         UsageError: a name or path is wrong, or the only claim cannot run.
     """
+    from pvnas_bench.api.claims import Ground, run_claim, served_from
     from pvnas_bench.system import signals
 
     claims = _claims(folder)
     chosen = _chosen(names, claims)
-    paths = _paths(clips)
-    served = _served(more)
+    ground = Ground(results, served_from(more), _paths(clips), tables, device, workers, retry_failed, executor, address)
     complete = True
     for claim in chosen:
         if claim.needs is not None:
@@ -90,18 +88,7 @@ def run(
         print(f"{claim.name}: {claim.title}", file=sys.stderr)
         try:
             with signals.terminable():
-                result, ended = _run(
-                    claim,
-                    results,
-                    served,
-                    paths,
-                    tables=tables,
-                    device=device,
-                    workers=workers,
-                    retry_failed=retry_failed,
-                    executor=executor,
-                    address=address,
-                )
+                result, ended = run_claim(claim, ground)
         except KeyboardInterrupt:
             print("interrupted: repeat the command to resume", file=sys.stderr)
             return INTERRUPTED
@@ -119,57 +106,6 @@ def run(
             print(f"{one.claim.name}: {one.state}{f' ({one.reason})' if one.reason else ''}")
     print(output)
     return OK if complete else FAILED
-
-
-def _run(
-    claim: Claim,
-    results: Path,
-    served: Mapping[str, Record],
-    paths: Mapping[str, str],
-    *,
-    tables: Path | None,
-    device: str,
-    workers: int | None,
-    retry_failed: bool,
-    executor: Name,
-    address: str | None,
-) -> tuple[Result, bool]:
-    """Run the unfinished cells of a claim.
-
-    Returns:
-        The result, and True if every run ended well.
-    """
-    from pvnas_bench import registry
-    from pvnas_bench.api import grids
-    from pvnas_bench.api import progress as bars
-    from pvnas_bench.grid.cells import records_of
-    from pvnas_bench.runs.request import parse_entry
-    from pvnas_bench.table import find
-
-    keys = claim.grid
-    keys["datasets"] = [paths.get(claim.setting.dataset, claim.setting.dataset)]
-    shared = {"results": results, "tables": tables, "device": device, "threads": 1}
-    planned = grids.plan(None, keys, shared, workers=workers, executor=executor, address=address)
-    with bars.display() as display:
-        cells = planned.open(display)
-    sources = {entry: registry.source(registry.get_strategy(parse_entry(entry)[0])) for entry in claim.entries}
-    entries = [entry for _ in range(claim.setting.seeds) for entry in claim.entries]
-    known: dict[str, Record] = {}
-    for cell, entry in zip(cells, entries, strict=True):
-        record = served.get(cell.id)
-        if cell.state != "ok" and record is not None and record.strategy.source == sources[entry]:
-            known[cell.id] = record
-    asked = [cell for cell in {cell.id: cell for cell in cells}.values() if cell.id not in known]
-    ended = planned.run(asked, retry_failed=retry_failed)
-    known |= records_of(ended)
-    runs: dict[str, dict[int, Record]] = defaultdict(dict)
-    for cell, entry in zip(cells, entries, strict=True):
-        if cell.id in known:
-            runs[entry][cell.request.seed] = known[cell.id]
-    table = None
-    if claim.setting.tabular:
-        table = find(registry.get_space(claim.setting.space), keys["datasets"][0], tables)
-    return measure(claim, runs, table), all(cell.state == "ok" for cell in ended)
 
 
 def _claims(folder: Path | None) -> dict[str, Claim]:
@@ -203,20 +139,6 @@ def _paths(clips: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"--clips takes NAME=PATH, got {word!r}")
         paths[name] = path
     return paths
-
-
-def _served(folders: Sequence[Path]) -> dict[str, Record]:
-    """Completed runs in folders, by id.
-
-    Raises:
-        UsageError: a folder does not exist.
-    """
-    found: dict[str, Record] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise UsageError(f"no folder {folder}: change --records")
-        found |= {record.id: record for record in load_folder(folder, detail="curves")[0] if record.status == "ok"}
-    return found
 
 
 def _stored(claims: Mapping[str, Claim], output: Path) -> dict[str, Result]:

@@ -136,14 +136,20 @@ def ranks(
         typer.Option(help="Strategy to run on the table, with its settings in brackets; may be repeated."),
     ] = None,
     grid: Annotated[
-        Path | None, typer.Option(help="TOML file of a grid on the table, instead of --strategy.", metavar="FILE")
+        Path | None,
+        typer.Option(
+            help="TOML file of a grid; an option overrides it.",
+            metavar="FILE",
+        ),
     ] = None,
     space: MicroSpace = "st_micro",
     dataset: Dataset = "synthetic_motion",
     budget: Annotated[
         float | None, typer.Option(help="Budget of each search, in reference trainings.  [default: the protocol's]")
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Number of seeds of each strategy.", min=1)] = 3,
+    seeds: Annotated[
+        int | None, typer.Option(help="Number of seeds of each strategy.  [default: the grid's, else 3]", min=1)
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Searches side by side, one thread each.  [default: one per core]", min=1)
     ] = None,

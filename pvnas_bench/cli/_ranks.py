@@ -20,7 +20,7 @@ def ranks(
     space: str,
     dataset: str,
     budget: float | None,
-    seeds: int,
+    seeds: int | None,
     workers: int | None,
     results: Path,
     tables: Path | None,
@@ -34,20 +34,19 @@ def ranks(
     """
     table = find(registry.get_space(space), dataset, tables)
     if strategies or grid is not None:
-        keys = (
-            {}
-            if grid is not None
-            else {"spaces": space, "datasets": dataset, "seeds": seeds, "tabular": True, "partial": True}
-        )
         try:
             compare(
                 list(strategies) or None,
                 grid=grid,
+                spaces=space,
+                datasets=dataset,
+                seeds=seeds,
                 budget=budget,
+                tabular=True,
+                partial=True,
                 tables=tables,
                 results=results,
                 workers=workers,
-                **keys,  # type: ignore[arg-type]
             )
         except KeyboardInterrupt:
             print("interrupted: the same command resumes", file=sys.stderr)

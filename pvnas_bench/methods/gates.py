@@ -274,7 +274,7 @@ class BinaryGates:
         self._problem, self._config = problem, config
         self.alphas = FactorisedDistribution(problem.space, problem.device, problem.rng("ties"))
         self.optimiser = torch.optim.Adam(self.alphas.parameters(), lr=config.alpha_rate, betas=(0.0, 0.999))
-        self.expected_macs, self._penalty = problem.expected_macs(), problem.cap_penalty()
+        self.expected_macs, self._load = problem.expected_macs(), problem.cap_load()
         self._thrifty = None if thrift is None else thrifty(problem.space, thrift).to(problem.device)
         self.guard = ChanceGuard(problem, config, smoothing)
         self.signal = ChanceGuard(problem, config, split="val")
@@ -306,7 +306,7 @@ class BinaryGates:
         losses: list[float] = []
         words = problem.space, log_p, log_q, recorded(loss_at, losses), problem.torch_rng("paths")
         loss = two_path_loss(*words) if config.relaxation == "two_path" else gumbel_loss(*words, config.temperature)
-        load = self._penalty.load(log_p.exp(), config.target)
+        load = self._load(log_p.exp(), config.target)
         factor, term = cost_term(config.cost, config.macs_weight, load, losses[0])
         share = CostShare(term, self.alphas.parameters())
         problem.backward(factor * loss + term)

@@ -99,28 +99,18 @@ class ExpectedCost:
         frames, size = (p[i, :count] for i, count in zip(self._input, self._fixed.shape, strict=True))
         return torch.einsum("fs,f,s->", self._fixed + mean, frames, size)
 
-    def penalty(self, probabilities: Tensor, target: float) -> Tensor:
-        """Relative deviation from a target, |E[cost]/target - 1|."""
-        return (self(probabilities) / target - 1).abs().float()
 
-
-class CapPenalty:
-    """Distance of the expected cost from a share of the cap, of the quantity that is nearest to its cap."""
+class CapLoad:
+    """Expected cost as a fraction of a share of the cap, of the quantity that is nearest to its cap."""
 
     def __init__(self, costs: CostModel, caps: Caps, device: torch.device | str = "cpu") -> None:
         self._expected = [(ExpectedCost(costs, device, limit.key), limit.most) for limit in caps.limits]
 
-    def load(self, probabilities: Tensor, share: float) -> Tensor:
-        """max(E[cost]/(share × cap)), the maximum over the caps.
+    def __call__(self, probabilities: Tensor, share: float) -> Tensor:
+        """max(E[cost]/(share × cap)), the maximum over the caps; differentiable.
 
         Args:
             probabilities: as of `ExpectedCost`.
         """
-        return self._load(probabilities, share).float()
-
-    def _load(self, probabilities: Tensor, share: float) -> Tensor:
-        return torch.stack([expected(probabilities) / (share * most) for expected, most in self._expected]).max()
-
-    def __call__(self, probabilities: Tensor, share: float) -> Tensor:
-        """|load - 1|, with `load` as above."""
-        return (self._load(probabilities, share) - 1).abs().float()
+        loads = [expected(probabilities) / (share * most) for expected, most in self._expected]
+        return torch.stack(loads).max().float()

@@ -71,11 +71,19 @@ def check_trackers(request: Request) -> None:
     for name, wanted in (("tensorboard", request.tensorboard), ("mlflow", request.mlflow)):
         if wanted is not None and find_spec(name) is None:
             raise UsageError(f"--{name} needs a package: install it with pip install 'pvnas-bench[{name}]'")
-    if request.mlflow is not None and urlsplit(request.mlflow).scheme.partition("+")[0] not in MLFLOW_SCHEMES:
+    if request.mlflow is not None and _scheme(request.mlflow) not in MLFLOW_SCHEMES:
         raise UsageError(
             f"--mlflow {masked(request.mlflow)} names no server and no database: "
             "give http://HOST:PORT or sqlite:///FILE.db"
         )
+
+
+def _scheme(uri: str) -> str:
+    """Scheme of a URI, without the driver of a database; empty where there is none or the URI is malformed."""
+    try:
+        return urlsplit(uri).scheme.partition("+")[0]
+    except ValueError:
+        return ""
 
 
 def check_caps(costs: Costs, caps: Caps) -> None:

@@ -160,6 +160,15 @@ def test_ranks_runs_a_search_and_states_its_correlation_with_the_table(
     assert "| synflow | 1 |" in page.read_text(encoding="utf-8")
 
 
+def test_ranks_takes_a_grid_and_its_options_win(cli: Cli, of: tuple[object, ...], tmp_path: Path) -> None:
+    (grid := tmp_path / "grid.toml").write_text('strategies = ["synflow"]\nseeds = 2\nbudget = 9.0\n')
+    words = ("ranks", *of, "--grid", grid, "--workers", 1, "--results", tmp_path, "--format", "json")
+    ended = cli(*words, "--budget", 1)
+    assert ended.code == OK, ended.err
+    assert {row["name"]: row["seeds"] for row in json.loads(ended.out)}["synflow"] == 2
+    assert {run.protocol.budget for run in records.load_folder(tmp_path)[0]} == {1.0}
+
+
 def test_ranks_without_a_search_that_has_scores_is_an_error(cli: Cli, of: tuple[object, ...], tmp_path: Path) -> None:
     ended = cli("ranks", *of, "--strategy", "random_search", "--seeds", 1, "--results", tmp_path)
     assert ended.code == USAGE and "no search on this table with scores: give --strategy" in ended.err

@@ -9,7 +9,7 @@ from pvnas_bench.methods.knapsack import best_under_caps, decision_scores
 from pvnas_bench.network.cost import CostModel, candidates
 from pvnas_bench.network.families import Costs, cost_model, timed_layers
 from pvnas_bench.network.latencies import LatencyTable
-from pvnas_bench.network.metering import CapPenalty, ExpectedCost
+from pvnas_bench.network.metering import CapLoad, ExpectedCost
 from pvnas_bench.network.sums import Scores, Sum, best_sum, least, lightest, most_macs, scores_of
 from pvnas_bench.space import Architecture, BlockSpace, Caps, CellSpace, Limit, SearchSpace, Stage
 from pvnas_bench.spaces.st_temporal_cell import BACKBONE
@@ -183,15 +183,15 @@ def test_a_distribution_keeps_all_caps() -> None:
         assert loss(best) == pytest.approx(max(loss(a) for a in allowed), abs=1e-6)
 
 
-def test_the_penalty_is_that_of_the_cap_that_binds() -> None:
+def test_the_load_is_that_of_the_cap_that_binds() -> None:
     costs = priced(BLOCKS)
     assert isinstance(costs, CostModel)
     p = FactorisedDistribution(BLOCKS).log_table().exp()
     expected = {key: ExpectedCost(costs, key=key)(p).item() for key in ("macs", "params", "latency")}
     caps = Caps(int(2 * expected["macs"]), int(4 * expected["params"]), expected["latency"] / 3)
-    assert float(CapPenalty(costs, caps)(p, 0.5)) == pytest.approx(5.0, rel=1e-3)
-    alone = CapPenalty(costs, Caps(macs=int(2 * expected["macs"])))(p, 0.9)
-    assert float(alone) == float(ExpectedCost(costs).penalty(p, 0.9 * int(2 * expected["macs"])))
+    assert float(CapLoad(costs, caps)(p, 0.5)) == pytest.approx(6.0, rel=1e-3)
+    alone = CapLoad(costs, Caps(macs=int(2 * expected["macs"])))(p, 0.9)
+    assert float(alone) == float((ExpectedCost(costs)(p) / (0.9 * int(2 * expected["macs"]))).float())
 
 
 def test_expected_latency_is_the_mean_over_samples_of_candidates() -> None:

@@ -163,7 +163,9 @@ def test_a_missing_package_is_named_with_its_extra(
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.parametrize("uri", ["ftp://user:hunter2@host/x", "mlruns", "", "file:///tmp/x", "sqlite", "://"])
+@pytest.mark.parametrize(
+    "uri", ["ftp://user:hunter2@host/x", "mlruns", "", "file:///x", "sqlite", "://", "http://[::1"]
+)
 def test_a_uri_that_mlflow_has_no_store_for_is_refused(uri: str, tiny_dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="names no server and no database: give http://HOST:PORT or") as refused:
         Setup(request(tiny_dataset, tmp_path, mlflow=uri), Observer())

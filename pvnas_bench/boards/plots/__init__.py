@@ -5,18 +5,20 @@ same bytes with the same versions of matplotlib and its fonts. Never imports tor
 """
 
 from pvnas_bench.boards.plots._files import FORMATS, KINDS, Drawn, Kind, encoded, plot
-from pvnas_bench.boards.plots._style import COLOURS, GREY, clean, figure, styled
+from pvnas_bench.boards.plots._style import COLOURS, GREY, INK, clean, figure, footnote, styled
 
 __all__ = [
     "COLOURS",
     "FORMATS",
     "GREY",
+    "INK",
     "KINDS",
     "Drawn",
     "Kind",
     "clean",
     "encoded",
     "figure",
+    "footnote",
     "plot",
     "styled",
 ]

@@ -1,0 +1,97 @@
+"""Runs of a claim: its grid, beside the records that are there already."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pvnas_bench import registry
+from pvnas_bench.api import grids
+from pvnas_bench.api import progress as bars
+from pvnas_bench.claims import Claim, Result, measure
+from pvnas_bench.errors import UsageError
+from pvnas_bench.grid.cells import records_of
+from pvnas_bench.grid.executors import Name
+from pvnas_bench.records import Record, load_folder
+from pvnas_bench.runs.request import parse_entry
+from pvnas_bench.table import find
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Where and how the runs of claims are made.
+
+    Attributes:
+        results: folder of the records.
+        served: completed runs of other folders, by id (`served_from`).
+        clips: paths of data sets by name.
+        tables: folder of tables; None: the usual ones.
+        workers, executor, address: as in `pvnas_bench.compare`.
+        retry_failed: run failed cells again.
+    """
+
+    results: Path
+    served: Mapping[str, Record] = field(default_factory=dict)
+    clips: Mapping[str, str] = field(default_factory=dict)
+    tables: Path | None = None
+    device: str = "cpu"
+    workers: int | None = None
+    retry_failed: bool = False
+    executor: Name = "processes"
+    address: str | None = None
+
+
+def served_from(folders: Iterable[Path]) -> dict[str, Record]:
+    """Completed runs in folders, by id.
+
+    Raises:
+        UsageError: a folder does not exist.
+    """
+    found: dict[str, Record] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"no folder {folder}: change --records")
+        found |= {record.id: record for record in load_folder(folder, detail="curves")[0] if record.status == "ok"}
+    return found
+
+
+def run_claim(claim: Claim, ground: Ground) -> tuple[Result, bool]:
+    """Run the unfinished cells of a claim, and measure its tests.
+
+    A served record counts if it is of the same run and of the same source of the strategy.
+
+    Returns:
+        The result, and True if every run ended well.
+
+    Raises:
+        UsageError: a cell cannot run; nothing was run.
+        KeyboardInterrupt: interrupted; the same call resumes.
+    """
+    dataset = ground.clips.get(claim.setting.dataset, claim.setting.dataset)
+    shared = {"results": ground.results, "tables": ground.tables, "device": ground.device, "threads": 1}
+    planned = grids.plan(
+        None,
+        claim.grid | {"datasets": [dataset]},
+        shared,
+        workers=ground.workers,
+        executor=ground.executor,
+        address=ground.address,
+    )
+    with bars.display() as display:
+        cells = planned.open(display)
+    sources = {entry: registry.source(registry.get_strategy(parse_entry(entry)[0])) for entry in claim.entries}
+    entries = [entry for _ in range(claim.setting.seeds) for entry in claim.entries]
+    known: dict[str, Record] = {}
+    for cell, entry in zip(cells, entries, strict=True):
+        record = ground.served.get(cell.id)
+        if cell.state != "ok" and record is not None and record.strategy.source == sources[entry]:
+            known[cell.id] = record
+    asked = [cell for cell in {cell.id: cell for cell in cells}.values() if cell.id not in known]
+    ended = planned.run(asked, retry_failed=ground.retry_failed)
+    known |= records_of(ended)
+    runs: dict[str, dict[int, Record]] = defaultdict(dict)
+    for cell, entry in zip(cells, entries, strict=True):
+        if cell.id in known:
+            runs[entry][cell.request.seed] = known[cell.id]
+    table = find(registry.get_space(claim.setting.space), dataset, ground.tables) if claim.setting.tabular else None
+    return measure(claim, runs, table), all(cell.state == "ok" for cell in ended)
