@@ -136,11 +136,7 @@ def ranks(
         typer.Option(help="Strategy to run on the table, with its settings in brackets; may be repeated."),
     ] = None,
     grid: Annotated[
-        Path | None,
-        typer.Option(
-            help="TOML file of a grid; an option overrides it.",
-            metavar="FILE",
-        ),
+        Path | None, typer.Option(help="TOML file of a grid; an option overrides it.", metavar="FILE")
     ] = None,
     space: MicroSpace = "st_micro",
     dataset: Dataset = "synthetic_motion",

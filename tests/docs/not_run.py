@@ -57,6 +57,9 @@ NOT_RUN: dict[str, list[str]] = {
         "pvnas-bench run --space st_micro --tabular --strategy spos",
         "pvnas-bench compare --space st_micro --tabular --seeds 3 --strategy spos",
     ],
+    "trains three supernets, for minutes: tests/cli/test_table.py ranks by another score": [
+        'pvnas-bench ranks --strategy "spos[supernet_share=0.95]" --strategy synflow --seeds 3',
+    ],
 }
 """Blocks of Python are named by their first line."""
 EXCEPTIONS = {command: reason for reason, commands in NOT_RUN.items() for command in commands}
