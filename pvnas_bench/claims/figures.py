@@ -80,6 +80,6 @@ def _ratio_ticks(axes: Axes, low: float, high: float) -> None:
 def _axis(one: JudgedTest) -> str:
     test = one.test
     if test.against is None:
-        return f"{clean(test.entry, 34)}: {clean(test.metric.words, 60)}"
+        return f"{clean(test.entry, 34)}: {clean(test.metric.words, 70)}"
     unit = "" if test.metric.ratio or not test.metric.unit else f" ({test.metric.unit})"
     return f"advantage of {clean(test.entry, 34)} over {clean(test.against, 34)}{unit}"
