@@ -86,7 +86,8 @@ class FPNAS(Strategy[FPNASConfig, BlockSpace]):
         self.weights = SharedWeights(problem, config, self.supernet)
         self.guard = ChanceGuard(problem, config, config.label_smoothing)
         self.coarse = FactorisedDistribution(problem.space, problem.device, problem.rng("ties"))
-        self.fine = JointDistribution(problem.space, problem.device, problem.rng("ties"))
+        self.fine = JointDistribution(problem.space, problem.device)
+        self.fine.ties = self.coarse.ties
         self.alpha_optimisers = [torch.optim.Adam(d.parameters(), config.alpha_rate) for d in (self.coarse, self.fine)]
         self.joint = config.distribution == "joint"
         self.rate_of_samples = config.initial_samples / float(self.coarse.entropy().detach())

@@ -219,6 +219,14 @@ def test_at_the_switch_entropy_and_samples_stay(tiny_dataset: Path) -> None:
     assert strategy.alphas.best(driven.problem.costs, driven.problem.caps) == incumbent
 
 
+def test_at_the_switch_equally_probable_options_keep_their_order(tiny_dataset: Path) -> None:
+    strategy = Driven("fp_nas", tiny_dataset, BUDGET, **FEW).strategy
+    costs, caps = strategy.problem.costs, strategy.problem.caps
+    before = strategy.alphas.best(costs, caps)  # all options are equal
+    strategy._refine()
+    assert strategy.alphas.best(costs, caps) == before
+
+
 def test_samples_follow_the_entropy(tiny_dataset: Path) -> None:
     strategy = Driven("fp_nas", tiny_dataset, BUDGET, initial_samples=14, least_samples=3).strategy
     uniform = sum(math.log(n) for n in (3, 3, 3, 3))

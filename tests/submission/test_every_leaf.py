@@ -22,7 +22,7 @@ FREE = [
     r"speed\..*",
     r"data\.(fingerprint|name|classes\.\d+|clips\.train)",  # fewer clips than a batch are no part of an epoch
     r"strategy\.(title|levels\.\d+|config\.\w+)",
-    r"provenance\.(created|commit|python|pvnas_bench|hardware\.\w+|libraries\.\w+)",
+    r"provenance\.(created|commit|python|pvnas_bench|hardware\.\w+|libraries\.[\w-]+)",
     r"protocol\.settings\.(name|version|description)",
     r"provenance\.command\.\d+",  # a data set that has no name
 ]
