@@ -18,6 +18,9 @@ from pvnas_bench.table.schema import About, KnownTraining, Session
 if TYPE_CHECKING:
     import pandas as pd
 
+RANKED = 200
+"""Architectures that a search scores at its end; scoring all of a space costs more than a search."""
+
 
 class Table:
     """The trainings of a space's networks with one recipe; architectures are given by their strings.
@@ -78,6 +81,14 @@ class Table:
     def architectures(self) -> tuple[str, ...]:
         """The canonical architecture of each trained network, sorted by string."""
         return tuple(self._rows)
+
+    def ranked(self, seed: int) -> tuple[str, ...]:
+        """The architectures that a search with this seed scores at its end: all, or `RANKED` random ones, sorted."""
+        every = self.architectures
+        if len(every) <= RANKED:
+            return every
+        drawn = np.random.default_rng(seed).choice(len(every), RANKED, replace=False)
+        return tuple(every[i] for i in np.sort(drawn))
 
     def trainings(self, architecture: str) -> tuple[KnownTraining, ...]:
         """Trainings of an architecture's network, by architecture and seed; empty if untrained."""
