@@ -14,15 +14,15 @@ from pvnas_bench.strategy import AnyStrategy
 BUDGET = 4.0
 """Budget of each search in reference trainings, in which most strategies show all their phases."""
 BUDGETS = {
-    "bananas": 3.0,
+    "bananas": 2.0,
     "enas": 6.0,
     "naswot": PROTOCOL.budget,
     "nni_darts": PROTOCOL.budget,
     "nni_gumbel_darts": PROTOCOL.budget,
-    "optuna_gp": 2.0,
+    "optuna_gp": 1.3,
     "optuna_random": 3.0,
     "optuna_tpe": 3.0,
-    "sm_nas": 3.0,
+    "sm_nas": 2.0,
 }
 """Budgets of the others."""
 

@@ -102,6 +102,7 @@ def test_a_search_ends_when_every_network_is_known_and_trains_each_once(name: st
     assert driven.finished and problem.ledger.left > 0
 
 
+@pytest.mark.long
 def test_the_gaussian_process_goes_on_near_the_best_network(tiny_dataset: Path) -> None:
     """Its suggestions there are known networks with other options for decisions that do not exist."""
     driven = under(7_000_000, BlackBox("optuna_gp", tiny_dataset, accuracy), 20)

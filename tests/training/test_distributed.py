@@ -64,6 +64,7 @@ def costs(record: records.Record) -> list[tuple[float, str]]:
     return [(step.cost, step.incumbent) for step in record.trajectory]
 
 
+@pytest.mark.long
 def test_two_processes_compute_the_same_as_one() -> None:
     ended = torchrun(HERE / "equal.py")
     assert ended.code == 0, ended.err
