@@ -180,7 +180,7 @@ def test_tune_tries_what_is_declared_resumes_and_keeps_the_winner(
     content = (tmp_path / "both" / "local_search.json").read_bytes()
     assert content == (tmp_path / "alone" / "local_search.json").read_bytes()
     found = json.loads((tmp_path / "both" / "regularized_evolution.json").read_bytes())
-    assert [one["settings"] for one in found["configurations"]][0] == {"population": 10, "tournament": 3}
+    assert found["configurations"][0]["settings"] == {"population": 10, "tournament": 3}
     runs, _ = records.load_folder(tmp_path / "runs")
     assert len(runs) == 2 * (3 + 2)
     regrets = {run.trajectory[-1].metrics["regret"] for run in runs if run.strategy.entry == "local_search"}
