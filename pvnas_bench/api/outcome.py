@@ -103,7 +103,7 @@ def describe(record: records.Record) -> str:
     outcome, score, search = record.outcome, leaderboard.score(record), record.search
     lines = [
         f"{record.strategy.entry} on {record.space.name} (cap {record.space.cap}), {record.data.name}, "
-        f"{record.protocol.name}, seed {record.seed}: {record.status}"
+        f"{record.protocol.name}{', surrogate' if record.surrogate else ''}, seed {record.seed}: {record.status}"
     ]
     if outcome is not None:
         lines += [

@@ -40,6 +40,7 @@ from pvnas_bench.system.leases import InUse, claimed
 from pvnas_bench.table import journal
 from pvnas_bench.table.schema import About, KnownTraining, Session, SpaceIdentity
 from pvnas_bench.table.store import Files, to_parquet
+from pvnas_bench.table.table import ENUMERABLE
 from pvnas_bench.training import process
 from pvnas_bench.training.testing import Scores, test
 from pvnas_bench.training.train import Training, untrained
@@ -48,8 +49,6 @@ from pvnas_bench.video import FrameOrder
 
 NEEDS = Needs(threads=1, alone=False)
 """Resources of a training: workers are shared, so that each opens the clips once."""
-ENUMERABLE = 20_000
-"""Largest number of architectures of a space that is enumerated."""
 DRAWS = 1_000
 """Most draws for each network asked of a large space."""
 _UNKNOWN = Scores(math.nan, math.nan, math.nan, math.nan, np.zeros((0, 0), np.int64))

@@ -32,7 +32,7 @@ def _ranked(search: Search, table: Table) -> dict[str, Any]:
     before, ledger.budget = ledger.spent, float("inf")
     pairs = []
     with seeding.torch_seeded(problem.seed, "ranking"):
-        for string in table.architectures:
+        for string in table.scored:
             architecture = problem.space.parse(string)
             if problem.feasible(architecture):
                 score = strategy.score(architecture)
