@@ -118,7 +118,7 @@ def _searches(
 
 
 def _known(table: Table, name: Literal["macs", "parameters"]) -> Floats:
-    return np.array([getattr(table.trainings(a)[0], name) for a in table.architectures], dtype=float)
+    return np.array([getattr(table.trainings(a)[0], name) for a in table.scored], dtype=float)
 
 
 def _row(name: str, kind: Kind, scores: Floats, true: Floats, counts: Floats) -> Ranks:
@@ -148,7 +148,8 @@ def _quantiles(values: Sequence[float] | Floats) -> tuple[float, float]:
 
 def _ceiling(table: Table, counts: Floats) -> list[Ranks]:
     """τ of a network's first training with the mean of its others, over the networks that have several."""
-    trainings = table.matrix("test_top1")
+    places = {name: place for place, name in enumerate(table.architectures)}
+    trainings = table.matrix("test_top1")[[places[name] for name in table.scored]]
     several = trainings[(~np.isnan(trainings)).sum(1) > 1]
     if len(several) < 3:
         return []

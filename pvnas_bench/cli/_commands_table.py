@@ -24,6 +24,11 @@ def build(
         int | None,
         typer.Option(help="Number of random architectures, the same for every seed.  [default: all]", min=1),
     ] = None,
+    cap: Annotated[str | None, declared("cap")] = None,
+    visited: Annotated[
+        Path | None,
+        typer.Option(help="Folder of records, whose incumbents are trained too.  [default: none]", metavar="DIR"),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Parallel trainings, one thread each.  [default: one per core]", min=1)
     ] = None,
@@ -31,7 +36,7 @@ def build(
     ray_address: RayAddress = None,
     tables: Tables = None,
 ) -> int:
-    """Train every network of a small space, and store the results in a table.
+    """Train every network of a small space, or a sample of a large one, and store the results in a table.
 
     After an interruption the same command resumes. On several machines that share the folder, it divides the trainings
     among them. The last line of standard output is the table's path.
@@ -41,7 +46,17 @@ def build(
 
     with quiet():
         return _table.build(
-            space, dataset, protocol, seed or [0], sample, tables, workers, executor=executor.value, address=ray_address
+            space,
+            dataset,
+            protocol,
+            seed or [0],
+            sample,
+            cap,
+            visited,
+            tables,
+            workers,
+            executor=executor.value,
+            address=ray_address,
         )
 
 

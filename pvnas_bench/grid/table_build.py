@@ -9,7 +9,7 @@ import math
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -264,6 +264,7 @@ def build(
     *,
     seeds: Sequence[int] = (0,),
     sample: int | None = None,
+    more: Sequence[str] = (),
     workers: int = 1,
     executor: Executor | None = None,
     observer: Observer | None = None,
@@ -275,6 +276,7 @@ def build(
 
     Args:
         sample: number of networks, the first of the random order; None: all.
+        more: architectures whose networks are trained too, where they are of the space and under the cap.
         workers: number of parallel trainings, in processes of this machine.
         executor: executor to use instead.
 
@@ -288,14 +290,14 @@ def build(
     trainer = Trainer(recipe, observer)
     about = trainer.about
     files = Files(folder, recipe.stem(about))
-    order = random_order(trainer.space, sample, trainer.feasible)
+    order = [*random_order(trainer.space, sample, trainer.feasible), *_networks(trainer, more)]
     content = files.read()
     if content.about is not None and content.about.recipe != about.recipe:
         raise UsageError(
             f"{folder} holds the table {files.stem} of another recipe: choose another folder with --tables"
         )
     known = {training.key for training in content.trainings}
-    asked = [(string, seed) for seed in seeds for string in order if (string, seed) not in known]
+    asked = [(string, seed) for seed in seeds for string in dict.fromkeys(order) if (string, seed) not in known]
     yield Progress(files.parquet, 0, len(asked), len(known))
     if asked:
         with _free_journal(files) as (path, entries), executor or Processes(workers) as running:
@@ -308,6 +310,15 @@ def build(
                 entries.append(training)
                 yield Progress(files.parquet, done, len(asked), len(known), training)
     files.compact()
+
+
+def _networks(trainer: Trainer, strings: Iterable[str]) -> Iterator[str]:
+    """Yield the canonical architecture of each network under the cap; other spaces' architectures are left out."""
+    for string in dict.fromkeys(strings):
+        with suppress(UsageError):
+            one = trainer.space.canonical(trainer.space.parse(string))
+            if trainer.feasible(one):
+                yield str(one)
 
 
 @contextmanager

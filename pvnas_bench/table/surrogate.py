@@ -104,6 +104,11 @@ class Surrogate(Table):
     A search sees the real training of a network that the table holds, and of any other network the model's prediction
     with noise. The truth (`top1`, `regret`, `scoring`) is the model's mean for all networks alike: the single trainings
     of those in the table would favour the lucky ones.
+
+    Attributes:
+        cost: the cost of an architecture.
+        noise: standard deviation of one training's test top-1.
+        repeated: True if the noise is known from repeated trainings; otherwise it includes the errors of the model.
     """
 
     def __init__(self, table: Table, space: SearchSpace, costs: Callable[[Architecture], Costed]) -> None:
@@ -117,7 +122,7 @@ class Surrogate(Table):
         """
         every = [training for name in table.architectures for training in table.trainings(name)]
         super().__init__(table.about, table.sessions, every, space)
-        self._domain, self._costs = space, costs
+        self._domain, self.cost = space, costs
         if len(table) < LEAST:
             raise UsageError(
                 f"the table {table.about.stem} has {len(table)} of {space.size:.2g} architectures: a surrogate needs "
@@ -174,7 +179,7 @@ class Surrogate(Table):
         """Features of architectures: code of the decisions, number of each option, logarithms of the costs."""
         canonical = [self._domain.canonical(architecture) for architecture in architectures]
         codes = np.array([self._domain.encode(architecture) for architecture in canonical], float)
-        costs = [self._costs(architecture) for architecture in canonical]
+        costs = [self.cost(architecture) for architecture in canonical]
         logs = np.log([(cost.macs, cost.parameters) for cost in costs])
         return np.hstack([codes, codes @ self._kinds, logs])
 
@@ -231,7 +236,7 @@ class Surrogate(Table):
     def regret(self, architecture: str, macs: float = math.inf) -> float:
         """Regret in predicted test top-1, relative to the best known network under a MACs cap; 0 for a better one."""
         if macs not in self._best:
-            self._best[macs] = self.best(lambda one: self._costs(one).macs <= macs)
+            self._best[macs] = self.best(lambda one: self.cost(one).macs <= macs)
         return max(self._best[macs] - self.top1(architecture), 0.0)
 
     def best(self, allowed: Allowed) -> float:
@@ -267,7 +272,7 @@ class Surrogate(Table):
     def _training(self, name: str, values: Floats, seed: int) -> KnownTraining:
         """Values of a prediction as a training, within their ranges."""
         epochs, first = self.about.epochs, next(iter(self._rows.values()))[0]
-        cost = self._costs(self._domain.parse(name))
+        cost = self.cost(self._domain.parse(name))
         losses, top1, val_losses = values[: 3 * epochs].reshape(3, epochs)
         test_top1, top5, mean_class, test_loss, seconds, latency = values[3 * epochs :]
         return KnownTraining(
