@@ -45,7 +45,7 @@ NOT_RUN: dict[str, list[str]] = {
         "pvnas-bench table build --dataset synthetic_motion",
         "pvnas-bench table build --dataset results/reference/tables/words.toml",
     ],
-    "takes hours of training, or needs its table: tests/cli/test_table.py runs these on the table of a planted sample": [
+    "takes hours, or needs a table that takes them: tests/cli/test_table.py runs these on a planted sample": [
         "pvnas-bench table build --space st_default --protocol quick --cap M --sample 600",
         "pvnas-bench table build --space st_default --protocol quick --cap M --sample 600 --visited results/runs",
         "pvnas-bench table build --space st_default --protocol quick --cap M --sample 30 --seed 1",
