@@ -60,6 +60,9 @@ SURROGATE = "surrogate"
 """Beginning of the third part of the protocol's fingerprint of a search on a surrogate, and the name in `diagnostics`
 of how well that predicts."""
 
+RETRAINED = "retrained-"
+"""Beginning of the last part of the protocol's fingerprint of records judged by retrainings (`boards.retrained`)."""
+
 Detail = Literal["full", "curves", "scores"]
 """Parts of a record to keep in memory: everything; with `curves`, of a file of many records, no step at which nothing
 changed (`thin`); with `scores` no trajectory, confusion matrix or layer table (`slim`)."""

@@ -31,7 +31,7 @@ from pydantic import TypeAdapter, ValidationError
 from pvnas_bench.boards import reliability, statistics
 from pvnas_bench.boards.objectives import COSTS, References, above_caps, costs_of, fronts, references, volume
 from pvnas_bench.boards.statistics.practical import CERTAIN
-from pvnas_bench.records import SURROGATE, Record, Role, Source, without_cycle_collection
+from pvnas_bench.records import RETRAINED, SURROGATE, Record, Role, Source, without_cycle_collection
 from pvnas_bench.system.text import counted
 from pvnas_bench.table.surrogate import Quality
 
@@ -412,7 +412,7 @@ def _rows(
 
 def _of_surrogate(runs: Sequence[Record]) -> Iterator[str]:
     """Yield a note on how well the surrogate of a board predicts; its records agree, as its fingerprint does."""
-    if not runs[0].surrogate:
+    if not runs[0].surrogate or RETRAINED in runs[0].protocol.fingerprint:
         return
     note = "surrogate: a model predicts all accuracies."
     for run in runs:

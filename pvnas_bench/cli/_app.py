@@ -97,6 +97,7 @@ for command in (
     _commands_records.check,
     _commands_table.ranks,
     _commands_table.reliability,
+    _commands_table.retrain,
     _commands_run.latency,
     _commands_run.test,
     _commands_submission.submit,

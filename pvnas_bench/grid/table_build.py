@@ -209,6 +209,8 @@ def random_order(
     Raises:
         UsageError: all networks of a large space are asked for, or there are fewer feasible ones than asked for.
     """
+    if sample == 0:
+        return []
     rng = seeding.generator(0, "order of a table", space.fingerprint)
     if space.size <= ENUMERABLE:
         every = list(space.enumerate())
