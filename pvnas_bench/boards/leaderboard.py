@@ -418,7 +418,7 @@ def _of_surrogate(runs: Sequence[Record]) -> Iterator[str]:
     for run in runs:
         with suppress(ValidationError):
             quality = _QUALITY.validate_python(run.diagnostics.get(SURROGATE))
-            note = f"surrogate: a model of {quality.networks:,} trained networks predicts all accuracies. {quality}."
+            note = f"surrogate: a model of {quality.fitted:,} trained networks predicts all accuracies; {quality}."
             break
     yield note
 

@@ -110,7 +110,7 @@ def info(space: str, dataset: str, tables: Path | None, *, as_json: bool) -> int
         f"  fingerprint   {table.fingerprint}",
     ]
     for under, quality in qualities.items():
-        lines.append(f"  surrogate     {under} ({counted(quality.networks, 'network')}): {quality}")
+        lines.append(f"  surrogate     {under}: {quality}")
     print("\n".join(lines))
     return OK
 
@@ -122,9 +122,11 @@ def _qualities(table: Table, space: SearchSpace) -> dict[str, Quality]:
     from pvnas_bench.runs.surrogates import surrogate_of
 
     surrogate = surrogate_of(table, space)
-    found = {"all": surrogate.quality()}
-    for name, macs in space.caps.items():
-        found[f"cap {name}"] = surrogate.quality(lambda one, most=macs: surrogate.cost(one).macs <= most)
+
+    def under(macs: int) -> Quality | None:
+        return surrogate.quality(lambda one: surrogate.cost(one).macs <= macs)
+
+    found = {"all": surrogate.quality(), **{f"cap {name}": under(macs) for name, macs in space.caps.items()}}
     return {name: quality for name, quality in found.items() if quality is not None}
 
 

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from pvnas_bench.errors import UsageError
 from pvnas_bench.records import SURROGATE
 from pvnas_bench.space import Architecture, Costed, SearchSpace
+from pvnas_bench.system.text import counted
 from pvnas_bench.table.schema import KnownTraining
 from pvnas_bench.table.table import Table
 
@@ -58,30 +59,34 @@ class Quality:
     """How well a surrogate predicts networks that it has not seen: each network by the model of all others.
 
     Attributes:
-        networks, trainings: numbers in the table.
+        fitted: number of networks to which the model is fitted.
+        networks, trainings: numbers of those that count here, such as the ones under a cap.
         tau: Kendall's τ between predicted and measured test top-1.
-        tau_ceiling: τ that a perfect prediction would have, given the noise of the trainings.
         r2: coefficient of determination.
         within_50, within_90: share of the measured accuracies within their 50 % and 90 % intervals.
-        noise: standard deviation of one training's test top-1.
-        repeated: True if the noise is known from repeated trainings; otherwise it includes the errors of the model.
+        noise: standard deviation of one training's test top-1; None: no trainings were repeated to measure it.
+        tau_ceiling: τ that a perfect prediction would have, given the noise of the trainings; None: it is unknown.
     """
 
+    fitted: int
     networks: int
     trainings: int
     tau: float
-    tau_ceiling: float
     r2: float
     within_50: float
     within_90: float
-    noise: float
-    repeated: bool
+    noise: float | None = None
+    tau_ceiling: float | None = None
 
     def __str__(self) -> str:
+        noise, ceiling = "no repeated trainings measure the noise", ""
+        if self.noise is not None and self.tau_ceiling is not None:
+            noise = f"one training has a noise of {100 * self.noise:.1f} points"
+            ceiling = f" (perfect: {self.tau_ceiling:.2f})"
         return (
-            f"Kendall's τ {self.tau:.2f} with networks left out (perfect: {self.tau_ceiling:.2f}), R² {self.r2:.2f}; "
-            f"{self.within_50:.0%} and {self.within_90:.0%} of them within 50 % and 90 % intervals; "
-            f"one training has a noise of {100 * self.noise:.1f} points"
+            f"each of {counted(self.networks, 'network')} predicted from all others: Kendall's τ "
+            f"{self.tau:.2f}{ceiling}, R² {self.r2:.2f}; {self.within_50:.0%} and {self.within_90:.0%} within 50 % and "
+            f"90 % intervals; {noise}"
         )
 
 
@@ -306,26 +311,21 @@ class Surrogate(Table):
         """
         from scipy.stats import kendalltau
 
-        counted = np.array([allowed is None or allowed(self._domain.parse(name)) for name in self._rows])
-        measured, predicted, own = self._measured[counted], self._left_out[counted], self._counts[counted]
+        counts = np.array([allowed is None or allowed(self._domain.parse(name)) for name in self._rows])
+        measured, predicted, own = self._measured[counts], self._left_out[counts], self._counts[counts]
         if len(measured) < 3 or not measured.std():
             return None
-        errors = np.abs(measured - predicted) / self._left_out_sd[counted]
-        blurred = self.noise / np.sqrt(own)
-        true = max(1 - float((blurred**2).mean() / measured.var()), 0.0)
-        perfect = measured.mean() + math.sqrt(true) * (measured - measured.mean())
-        rng = np.random.default_rng(0)
-        ceilings = [kendalltau(perfect, perfect + blurred * rng.normal(size=len(own)))[0] for _ in range(20)]
+        errors = np.abs(measured - predicted) / self._left_out_sd[counts]
         return Quality(
+            fitted=len(self),
             networks=len(measured),
             trainings=int(own.sum()),
             tau=_float32(np.nan_to_num(kendalltau(predicted, measured)[0])),
-            tau_ceiling=_float32(np.mean(np.nan_to_num(ceilings))),
             r2=_float32(1 - ((measured - predicted) ** 2).mean() / measured.var()),
             within_50=float((errors <= HALF).mean()),
             within_90=float((errors <= NINE_TENTHS).mean()),
-            noise=_float32(self.noise),
-            repeated=self.repeated,
+            noise=_float32(self.noise) if self.repeated else None,
+            tau_ceiling=_ceiling(measured, self.noise / np.sqrt(own)) if self.repeated else None,
         )
 
     def standing(self, architecture: Architecture, allowed: Allowed) -> Standing | None:
@@ -401,7 +401,7 @@ def _kernel(features: Floats, targets: Floats) -> tuple[object, float]:
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-    start = ConstantKernel(1.0, (1e-2, 1e3)) * RBF(10.0, (1.0, 300.0)) + WhiteKernel(0.1, (1e-3, 10.0))
+    start = ConstantKernel(1.0, (1e-2, 1e3)) * RBF(10.0, (1.0, 300.0)) + WhiteKernel(0.1, (1e-2, 10.0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted = GaussianProcessRegressor(start, normalize_y=True).fit(features, targets).kernel_
@@ -425,6 +425,16 @@ def _left_out(model: "GaussianProcessRegressor") -> tuple[Floats, Floats]:
 
     precision = np.diag(cho_solve((model.L_, True), np.eye(len(model.L_))))[:, None]
     return model.alpha_ / np.sqrt(precision), 1 / np.sqrt(precision)
+
+
+def _ceiling(measured: Floats, noise: Floats) -> float:
+    """Mean τ of true accuracies with measured ones: those measured, shrunk to the spread of the truth, and noise."""
+    from scipy.stats import kendalltau
+
+    share = max(1 - float((noise**2).mean() / measured.var()), 0.0)
+    true, rng = measured.mean() + math.sqrt(share) * (measured - measured.mean()), np.random.default_rng(0)
+    taus = [kendalltau(true, true + noise * rng.normal(size=len(true)))[0] for _ in range(20)]
+    return _float32(np.mean(np.nan_to_num(taus)))
 
 
 def _float32(value: float | np.floating[npt.NBitBase]) -> float:

@@ -198,9 +198,8 @@ def test_info_states_the_quality_of_a_surrogate_under_each_cap(cli: Cli, sample:
     assert list(told) == ["all", "cap L", "cap M"]
     assert told["all"]["networks"] == 60 >= told["cap M"]["networks"] >= told["cap L"]["networks"]
     for under, quality in told.items():
-        assert (
-            f"{under} ({quality['networks']} networks): Kendall's τ {quality['tau']:.2f} with networks left out" in out
-        )
+        start = f"{under}: each of {quality['networks']} networks predicted from all others: Kendall's τ "
+        assert f"{start}{quality['tau']:.2f}, R² {quality['r2']:.2f}; " in out
     assert "surrogate" not in cli("table", "info").out
 
 
