@@ -29,7 +29,8 @@ class CommandLine(SphinxDirective):
         return list(self._commands(command, "pvnas-bench"))
 
     def _commands(self, group: Any, name: str) -> Iterator[nodes.Node]:
-        for word, command in group.commands.items():
+        for word in group.list_commands(None):
+            command = group.get_command(None, word)
             full = f"{name} {word}"
             if hasattr(command, "commands"):
                 yield from self._commands(command, full)

@@ -51,6 +51,9 @@ def _main(argv: Sequence[str] | None) -> int:
     except UsageError as error:
         return _refuse(str(error))
     except wrong_usage as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command: its message is the help
+            print(error.format_message(), file=sys.stderr)
+            return USAGE
         return _refuse(error.format_message())
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""

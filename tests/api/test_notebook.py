@@ -23,6 +23,7 @@ def executed(cwd: Path, *cells: str) -> Any:
     return notebook
 
 
+@pytest.mark.long
 def test_a_run_and_a_comparison_show_bars_in_widgets(tiny_dataset: Path, tmp_path: Path) -> None:
     notebook = executed(
         tmp_path,

@@ -1,6 +1,7 @@
 """Imports of commands: those that only read do not import torch, so they start in well under a second."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,9 +58,20 @@ def test_preparing_clips_does_not_import_torch(tiny_dataset: Path) -> None:
 
 def test_every_command_has_help(cli: Cli) -> None:
     overview = cli("--help")
-    for command in ("run", "leaderboard", "plot", "report", "check", "list", "data"):
-        assert command in overview.out
-        assert "Usage: pvnas-bench" in cli(command, "--help").out
+    commands = re.findall(r"^  ([a-z]+)  +[A-Z]", overview.out.partition("Commands:")[2], re.MULTILINE)
+    assert len(commands) == 23
+    for command in commands:
+        shown = cli(command, "--help").out
+        assert "Usage: pvnas-bench" in shown
+        summary = re.findall(rf"^  {command}  +(.*?)(?:\.\.\.)?$", overview.out, re.MULTILINE)[0]
+        assert summary in " ".join(shown.split()), "the list says what the command's own help begins with"
+
+
+@pytest.mark.parametrize("words", [(), ("table",)])
+def test_a_group_without_a_command_shows_its_help(cli: Cli, words: tuple[str, ...]) -> None:
+    ended = cli(*words)
+    assert ended.code == 2 and ended.out == ""
+    assert ended.err.startswith("Usage: pvnas-bench") and "\nCommands:\n" in ended.err and "error:" not in ended.err
 
 
 def test_version(cli: Cli) -> None:

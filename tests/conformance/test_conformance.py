@@ -11,16 +11,20 @@ from pvnas_bench.conformance import CHECKS, results
 from pvnas_bench.conformance._world import PROTOCOL, World
 from pvnas_bench.strategy import AnyStrategy
 
+BUDGET = 4.0
+"""Budget of each search in reference trainings, in which most strategies show all their phases."""
 BUDGETS = {
     "bananas": 3.0,
-    "enas": 4.0,
+    "enas": 6.0,
+    "naswot": PROTOCOL.budget,
+    "nni_darts": PROTOCOL.budget,
+    "nni_gumbel_darts": PROTOCOL.budget,
     "optuna_gp": 2.0,
-    "optuna_nsga2": 4.0,
     "optuna_random": 3.0,
     "optuna_tpe": 3.0,
-    "sm_nas": 4.0,
+    "sm_nas": 3.0,
 }
-"""Budgets in reference trainings of strategies that show all their phases with less than the suite's budget."""
+"""Budgets of the others."""
 
 SHIPPED = [kind.info.name for kind in registry.all_strategies()]
 
@@ -113,7 +117,7 @@ def test_a_strategy_whose_state_cannot_be_saved_fails_once(clips: World, kind: t
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_strategy_passes(clips: World, name: str) -> None:
-    assert failures(registry.get_strategy(name), clips, BUDGETS.get(name, PROTOCOL.budget)) == {}
+    assert failures(registry.get_strategy(name), clips, BUDGETS.get(name, BUDGET)) == {}
 
 
 @pytest.mark.parametrize("name", ["pvnas", "da_nas", "fp_nas"])

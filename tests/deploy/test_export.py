@@ -35,7 +35,12 @@ def shares(logits: np.ndarray, clips: int) -> np.ndarray:
     return (exponentials / exponentials.sum(1, keepdims=True)).reshape(clips, -1, logits.shape[1]).mean(1)
 
 
-@pytest.mark.parametrize("kind", [*OPERATORS, *SPACES])
+ORDINARY = ("tsm", "st_default", "st_temporal_cell")
+"""Networks that the ordinary run of the tests exports."""
+KINDS = [pytest.param(k, marks=() if k in ORDINARY else pytest.mark.long) for k in (*OPERATORS, *SPACES)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_exported_graphs_score_every_test_clip_as_the_record_does(
     kind: str, trained: Trained, tiny_dataset: Path, tmp_path: Path
 ) -> None:

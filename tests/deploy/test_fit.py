@@ -116,7 +116,7 @@ def test_a_frozen_backbone_comes_from_the_initial_weights(trained: Trained, tiny
     assert all(t.equal(before.backbone.state_dict()[n]) for n, t in after.backbone.state_dict().items())
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=pytest.mark.long)])
 def test_a_record_is_trained_by_the_recipe_in_it_whose_file_is_gone(
     precision: str, tiny_dataset: Path, tmp_path: Path
 ) -> None:

@@ -176,6 +176,7 @@ def children(process: int) -> set[int]:
     return set(map(int, listed))
 
 
+@pytest.mark.long
 def test_a_killed_build_resumes_without_lost_or_repeated_trainings(
     tiny_dataset: Path, tmp_path: Path, built: Built
 ) -> None:

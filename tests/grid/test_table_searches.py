@@ -127,7 +127,12 @@ STEPS = {
 }
 
 
-@pytest.mark.parametrize("step", STEPS)
+ORDINARY = ("a training", "held-out clips")
+
+
+@pytest.mark.parametrize(
+    "step", [pytest.param(step, marks=() if step in ORDINARY else pytest.mark.long) for step in STEPS]
+)
 def test_a_plug_in_shares_a_process_unless_it_needs_clips(tables: Path, tmp_path: Path, step: str) -> None:
     """Nothing has to be declared: whether a search opens the clips shows when it runs."""
     (tmp_path / "mine.py").write_text(PLUG_IN.format(step=STEPS[step][0]))

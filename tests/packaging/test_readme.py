@@ -111,7 +111,7 @@ def test_commands_and_options_in_the_documents_exist(document: Path) -> None:
             if words[0].startswith("-"):
                 break
             assert words[0] in commands, f"{document.name}: there is no command {words[0]!r}"
-            command = commands[words.pop(0)]
+            command = command.get_command(None, words.pop(0))
         known = {"--help"} | {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
         wrong = [word for word in words if word.startswith("--") and word not in known]
         assert not wrong, f"{document.name}: {command.name} has no option {wrong[0]}"

@@ -62,7 +62,7 @@ def killed(
     return behind
 
 
-@pytest.mark.parametrize("strategy", FEW)
+@pytest.mark.parametrize("strategy", [FEW[0], *(pytest.param(name, marks=pytest.mark.long) for name in FEW[1:])])
 def test_a_killed_run_ends_with_the_same_record(
     born: Nursery, tiny_dataset: Path, tmp_path: Path, strategy: str
 ) -> None:

@@ -113,6 +113,7 @@ def test_a_killed_worker_leaves_a_record_and_the_next_attempt_resumes(tiny_datas
     assert not list(cell.path.parent.glob("*claim*"))
 
 
+@pytest.mark.long
 def test_a_worker_that_ignores_its_time_limit_is_killed(
     tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

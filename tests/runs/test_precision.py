@@ -75,6 +75,7 @@ def test_mixed_precision_ends_with_its_context() -> None:
         assert network("s3")(CLIPS).dtype == torch.float32
 
 
+@pytest.mark.long
 def test_a_mixed_precision_run_has_a_separate_protocol_and_record(tmp_path: Path) -> None:
     plain = Request("random_search", results=tmp_path)
     setups = [Setup(request, Observer()) for request in (plain, replace(plain, precision="bfloat16"))]

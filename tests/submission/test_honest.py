@@ -101,6 +101,7 @@ def test_a_run_on_two_threads_repeated_on_as_many_and_on_one(make: Make, tiny_da
     assert "the runs differ in threads" in note
 
 
+@pytest.mark.long
 def test_in_bfloat16_and_not_deterministic(make: Make, tiny_dataset: Path) -> None:
     options = {**TRAINED, "precision": "bfloat16", "deterministic": False}
     folder = make("random_sampling", dataset=str(tiny_dataset), **options)
