@@ -35,6 +35,8 @@ LEAST = 20
 """Fewest networks to which a model is fitted."""
 REPEATED = 10
 """Degrees of freedom of repeated trainings from which the noise is measured by them, and not by the model."""
+DECIDING = 800
+"""Most networks that decide on the length scale; the time grows with their cube."""
 SIMILAR = 50
 """Trainings of similar accuracy among which a residual is drawn."""
 KEPT = 4096
@@ -395,16 +397,18 @@ def _finite(rows: Floats) -> Floats:
 def _kernel(features: Floats, targets: Floats) -> tuple[object, float]:
     """Kernel and variance of the noise, in units of the targets' variance, of the highest marginal likelihood.
 
-    Their logarithms are rounded, so that differences between machines in the last digits have no effect.
+    In a large table a part of the networks decides. The logarithms are rounded, so that differences between machines in
+    the last digits have no effect.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
+    part = slice(None, None, -(-len(features) // DECIDING))
     start = ConstantKernel(1.0, (1e-2, 1e3)) * RBF(10.0, (1.0, 300.0)) + WhiteKernel(0.1, (1e-2, 10.0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = GaussianProcessRegressor(start, normalize_y=True).fit(features, targets).kernel_
+        fitted = GaussianProcessRegressor(start, normalize_y=True).fit(features[part], targets[part]).kernel_
     kernel = fitted.clone_with_theta(np.round(fitted.theta, 1))
     return kernel.k1, float(kernel.k2.noise_level)
 
