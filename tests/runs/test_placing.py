@@ -10,6 +10,7 @@ import pytest
 
 from pvnas_bench import records
 from pvnas_bench.api.runs import execute
+from pvnas_bench.boards import table_ranks
 from pvnas_bench.cli import main
 from pvnas_bench.protocol import get_protocol
 from pvnas_bench.runs.clips import data_entry, open_clips
@@ -18,6 +19,7 @@ from pvnas_bench.runs.placing import Placed, placed
 from pvnas_bench.runs.request import Request
 from pvnas_bench.runs.setup import Setup
 from pvnas_bench.system.files import write_atomically
+from pvnas_bench.table import Surrogate
 from pvnas_bench.table.journal import Content
 from pvnas_bench.table.store import Files, to_parquet
 
@@ -99,3 +101,20 @@ def test_nothing_is_said_where_no_table_fits(tables: Path, tiny_dataset: Path, t
         again = execute(replace(asked, tables=elsewhere, results=tmp_path / elsewhere.name / "runs"))
         assert again.placed is None and again.summary["placed"] is None
         assert "random networks" not in str(again)
+
+
+def test_scores_of_a_search_are_compared_with_the_model_on_at_most_a_hundred_networks(
+    tables: Path, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    asked = replace(
+        request(tables, tiny_dataset, tmp_path, tabular=True), strategy="synflow", settings={"samples": "4"}
+    )
+    record, surrogate = execute(asked).record, Setup(asked, Observer()).table
+    assert isinstance(surrogate, Surrogate)
+    assert len(surrogate) == NETWORKS and len(surrogate.scored) == 100
+    under = [name for name in surrogate.scored if surrogate.trainings(name)[0].macs <= record.space.cap_macs]
+    assert [truth for _, truth in record.diagnostics["rank_pairs"]] == [surrogate.top1(name) for name in under]
+    every = replace(asked, cap="M", results=tmp_path / "every")
+    rows = table_ranks.rank([execute(every).record], surrogate)
+    found = {row.name: row for row in rows}
+    assert found["MACs only"].kind == "known"
