@@ -66,8 +66,8 @@ def noise(values: Floats) -> Noise | None:
 
 
 def truth(table: Table) -> Floats:
-    """True accuracy (mean test top-1) of each architecture that scores are compared on, in the table's order."""
-    return np.array([table.top1(architecture) for architecture in table.scored])
+    """True accuracy (mean test top-1) of each architecture of a table, in the table's order."""
+    return np.array([table.top1(architecture) for architecture in table.architectures])
 
 
 def _known(space: SearchSpace, table: Table) -> tuple[list[Architecture], Floats]:

@@ -20,14 +20,14 @@ from pvnas_bench.boards.table_lessons import truth
 from pvnas_bench.boards.table_regret import on_table
 from pvnas_bench.boards.trajectories import logged
 from pvnas_bench.records import Record
-from pvnas_bench.table.table import Table
+from pvnas_bench.table.table import RANKED, Table
 
 LEGEND = (
     "τ: Kendall's τ-b between scores and mean test top-1 of all trainings of each network, the mean over seeds, with "
-    "the bootstrap interval over seeds and networks. *of the ceiling*: τ over that of another training. *above MACs*: "
-    "share of the bootstrap samples in which τ is above that of the MACs. *loss / chance*: last loss on search-val as "
-    "a fraction of chance. *search*, *ranking*: cost of the search, and of scoring every network, in reference "
-    "trainings."
+    f"the bootstrap interval over seeds and networks. A search scores all networks, or {RANKED} random ones. *of the "
+    "ceiling*: τ over that of another training. *above MACs*: share of the bootstrap samples in which τ is above that "
+    "of the MACs. *loss / chance*: last loss on search-val as a fraction of chance. *search*, *ranking*: cost of the "
+    "search, and of the scores, in reference trainings."
 )
 DRAWS = 1000
 """Bootstrap samples of an interval."""
@@ -48,7 +48,7 @@ class Ranks:
             scores and of the ceiling over architectures, of random scores the 95 % of them (Kendall 1938).
         above: share of these bootstrap samples in which τ is above that of the MACs; None where it is not compared.
         loss: last held-out loss as a fraction of chance, mean over seeds; nan if it was not logged.
-        search, ranking: mean cost of the search and of scoring the whole space, in reference trainings.
+        search, ranking: mean cost of the search and of its scores, in reference trainings.
     """
 
     name: str
@@ -76,9 +76,14 @@ def rank(records: Iterable[Record], table: Table) -> list[Ranks]:
     runs: dict[str, list[Record]] = defaultdict(list)
     for run in records:
         pairs = run.diagnostics.get("rank_pairs")
-        if run.status == "ok" and on_table(run, table) and isinstance(pairs, list) and len(pairs) == len(true):
+        ranked = len(table.ranked(run.seed))
+        if run.status == "ok" and on_table(run, table) and isinstance(pairs, list) and len(pairs) == ranked:
             runs[run.strategy.entry].append(run)
-    found = [_searches(name, each, true, counts, macs_taus, rng) for name, each in runs.items()]
+    place = {architecture: number for number, architecture in enumerate(table.architectures)}
+    found = []
+    for name, each in runs.items():
+        places = [[place[architecture] for architecture in table.ranked(run.seed)] for run in each]
+        found.append(_searches(name, each, places, true, counts, macs_taus, rng))
     found.sort(key=lambda row: (math.inf if math.isnan(row.tau) else -row.tau, row.name))
     chance = 1.96 * math.sqrt(2 * (2 * len(true) + 5) / (9 * len(true) * max(len(true) - 1, 1)))  # Kendall 1938
     rest = [
@@ -92,15 +97,16 @@ def rank(records: Iterable[Record], table: Table) -> list[Ranks]:
 def _searches(
     name: str,
     runs: Sequence[Record],
+    places: Sequence[Sequence[int]],
     true: Floats,
     counts: Floats,
     macs_taus: Floats,
     rng: np.random.Generator,
 ) -> Ranks:
     scores = [np.array([pair[0] for pair in run.diagnostics["rank_pairs"]], dtype=float) for run in runs]
-    taus = [kendall_tau(each, true) for each in scores]
+    taus = [kendall_tau(each, true[at]) for each, at in zip(scores, places, strict=True)]
     picked = rng.integers(len(runs), size=(len(counts), len(runs)))
-    each = np.array([_resampled(one, true, counts) for one in scores])
+    each = np.array([_resampled(one, true[at], counts[:, at]) for one, at in zip(scores, places, strict=True)])
     drawn = np.take_along_axis(each, picked.T, 0).mean(0)
     losses = [logged(run, "search_val_loss_of_chance") for run in runs]
     last = [values[-1] for values in losses if values]
@@ -118,7 +124,7 @@ def _searches(
 
 
 def _known(table: Table, name: Literal["macs", "parameters"]) -> Floats:
-    return np.array([getattr(table.trainings(a)[0], name) for a in table.scored], dtype=float)
+    return np.array([getattr(table.trainings(a)[0], name) for a in table.architectures], dtype=float)
 
 
 def _row(name: str, kind: Kind, scores: Floats, true: Floats, counts: Floats) -> Ranks:
@@ -148,8 +154,7 @@ def _quantiles(values: Sequence[float] | Floats) -> tuple[float, float]:
 
 def _ceiling(table: Table, counts: Floats) -> list[Ranks]:
     """τ of a network's first training with the mean of its others, over the networks that have several."""
-    places = {name: place for place, name in enumerate(table.architectures)}
-    trainings = table.matrix("test_top1")[[places[name] for name in table.scored]]
+    trainings = table.matrix("test_top1")
     several = trainings[(~np.isnan(trainings)).sum(1) > 1]
     if len(several) < 3:
         return []

@@ -229,7 +229,8 @@ class RankTau(_Metric):
             return Value(tau)
         if table is None:
             raise Missing("there is no table")
-        rows = [table.trainings(a)[0] for a in table.scored if table.trainings(a)[0].macs <= run.space.cap_macs]
+        every = [table.trainings(architecture)[0] for architecture in table.ranked(run.seed)]
+        rows = [row for row in every if row.macs <= run.space.cap_macs]
         truth = [table.top1(row.architecture) for row in rows]
         return Value(tau - statistics.kendall_tau([getattr(row, self.beyond) for row in rows], truth))
 

@@ -132,6 +132,7 @@ _commands: Mapping[str, Command] = {
     "report": _commands_records.report,
     "learnt": _commands_records.learnt,
     "check": _commands_records.check,
+    "tune": _commands_table.tune,
     "ranks": _commands_table.ranks,
     "reliability": _commands_table.reliability,
     "retrain": _commands_table.retrain,

@@ -173,9 +173,9 @@ def ranks(
 ) -> int:
     """Measure how well a supernet's scores rank a space: Kendall's τ with the true accuracies of its table.
 
-    Searches, then scores every architecture of the table; beside it stand MACs, parameters, random scores and another
-    training. `--strategy "spos[supernet_share=0.95]"` trains a supernet on uniform paths. After an interruption the
-    same command resumes. Without a strategy it reads the records that are there.
+    Searches, then scores 200 random architectures of the table; beside it stand MACs, parameters, random scores and
+    another training. `--strategy "spos[supernet_share=0.95]"` trains a supernet on uniform paths. After an interruption
+    the same command resumes. Without a strategy it reads the records that are there.
     """
     from pvnas_bench.cli import _ranks
     from pvnas_bench.system.quiet import quiet
@@ -184,6 +184,35 @@ def ranks(
         return _ranks.ranks(
             strategy or [], grid, space, dataset, budget, seeds, workers, results, tables, format.value, output
         )
+
+
+def tune(
+    declaration: Annotated[
+        Path, typer.Argument(help="TOML file with the task, the means and the values to choose from.", metavar="FILE")
+    ],
+    strategy: Annotated[
+        list[str] | None, typer.Option(help="Strategy to tune; may be repeated.  [default: all in the file]")
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of the records.", metavar="DIR")] = Path("results/runs/tuning"),
+    tables: Tables = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Searches side by side, one thread each.  [default: one per core]", min=1)
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed searches again.")] = False,
+    output: Annotated[Path, typer.Option(help="Folder of the tunings and their page.", metavar="DIR")] = Path(
+        "results/tuning"
+    ),
+) -> int:
+    """Tune strategies by equal means: one number of configurations for each, drawn from declared values, on a table.
+
+    The default is the first configuration, and the one with the least mean true regret wins. After an interruption the
+    same command resumes. The last line is the path of the page.
+    """
+    from pvnas_bench.cli import _tune
+    from pvnas_bench.system.quiet import quiet
+
+    with quiet():
+        return _tune.tune(declaration, strategy or [], runs, tables, workers, retry_failed, output)
 
 
 def reliability(

@@ -10,7 +10,7 @@ from pvnas_bench.table import Table
 
 
 def ranking(search: Search, table: Table) -> dict[str, Any]:
-    """Score each architecture of a table under the caps with a finished search.
+    """Score a table's architectures under the caps with a finished search: all, or a random sample (`Table.ranked`).
 
     The budget no longer applies; the cost of scoring is reported separately.
 
@@ -32,7 +32,7 @@ def _ranked(search: Search, table: Table) -> dict[str, Any]:
     before, ledger.budget = ledger.spent, float("inf")
     pairs = []
     with seeding.torch_seeded(problem.seed, "ranking"):
-        for string in table.scored:
+        for string in table.ranked(problem.seed):
             architecture = problem.space.parse(string)
             if problem.feasible(architecture):
                 score = strategy.score(architecture)

@@ -258,7 +258,7 @@ def _looked_up(record: Record, outcome: Outcome, table: Table) -> Iterator[str]:
 
 
 def _ranking(record: Record, table: Table, slack: float) -> Iterator[str]:
-    """Compare the scores of all architectures, where the strategy gave any, with their truth; see `run.ranking`."""
+    """Compare the scores of the ranked architectures, where there are any, with their truth; see `rank_correlation`."""
     pairs = record.diagnostics.get("rank_pairs")
     if pairs is None:
         if "rank_tau" in record.diagnostics:
@@ -271,7 +271,7 @@ def _ranking(record: Record, table: Table, slack: float) -> Iterator[str]:
         yield "diagnostics.rank_pairs is no list of [score, top-1]"
         return
     cap = record.space.cap_macs
-    known = [table.top1(one) for one in table.scored if table.trainings(one)[0].macs <= cap]
+    known = [table.top1(one) for one in table.ranked(record.seed) if table.trainings(one)[0].macs <= cap]
     if len(truth) != len(known) or not all(map(_same, truth, known, repeat(slack))):
         yield "diagnostics.rank_pairs has other accuracies than the table"
     elif record.diagnostics.get("rank_tau") != (None if math.isnan(tau) else tau):

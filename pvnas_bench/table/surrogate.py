@@ -47,8 +47,6 @@ RANDOM, DRAWS = 300, 500
 """Random networks among which one is placed, and draws from the posterior."""
 INTERVAL = 0.9
 """Probability of an interval."""
-SCORED = 100
-"""Most networks that a search's scores are compared on."""
 HALF, NINE_TENTHS = 0.6745, 1.6449
 """Half widths, in standard deviations, of the intervals that hold 50 % and 90 % of a normal distribution."""
 
@@ -265,11 +263,6 @@ class Surrogate(Table):
                 raise UsageError(f"no network of {self.about.stem} is under the cap: raise --cap")
             best = dict(sorted(best.items(), key=lambda item: (-item[1], str(item[0])))[:POPULATION])
         return max(self.top1(str(one)) for one in best)
-
-    @property
-    def scored(self) -> tuple[str, ...]:
-        """Networks that a search's scores are compared on: a part of those trained, at equal distances."""
-        return self.architectures[:: -(-len(self) // SCORED)]
 
     @property
     def fingerprint(self) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ENUMERABLE = 20_000
 """Architectures of the largest space whose tables hold all of them; larger spaces have surrogates."""
+RANKED = 200
+"""Architectures that a search scores at its end; scoring all of a space costs more than a search."""
 
 
 class Table:
@@ -82,6 +84,14 @@ class Table:
         """The canonical architecture of each trained network, sorted by string."""
         return tuple(self._rows)
 
+    def ranked(self, seed: int) -> tuple[str, ...]:
+        """The architectures that a search with this seed scores at its end: all, or `RANKED` random ones, sorted."""
+        every = self.architectures
+        if len(every) <= RANKED:
+            return every
+        drawn = np.random.default_rng(seed).choice(len(every), RANKED, replace=False)
+        return tuple(every[i] for i in np.sort(drawn))
+
     def trainings(self, architecture: str) -> tuple[KnownTraining, ...]:
         """Trainings of an architecture's network, by architecture and seed; empty if untrained."""
         return self._rows.get(self.network(architecture), ())
@@ -101,11 +111,6 @@ class Table:
     def scoring(self, architecture: str) -> tuple[KnownTraining, ...]:
         """The trainings by which the architecture that a search found is judged: all of its network."""
         return self.trainings(architecture)
-
-    @property
-    def scored(self) -> tuple[str, ...]:
-        """Networks that a search's scores are compared on."""
-        return self.architectures
 
     def top1(self, architecture: str) -> float:
         """True accuracy of an architecture: mean test top-1 over the trainings of its network.

@@ -100,6 +100,25 @@ def test_orders_without_training_and_the_ceiling_stand_beside_the_searches(table
     assert ceiling.low < ceiling.tau < ceiling.high
 
 
+def test_a_search_on_a_large_table_is_compared_on_the_architectures_that_it_scored(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pvnas_bench.table.table.RANKED", 12)
+    samples = [table.ranked(seed) for seed in (0, 1)]
+    assert samples[0] != samples[1] and samples[0] == table.ranked(0)
+    assert all(len(set(sample)) == 12 and set(sample) < set(table.architectures) for sample in samples)
+    rng, taus, runs = np.random.default_rng(5), [], []
+    for seed, sample in enumerate(samples):
+        known = [table.top1(architecture) for architecture in sample]
+        scores = np.array(known) + 0.05 * rng.standard_normal(12)
+        taus.append(kendalltau(scores, known).statistic)
+        pairs = [list(pair) for pair in zip(scores, known, strict=True)]
+        runs.append(searched(table, "spos", seed, truth(table), rank_pairs=pairs))
+    found = row(rank(runs, table), "spos")
+    assert found.seeds == 2 and found.tau == pytest.approx(np.mean(taus))
+    assert found.low < found.tau < found.high
+
+
 def test_runs_that_did_not_score_the_whole_table_are_left_out(table: Table) -> None:
     good = searched(table, "a", 0, truth(table))
     failed = good.model_copy(update={"diagnostics": {"rank_error": "MemoryError: "}})
