@@ -46,6 +46,7 @@ def tune(
             seeds=declared.seeds,
             budget=declared.budget,
             tabular=True,
+            partial=True,
             tables=tables,
             results=runs,
             workers=workers,

@@ -163,6 +163,42 @@ def test_ranks_runs_a_search_and_states_its_correlation_with_the_table(
     assert "| synflow | 1 |" in page.read_text(encoding="utf-8")
 
 
+def test_tune_tries_what_is_declared_resumes_and_keeps_the_winner(
+    cli: Cli, of: tuple[object, ...], tmp_path: Path
+) -> None:
+    space, dataset = (str(of[of.index(option) + 1]) for option in ("--space", "--dataset"))
+    declared = tmp_path / "small.toml"
+    declared.write_text(
+        f'space = "{space}"\ndataset = "{dataset}"\nbudget = 3.0\nseeds = 2\nconfigurations = 3\n'
+        "[strategies.regularized_evolution]\npopulation = [2, 5, 10]\ntournament = [2, 3]\n"
+        "[strategies.local_search]\nrestart = [true, false]\n"
+    )
+    tables = of[of.index("--tables") + 1]
+    words = ("tune", declared, "--tables", tables, "--runs", tmp_path / "runs", "--workers", 1)
+    alone = cli(*words, "--strategy", "local_search", "--output", tmp_path / "alone")
+    assert alone.code == OK, alone.err
+    assert [path.name for path in sorted((tmp_path / "alone").iterdir())] == ["README.md", "local_search.json"]
+    both = cli(*words, "--output", tmp_path / "both")
+    assert both.code == OK and both.out.splitlines()[-1] == str(tmp_path / "both" / "README.md")
+    content = (tmp_path / "both" / "local_search.json").read_bytes()
+    assert content == (tmp_path / "alone" / "local_search.json").read_bytes()
+    found = json.loads((tmp_path / "both" / "regularized_evolution.json").read_bytes())
+    assert [one["settings"] for one in found["configurations"]][0] == {"population": 10, "tournament": 3}
+    runs, _ = records.load_folder(tmp_path / "runs")
+    assert len(runs) == 2 * (3 + 2)
+    regrets = {run.trajectory[-1].metrics["regret"] for run in runs if run.strategy.entry == "local_search"}
+    first = json.loads(content)["configurations"][0]["regrets"]
+    assert {round(regret, 6) for regret in regrets} == set(first)
+
+
+@pytest.mark.parametrize("content", ["", "seeds = ", 'space = "st_micro"', "\x00"])
+def test_a_file_that_declares_no_tuning_is_one_clear_line(cli: Cli, tmp_path: Path, content: str) -> None:
+    (tmp_path / "bad.toml").write_text(content)
+    ended = cli("tune", tmp_path / "bad.toml", "--output", tmp_path / "out")
+    assert ended.code == USAGE and len(ended.errors) == 1 and "declares no tuning" in ended.errors[0]
+    assert not (tmp_path / "out").exists()
+
+
 def test_ranks_takes_a_grid_and_its_options_win(cli: Cli, of: tuple[object, ...], tmp_path: Path) -> None:
     (grid := tmp_path / "grid.toml").write_text('strategies = ["synflow"]\nseeds = 2\nbudget = 9.0\n')
     words = ("ranks", *of, "--grid", grid, "--workers", 1, "--results", tmp_path, "--format", "json")
