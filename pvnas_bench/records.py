@@ -56,6 +56,13 @@ NULL = " (null)"
 NULL_PROTOCOL = ":null"
 """End of the protocol's fingerprint of a null search, which keeps it off the boards of real ones in every reader."""
 
+SURROGATE = "surrogate"
+"""Beginning of the third part of the protocol's fingerprint of a search on a surrogate, and the name in `diagnostics`
+of how well that predicts."""
+
+RETRAINED = "retrained-"
+"""Beginning of the last part of the protocol's fingerprint of records judged by retrainings (`boards.retrained`)."""
+
 Detail = Literal["full", "curves", "scores"]
 """Parts of a record to keep in memory: everything; with `curves`, of a file of many records, no step at which nothing
 changed (`thin`); with `scores` no trajectory, confusion matrix or layer table (`slim`)."""
@@ -308,7 +315,7 @@ class Record(_Model):
     """Facts about the search as JSON values: those of the strategy (`Strategy.diagnostics`) and of the harness. On a
     space with a frozen backbone: its cost (`backbone`), its share of the `parameters`, and the accuracy of the final
     network by `clip_length` and under `frame_shuffle`. On a table, if the strategy scores architectures: the rank
-    correlation of its scores with the truth (`rank_pairs`, `rank_tau`)."""
+    correlation of its scores with the truth (`rank_pairs`, `rank_tau`). On a surrogate, its quality (`surrogate`)."""
     outcome: Outcome | None
     speed: Speed | None = None
     provenance: Provenance
@@ -317,6 +324,11 @@ class Record(_Model):
     def board(self) -> tuple[str, str, str]:
         """Fingerprints of space, data set and protocol; only records with equal ones are comparable."""
         return self.space.fingerprint, self.data.fingerprint, self.protocol.fingerprint
+
+    @property
+    def surrogate(self) -> bool:
+        """True if the accuracies are those of a surrogate; its fingerprint is part of the protocol's."""
+        return any(part.startswith(SURROGATE) for part in self.protocol.fingerprint.split(":")[2:])
 
     @model_validator(mode="after")
     def _marked(self) -> Self:
@@ -364,12 +376,16 @@ def load(path: Path) -> Record:
 
 
 def slim(record: Record) -> Record:
-    """The record without the fields that only plots of single runs need; these are empty."""
+    """The record without the fields that only plots of single runs need; these are empty.
+
+    Of the diagnostics it keeps the quality of a surrogate, which boards state.
+    """
     outcome = record.outcome
+    diagnostics = {key: value for key, value in record.diagnostics.items() if key == SURROGATE}
     if outcome is not None:
         trained = tuple(one.model_copy(update={"confusion": (), "curve": ()}) for one in outcome.trained)
         outcome = outcome.model_copy(update={"network": (), "trained": trained})
-    return record.model_copy(update={"trajectory": (), "diagnostics": {}, "outcome": outcome})
+    return record.model_copy(update={"trajectory": (), "diagnostics": diagnostics, "outcome": outcome})
 
 
 def thin(record: Record) -> Record:

@@ -14,7 +14,7 @@ from pvnas_bench.grid.cells import records_of
 from pvnas_bench.grid.executors import Name
 from pvnas_bench.records import Record, load_folder
 from pvnas_bench.runs.request import parse_entry
-from pvnas_bench.table import find
+from pvnas_bench.runs.surrogates import find_whole
 
 
 @dataclass(frozen=True)
@@ -93,5 +93,7 @@ def run_claim(claim: Claim, ground: Ground) -> tuple[Result, bool]:
     for cell, entry in zip(cells, entries, strict=True):
         if cell.id in known:
             runs[entry][cell.request.seed] = known[cell.id]
-    table = find(registry.get_space(claim.setting.space), dataset, ground.tables) if claim.setting.tabular else None
+    table = None
+    if claim.setting.tabular:
+        table = find_whole(registry.get_space(claim.setting.space), dataset, ground.tables)
     return measure(claim, runs, table), all(cell.state == "ok" for cell in ended)

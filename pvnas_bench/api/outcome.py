@@ -1,7 +1,7 @@
 """The result of a run: its record, where that is, and what a reader asks first."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from pvnas_bench.system.text import counted
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pvnas_bench.runs.placing import Placed
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -22,10 +24,13 @@ class RunResult:
     Attributes:
         record: everything about the run.
         path: the file of the record.
+        placed: place of the network found among random ones; None where no table of the space, the data set and the
+            protocol tells.
     """
 
     record: records.Record
     path: Path
+    placed: "Placed | None" = None
 
     @property
     def status(self) -> records.Status:
@@ -67,6 +72,7 @@ class RunResult:
             "test_mean_class": score and score.mean_class,
             "search_reference_trainings": record.search.reference_trainings,
             "search_wall_seconds": record.search.wall_seconds,
+            "placed": self.placed and asdict(self.placed),
         }
 
     def leaderboard(self, *, reference: bool = True) -> "pd.DataFrame":
@@ -81,7 +87,7 @@ class RunResult:
         return frame(leaderboard.build(results.on_board(loaded.records, self.record)))
 
     def __str__(self) -> str:
-        return describe(self.record)
+        return describe(self.record) + (f"{self.placed}\n" if self.placed else "")
 
 
 def _cost(record: records.Record, outcome: records.Outcome) -> str:
@@ -103,7 +109,7 @@ def describe(record: records.Record) -> str:
     outcome, score, search = record.outcome, leaderboard.score(record), record.search
     lines = [
         f"{record.strategy.entry} on {record.space.name} (cap {record.space.cap}), {record.data.name}, "
-        f"{record.protocol.name}, seed {record.seed}: {record.status}"
+        f"{record.protocol.name}{', surrogate' if record.surrogate else ''}, seed {record.seed}: {record.status}"
     ]
     if outcome is not None:
         lines += [

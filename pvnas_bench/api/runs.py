@@ -11,6 +11,7 @@ from pvnas_bench.api.documented import documented
 from pvnas_bench.api.outcome import RunResult
 from pvnas_bench.errors import UsageError
 from pvnas_bench.runs.observer import Observer
+from pvnas_bench.runs.placing import placed
 from pvnas_bench.runs.request import Request
 from pvnas_bench.runs.runner import Run
 from pvnas_bench.runs.search import OtherProcesses
@@ -171,7 +172,8 @@ def execute(
         )
     prepared = Run(request, observer, world)
     with _trials(prepared.setup, on) as trials:
-        return RunResult(*prepared(trials=trials))
+        record, path = prepared(trials=trials)
+    return RunResult(record, path, placed(record, prepared.setup) if world.first else None)
 
 
 def _trials(setup: Setup, on: OnRay | None) -> AbstractContextManager[OtherProcesses | None]:

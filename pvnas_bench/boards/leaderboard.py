@@ -20,17 +20,22 @@ The score of a row:
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from pvnas_bench.boards import reliability, statistics
 from pvnas_bench.boards.objectives import COSTS, References, above_caps, costs_of, fronts, references, volume
 from pvnas_bench.boards.statistics.practical import CERTAIN
-from pvnas_bench.records import Record, Role, Source, without_cycle_collection
+from pvnas_bench.records import RETRAINED, SURROGATE, Record, Role, Source, without_cycle_collection
 from pvnas_bench.system.text import counted
+from pvnas_bench.table.surrogate import Quality
+
+_QUALITY = TypeAdapter(Quality)
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,11 @@ def board_key(record: Record) -> dict[str, Any]:
     }
 
 
+def protocol_title(record: Record) -> str:
+    """Name and version of a record's protocol, and that its accuracies are a surrogate's if they are."""
+    return f"{record.protocol.name} v{record.protocol.version}{', surrogate' if record.surrogate else ''}"
+
+
 def build(records: Sequence[Record]) -> list[Board]:
     """Build the boards of records, sorted by name; runs with different fingerprints never share a board."""
     with without_cycle_collection():
@@ -223,7 +233,7 @@ def _board(runs: Sequence[Record], differs: tuple[str, ...]) -> Board:
     return Board(
         space=f"{first.space.name} v{first.space.version}",
         data=first.data.name,
-        protocol=f"{first.protocol.name} v{first.protocol.version}",
+        protocol=protocol_title(first),
         cap=first.space.cap,
         cap_macs=first.space.cap_macs,
         caps=first.space.caps or {"macs": float(first.space.cap_macs)},
@@ -239,7 +249,12 @@ def _board(runs: Sequence[Record], differs: tuple[str, ...]) -> Board:
         rows=tuple(rows),
         null=first.null,
         underpowered=power is not None,
-        notes=tuple(([power] if power else []) + _resolution(runs, order) + _notes(runs, rows, bool(control), imputed)),
+        notes=(
+            *_of_surrogate(runs),
+            *([power] if power else []),
+            *_resolution(runs, order),
+            *_notes(runs, rows, bool(control), imputed),
+        ),
     )
 
 
@@ -393,6 +408,19 @@ def _rows(
             )
         )
     return rows
+
+
+def _of_surrogate(runs: Sequence[Record]) -> Iterator[str]:
+    """Yield a note on how well the surrogate of a board predicts; its records agree, as its fingerprint does."""
+    if not runs[0].surrogate or RETRAINED in runs[0].protocol.fingerprint:
+        return
+    note = "surrogate: a model predicts all accuracies."
+    for run in runs:
+        with suppress(ValidationError):
+            quality = _QUALITY.validate_python(run.diagnostics.get(SURROGATE))
+            note = f"surrogate: a model of {quality.fitted:,} trained networks predicts all accuracies; {quality}."
+            break
+    yield note
 
 
 def _resolution(runs: Sequence[Record], order: Sequence[_Entry]) -> list[str]:

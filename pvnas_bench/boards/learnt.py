@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pvnas_bench.boards import statistics
-from pvnas_bench.boards.leaderboard import board_key, score
+from pvnas_bench.boards.leaderboard import board_key, protocol_title, score
 from pvnas_bench.boards.statistics.hypothesis import ALPHA
 from pvnas_bench.boards.trajectories import logged
 from pvnas_bench.records import NULL, NULL_PROTOCOL, Record
@@ -163,7 +163,7 @@ def _board(runs: Sequence[Record]) -> Comparison:
     rows = _verdicts([_row("".join(name), side[False], side[True], len(whole)) for name, side in sorted(whole.items())])
     return Comparison(
         title=f"{first.space.name} v{first.space.version} (cap {first.space.cap}) · {first.data.name} · "
-        f"{first.protocol.name} v{first.protocol.version}",
+        + protocol_title(first),
         budget=first.protocol.budget,
         control=float(control.scores.mean()) if control.runs else None,
         rows=tuple(rows),

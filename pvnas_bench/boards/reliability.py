@@ -18,7 +18,7 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.records import Record
 from pvnas_bench.system.files import read_whole
 from pvnas_bench.system.text import counted
-from pvnas_bench.table.schema import SEARCH_ONLY
+from pvnas_bench.table.schema import recipe_of
 from pvnas_bench.table.table import Table
 
 SCHEMA_VERSION: Final = 1
@@ -66,8 +66,8 @@ class ReliabilityReport(BaseModel):
 
     def of(self, run: Record) -> bool:
         """Return True if a record has the space, cap, data set and recipe of this report."""
-        settings = {key: value for key, value in run.protocol.settings.items() if key not in SEARCH_ONLY}
-        return (run.space.fingerprint, run.data.fingerprint, settings) == (self.space, self.data, self.recipe)
+        recipe = recipe_of(run.protocol)
+        return (run.space.fingerprint, run.data.fingerprint, recipe) == (self.space, self.data, self.recipe)
 
 
 def report(table: Table, cap: str) -> ReliabilityReport:
@@ -89,13 +89,12 @@ def report(table: Table, cap: str) -> ReliabilityReport:
     found, means = statistics.reliability(scores), scores.mean(1)
     curves = np.array([np.mean([training.val_top1 for training in rows], axis=0) for rows in complete])
     trainings = [training for rows in complete for training in rows]
-    settings = {key: value for key, value in table.about.protocol.settings.items() if key not in SEARCH_ONLY}
     return ReliabilityReport(
         space=f"{table.about.space.fingerprint}:{cap}",
         data=table.about.data.fingerprint,
         data_name=table.about.data.name,
         protocol=table.about.protocol.name,
-        recipe=settings,
+        recipe=recipe_of(table.about.protocol),
         mean=float(means.mean()),
         lowest=float(means.min()),
         highest=float(means.max()),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pvnas_bench.boards.statistics import kendall_tau
 from pvnas_bench.space import Architecture, SearchSpace
-from pvnas_bench.table.table import Table
+from pvnas_bench.table.table import ENUMERABLE, Table
 
 Floats = npt.NDArray[np.float64]
 
@@ -73,9 +73,10 @@ def truth(table: Table) -> Floats:
 def _known(space: SearchSpace, table: Table) -> tuple[list[Architecture], Floats]:
     """Every architecture of a space whose network is in the table, isomorphic ones included, and its accuracy.
 
-    In a complete table the options of different decisions are then balanced.
+    In a complete table the options of different decisions are then balanced. Of a large space, the trained ones.
     """
-    known = [architecture for architecture in space.enumerate() if str(architecture) in table]
+    every = space.enumerate() if space.size <= ENUMERABLE else map(space.parse, table.architectures)
+    known = [architecture for architecture in every if str(architecture) in table]
     return known, np.array([table.top1(str(architecture)) for architecture in known])
 
 

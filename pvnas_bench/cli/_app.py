@@ -135,6 +135,7 @@ _commands: Mapping[str, Command] = {
     "tune": _commands_table.tune,
     "ranks": _commands_table.ranks,
     "reliability": _commands_table.reliability,
+    "retrain": _commands_table.retrain,
     "latency": _commands_run.latency,
     "test": _commands_run.test,
     "submit": _commands_submission.submit,

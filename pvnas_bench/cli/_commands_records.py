@@ -28,12 +28,18 @@ def leaderboard(
     null: Annotated[
         bool, typer.Option("--null", help="Show the boards of null searches instead of real ones.")
     ] = False,
+    retrained: Annotated[
+        Path | None,
+        typer.Option(help="Folder of `retrain`, whose trainings judge the records.  [default: none]", metavar="DIR"),
+    ] = None,
     reference: Reference = True,
 ) -> int:
     """Show the leaderboards of the records in a folder, one per space, data set and protocol."""
     from pvnas_bench.cli import _leaderboard
 
-    return _leaderboard.show(results, format.value if format else None, output, reference=reference, null=null)
+    return _leaderboard.show(
+        results, format.value if format else None, output, reference=reference, null=null, retrained=retrained
+    )
 
 
 def plot(

@@ -1,4 +1,4 @@
-"""The commands `table …`, `ranks`, and `reliability`."""
+"""The commands `table …`, `ranks`, `reliability`, and `retrain`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +10,8 @@ from pvnas_bench.cli._options import Cells, Dataset, Json, On, PageFormat, RayAd
 MicroSpace = Annotated[
     str, typer.Option("--space", help="A small space: a name from `list spaces`, or the path of a .py file.")
 ]
+RETRAINED = Path("results/retrained")
+"""Default folder of retrainings."""
 MicroProtocol = Annotated[str, typer.Option("--protocol", help="Protocol with the recipe of every training.")]
 
 
@@ -24,6 +26,11 @@ def build(
         int | None,
         typer.Option(help="Number of random architectures, the same for every seed.  [default: all]", min=1),
     ] = None,
+    cap: Annotated[str | None, declared("cap")] = None,
+    visited: Annotated[
+        Path | None,
+        typer.Option(help="Folder of records, whose incumbents are trained too.  [default: none]", metavar="DIR"),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Parallel trainings, one thread each.  [default: one per core]", min=1)
     ] = None,
@@ -31,7 +38,7 @@ def build(
     ray_address: RayAddress = None,
     tables: Tables = None,
 ) -> int:
-    """Train every network of a small space, and store the results in a table.
+    """Train every network of a small space, or a sample of a large one, and store the results in a table.
 
     After an interruption the same command resumes. On several machines that share the folder, it divides the trainings
     among them. The last line of standard output is the table's path.
@@ -41,7 +48,17 @@ def build(
 
     with quiet():
         return _table.build(
-            space, dataset, protocol, seed or [0], sample, tables, workers, executor=executor.value, address=ray_address
+            space,
+            dataset,
+            protocol,
+            seed or [0],
+            sample,
+            cap,
+            visited,
+            tables,
+            workers,
+            executor=executor.value,
+            address=ray_address,
         )
 
 
@@ -238,4 +255,38 @@ def reliability(
             executor=executor.value,
             address=ray_address,
             as_json=json,
+        )
+
+
+def retrain(
+    what: Annotated[
+        list[str],
+        typer.Argument(help="Records, folders of records, or strings of architectures.", metavar="RECORD|ARCH..."),
+    ],
+    space: Annotated[str | None, typer.Option(help="Space of the architectures.  [default: the records']")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Data set to train on.  [default: the records', else synthetic_motion]")
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Protocol with the recipe of the trainings.  [default: the records', else quick]")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Number of trainings of each network, of common seeds.", min=1)] = 3,
+    workers: Annotated[
+        int | None, typer.Option(help="Parallel trainings, one thread each.  [default: one per core]", min=1)
+    ] = None,
+    executor: On = Cells.processes,
+    ray_address: RayAddress = None,
+    output: Annotated[Path, typer.Option(help="Folder of the trainings.", metavar="DIR")] = RETRAINED,
+) -> int:
+    """Train the networks of records or architectures again, as the final phase of a run does, with common seeds.
+
+    The trainings are a table of their own, and no record changes: `leaderboard --retrained` judges records by it. After
+    an interruption the same command resumes; with more seeds or records it extends. The last line is the table's path.
+    """
+    from pvnas_bench.cli import _retrain
+    from pvnas_bench.system.quiet import quiet
+
+    with quiet():
+        return _retrain.retrain(
+            what, space, dataset, protocol, seeds, output, workers, executor=executor.value, address=ray_address
         )

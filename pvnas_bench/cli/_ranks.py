@@ -10,8 +10,8 @@ from pvnas_bench.api.grids import compare
 from pvnas_bench.boards import table_ranks
 from pvnas_bench.cli import INTERRUPTED, OK, _results
 from pvnas_bench.errors import UsageError
+from pvnas_bench.runs.surrogates import find_whole, is_large
 from pvnas_bench.system.files import write_atomically
-from pvnas_bench.table import find
 
 
 def ranks(
@@ -32,7 +32,8 @@ def ranks(
     Raises:
         UsageError: there is no table, no search to run and no record with scores, or a file cannot be written.
     """
-    table = find(registry.get_space(space), dataset, tables)
+    known = registry.get_space(space)
+    table = find_whole(known, dataset, tables)
     if strategies or grid is not None:
         try:
             compare(
@@ -43,7 +44,7 @@ def ranks(
                 seeds=seeds,
                 budget=budget,
                 tabular=True,
-                partial=True,
+                partial=not is_large(known),
                 tables=tables,
                 results=results,
                 workers=workers,

@@ -7,7 +7,7 @@ from pathlib import Path
 from pvnas_bench import records
 from pvnas_bench.api import progress as bars
 from pvnas_bench.api import results
-from pvnas_bench.api.outcome import RunResult
+from pvnas_bench.api.outcome import RunResult, describe
 from pvnas_bench.api.runs import OnRay, execute
 from pvnas_bench.boards import leaderboard
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, USAGE, _leaderboard, _results
@@ -49,8 +49,10 @@ def run(request: Request, *, reference: bool, as_json: bool, on: OnRay | None = 
     if as_json:
         print(json.dumps(result.summary))
     else:
-        print(result)
+        print(describe(record))
         print(board(record, request.results, reference=reference))
+        if result.placed is not None:
+            print(result.placed)
         print(path)
     return EXIT_CODES[record.status]
 

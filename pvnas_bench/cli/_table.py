@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -12,9 +13,12 @@ from pvnas_bench.api import progress as bars
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _results
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.executors import Name
+from pvnas_bench.space import SearchSpace
 from pvnas_bench.system.text import counted
 from pvnas_bench.table import About, KnownTraining, Table, default_folder, find
 from pvnas_bench.table.store import stem_of
+from pvnas_bench.table.surrogate import LEAST, Quality
+from pvnas_bench.table.table import ENUMERABLE
 
 
 def build(
@@ -23,6 +27,8 @@ def build(
     protocol: str,
     seeds: Sequence[int],
     sample: int | None,
+    cap: str | None,
+    visited: Path | None,
     tables: Path | None,
     workers: int | None,
     *,
@@ -34,7 +40,8 @@ def build(
     from pvnas_bench.grid import table_build as building
 
     running = executor_of(executor, workers, building.NEEDS.threads, "cpu", address)
-    recipe, folder = building.TableRecipe(space, dataset, protocol), tables or default_folder()
+    recipe, folder = building.TableRecipe(space, dataset, protocol, cap=cap), tables or default_folder()
+    listed = () if visited is None else _results.load(visited, reference=False, null=None)[0]
     try:
         with bars.display() as display:
             path = None
@@ -43,6 +50,7 @@ def build(
                 folder,
                 seeds=tuple(dict.fromkeys(seeds)),
                 sample=sample,
+                more=[step.incumbent for record in listed for step in record.trajectory],
                 executor=running,
                 observer=bars.Shown(display),
             ):
@@ -80,11 +88,13 @@ def note(known: int, last: KnownTraining | None) -> str:
 
 def info(space: str, dataset: str, tables: Path | None, *, as_json: bool) -> int:
     """Print the content and the provenance of a table."""
-    table = find(registry.get_space(space), dataset, tables)
+    known = registry.get_space(space)
+    table = find(known, dataset, tables)
+    about, facts, qualities = table.about, _facts(table), _qualities(table, known)
     if as_json:
-        print(json.dumps(_facts(table), ensure_ascii=False))
+        surrogate = {under: asdict(quality) for under, quality in qualities.items()}
+        print(json.dumps(facts | ({"surrogate": surrogate} if surrogate else {}), ensure_ascii=False))
         return OK
-    about, facts = table.about, _facts(table)
     lines = [
         f"{about.stem}: {len(table)} networks of {about.space.architectures} architectures, "
         f"{counted(facts['trainings'], 'training')} ({', '.join(f'seed {s}: {n}' for s, n in facts['seeds'].items())})",
@@ -99,8 +109,25 @@ def info(space: str, dataset: str, tables: Path | None, *, as_json: bool) -> int
         f"{', '.join(facts['processors'])}",
         f"  fingerprint   {table.fingerprint}",
     ]
+    for under, quality in qualities.items():
+        lines.append(f"  surrogate     {under}: {quality}")
     print("\n".join(lines))
     return OK
+
+
+def _qualities(table: Table, space: SearchSpace) -> dict[str, Quality]:
+    """How well a surrogate of a large space predicts the networks of its table, all and under each cap."""
+    if space.size <= ENUMERABLE or len(table) < LEAST:
+        return {}
+    from pvnas_bench.runs.surrogates import surrogate_of
+
+    surrogate = surrogate_of(table, space)
+
+    def under(macs: int) -> Quality | None:
+        return surrogate.quality(lambda one: surrogate.cost(one).macs <= macs)
+
+    found = {"all": surrogate.quality(), **{f"cap {name}": under(macs) for name, macs in space.caps.items()}}
+    return {name: quality for name, quality in found.items() if quality is not None}
 
 
 def _clips(about: About) -> str:
@@ -141,6 +168,8 @@ def query(architecture: str, space: str, dataset: str, tables: Path | None, *, a
     known = registry.get_space(space)
     string, table = str(known.parse(architecture)), find(known, dataset, tables)
     trainings = table.trainings(string)
+    if not trainings and known.size > ENUMERABLE and len(table) >= LEAST:
+        return _predict(string, table, known, as_json=as_json)
     if not trainings:
         raise UsageError(
             f"{string} was not trained yet: the table has {len(table)} of {table.about.space.architectures} "
@@ -161,6 +190,22 @@ def query(architecture: str, space: str, dataset: str, tables: Path | None, *, a
     spread = f" ± {stdev(values):.1%} over seeds" if len(values) > 1 else ""
     rank = 1 + sum(table.top1(other) > table.top1(string) for other in table.architectures)
     print(f"  test top-1    {fmean(values):.1%}{spread}, rank {rank} of {len(table)}")
+    return OK
+
+
+def _predict(string: str, table: Table, space: SearchSpace, *, as_json: bool) -> int:
+    """Print what a surrogate predicts of an architecture."""
+    from pvnas_bench.runs.surrogates import surrogate_of
+
+    (one,) = surrogate_of(table, space).scoring(string)
+    if as_json:
+        print(json.dumps([one._asdict() | {"surrogate": True}]))
+        return OK
+    print(f"{string} on {table.about.data.name}: {one.macs / 1e6:.2f} MMACs, {one.parameters:,} parameters")
+    print(
+        f"  surrogate     search-val {one.val_top1[-1]:.1%}, test top-1 {one.test_top1:.1%}, predicted from "
+        f"{counted(len(table), 'other network')}"
+    )
     return OK
 
 

@@ -66,23 +66,50 @@ def _of_file(path: Path, space: str | None, dataset: str | None, protocol: str |
             found = records.load(record)
         except (OSError, ValueError) as error:
             raise UsageError(f"{str(record)!r} is not a record: {error}") from None
-        if found.outcome is None:
-            raise UsageError(f"the run of {str(record)!r} returned no architecture: it ended as {found.status!r}")
-        string, entry, data, recipe = found.outcome.architecture, found.space, found.data.name, found.protocol
-        name, fingerprint = entry.name, entry.fingerprint.rpartition(":")[0]
-    else:
-        info = load(model_path(path)).info
-        string, data, recipe = info.architecture, info.data.name, info.protocol
-        name, fingerprint = info.space.name, info.space.fingerprint
-    known = registry.get_space(space or name)
+        return of_record(found, record, space=space, dataset=dataset, protocol=protocol)
+    info = load(model_path(path)).info
+    known = _space(path, space or info.space.name, info.space.fingerprint)
+    return Named(
+        known,
+        known.parse(info.architecture),
+        _dataset(path, dataset, info.data.name),
+        _recipe(protocol, info.protocol),
+    )
+
+
+def of_record(
+    found: records.Record, path: Path, *, space: str | None, dataset: str | None, protocol: str | None
+) -> Named:
+    """The architecture that a record names; arguments as of `named`.
+
+    Raises:
+        UsageError: the run returned no architecture, or its space or data set is not to be had by name.
+    """
+    if found.outcome is None:
+        raise UsageError(f"the run of {str(path)!r} returned no architecture: it ended as {found.status!r}")
+    known = _space(path, space or found.space.name, found.space.fingerprint.rpartition(":")[0])
+    return Named(
+        known,
+        known.parse(found.outcome.architecture),
+        _dataset(path, dataset, found.data.name),
+        _recipe(protocol, found.protocol),
+    )
+
+
+def _space(path: Path, name: str, fingerprint: str) -> SearchSpace:
+    known = registry.get_space(name)
     if known.fingerprint != fingerprint:
         raise UsageError(
             f"{str(path)!r} is of the space {fingerprint}, {known.name} here is {known.fingerprint}: give that space "
             "with --space"
         )
-    if dataset is None and data not in dict(list_datasets()):
-        raise UsageError(f"{str(path)!r} is of the data set {data!r}: give its path with --dataset")
-    return Named(known, known.parse(string), dataset or data, _recipe(protocol, recipe))
+    return known
+
+
+def _dataset(path: Path, given: str | None, name: str) -> str:
+    if given is None and name not in dict(list_datasets()):
+        raise UsageError(f"{str(path)!r} is of the data set {name!r}: give its path with --dataset")
+    return given or name
 
 
 def _recipe(given: str | None, entry: records.ProtocolEntry) -> Protocol:

@@ -9,7 +9,7 @@ import math
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,6 +40,7 @@ from pvnas_bench.system.leases import InUse, claimed
 from pvnas_bench.table import journal
 from pvnas_bench.table.schema import About, KnownTraining, Session, SpaceIdentity
 from pvnas_bench.table.store import Files, to_parquet
+from pvnas_bench.table.table import ENUMERABLE
 from pvnas_bench.training import process
 from pvnas_bench.training.testing import Scores, test
 from pvnas_bench.training.train import Training, untrained
@@ -48,8 +49,6 @@ from pvnas_bench.video import FrameOrder
 
 NEEDS = Needs(threads=1, alone=False)
 """Resources of a training: workers are shared, so that each opens the clips once."""
-ENUMERABLE = 20_000
-"""Largest number of architectures of a space that is enumerated."""
 DRAWS = 1_000
 """Most draws for each network asked of a large space."""
 _UNKNOWN = Scores(math.nan, math.nan, math.nan, math.nan, np.zeros((0, 0), np.int64))
@@ -210,6 +209,8 @@ def random_order(
     Raises:
         UsageError: all networks of a large space are asked for, or there are fewer feasible ones than asked for.
     """
+    if sample == 0:
+        return []
     rng = seeding.generator(0, "order of a table", space.fingerprint)
     if space.size <= ENUMERABLE:
         every = list(space.enumerate())
@@ -265,6 +266,7 @@ def build(
     *,
     seeds: Sequence[int] = (0,),
     sample: int | None = None,
+    more: Sequence[str] = (),
     workers: int = 1,
     executor: Executor | None = None,
     observer: Observer | None = None,
@@ -276,6 +278,7 @@ def build(
 
     Args:
         sample: number of networks, the first of the random order; None: all.
+        more: architectures whose networks are trained too, where they are of the space and under the cap.
         workers: number of parallel trainings, in processes of this machine.
         executor: executor to use instead.
 
@@ -289,14 +292,14 @@ def build(
     trainer = Trainer(recipe, observer)
     about = trainer.about
     files = Files(folder, recipe.stem(about))
-    order = random_order(trainer.space, sample, trainer.feasible)
+    order = [*random_order(trainer.space, sample, trainer.feasible), *_networks(trainer, more)]
     content = files.read()
     if content.about is not None and content.about.recipe != about.recipe:
         raise UsageError(
             f"{folder} holds the table {files.stem} of another recipe: choose another folder with --tables"
         )
     known = {training.key for training in content.trainings}
-    asked = [(string, seed) for seed in seeds for string in order if (string, seed) not in known]
+    asked = [(string, seed) for seed in seeds for string in dict.fromkeys(order) if (string, seed) not in known]
     yield Progress(files.parquet, 0, len(asked), len(known))
     if asked:
         with _free_journal(files) as (path, entries), executor or Processes(workers) as running:
@@ -309,6 +312,15 @@ def build(
                 entries.append(training)
                 yield Progress(files.parquet, done, len(asked), len(known), training)
     files.compact()
+
+
+def _networks(trainer: Trainer, strings: Iterable[str]) -> Iterator[str]:
+    """Yield the canonical architecture of each network under the cap; other spaces' architectures are left out."""
+    for string in dict.fromkeys(strings):
+        with suppress(UsageError):
+            one = trainer.space.canonical(trainer.space.parse(string))
+            if trainer.feasible(one):
+                yield str(one)
 
 
 @contextmanager

@@ -160,7 +160,8 @@ class Request:
     tabular: bool = field(
         default=False,
         metadata=_said(
-            "Look evaluations up in the table of the space and the data set instead of training.",
+            "Look evaluations up in the table of the space and the data set instead of training; in a large space, in "
+            "the surrogate of a table.",
             flag="--tabular",
             in_grid=True,
             repeated="changed",

@@ -224,9 +224,8 @@ class Search:
         if setup.caps.only_macs:
             return table.regret(str(incumbent), self.problem.cap)
         if self._best is None:
-            parsed = ((string, setup.space.parse(string)) for string in table.architectures)
-            self._best = max(table.top1(string) for string, a in parsed if setup.caps.allow(setup.costs(a)))
-        return self._best - table.top1(str(incumbent))
+            self._best = table.best(lambda one: setup.caps.allow(setup.costs(one)))
+        return max(self._best - table.top1(str(incumbent)), 0.0)
 
     def _note(self, step: int) -> None:
         """Ask for the incumbent, check it, and add the step to the trajectory."""

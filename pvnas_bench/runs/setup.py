@@ -18,17 +18,19 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.network.backbone import FrozenBackbone
 from pvnas_bench.network.families import cost_model
 from pvnas_bench.problem import SearchSplit
-from pvnas_bench.protocol import get_protocol, recorded_protocol
+from pvnas_bench.protocol import get_protocol, protocol_entry, recorded_protocol
 from pvnas_bench.runs.clips import data_entry, open_clips, search_splits, search_view
 from pvnas_bench.runs.latency import Place, open_table
 from pvnas_bench.runs.observer import Observer
 from pvnas_bench.runs.request import Request
+from pvnas_bench.runs.surrogates import is_large, surrogate_of
 from pvnas_bench.runs.words import check_caps, check_family, check_trackers, check_writable, entry_name, parse_config
 from pvnas_bench.space import Backbone, Caps
 from pvnas_bench.system import machine
 from pvnas_bench.system.masking import masked, masked_values, remember
 from pvnas_bench.table import Table
 from pvnas_bench.table import find as find_table
+from pvnas_bench.table.schema import recipe_of
 from pvnas_bench.training import process
 from pvnas_bench.training.backbone_features import prepare_features
 from pvnas_bench.training.distributed import ALONE, World
@@ -73,8 +75,8 @@ class Setup:
         if request.budget is not None:
             self.protocol = self.protocol.with_budget(request.budget)
         self._protocol_named = Path(request.protocol or named.name).name
-        if self.table is not None and request.precision != "float32":
-            raise UsageError("trainings in a table have the precision float32: omit --precision")
+        if self.table is not None:
+            self._check_recipe(self.table)
         self.caps = Caps.parse(self.space, request.cap)
         self.device = process.choose_device(request.device)
         self.threads = request.threads or max(machine.usable_cores() // world.local_size, 1)
@@ -128,15 +130,35 @@ class Setup:
         self.preparation = {"backbone": {**features.about, **in_rt}}
 
     def _find_table(self) -> Table:
-        """The table of the space and the data set, complete unless the request allows a partial one."""
+        """The table of the space and the data set, complete unless the request allows a partial one.
+
+        That of a large space is continued to all architectures by a surrogate.
+        """
         request, space = self.request, self.space
         table = find_table(space, request.dataset, request.tables)
+        if not request.partial and is_large(space):
+            return surrogate_of(table, space)
         if not request.partial and (missing := table.missing(space)):
             raise UsageError(
                 f"the table {table.about.stem} lacks {len(missing)} of {space.size} architectures, such as "
                 f"{missing[0]}: build them with `table build`, or search only the others with --partial"
             )
         return table
+
+    def _check_recipe(self, table: Table) -> None:
+        """Refuse a protocol under which the table's trainings would have been others.
+
+        Raises:
+            UsageError: it is one.
+        """
+        if self.request.precision != "float32":
+            raise UsageError("trainings in a table have the precision float32: omit --precision")
+        told, asked = table.about.protocol, protocol_entry(self.protocol)
+        if recipe_of(told) != recipe_of(asked):
+            raise UsageError(
+                f"the table {table.about.stem} has trainings under {told.name} version {told.version}, not "
+                f"{asked.name} version {asked.version}: change --protocol, or build another table with `table build`"
+            )
 
     def _open_clips(self, observer: Observer) -> ClipStore:
         """Open the clips; with a table, only when a strategy trains on them."""

@@ -15,7 +15,8 @@ class TabularProblem(Problem):
 
     A run sees one training of each architecture; the run's seed selects it. An evaluation of fewer epochs than the
     table's gives that training's accuracy after these epochs, before the learning rate has decayed. In a null search,
-    one permutation of the architectures under the cap gives each the accuracies of another, at its own price.
+    one permutation of the architectures under the cap gives each the accuracies of another, at its own price; on a
+    surrogate, an architecture that was not trained has those of a random one that was.
     """
 
     def __init__(self, table: Table, partial: bool, *args: Any, null: bool = False) -> None:
@@ -27,12 +28,14 @@ class TabularProblem(Problem):
         """
         super().__init__(*args, null=null)
         self._table, self._partial = table, partial
+        self._names: list[str] = []
+        """In a null search, the architectures of the table under the caps."""
         self._accuracy_of: dict[str, str] = {}
         """In a null search, the architecture whose accuracies each architecture has."""
         if null:
-            names = [name for name in table.architectures if self.feasible(self.space.parse(name))]
-            order = seeding.generator(self.seed, "null", "table").permutation(len(names))
-            self._accuracy_of = {name: names[i] for name, i in zip(names, order, strict=True)}
+            self._names = [name for name in table.architectures if self.feasible(self.space.parse(name))]
+            order = seeding.generator(self.seed, "null", "table").permutation(len(self._names))
+            self._accuracy_of = {name: self._names[i] for name, i in zip(self._names, order, strict=True)}
 
     def feasible(self, architecture: Architecture) -> bool:
         """Return True if an architecture is under the caps, and in the table if the search is partial."""
@@ -40,8 +43,7 @@ class TabularProblem(Problem):
 
     def _evaluate(self, architecture: Architecture, epochs: int) -> Evaluation:
         training = self._drawn(str(architecture))
-        name = self._table.network(str(architecture))
-        measured = self._drawn(self._accuracy_of[name]) if self.null else training
+        measured = self._drawn(self._in_null(str(architecture))) if self.null else training
         last = len(training.val_top1)
         if epochs > last:
             raise ValueError(f"epochs is {epochs}, but the table has trainings of {last} epochs only")
@@ -56,10 +58,13 @@ class TabularProblem(Problem):
     def _drawn(self, architecture: str) -> KnownTraining:
         """The training of an architecture that this run sees."""
         name = self._table.network(architecture)
-        trainings = self._table.trainings(name)
-        if len(trainings) == 1:
-            return trainings[0]
-        return trainings[seeding.derive(self.seed, "table", name) % len(trainings)]
+        return self._table.drawn(name, seeding.derive(self.seed, "table", name))
+
+    def _in_null(self, architecture: str) -> str:
+        """The architecture whose accuracies this one has in a null search; of one that is not in the table, any."""
+        name = self._table.network(architecture)
+        any_one = seeding.derive(self.seed, "null", "surrogate", name) % len(self._names)
+        return self._accuracy_of.get(name) or self._names[any_one]
 
 
 @lru_cache(maxsize=8192)

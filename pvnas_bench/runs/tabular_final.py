@@ -13,7 +13,7 @@ from pvnas_bench.training.workbench import Clock
 
 
 class TabularFinal:
-    """The final phase on a table: looks up every training of the final architecture."""
+    """The final phase on a table: looks up the trainings by which the final architecture is judged."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
@@ -25,7 +25,7 @@ class TabularFinal:
         """Look up the result of a search; with `retrain` False, only describe it."""
         setup, architecture, start = self._setup, search.incumbent, Phase.begin()
         assert setup.table is not None and architecture is not None
-        trainings = setup.table.trainings(str(architecture))
+        trainings = setup.table.scoring(str(architecture))
         used = trainings if retrain else ()
         ledger = Ledger(setup.reference_training, macs=sum(t.training_macs for t in used))
         cost, classes = setup.costs(architecture), len(setup.data.classes)

@@ -6,6 +6,7 @@ No code of the submission runs here. Spaces are those of the package and of inst
 import math
 import re
 from collections.abc import Iterator, Mapping
+from itertools import repeat
 from pathlib import Path
 
 from pvnas_bench import registry
@@ -15,12 +16,16 @@ from pvnas_bench.network.cost import Cost, network_layers
 from pvnas_bench.network.families import Costs, cost_model, layers
 from pvnas_bench.protocol import Protocol
 from pvnas_bench.records import Outcome, PhaseCost, Record
+from pvnas_bench.runs.surrogates import find_whole
 from pvnas_bench.space import Architecture, SearchSpace
 from pvnas_bench.submission.findings import shown
 from pvnas_bench.submission.identity import protocol_of
 from pvnas_bench.submission.scores import table_of
-from pvnas_bench.table import Table, find
+from pvnas_bench.table import Surrogate, Table, find
 from pvnas_bench.training.train import clips_per_epoch, training_macs
+
+FITTED = 1e-5
+"""Largest difference between predictions of one surrogate on two machines."""
 
 
 class Recomputation:
@@ -36,12 +41,15 @@ class Recomputation:
         self._models: dict[tuple[str, int], Costs] = {}
 
     def table(self, record: Record) -> Table | None:
-        """The table of a record; None if it trained.
+        """The table or the surrogate of a record; None if it trained.
 
         Raises:
             UsageError: there is no table of its space and data set here.
         """
-        return find(_named(record.space.name), record.data.name, self._tables) if table_of(record) else None
+        if not table_of(record):
+            return None
+        opened = find_whole if record.surrogate else find
+        return opened(_named(record.space.name), record.data.name, self._tables)
 
     def disagreements(self, record: Record) -> Iterator[str]:
         """Disagreements of a record with what its architectures, protocol and table give.
@@ -213,42 +221,43 @@ def _looked_up(record: Record, outcome: Outcome, table: Table) -> Iterator[str]:
     if record.data.model_copy(update={"skipped": ()}) != table.about.data.model_copy(update={"skipped": ()}):
         yield f"data is not that of the table {table.about.stem}"
         return
-    trainings = table.trainings(outcome.architecture)
-    if not trainings:
+    if outcome.architecture not in table:
         yield f"outcome.architecture {outcome.architecture} is not in the table {table.about.stem}"
         return
+    trainings, slack = table.scoring(outcome.architecture), FITTED if isinstance(table, Surrogate) else 0.0
     if [one.seed for one in outcome.trained] != [one.seed for one in trainings] and outcome.trained:
         yield f"outcome.trained has {len(outcome.trained)} trainings, the table has {len(trainings)}"
     for number, (told, known) in enumerate(zip(outcome.trained, trainings, strict=False)):
         for name in ("seed", "test_top1", "test_top5", "test_mean_class", "test_loss"):
-            if not _same(getattr(told, name), getattr(known, name)):
+            if not _same(getattr(told, name), getattr(known, name), slack):
                 mine, expected = getattr(told, name), getattr(known, name)
                 yield f"outcome.trained.{number}.{name} is {mine!r}, the table has {expected!r}"
-        curve = [(row.get("epoch"), row.get("train_loss"), row.get("val_top1")) for row in told.curve]
+        curve = [row.get(key, math.nan) for row in told.curve for key in ("epoch", "train_loss", "val_top1")]
         columns = zip(known.train_loss, known.val_top1, strict=True)
-        if curve != [(float(e), loss, top1) for e, (loss, top1) in enumerate(columns, 1)]:
+        expected_curve = [value for e, (loss, top1) in enumerate(columns, 1) for value in (float(e), loss, top1)]
+        if len(curve) != len(expected_curve) or not all(map(_same, curve, expected_curve, repeat(slack))):
             yield f"outcome.trained.{number}.curve is not that of the table"
         if told.confusion:
             yield f"outcome.trained.{number}.confusion is there, a table has none"
     latency = sum(one.latency_ms for one in trainings) / len(trainings)
-    if outcome.latency_ms != latency:
+    if not _same(outcome.latency_ms, latency, slack):
         yield f"outcome.latency_ms is {outcome.latency_ms!r}, the table has {latency!r}"
     macs = sum(one.training_macs for one in trainings) if outcome.trained else 0
     if outcome.cost.macs != macs:
         yield f"outcome.cost.macs is {outcome.cost.macs:,}, the table has {macs:,}"
     if outcome.cost.samples:
         yield f"outcome.cost.samples is {outcome.cost.samples:,}, a look-up has none"
-    yield from _ranking(record, table)
+    yield from _ranking(record, table, slack)
     cap = record.space.cap_macs
     for step in record.trajectory:
         regret = table.regret(step.incumbent, cap) if step.incumbent in table else math.nan
-        if step.metrics.get("regret") != regret:
-            logged = step.metrics.get("regret")
+        logged = step.metrics.get("regret")
+        if logged is None or math.isnan(logged) or not _same(logged, regret, slack):
             yield f"trajectory: the regret of step {step.step} is {logged}, the table gives {regret}"
             return
 
 
-def _ranking(record: Record, table: Table) -> Iterator[str]:
+def _ranking(record: Record, table: Table, slack: float) -> Iterator[str]:
     """Compare the scores of the ranked architectures, where there are any, with their truth; see `rank_correlation`."""
     pairs = record.diagnostics.get("rank_pairs")
     if pairs is None:
@@ -263,12 +272,14 @@ def _ranking(record: Record, table: Table) -> Iterator[str]:
         return
     cap = record.space.cap_macs
     known = [table.top1(one) for one in table.ranked(record.seed) if table.trainings(one)[0].macs <= cap]
-    if truth != known:
+    if len(truth) != len(known) or not all(map(_same, truth, known, repeat(slack))):
         yield "diagnostics.rank_pairs has other accuracies than the table"
     elif record.diagnostics.get("rank_tau") != (None if math.isnan(tau) else tau):
         yield f"diagnostics.rank_tau is {record.diagnostics.get('rank_tau')!r}, its pairs give {tau!r}"
 
 
-def _same(first: float, second: float) -> bool:
-    """Equal, where what is not finite is nan in a record."""
-    return first == second or (math.isnan(first) and not math.isfinite(second))
+def _same(first: float, second: float, slack: float = 0.0) -> bool:
+    """Equal, or as good as equal with slack, where what is not finite is nan in a record."""
+    return math.isclose(first, second, rel_tol=slack, abs_tol=slack) or (
+        math.isnan(first) and not math.isfinite(second)
+    )

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pvnas_bench import release
 from pvnas_bench.errors import UsageError
 from pvnas_bench.protocol import PROTOCOLS, Protocol
-from pvnas_bench.records import Record, identifier
+from pvnas_bench.records import SURROGATE, Record, identifier
 from pvnas_bench.runs.request import flag_of, options
 from pvnas_bench.submission.findings import shown
 from pvnas_bench.submission.manifest import Manifest
@@ -174,7 +174,7 @@ def _board(record: Record) -> Iterator[str]:
         yield f"protocol.version is {told.version}, {protocol.name} is of version {protocol.version}"
     table = table_of(record)
     expected = f"{protocol.fingerprint}:{table}" if table else protocol.fingerprint
-    if told.fingerprint != expected or (table and not re.fullmatch("[0-9a-f]{12}", table)):
+    if told.fingerprint != expected or (table and not re.fullmatch(rf"({SURROGATE}\d+-)?[0-9a-f]{{12}}", table)):
         yield f"protocol.fingerprint is {shown(told.fingerprint)}, its settings give {protocol.fingerprint}"
 
 

@@ -12,6 +12,11 @@ SEARCH_ONLY = {"name", "version", "description", "budget", "proxy_epochs", "retr
 """Settings of a protocol that do not affect single trainings."""
 
 
+def recipe_of(protocol: ProtocolEntry) -> dict[str, Any]:
+    """Settings of a protocol that determine the result of a training."""
+    return {key: value for key, value in protocol.settings.items() if key not in SEARCH_ONLY}
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,8 +58,7 @@ class About(_Model):
     @property
     def recipe(self) -> tuple[Any, ...]:
         """Determinants of a training's results: equal for tables that can be merged."""
-        settings = {key: value for key, value in self.protocol.settings.items() if key not in SEARCH_ONLY}
-        return self.space.fingerprint, self.data.fingerprint, self.clips, settings
+        return self.space.fingerprint, self.data.fingerprint, self.clips, recipe_of(self.protocol)
 
     @property
     def epochs(self) -> int:

@@ -2,7 +2,7 @@
 
 import hashlib
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import cached_property
 from statistics import fmean
@@ -12,12 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pvnas_bench.errors import UsageError
-from pvnas_bench.space import SearchSpace
+from pvnas_bench.space import Architecture, SearchSpace
 from pvnas_bench.table.schema import About, KnownTraining, Session
 
 if TYPE_CHECKING:
     import pandas as pd
 
+ENUMERABLE = 20_000
+"""Architectures of the largest space whose tables hold all of them; larger spaces have surrogates."""
 RANKED = 200
 """Architectures that a search scores at its end; scoring all of a space costs more than a search."""
 
@@ -94,6 +96,22 @@ class Table:
         """Trainings of an architecture's network, by architecture and seed; empty if untrained."""
         return self._rows.get(self.network(architecture), ())
 
+    def drawn(self, architecture: str, number: int) -> KnownTraining:
+        """The training of an architecture that a run sees.
+
+        Args:
+            number: selects one of the trainings of its network.
+
+        Raises:
+            KeyError: the network was not trained.
+        """
+        rows = self._rows[self.network(architecture)]
+        return rows[number % len(rows)]
+
+    def scoring(self, architecture: str) -> tuple[KnownTraining, ...]:
+        """The trainings by which the architecture that a search found is judged: all of its network."""
+        return self.trainings(architecture)
+
     def top1(self, architecture: str) -> float:
         """True accuracy of an architecture: mean test top-1 over the trainings of its network.
 
@@ -116,6 +134,17 @@ class Table:
             under = (self._truth[name] for name, rows in self._rows.items() if rows[0].macs <= macs)
             self._best[macs] = max(under)
         return self._best[macs] - self.top1(architecture)
+
+    def best(self, allowed: Callable[[Architecture], bool]) -> float:
+        """The highest true accuracy of the allowed architectures.
+
+        Raises:
+            ValueError: none is allowed, or the table was loaded without its space.
+        """
+        if self._space is None:
+            raise ValueError("a table without its space cannot tell which architectures are allowed")
+        parse = self._space.parse
+        return max(truth for name, truth in self._truth.items() if allowed(parse(name)))
 
     def val_regret(self, architecture: str) -> float:
         """Regret in mean search-val top-1 over trainings, relative to the best architecture.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import made_up
 import numpy as np
+import planted
 import pytest
 from scipy.stats import kendalltau
 
@@ -243,3 +244,13 @@ def test_the_options_of_a_block_share_a_column() -> None:
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["f3", "s3", "skip", "t5", "tsm", "e1", "e3"]
     first = {float(t.get_position()[1]): t.get_text() for t in axes.texts if t.get_position()[0] == 0}
     assert first[3] == "+15.0" and first[0] == "-5.0" and 2 not in first  # the first block is never skipped
+
+
+def test_effects_in_a_sample_of_a_large_space_are_those_of_the_trained_architectures() -> None:
+    space, sample = registry.get_space(planted.SPACE), planted.table(80, noise=0.0)
+    told = table_lessons.effects(space, sample)["frames"]
+    by_option = {option: [a for a in sample.architectures if a.startswith(f"{option}-")] for option in told}
+    everything = np.mean([sample.top1(a) for a in sample.architectures])
+    for option, names in by_option.items():
+        assert told[option] == pytest.approx(np.mean([sample.top1(a) for a in names]) - everything)
+    assert 0 < table_lessons.additive_share(space, sample) <= 1

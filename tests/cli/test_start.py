@@ -59,7 +59,7 @@ def test_preparing_clips_does_not_import_torch(tiny_dataset: Path) -> None:
 def test_every_command_has_help(cli: Cli) -> None:
     overview = cli("--help")
     commands = re.findall(r"^  ([a-z]+)  +[A-Z]", overview.out.partition("Commands:")[2], re.MULTILINE)
-    assert len(commands) == 24
+    assert len(commands) == 25
     for command in commands:
         shown = cli(command, "--help").out
         assert "Usage: pvnas-bench" in shown

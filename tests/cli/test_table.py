@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import planted
 import pytest
 
-from pvnas_bench import records
+from pvnas_bench import records, registry
 from pvnas_bench.boards import reliability, statistics
 from pvnas_bench.boards.reliability import ReliabilityReport
 from pvnas_bench.cli import OK, USAGE
+from pvnas_bench.system.files import write_atomically
+from pvnas_bench.table.store import Files, to_parquet
 
 from .conftest import Cli
 from .test_start import imported
@@ -213,3 +216,48 @@ def test_ranks_without_a_search_that_has_scores_is_an_error(cli: Cli, of: tuple[
 def test_reading_a_table_does_not_import_torch(of: tuple[object, ...]) -> None:
     for words in (("table", "info", *of), ("table", "report", "--help"), ("table", "--help")):
         assert "torch" not in imported(*words)
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[object, ...]:
+    """Options that select a planted table of 60 networks of a large space."""
+    folder = tmp_path_factory.mktemp("sample")
+    content = planted.content(60)
+    assert content.about is not None
+    write_atomically(Files(folder, content.about.stem).parquet, to_parquet(content))
+    return ("--space", planted.SPACE, "--dataset", "made_up", "--tables", folder)
+
+
+def test_info_states_the_quality_of_a_surrogate_under_each_cap(cli: Cli, sample: tuple[object, ...]) -> None:
+    out = cli("table", "info", *sample).out
+    told = json.loads(cli("table", "info", *sample, "--json").out)["surrogate"]
+    assert list(told) == ["all", "cap L", "cap M"]
+    assert told["all"]["networks"] == 60 >= told["cap M"]["networks"] >= told["cap L"]["networks"]
+    for under, quality in told.items():
+        start = f"{under}: each of {quality['networks']} networks predicted from all others: Kendall's τ "
+        assert f"{start}{quality['tau']:.2f}, R² {quality['r2']:.2f}; " in out
+    assert "surrogate" not in cli("table", "info").out
+
+
+def test_query_predicts_an_architecture_that_was_not_trained(cli: Cli, sample: tuple[object, ...]) -> None:
+    reference = str(registry.get_space(planted.SPACE).reference)
+    (told,) = json.loads(cli("table", "query", reference, *sample, "--json").out)
+    out = cli("table", "query", reference, *sample).out
+    assert told["surrogate"] and f"test top-1 {told['test_top1']:.1%}, predicted from 60 other networks" in out
+
+
+def test_run_compare_and_ranks_work_on_a_surrogate(cli: Cli, sample: tuple[object, ...], tmp_path: Path) -> None:
+    words = ("--strategy", "random_search", *sample, "--tabular", "--results", tmp_path)
+    ended = cli("run", *words)
+    assert ended.code == OK
+    assert "made_up · quick v1, surrogate" in ended.out
+    assert "· surrogate: a model of " in ended.out
+    assert ended.out.splitlines()[-2].startswith("The network found is better than ")
+    assert cli("compare", *words, "--strategy", "local_search", "--seeds", 2, "--workers", 1).code == OK
+    board = cli("leaderboard", "--results", tmp_path).out
+    assert "local_search" in board and "quick v1, surrogate" in board
+
+
+def test_start_of_the_table_commands_imports_no_model() -> None:
+    modules = imported("table", "build", "--help")
+    assert not {"sklearn", "scipy", "torch"} & {name.partition(".")[0] for name in modules}

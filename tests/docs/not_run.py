@@ -45,6 +45,18 @@ NOT_RUN: dict[str, list[str]] = {
         "pvnas-bench table build --dataset synthetic_motion",
         "pvnas-bench table build --dataset results/reference/tables/words.toml",
     ],
+    "takes hours: tests/cli/test_retrain.py retrains networks of a small space": [
+        "pvnas-bench retrain results/runs --protocol standard --seeds 3",
+        "pvnas-bench leaderboard --retrained results/retrained",
+    ],
+    "takes hours, or needs a table that takes them: tests/cli/test_table.py runs these on a planted sample": [
+        "pvnas-bench table build --space st_default --protocol quick --cap M --sample 600",
+        "pvnas-bench table build --space st_default --protocol quick --cap M --sample 600 --visited results/runs",
+        "pvnas-bench table build --space st_default --protocol quick --cap M --sample 30 --seed 1",
+        "pvnas-bench table info --space st_default",
+        "pvnas-bench compare --space st_default --tabular --seeds 500 --strategy random_search --strategy "
+        "successive_halving",
+    ],
     "takes minutes: tests/grid/test_table_verify.py and tests/boards/test_table_lessons.py do it in small": [
         "pvnas-bench table verify --sample 3",
         "pvnas-bench table report --dataset synthetic_motion --results results/runs --scores",

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -48,6 +49,19 @@ def test_a_sample_is_the_start_of_the_random_order_for_every_seed(built: Built) 
     first = set(random_order(registry.get_space(str(SPACE)))[:2])
     assert {a for a in built.table.architectures if len(built.table.trainings(a)) == 2} == first
     assert built.table.seeds == (0, 1)
+
+
+def test_architectures_that_searches_visited_are_trained_too_if_under_the_cap(built: Built, tmp_path: Path) -> None:
+    space = registry.get_space(str(SPACE))
+    costs = CostModel(space, 3)
+    by_cost = sorted(map(space.parse, built.table.architectures), key=lambda one: costs(one).macs)
+    recipe = replace(built.recipe, cap=str(costs(by_cost[-2]).macs))
+    (first,) = random_order(space, 1, lambda one: one != by_cost[-1])
+    visited = [str(by_cost[0]), str(by_cost[-1]), first, str(by_cost[0]), "8-16-3/of/another-space"]
+    for _ in range(2):  # the second build has nothing to do
+        *_, last = build(recipe, tmp_path, sample=1, more=visited)
+    assert last.asked == 0
+    assert set(find(space, recipe.dataset, tmp_path).architectures) == {first, str(by_cost[0])}
 
 
 def test_the_random_order_names_each_network_once_and_is_not_the_enumeration() -> None:

@@ -3,9 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import planted
 import pytest
 
 from pvnas_bench.submission.verify import Repeat, verify
+from pvnas_bench.system.files import write_atomically
+from pvnas_bench.table import default_folder
+from pvnas_bench.table.store import Files, to_parquet
 
 from .conftest import EXAMPLES, LOOKED_UP, TRAINED, Make, loaded
 
@@ -29,6 +33,21 @@ def verified(folder: Path, **options: Any) -> tuple[str, ...]:
 def test_strategies_of_the_package_on_a_table(make: Make, strategy: str, options: dict[str, Any]) -> None:
     notes = verified(make(strategy, **{**LOOKED_UP, **options}))
     assert sum("equal to the last digit" in note for note in notes) == 1
+
+
+def test_a_strategy_of_the_package_on_a_surrogate(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = planted.content(40)
+    assert content.about is not None
+    files = Files(tmp_path / default_folder(), content.about.stem)
+    write_atomically(files.parquet, to_parquet(content))
+    on_sample = {"space": planted.SPACE, "dataset": "made_up", "tabular": True, "threads": 1}
+    folder = make("successive_halving", **on_sample)
+    assert loaded(folder)[0].surrogate
+    assert verify(folder, tables=files.folder).disagreements == ()
+    content.trainings.pop()
+    write_atomically(files.parquet, to_parquet(content))
+    assert "the table here is surrogate" in str(verify(folder, tables=files.folder).disagreements)
 
 
 def test_several_seeds_of_a_strategy_of_the_package(of_package: Path) -> None:

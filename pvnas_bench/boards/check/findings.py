@@ -47,7 +47,8 @@ class Check:
 
 def board(record: Record) -> str:
     """Title of a record's board."""
-    return f"{record.space.name} (cap {record.space.cap}) · {record.data.name} · {record.protocol.name}"
+    surrogate = ", surrogate" if record.surrogate else ""
+    return f"{record.space.name} (cap {record.space.cap}) · {record.data.name} · {record.protocol.name}{surrogate}"
 
 
 def seed_scores(runs: Sequence[Record]) -> dict[int, float]:
