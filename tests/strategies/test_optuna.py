@@ -5,6 +5,7 @@ import logging
 import math
 import warnings
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
