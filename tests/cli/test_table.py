@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import planted
@@ -167,10 +168,12 @@ def test_tune_tries_what_is_declared_resumes_and_keeps_the_winner(
     cli: Cli, of: tuple[object, ...], tmp_path: Path
 ) -> None:
     space, dataset = (str(of[of.index(option) + 1]) for option in ("--space", "--dataset"))
+    default: Any = registry.get_strategy("regularized_evolution").Config()
+    population, tournament = default.population, default.tournament
     declared = tmp_path / "small.toml"
     declared.write_text(
         f'space = "{space}"\ndataset = "{dataset}"\nbudget = 3.0\nseeds = 2\nconfigurations = 3\n'
-        "[strategies.regularized_evolution]\npopulation = [2, 5, 10]\ntournament = [2, 3]\n"
+        f"[strategies.regularized_evolution]\npopulation = [{population}, 6]\ntournament = [2, {tournament}]\n"
         "[strategies.local_search]\nrestart = [true, false]\n"
     )
     tables = of[of.index("--tables") + 1]
@@ -183,7 +186,7 @@ def test_tune_tries_what_is_declared_resumes_and_keeps_the_winner(
     content = (tmp_path / "both" / "local_search.json").read_bytes()
     assert content == (tmp_path / "alone" / "local_search.json").read_bytes()
     found = json.loads((tmp_path / "both" / "regularized_evolution.json").read_bytes())
-    assert found["configurations"][0]["settings"] == {"population": 10, "tournament": 3}
+    assert found["configurations"][0]["settings"] == {"population": population, "tournament": tournament}
     runs, _ = records.load_folder(tmp_path / "runs")
     assert len(runs) == 2 * (3 + 2)
     regrets = {run.trajectory[-1].metrics["regret"] for run in runs if run.strategy.entry == "local_search"}
