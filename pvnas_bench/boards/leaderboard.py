@@ -432,7 +432,7 @@ def _rows(
                 search_energy_joules=_mean(
                     run.search.energy_joules for run in runs if run.search.energy_joules is not None
                 ),
-                blind_to_time=_mean(float(order.blind) for run in runs if (order := _stated(run, _FRAME_ORDER))),
+                blind_to_time=_mean(float(one.blind) for run in runs if (one := _stated(run, _FRAME_ORDER))),
             )
         )
     return rows

@@ -39,8 +39,8 @@ def tune(
         drawn = tuning.draw(name, declared.strategies[name], default, declared.configurations)
         tried[name] = {tuning.entry(name, one, default): one for one in drawn}
         if len(drawn) < declared.configurations:
-            found = f"{counted(len(drawn), 'configuration')} of {declared.configurations}"
-            print(f"{name}: {found}, since its declared values have no more", file=sys.stderr)
+            fewer = f"{counted(len(drawn), 'configuration')} of {declared.configurations}"
+            print(f"{name}: {fewer}, since its declared values have no more", file=sys.stderr)
     entries = [entry for each in tried.values() for entry in each]
     try:
         ended = compare(

@@ -115,8 +115,8 @@ def _page(
     if known_regrets:
         yield "Exhaustive search (every architecture trained once, the best on search-val selected) has a regret of"
         yield f"{', '.join(known_regrets)}."
-    shares = {table.about.data.name: blind_share(table) for table in tables}
-    if blind := [f"{share:.0%} on {task}" for task, share in shares.items() if share is not None]:
+    blind_shares = {table.about.data.name: blind_share(table) for table in tables}
+    if blind := [f"{share:.0%} on {task}" for task, share in blind_shares.items() if share is not None]:
         yield "Share of networks that are blind to time (shuffled test frames lower their accuracy by no more than the"
         yield f"noise of one training): {', '.join(blind)}."
     yield from _section("Accuracy")
