@@ -14,17 +14,17 @@ from pvnas_bench.table.frame_order import frame_order
 from pvnas_bench.table.headroom import Headroom, headroom, training_noise
 
 
-def facts(setup: Setup, table: Table, found: str) -> dict[str, Any]:
+def facts(setup: Setup, table: Table, found: Architecture | None) -> dict[str, Any]:
     """How well a surrogate predicts, the headroom of the task, and what the found network owes to the order of frames.
 
     Args:
-        found: architecture that the search found.
+        found: architecture that the search found; None: it found none.
     """
     caps, costs = setup.caps, setup.costs
     entries = quality_entry(table, lambda one: caps.allow(costs(one)))
     if (room := _headroom(table, setup.space, caps, costs)) is not None:
         entries[HEADROOM] = asdict(room)
-    if (order := frame_order(table, found, _noise(table))) is not None:
+    if found is not None and (order := frame_order(table, str(found), _noise(table))) is not None:
         entries[FRAME_ORDER] = asdict(order)
     return entries
 
