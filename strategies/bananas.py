@@ -57,13 +57,13 @@ class BANANASConfig(StrategyConfig):
     """Hyper-parameters of BANANAS."""
 
     startup: int = Field(10, ge=2, description="random architectures at the start (White et al.)")
-    batch: int = Field(2, ge=1, description="architectures per fit of the ensemble (R; White et al.: 10 of 150)")
+    batch: int = Field(5, ge=1, description="architectures per fit of the ensemble (tuned; White et al.: 10 of 150)")
     candidates: int = Field(100, ge=1, description="mutations that the ensemble ranks (the authors' code)")
     parents: int = Field(5, ge=1, description="best architectures that are mutated (R)")
     members: int = Field(5, ge=2, description="networks of the ensemble (White et al.)")
     layers: int = Field(2, ge=1, description="hidden layers of each (R for tens of trainings; White et al.: 10)")
     width: int = Field(20, ge=1, description="units of a layer (White et al.)")
-    predictor_rate: float = Field(0.01, gt=0, description="learning rate of Adam (White et al.)")
+    predictor_rate: float = Field(0.003, gt=0, description="learning rate of Adam (tuned; White et al.: 0.01)")
 
 
 class BANANAS(AskTell[BANANASConfig]):

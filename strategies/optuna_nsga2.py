@@ -33,7 +33,7 @@ class Sampler(NSGAIISampler):
 class OptunaNSGA2Config(OptunaConfig):
     """Hyper-parameters of optuna_nsga2."""
 
-    population: int = Field(10, ge=2, le=1000, description="trials of a generation (Optuna's default: 50) (R)")
+    population: int = Field(20, ge=2, le=1000, description="trials of a generation (tuned; Optuna's default: 50)")
 
 
 class OptunaNSGA2(OptunaSearch[OptunaNSGA2Config]):

@@ -13,8 +13,8 @@ from pvnas_bench.methods import AskTell
 class RegularizedEvolutionConfig(StrategyConfig):
     """Hyper-parameters of regularized evolution."""
 
-    population: int = Field(10, ge=2, le=1000, description="P, architectures alive (10-30; Real et al.: 100) (R)")
-    tournament: int = Field(3, ge=1, le=1000, description="S, drawn with replacement (3-10; Real et al.: 25) (R)")
+    population: int = Field(20, ge=2, le=1000, description="P, architectures alive (tuned; Real et al.: 100)")
+    tournament: int = Field(5, ge=1, le=1000, description="S, drawn with replacement (tuned; Real et al.: 25)")
 
 
 class RegularizedEvolution(AskTell[RegularizedEvolutionConfig]):

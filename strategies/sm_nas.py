@@ -33,10 +33,10 @@ class SMNASConfig(StrategyConfig):
     stages: Literal["both", "structural", "modular", "random"] = Field(
         "both", description="decisions to search; all but both are controls at equal budget"
     )
-    structural_share: float = Field(0.5, gt=0, lt=1, description="part of the budget of stage 1 (R)")
+    structural_share: float = Field(0.3, gt=0, lt=1, description="part of the budget of stage 1 (tuned)")
     initial: int = Field(6, ge=1, description="random combinations before the first mutation (R)")
-    population: int = Field(4, ge=1, description="evaluations per generation (R)")
-    mutations: int = Field(2, ge=1, description="modular decisions that a child changes (R)")
+    population: int = Field(2, ge=1, description="evaluations per generation (tuned)")
+    mutations: int = Field(1, ge=1, description="modular decisions that a child changes (tuned)")
     fidelity: int = Field(0, ge=0, description="epochs of an evaluation; 0: the protocol's proxy (R)")
     pruning: bool = Field(True, description="partial order pruning (SM-NAS)")
     audit: float = Field(0.1, ge=0, le=1, description="part of the skipped that is evaluated all the same (R)")

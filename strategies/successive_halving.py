@@ -46,7 +46,7 @@ def widest(budget: float, costs: Sequence[float], factor: int) -> int:
 class SuccessiveHalvingConfig(StrategyConfig):
     """Hyper-parameters of successive halving."""
 
-    factor: int = Field(2, ge=2, le=16, description="η: kept of a rung, and growth of epochs (the paper: 2)")
+    factor: int = Field(4, ge=2, le=16, description="η: kept of a rung, and growth of epochs (tuned; the paper: 2)")
     first_rung: float = Field(
         0.25,
         gt=0,
