@@ -5,6 +5,7 @@ import logging
 import math
 import warnings
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -21,8 +22,11 @@ from pvnas_bench.runs.states import decode, encode
 from pvnas_bench.strategies.optuna_hyperband import rungs
 
 NAMES = ("optuna_random", "optuna_tpe", "optuna_gp", "optuna_nsga2", "optuna_hyperband")
-PROPOSED = {"optuna_tpe": "8cb7543ac60fff67", "optuna_nsga2": "47487a972059d7b9"}
-"""Hashes of the proposals of a seed."""
+PROPOSED = [
+    ("optuna_tpe", {"startup": 10}, "8cb7543ac60fff67"),
+    ("optuna_nsga2", {"population": 10}, "47487a972059d7b9"),
+]
+"""Hashes of the proposals of a seed with these settings."""
 TIGHT = 2_000_000
 """A cap that most suggestions exceed."""
 
@@ -271,8 +275,10 @@ def test_a_reused_sampler_suggests_the_same_as_new_ones(name: str, tiny_dataset:
 
 
 @pytest.mark.skipif(optuna.__version__ != "5.0.0", reason="another version of Optuna may suggest others")
-@pytest.mark.parametrize(("name", "expected"), PROPOSED.items())
-def test_a_seed_proposes_the_same_as_ever(name: str, expected: str, tiny_dataset: Path) -> None:
-    driven = under(7_000_000, BlackBox(name, tiny_dataset, accuracy, seed=1), 40)
+@pytest.mark.parametrize(("name", "settings", "expected"), PROPOSED)
+def test_a_seed_proposes_the_same_as_ever(
+    name: str, settings: dict[str, Any], expected: str, tiny_dataset: Path
+) -> None:
+    driven = under(7_000_000, BlackBox(name, tiny_dataset, accuracy, seed=1, **settings), 40)
     found = "\n".join(f"{architecture} {epochs}" for architecture, epochs in driven.asked)
     assert hashlib.sha256(found.encode()).hexdigest()[:16] == expected
