@@ -61,19 +61,20 @@ class Headroom:
 
     def __str__(self) -> str:
         if self.highest is None:
-            meant = "predicted"
+            meant = "both are predicted"
         elif self.standard_error is None:
-            meant = "the highest of single trainings, not corrected for its luck: none was repeated"
+            meant = "no training was repeated to correct the luck of the best"
         else:
-            meant = f"shrunk for its selection; the highest mean of trainings is {100 * self.highest:.1f} %"
+            highest = f"{100 * self.highest:.1f} %"
+            meant = f"both are shrunk towards the mean of all, since the highest mean of trainings, {highest}, is lucky"
         points = f"{100 * self.difference:.1f} points"
         if self.standard_error:
             points += f", {self.difference / self.standard_error:.1f} times the standard error of a score"
         return (
-            f"the best known architecture under the cap has {100 * self.best:.1f} % ({meant}), the best hand-designed "
-            f"one (expert[network={self.expert}]) {100 * self.expert_top1:.1f} %: {points}, "
+            f"the best known architecture under the cap has {100 * self.best:.1f} %, the best hand-designed one "
+            f"(expert[network={self.expert}]) {100 * self.expert_top1:.1f} %: {points}, "
             f"{'as many as' if self.suffices else 'fewer than'} a board needs ({100 * LEAST_POINTS:.0f} points, or "
-            f"{LEAST_ERRORS:.0f} standard errors)"
+            f"{LEAST_ERRORS:.0f} standard errors); {meant}"
         )
 
 
