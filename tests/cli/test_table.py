@@ -170,7 +170,7 @@ def test_tune_tries_what_is_declared_resumes_and_keeps_the_winner(
     declared = tmp_path / "small.toml"
     declared.write_text(
         f'space = "{space}"\ndataset = "{dataset}"\nbudget = 3.0\nseeds = 2\nconfigurations = 3\n'
-        "[strategies.regularized_evolution]\npopulation = [2, 5, 10]\ntournament = [2, 3]\n"
+        "[strategies.regularized_evolution]\npopulation = [2, 10, 20]\ntournament = [2, 5]\n"
         "[strategies.local_search]\nrestart = [true, false]\n"
     )
     tables = of[of.index("--tables") + 1]
@@ -185,7 +185,7 @@ def test_tune_tries_what_is_declared_resumes_and_keeps_the_winner(
     content = (tmp_path / "both" / "local_search.json").read_bytes()
     assert content == (tmp_path / "alone" / "local_search.json").read_bytes()
     found = json.loads((tmp_path / "both" / "regularized_evolution.json").read_bytes())
-    assert found["configurations"][0]["settings"] == {"population": 10, "tournament": 3}
+    assert found["configurations"][0]["settings"] == {"population": 20, "tournament": 5}
     runs, _ = records.load_folder(tmp_path / "runs")
     assert len(runs) == 2 * (3 + 2)
     regrets = {run.trajectory[-1].metrics["regret"] for run in runs if run.strategy.entry == "local_search"}
