@@ -59,6 +59,8 @@ NULL_PROTOCOL = ":null"
 SURROGATE = "surrogate"
 """Beginning of the third part of the protocol's fingerprint of a search on a surrogate, and the name in `diagnostics`
 of how well that predicts."""
+HEADROOM, FRAME_ORDER = "headroom", "frame_order"
+"""Names in `diagnostics` of what boards state of a run on a table (`table.headroom`, `table.frame_order`)."""
 
 RETRAINED = "retrained-"
 """Beginning of the last part of the protocol's fingerprint of records judged by retrainings (`boards.retrained`)."""
@@ -314,8 +316,9 @@ class Record(_Model):
     diagnostics: dict[str, Any] = Field(default_factory=dict)
     """Facts about the search as JSON values: those of the strategy (`Strategy.diagnostics`) and of the harness. On a
     space with a frozen backbone: its cost (`backbone`), its share of the `parameters`, and the accuracy of the final
-    network by `clip_length` and under `frame_shuffle`. On a table, if the strategy scores architectures: the rank
-    correlation of its scores with the truth (`rank_pairs`, `rank_tau`). On a surrogate, its quality (`surrogate`)."""
+    network by `clip_length` and under `frame_shuffle`. On a table: if the strategy scores architectures, the rank
+    correlation of its scores with the truth (`rank_pairs`, `rank_tau`); the headroom of the task (`headroom`); what the
+    found network owes to the order of frames (`frame_order`). On a surrogate, its quality (`surrogate`)."""
     outcome: Outcome | None
     speed: Speed | None = None
     provenance: Provenance
@@ -329,6 +332,12 @@ class Record(_Model):
     def surrogate(self) -> bool:
         """True if the accuracies are those of a surrogate; its fingerprint is part of the protocol's."""
         return any(part.startswith(SURROGATE) for part in self.protocol.fingerprint.split(":")[2:])
+
+    @property
+    def tabular(self) -> bool:
+        """True if trainings were looked up in a table or a surrogate; its fingerprint is part of the protocol's."""
+        more = self.protocol.fingerprint.split(":")[2:]
+        return any(part != NULL_PROTOCOL[1:] and not part.startswith(RETRAINED) for part in more)
 
     @model_validator(mode="after")
     def _marked(self) -> Self:
@@ -378,10 +387,11 @@ def load(path: Path) -> Record:
 def slim(record: Record) -> Record:
     """The record without the fields that only plots of single runs need; these are empty.
 
-    Of the diagnostics it keeps the quality of a surrogate, which boards state.
+    Of the diagnostics it keeps what boards state: facts of a table or of a surrogate.
     """
     outcome = record.outcome
-    diagnostics = {key: value for key, value in record.diagnostics.items() if key == SURROGATE}
+    kept = (SURROGATE, HEADROOM, FRAME_ORDER)
+    diagnostics = {key: value for key, value in record.diagnostics.items() if key in kept}
     if outcome is not None:
         trained = tuple(one.model_copy(update={"confusion": (), "curve": ()}) for one in outcome.trained)
         outcome = outcome.model_copy(update={"network": (), "trained": trained})

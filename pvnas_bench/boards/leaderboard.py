@@ -20,10 +20,9 @@ The score of a row:
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -31,11 +30,34 @@ from pydantic import TypeAdapter, ValidationError
 from pvnas_bench.boards import reliability, statistics
 from pvnas_bench.boards.objectives import COSTS, References, above_caps, costs_of, fronts, references, volume
 from pvnas_bench.boards.statistics.practical import CERTAIN
-from pvnas_bench.records import RETRAINED, SURROGATE, Record, Role, Source, without_cycle_collection
+from pvnas_bench.records import (
+    FRAME_ORDER,
+    HEADROOM,
+    RETRAINED,
+    SURROGATE,
+    Record,
+    Role,
+    Source,
+    without_cycle_collection,
+)
 from pvnas_bench.system.text import counted
+from pvnas_bench.table.frame_order import FrameOrder
+from pvnas_bench.table.headroom import Headroom
 from pvnas_bench.table.surrogate import Quality
 
-_QUALITY = TypeAdapter(Quality)
+T = TypeVar("T")
+
+
+class _Fact(NamedTuple, Generic[T]):
+    """An entry of the diagnostics."""
+
+    name: str
+    type: TypeAdapter[T]
+
+
+_QUALITY = _Fact(SURROGATE, TypeAdapter(Quality))
+_HEADROOM = _Fact(HEADROOM, TypeAdapter(Headroom))
+_FRAME_ORDER = _Fact(FRAME_ORDER, TypeAdapter(FrameOrder))
 
 
 @dataclass(frozen=True)
@@ -85,6 +107,10 @@ class Row:
     fronts: str
     """Costs (macs, parameters, latency) at which no other entry's means are better in accuracy and cost."""
     search_energy_joules: float | None
+    blind_to_time: float | None
+    """Share of the searches on a table that ended at a network whose accuracy shuffled frames do not lower by more than
+    the noise of one training; None: the table does not tell.
+    """
 
 
 @dataclass(frozen=True)
@@ -251,6 +277,7 @@ def _board(runs: Sequence[Record], differs: tuple[str, ...]) -> Board:
         underpowered=power is not None,
         notes=(
             *_of_surrogate(runs),
+            *_of_table(runs),
             *([power] if power else []),
             *_resolution(runs, order),
             *_notes(runs, rows, bool(control), imputed),
@@ -405,6 +432,7 @@ def _rows(
                 search_energy_joules=_mean(
                     run.search.energy_joules for run in runs if run.search.energy_joules is not None
                 ),
+                blind_to_time=_mean(float(one.blind) for run in runs if (one := _stated(run, _FRAME_ORDER))),
             )
         )
     return rows
@@ -415,12 +443,27 @@ def _of_surrogate(runs: Sequence[Record]) -> Iterator[str]:
     if not runs[0].surrogate or RETRAINED in runs[0].protocol.fingerprint:
         return
     note = "surrogate: a model predicts all accuracies."
-    for run in runs:
-        with suppress(ValidationError):
-            quality = _QUALITY.validate_python(run.diagnostics.get(SURROGATE))
-            note = f"surrogate: a model of {quality.fitted:,} trained networks predicts all accuracies; {quality}."
-            break
+    if (quality := next(filter(None, (_stated(run, _QUALITY) for run in runs)), None)) is not None:
+        note = f"surrogate: a model of {quality.fitted:,} trained networks predicts all accuracies; {quality}."
     yield note
+
+
+def _of_table(runs: Sequence[Record]) -> Iterator[str]:
+    """Yield a note on the headroom of a board of searches on a table; its records agree, as its fingerprints do."""
+    if RETRAINED in runs[0].protocol.fingerprint:
+        return
+    if (room := next(filter(None, (_stated(run, _HEADROOM) for run in runs)), None)) is not None:
+        yield f"headroom: {room}."
+
+
+def _stated(run: Record, fact: "_Fact[T]") -> "T | None":
+    """What a run on a table, or on a surrogate, states of it in its diagnostics; None: nothing that can be read."""
+    if not run.tabular or fact.name not in run.diagnostics:
+        return None
+    try:
+        return fact.type.validate_python(run.diagnostics[fact.name])
+    except ValidationError:
+        return None
 
 
 def _resolution(runs: Sequence[Record], order: Sequence[_Entry]) -> list[str]:

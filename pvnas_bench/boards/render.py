@@ -83,6 +83,8 @@ class Column:
     help: str
     keep: int
     """Priority in narrow terminals: columns with the highest numbers are hidden first; 0 is never hidden."""
+    always: bool = True
+    """False for a column that is absent from boards on which no row has a value."""
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -161,9 +163,24 @@ COLUMNS: tuple[Column, ...] = (
         "of the machine during the search, where it says",
         16,
     ),
+    Column(
+        "blind_to_time",
+        "blind to time",
+        lambda r: "–" if r.blind_to_time is None else f"{r.blind_to_time:.0%}",
+        "share of searches that end at a network whose top-1 falls by no more than the noise of one training when test "
+        "frames are shuffled",
+        1,
+        always=False,
+    ),
     Column("seeds", "seeds", lambda r: f"{r.seeds}", "number of search seeds", 0),
     Column("failures", "fail", lambda r: f"{r.failures}", "number of failed runs", 0),
 )
+
+
+def columns_of(boards: Sequence[Board]) -> list[Column]:
+    """The columns of boards: those that are always there, and those of which a row has a value."""
+    rows = [row for board in boards for row in board.rows]
+    return [one for one in COLUMNS if one.always or any(getattr(row, one.key) is not None for row in rows)]
 
 
 def _one_line(text: str) -> str:
@@ -205,7 +222,8 @@ def render_terminal(boards: Sequence[Board], columns: int = 120) -> str:
 
 
 def _terminal_board(board: Board, columns: int) -> str:
-    shown = list(COLUMNS)
+    possible = columns_of([board])
+    shown = list(possible)
     while True:
         cells = [[column.header for column in shown]] + [
             [shortened(_one_line(column.cell(row)), 48) for column in shown] for row in board.rows
@@ -227,7 +245,7 @@ def _terminal_board(board: Board, columns: int) -> str:
     lines += [f"· {_one_line(note)}" for note in board.notes]
     if any(column.header.startswith("HV") for column in shown) and (point := reference_point(board)):
         lines.append(f"· {point}")
-    hidden = [column.header for column in COLUMNS if column not in shown]
+    hidden = [column.header for column in possible if column not in shown]
     if hidden:
         lines.append(f"· hidden (terminal too narrow): {', '.join(hidden)}.")
     return "\n".join(lines) + "\n"
@@ -244,17 +262,18 @@ def to_markdown(boards: Sequence[Board]) -> str:
     """Render boards as Markdown: a heading, a table and notes for each, then the meaning of the columns."""
     blocks = []
     for board in boards:
+        columns = columns_of([board])
         lines = [f"### {markdown_text(board.title)}", "", markdown_text(describe(board)), ""]
-        lines.append("| " + " | ".join(column.header for column in COLUMNS) + " |")
-        lines.append("|" + "|".join(" :-- " if column.header == "entry" else " --: " for column in COLUMNS) + "|")
+        lines.append("| " + " | ".join(column.header for column in columns) + " |")
+        lines.append("|" + "|".join(" :-- " if column.header == "entry" else " --: " for column in columns) + "|")
         for row in board.rows:
-            cells = [markdown_text(c.cell(row)) if c.header == "entry" else c.cell(row) for c in COLUMNS]
+            cells = [markdown_text(c.cell(row)) if c.header == "entry" else c.cell(row) for c in columns]
             lines.append("| " + " | ".join(cells) + " |")
         notes = [*board.notes, *filter(None, [reference_point(board)])]
         if notes:
             lines += ["", *(f"- {markdown_text(note)}" for note in notes)]
         blocks.append("\n".join(lines) + "\n")
-    legend = ["Columns:", "", *(f"- **{column.header}**: {column.help}" for column in COLUMNS)]
+    legend = ["Columns:", "", *(f"- **{column.header}**: {column.help}" for column in columns_of(boards))]
     return "\n".join([*blocks, "\n".join(legend) + "\n"])
 
 
@@ -263,9 +282,16 @@ _FINGERPRINTS = ("space_fingerprint", "data_fingerprint", "protocol_fingerprint"
 _TABLE_COLUMNS = (*_BOARD_COLUMNS, *_FINGERPRINTS, "underpowered", *(f.name for f in fields(Row)))
 
 
+def _names(boards: Sequence[Board]) -> list[str]:
+    """Names of the columns of `table`."""
+    absent = {column.key for column in COLUMNS} - {column.key for column in columns_of(boards)}
+    return [name for name in _TABLE_COLUMNS if name not in absent]
+
+
 def table(boards: Sequence[Board]) -> list[dict[str, Any]]:
     """All rows of all boards as flat dictionaries with equal keys: the board's, then the row's, in base units."""
-    return [
+    names = _names(boards)
+    rows = (
         {
             **{name: getattr(board, name) for name in _BOARD_COLUMNS},
             **{f"{part}_fingerprint": mark for part, mark in board.fingerprints.items()},
@@ -274,7 +300,8 @@ def table(boards: Sequence[Board]) -> list[dict[str, Any]]:
         }
         for board in boards
         for row in board.rows
-    ]
+    )
+    return [{name: row[name] for name in names} for row in rows]
 
 
 def _rounded(value: Any) -> Any:
@@ -285,7 +312,7 @@ def _rounded(value: Any) -> Any:
 def to_csv(boards: Sequence[Board]) -> str:
     """Render boards as CSV, a line for each row; unknown values are empty, and text cells are never formulas."""
     lines: list[str] = []
-    for row in [dict.fromkeys(_TABLE_COLUMNS), *table(boards)]:
+    for row in [dict.fromkeys(_names(boards)), *table(boards)]:
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\r\n")  # so that a cell with either is quoted
         cells = row.values() if lines else row.keys()
@@ -296,10 +323,11 @@ def to_csv(boards: Sequence[Board]) -> str:
 
 def to_json(boards: Sequence[Board]) -> str:
     """Render boards as a JSON array, with their rows and notes."""
-    listed = []
+    listed, names = [], set(_names(boards))
     for board in boards:
         entry = {f.name: getattr(board, f.name) for f in fields(Board)}
-        entry["rows"] = [{name: _rounded(value) for name, value in asdict(row).items()} for row in board.rows]
+        rows = map(asdict, board.rows)
+        entry["rows"] = [{name: _rounded(row[name]) for name in row if name in names} for row in rows]
         listed.append(entry)
     return json.dumps(listed, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -313,7 +341,7 @@ def to_parquet(boards: Sequence[Board]) -> bytes:
     names = {"cap_macs": "int", "budget": "float", "underpowered": "bool"} | {
         f.name: "int" if "int" in str(f.type) else "float" if "float" in str(f.type) else "str" for f in fields(Row)
     }
-    schema = pa.schema([(name, types[names.get(name, "str")]) for name in _TABLE_COLUMNS])
+    schema = pa.schema([(name, types[names.get(name, "str")]) for name in _names(boards)])
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(table(boards), schema), sink)
     return bytes(sink.getvalue().to_pybytes())

@@ -216,10 +216,16 @@ def _first(error: Exception) -> str:
 INTRODUCTION = """\
 # Equal tuning
 
-Every strategy was given the same number of configurations, its default among them, from a declared space
-(`one_shot.toml`, `trials.toml`), on tasks that no board uses. The configuration with the lowest mean true regret over
-the seeds became the default; a test holds that it is. Seeds are few, so that a difference between two configurations is
-often chance: what is equal is the effort, not the luck.
+Every strategy was given the same number of configurations, its default among them, from a declared space. The one with
+the lowest mean true regret over the seeds became the default; a test holds that it is. Seeds are few, so that a
+difference between two configurations is often chance: what is equal is the effort, not the luck.
+
+There are two groups, each tuned at half of the budget of its own board. Strategies that train one architecture after
+the other (`trials.toml`) look everything up in a table: their searches cost next to nothing, and so they have more
+seeds. Those with supernets, controllers and scores (`one_shot.toml`) train in every search. `random_search` and
+`optuna_random` have nothing to tune.
+
+The tuning task is version 1 of `synthetic_motion` on `st_micro`, of which no board of version 0.2 exists.
 
 ```bash
 pvnas-bench tune results/tuning/one_shot.toml    # resumes; writes NAME.json for each strategy, and this page

@@ -12,6 +12,7 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.cells import records_of
 from pvnas_bench.records import Record
 from pvnas_bench.system.files import write_atomically
+from pvnas_bench.system.text import counted
 
 
 def tune(
@@ -37,6 +38,9 @@ def tune(
         default = registry.get_strategy(name).Config().model_dump()
         drawn = tuning.draw(name, declared.strategies[name], default, declared.configurations)
         tried[name] = {tuning.entry(name, one, default): one for one in drawn}
+        if len(drawn) < declared.configurations:
+            fewer = f"{counted(len(drawn), 'configuration')} of {declared.configurations}"
+            print(f"{name}: {fewer}, since its declared values have no more", file=sys.stderr)
     entries = [entry for each in tried.values() for entry in each]
     try:
         ended = compare(

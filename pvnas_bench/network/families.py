@@ -39,6 +39,9 @@ class Costs(Protocol):
     def cheapest(self) -> Cost:
         """Cost of the space's architecture with the fewest MACs."""
 
+    def __hash__(self) -> int:
+        """By identity: what follows from a cost model can be cached."""
+
 
 @dataclass(frozen=True)
 class Family:

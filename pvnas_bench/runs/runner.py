@@ -19,7 +19,7 @@ from pvnas_bench.runs.rank_correlation import ranking
 from pvnas_bench.runs.request import Request
 from pvnas_bench.runs.search import OtherProcesses, Search
 from pvnas_bench.runs.setup import Setup
-from pvnas_bench.runs.surrogates import quality_entry
+from pvnas_bench.runs.table_facts import facts
 from pvnas_bench.runs.tabular_final import TabularFinal
 from pvnas_bench.runs.tracking import tracked
 from pvnas_bench.runs.weights import model_info
@@ -146,7 +146,7 @@ class Run:
             ranked = ranking(search, setup.table)
         measured = {**setup.preparation, **final.controls, **ranked}
         if setup.table is not None:
-            measured |= quality_entry(setup.table, search.problem.feasible)
+            measured |= facts(setup, setup.table, search.incumbent)
         if checkpoints and checkpoints.failures:
             measured["checkpoints_not_written"] = checkpoints.failures
         return self._record(search, status, error, outcome, pace, measured)

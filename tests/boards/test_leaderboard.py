@@ -293,7 +293,7 @@ def test_hostile_names_stay_text_in_every_format(tmp_path: Path) -> None:
     markdown = render.to_markdown(boards)
     assert "<script>" not in markdown and "&lt;script&gt;" in markdown
     lines = [line for line in markdown.splitlines() if "script" in line]
-    assert len(lines) == 1 and lines[0].count("|") - lines[0].count("\\|") == len(render.COLUMNS) + 1
+    assert len(lines) == 1 and lines[0].count("|") - lines[0].count("\\|") == len(render.columns_of(boards)) + 1
     assert json.loads(render.to_json(boards))[0]["rows"][0]["entry"] == HOSTILE
     assert next(csv.DictReader(io.StringIO(render.to_csv(boards), newline="")))["entry"] == HOSTILE
 

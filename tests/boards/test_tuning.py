@@ -11,6 +11,7 @@ from record_factory import record
 from pvnas_bench import registry
 from pvnas_bench.boards.tuning import Declaration, Settings, draw, entry, load, to_markdown, tuned
 from pvnas_bench.errors import UsageError
+from pvnas_bench.methods.optuna_storage import OptunaConfig
 from pvnas_bench.records import Record
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "tuning"
@@ -101,6 +102,20 @@ def test_the_declared_values_hold_the_defaults(path: Path) -> None:
         config = registry.get_strategy(name).Config
         for settings in draw(name, values, config().model_dump(), declared.configurations):
             config(**settings)  # every value is admitted
+
+
+def test_every_search_with_hyper_parameters_is_declared_once_and_with_as_many_configurations() -> None:
+    one_shot, trials = (Declaration.load(PUBLISHED / f"{group}.toml") for group in ("one_shot", "trials"))
+    assert one_shot.configurations == trials.configurations
+    assert not one_shot.strategies.keys() & trials.strategies.keys()
+    declared = one_shot.strategies.keys() | trials.strategies.keys()
+    not_tuned = set(OptunaConfig.model_fields)  # where a study is kept is no hyper-parameter
+    searches = [kind for kind in registry.all_strategies() if registry.is_builtin(kind) and kind.info.role == "search"]
+    with_options = {kind.info.name for kind in searches if kind.Config.model_fields.keys() - not_tuned}
+    assert with_options == declared
+    for kind in searches:
+        if kind.info.name not in with_options:
+            assert f"`{kind.info.name}`" in to_markdown([]), "the page names those that have nothing to tune"
 
 
 def test_no_strategy_had_more_configurations_or_budget_than_its_likes() -> None:

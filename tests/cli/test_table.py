@@ -183,6 +183,8 @@ def test_tune_tries_what_is_declared_resumes_and_keeps_the_winner(
     assert [path.name for path in sorted((tmp_path / "alone").iterdir())] == ["README.md", "local_search.json"]
     both = cli(*words, "--output", tmp_path / "both")
     assert both.code == OK and both.out.splitlines()[-1] == str(tmp_path / "both" / "README.md")
+    assert "local_search: 2 configurations of 3, since its declared values have no more" in both.err.splitlines()
+    assert not any(line.startswith("regularized_evolution: ") for line in both.err.splitlines()), "it has six"
     content = (tmp_path / "both" / "local_search.json").read_bytes()
     assert content == (tmp_path / "alone" / "local_search.json").read_bytes()
     found = json.loads((tmp_path / "both" / "regularized_evolution.json").read_bytes())

@@ -65,6 +65,9 @@ NOT_RUN: dict[str, list[str]] = {
         "pvnas-bench claims run tpe",
         "pvnas-bench claims run all --records results/runs",
     ],
+    "takes many searches: tests/cli/test_table.py tunes on a small table": [
+        "pvnas-bench tune results/tuning/trials.toml",
+    ],
     "trains a supernet on the clips of a table, for minutes: tests/runs/test_rank_correlation.py does it in small": [
         "pvnas-bench run --space st_micro --tabular --strategy spos",
         "pvnas-bench compare --space st_micro --tabular --seeds 3 --strategy spos",

@@ -132,14 +132,15 @@ def _board(
     content: dict[str, Any] = json.loads(rendering.to_json([board]))[0]
     content["title"] = board.title
     content["description"] = rendering.describe(board)
+    columns = rendering.columns_of([board])
     content["columns"] = [
-        {name: getattr(column, name) for name in ("key", "header", "help", "keep")} for column in rendering.COLUMNS
+        {name: getattr(column, name) for name in ("key", "header", "help", "keep")} for column in columns
     ]
     by_entry: dict[str, list[Record]] = defaultdict(list)
     for run in runs:
         by_entry[run.strategy.entry].append(run)
     for row, shown in zip(content["rows"], board.rows, strict=True):
-        row["cells"] = [column.cell(shown) for column in rendering.COLUMNS]
+        row["cells"] = [column.cell(shown) for column in columns]
         row["curves"] = _curves(by_entry[shown.entry])
     entries = {entry: number for number, entry in enumerate(by_entry)}
     content["entries"] = list(entries)

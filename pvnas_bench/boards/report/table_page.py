@@ -14,6 +14,7 @@ from pvnas_bench.boards.statistics import kendall_tau, step_values
 from pvnas_bench.boards.table_regret import Regret, from_csv, regrets, to_csv
 from pvnas_bench.space import SearchSpace
 from pvnas_bench.system.files import write_atomically
+from pvnas_bench.table.frame_order import blind_share
 from pvnas_bench.table.table import Table
 
 BEST = 10
@@ -114,6 +115,10 @@ def _page(
     if known_regrets:
         yield "Exhaustive search (every architecture trained once, the best on search-val selected) has a regret of"
         yield f"{', '.join(known_regrets)}."
+    blind_shares = {table.about.data.name: blind_share(table) for table in tables}
+    if blind := [f"{share:.0%} on {task}" for task, share in blind_shares.items() if share is not None]:
+        yield "Share of networks that are blind to time (shuffled test frames lower their accuracy by no more than the"
+        yield f"noise of one training): {', '.join(blind)}."
     yield from _section("Accuracy")
     yield from _picture(folder, "distribution", "Histogram of test accuracies")
     yield from _rows(
