@@ -7,6 +7,7 @@ before, is no better than the front at the cost of x. It assumes acc(x) ≤ acc(
 skipped architectures are evaluated to audit that assumption.
 """
 
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import Literal
@@ -17,6 +18,7 @@ from pvnas_bench import Architecture, BlockSpace, Evaluation, Info, SearchFinish
 from pvnas_bench.methods import crowded_tournament, dominates, hypervolume, pareto_front
 
 
+@functools.lru_cache(maxsize=2**17)
 def smaller(space: BlockSpace, x: Architecture, y: Architecture) -> bool:
     """Return True if x ≼ y: no more frames, pixels or depth, and the same modules in every block of x."""
     for decision, a, b in zip(space.decisions, x.choices, y.choices, strict=True):
