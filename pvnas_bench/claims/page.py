@@ -101,7 +101,8 @@ def content(found: Sequence[Judged], plots: Mapping[str, bytes]) -> Page:
 
 
 def _introduction(found: Sequence[Judged]) -> Iterator[str]:
-    counts = ", ".join(f"{n} {state}" for state, n in verdicts(found).items())
+    several = {"holds": "hold", "fails": "fail"}
+    counts = ", ".join(f"{n} {several.get(state, state) if n > 1 else state}" for state, n in verdicts(found).items())
     spent = hours([one.result for one in found if one.result is not None])
     yield (
         f"{counted(len(found), 'claim')} that papers make about architecture search, each tested on this benchmark's "
@@ -121,13 +122,11 @@ def _introduction(found: Sequence[Judged]) -> Iterator[str]:
         alone = [one.claim.name for one in found if one.state == "holds" and not one.stands]
         yield (
             f"Each verdict has its own error rate, at most {100 * error:g} %: of {counted(len(decided), 'claim')} with "
-            f"a verdict, {error * len(decided):.1f} false ones are to be expected at most. Holm's correction for all "
-            + (
-                f"of them leaves all that hold, but for {', '.join(alone)}."
-                if alone
-                else "of them leaves all that hold."
-            )
+            f"a verdict, {error * len(decided):.1f} false ones are to be expected at most."
         )
+        if any(one.state == "holds" for one in decided):
+            but = f", but for {', '.join(alone)}" if alone else ""
+            yield f"Holm's correction for all of them leaves all that hold{but}."
 
 
 def _summary(one: Judged) -> Iterator[Sequence[str]]:
