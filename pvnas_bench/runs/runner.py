@@ -146,7 +146,7 @@ class Run:
             ranked = ranking(search, setup.table)
         measured = {**setup.preparation, **final.controls, **ranked}
         if setup.table is not None:
-            measured |= facts(setup, setup.table, search.incumbent)
+            measured |= facts(setup.table, setup.space, setup.caps, setup.costs, search.incumbent)
         if checkpoints and checkpoints.failures:
             measured["checkpoints_not_written"] = checkpoints.failures
         return self._record(search, status, error, outcome, pace, measured)

@@ -6,7 +6,6 @@ from typing import Any
 
 from pvnas_bench.network.families import Costs
 from pvnas_bench.records import FRAME_ORDER, HEADROOM
-from pvnas_bench.runs.setup import Setup
 from pvnas_bench.runs.surrogates import quality_entry
 from pvnas_bench.space import Architecture, Caps, SearchSpace
 from pvnas_bench.table import Table
@@ -14,15 +13,14 @@ from pvnas_bench.table.frame_order import frame_order
 from pvnas_bench.table.headroom import Headroom, headroom, training_noise
 
 
-def facts(setup: Setup, table: Table, found: Architecture | None) -> dict[str, Any]:
+def facts(table: Table, space: SearchSpace, caps: Caps, costs: Costs, found: Architecture | None) -> dict[str, Any]:
     """How well a surrogate predicts, the headroom of the task, and what the found network owes to the order of frames.
 
     Args:
         found: architecture that the search found; None: it found none.
     """
-    caps, costs = setup.caps, setup.costs
     entries = quality_entry(table, lambda one: caps.allow(costs(one)))
-    if (room := _headroom(table, setup.space, caps, costs)) is not None:
+    if (room := _headroom(table, space, caps, costs)) is not None:
         entries[HEADROOM] = asdict(room)
     if found is not None and (order := frame_order(table, str(found), _noise(table))) is not None:
         entries[FRAME_ORDER] = asdict(order)

@@ -15,9 +15,10 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.network.cost import Cost, network_layers
 from pvnas_bench.network.families import Costs, cost_model, layers
 from pvnas_bench.protocol import Protocol
-from pvnas_bench.records import Outcome, PhaseCost, Record
+from pvnas_bench.records import FRAME_ORDER, HEADROOM, SURROGATE, Outcome, PhaseCost, Record
 from pvnas_bench.runs.surrogates import find_whole
-from pvnas_bench.space import Architecture, SearchSpace
+from pvnas_bench.runs.table_facts import facts
+from pvnas_bench.space import Architecture, Caps, SearchSpace
 from pvnas_bench.submission.findings import shown
 from pvnas_bench.submission.identity import protocol_of
 from pvnas_bench.submission.scores import table_of
@@ -136,6 +137,8 @@ class Recomputation:
             yield f"outcome.latency_ms is {outcome.latency_ms:g}"
         if table is not None:
             yield from _looked_up(record, outcome, table)
+            if table.fingerprint == table_of(record):
+                yield from _facts(record, table, space, self._costs(space, classes), architecture)
         elif outcome.trained:
             yield from _final(record, outcome, protocol, backbone=space.backbone is not None)
 
@@ -255,6 +258,29 @@ def _looked_up(record: Record, outcome: Outcome, table: Table) -> Iterator[str]:
         if logged is None or math.isnan(logged) or not _same(logged, regret, slack):
             yield f"trajectory: the regret of step {step.step} is {logged}, the table gives {regret}"
             return
+
+
+def _facts(record: Record, table: Table, space: SearchSpace, costs: Costs, found: Architecture) -> Iterator[str]:
+    """Compare what a record says of the task and of its network with the table; see `table_facts`."""
+    caps = Caps.parse(space, record.space.cap)
+    if caps.latency_ms is not None:  # which networks it allows depends on the machine
+        return
+    slack = FITTED if isinstance(table, Surrogate) else 0.0
+    expected = facts(table, space, caps, costs, found)
+    for name in (SURROGATE, HEADROOM, FRAME_ORDER):
+        told = record.diagnostics.get(name)
+        if told is not None and not _alike(told, expected.get(name), slack):
+            yield f"diagnostics.{name} is not what the table gives"
+
+
+def _alike(told: object, known: object, slack: float) -> bool:
+    """Equal JSON values, numbers within a tolerance."""
+    if isinstance(known, dict):
+        same = isinstance(told, dict) and told.keys() == known.keys()
+        return same and all(_alike(told[key], known[key], slack) for key in known)  # type: ignore[index]
+    if isinstance(known, float) and isinstance(told, int | float):
+        return _same(float(told), known, slack)
+    return told == known
 
 
 def _ranking(record: Record, table: Table, slack: float) -> Iterator[str]:
