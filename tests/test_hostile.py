@@ -100,7 +100,7 @@ def test_files_that_are_not_records_are_left_out(scratch: Path, name: str) -> No
     assert [path.name for path in scratch.rglob("*") if path.is_file()] == ["x.record.json"]
 
 
-@settings(HERE, max_examples=120)
+@settings(HERE, max_examples=300)
 @given(bent(WHOLE[0]), st.sampled_from(["terminal", "markdown", "csv", "json"]))
 def test_a_mutated_record_is_shown_or_left_out(scratch: Path, record: Any, format: str) -> None:
     results = empty(scratch) / "results"
@@ -111,7 +111,7 @@ def test_a_mutated_record_is_shown_or_left_out(scratch: Path, record: Any, forma
     assert "\x1b" not in text
 
 
-@settings(HERE, max_examples=50)
+@settings(HERE, max_examples=100)
 @given(bent(WHOLE[0]))
 def test_a_page_has_no_markup_from_a_mutated_record(scratch: Path, record: Any) -> None:
     results = empty(scratch) / "results"

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pvnas_bench.boards.statistics import kendall_tau
 from pvnas_bench.space import Architecture, SearchSpace
-from pvnas_bench.table.table import ENUMERABLE, Table
+from pvnas_bench.table.table import Table, is_large
 
 Floats = npt.NDArray[np.float64]
 
@@ -75,7 +75,7 @@ def _known(space: SearchSpace, table: Table) -> tuple[list[Architecture], Floats
 
     In a complete table the options of different decisions are then balanced. Of a large space, the trained ones.
     """
-    every = space.enumerate() if space.size <= ENUMERABLE else map(space.parse, table.architectures)
+    every = map(space.parse, table.architectures) if is_large(space) else space.enumerate()
     known = [architecture for architecture in every if str(architecture) in table]
     return known, np.array([table.top1(str(architecture)) for architecture in known])
 

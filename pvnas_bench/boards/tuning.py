@@ -217,18 +217,11 @@ INTRODUCTION = """\
 # Equal tuning
 
 Every strategy was given the same number of configurations, its default among them, from a declared space. The one with
-the lowest mean true regret over the seeds became the default; a test holds that it is. Seeds are few, so that a
-difference between two configurations is often chance: what is equal is the effort, not the luck.
-
-There are two groups, each tuned at half of the budget of its own board. Strategies that train one architecture after
-the other (`trials.toml`) look everything up in a table: their searches cost next to nothing, and so they have more
-seeds. Those with supernets, controllers and scores (`one_shot.toml`) train in every search. `random_search` and
-`optuna_random` have nothing to tune.
-
-The tuning task is version 1 of `synthetic_motion` on `st_micro`, of which no board of version 0.2 exists.
+the lowest mean true regret over the seeds is to be its default. Seeds are few, so that a difference between two
+configurations is often chance: what is equal is the effort, not the luck.
 
 ```bash
-pvnas-bench tune results/tuning/one_shot.toml    # resumes; writes NAME.json for each strategy, and this page
+pvnas-bench tune DECLARATION.toml    # resumes; writes NAME.json for each strategy, and this page
 ```
 
 *tried*: configurations; fewer only where a strategy has fewer. *charged rt*: cost of all searches in reference

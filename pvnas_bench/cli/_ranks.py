@@ -10,8 +10,9 @@ from pvnas_bench.api.grids import compare
 from pvnas_bench.boards import table_ranks
 from pvnas_bench.cli import INTERRUPTED, OK, _results
 from pvnas_bench.errors import UsageError
-from pvnas_bench.runs.surrogates import find_whole, is_large
+from pvnas_bench.runs.surrogates import find_whole
 from pvnas_bench.system.files import write_atomically
+from pvnas_bench.table.table import is_large
 
 
 def ranks(

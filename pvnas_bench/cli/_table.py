@@ -18,7 +18,7 @@ from pvnas_bench.system.text import counted
 from pvnas_bench.table import About, KnownTraining, Table, default_folder, find
 from pvnas_bench.table.store import stem_of
 from pvnas_bench.table.surrogate import LEAST, Quality
-from pvnas_bench.table.table import ENUMERABLE
+from pvnas_bench.table.table import is_large
 
 
 def build(
@@ -117,7 +117,7 @@ def info(space: str, dataset: str, tables: Path | None, *, as_json: bool) -> int
 
 def _qualities(table: Table, space: SearchSpace) -> dict[str, Quality]:
     """How well a surrogate of a large space predicts the networks of its table, all and under each cap."""
-    if space.size <= ENUMERABLE or len(table) < LEAST:
+    if not is_large(space) or len(table) < LEAST:
         return {}
     from pvnas_bench.runs.surrogates import surrogate_of
 
@@ -168,7 +168,7 @@ def query(architecture: str, space: str, dataset: str, tables: Path | None, *, a
     known = registry.get_space(space)
     string, table = str(known.parse(architecture)), find(known, dataset, tables)
     trainings = table.trainings(string)
-    if not trainings and known.size > ENUMERABLE and len(table) >= LEAST:
+    if not trainings and is_large(known) and len(table) >= LEAST:
         return _predict(string, table, known, as_json=as_json)
     if not trainings:
         raise UsageError(

@@ -40,7 +40,7 @@ from pvnas_bench.system.leases import InUse, claimed
 from pvnas_bench.table import journal
 from pvnas_bench.table.schema import About, KnownTraining, Session, SpaceIdentity
 from pvnas_bench.table.store import Files, to_parquet
-from pvnas_bench.table.table import ENUMERABLE
+from pvnas_bench.table.table import is_large
 from pvnas_bench.training import process
 from pvnas_bench.training.testing import Scores, test
 from pvnas_bench.training.train import Training, untrained
@@ -212,7 +212,7 @@ def random_order(
     if sample == 0:
         return []
     rng = seeding.generator(0, "order of a table", space.fingerprint)
-    if space.size <= ENUMERABLE:
+    if not is_large(space):
         every = list(space.enumerate())
         ordered = (every[i] for i in rng.permutation(len(every)))
         networks = (one for one in ordered if space.canonical(one) == one and (feasible is None or feasible(one)))

@@ -23,7 +23,7 @@ from pvnas_bench.runs.clips import data_entry, open_clips, search_splits, search
 from pvnas_bench.runs.latency import Place, open_table
 from pvnas_bench.runs.observer import Observer
 from pvnas_bench.runs.request import Request
-from pvnas_bench.runs.surrogates import is_large, surrogate_of
+from pvnas_bench.runs.surrogates import surrogate_of
 from pvnas_bench.runs.words import check_caps, check_family, check_trackers, check_writable, entry_name, parse_config
 from pvnas_bench.space import Backbone, Caps
 from pvnas_bench.system import machine
@@ -31,6 +31,7 @@ from pvnas_bench.system.masking import masked, masked_values, remember
 from pvnas_bench.table import Table
 from pvnas_bench.table import find as find_table
 from pvnas_bench.table.schema import recipe_of
+from pvnas_bench.table.table import is_large
 from pvnas_bench.training import process
 from pvnas_bench.training.backbone_features import prepare_features
 from pvnas_bench.training.distributed import ALONE, World

@@ -10,7 +10,7 @@ from pvnas_bench.network.families import cost_model
 from pvnas_bench.records import SURROGATE
 from pvnas_bench.space import Architecture, SearchSpace
 from pvnas_bench.table import Surrogate, Table, find
-from pvnas_bench.table.table import ENUMERABLE
+from pvnas_bench.table.table import is_large
 
 
 def find_whole(space: SearchSpace, dataset: str, folder: Path | None = None) -> Table:
@@ -21,11 +21,6 @@ def find_whole(space: SearchSpace, dataset: str, folder: Path | None = None) -> 
     """
     table = find(space, dataset, folder)
     return surrogate_of(table, space) if is_large(space) else table
-
-
-def is_large(space: SearchSpace) -> bool:
-    """Return True for a space whose networks cannot all be trained."""
-    return space.size > ENUMERABLE
 
 
 @lru_cache(maxsize=4)

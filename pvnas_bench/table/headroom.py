@@ -72,7 +72,7 @@ class Headroom:
             points += f", {self.difference / self.standard_error:.1f} times the standard error of a score"
         return (
             f"the best known architecture under the cap has {100 * self.best:.1f} %, the best hand-designed one "
-            f"(expert[network={self.expert}]) {100 * self.expert_top1:.1f} %: {points}, "
+            f"({self.expert}) {100 * self.expert_top1:.1f} %: {points}, "
             f"{'as many as' if self.suffices else 'fewer than'} a board needs ({100 * LEAST_POINTS:.0f} points, or "
             f"{LEAST_ERRORS:.0f} standard errors); {meant}"
         )

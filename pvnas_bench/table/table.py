@@ -24,6 +24,11 @@ RANKED = 200
 """Architectures that a search scores at its end; scoring all of a space costs more than a search."""
 
 
+def is_large(space: SearchSpace) -> bool:
+    """Return True for a space whose networks cannot all be trained."""
+    return space.size > ENUMERABLE
+
+
 class Table:
     """The trainings of a space's networks with one recipe; architectures are given by their strings.
 

@@ -15,6 +15,7 @@ from pvnas_bench.methods.optuna_storage import OptunaConfig
 from pvnas_bench.records import Record
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "tuning"
+FAIR = (Path(__file__).parents[2] / "docs" / "fair.md").read_text(encoding="utf-8")
 VALUES: dict[str, list[Any]] = {"rate": [0.1, 0.2, 0.4], "depth": [1, 2], "on": [True, False]}
 DEFAULT: dict[str, Any] = {"rate": 0.2, "depth": 1, "on": True, "other": 7}
 
@@ -115,7 +116,7 @@ def test_every_search_with_hyper_parameters_is_declared_once_and_with_as_many_co
     assert with_options == declared
     for kind in searches:
         if kind.info.name not in with_options:
-            assert f"`{kind.info.name}`" in to_markdown([]), "the page names those that have nothing to tune"
+            assert f"`{kind.info.name}`" in FAIR, "the document names those that have nothing to tune"
 
 
 def test_no_strategy_had_more_configurations_or_budget_than_its_likes() -> None:
@@ -137,5 +138,5 @@ def test_the_defaults_are_the_winners() -> None:
 
 def test_the_page_follows_from_the_tunings() -> None:
     tunings = load(PUBLISHED)
-    if tunings:
-        assert (PUBLISHED / "README.md").read_text(encoding="utf-8") == to_markdown(tunings)
+    assert tunings
+    assert (PUBLISHED / "README.md").read_text(encoding="utf-8") == to_markdown(tunings)

@@ -178,7 +178,7 @@ def test_a_board_of_searches_on_a_table_states_headroom_and_blindness(tmp_path: 
     (note,) = [note for note in board.notes if note.startswith("headroom: ")]
     expected = headroom(made, SPACE, anything)
     assert expected is not None and listed[0].diagnostics["headroom"] == pytest.approx(asdict(expected), abs=1e-6)
-    assert f"{100 * expected.best:.1f} %" in note and f"expert[network={expected.expert}]" in note
+    assert f"{100 * expected.best:.1f} %" in note and f"({expected.expert})" in note
     ended = [made.network(one.outcome.architecture) in blind for one in listed if one.outcome is not None]
     assert board.rows[0].blind_to_time == pytest.approx(np.mean(ended))
     for text in (render.render_terminal([board], 300), render.to_markdown([board])):
