@@ -52,23 +52,6 @@ class FairNAS(SPOS):
         "place of NSGA-II",
     )
 
-    def step(self) -> None:
-        """Run one epoch of fair rounds; once the supernet is trained, one generation."""
-        if self.trained:
-            return super().step()
-        self.trained = self._fair_epoch()
-        self.epoch_over()
-
-    def _fair_epoch(self) -> bool:
-        """Train one epoch, a round per batch; return True once the supernet's share is spent."""
-        problem, config, rng = self.problem, self.config, self.problem.rng("paths")
-        for batch in problem.search_batches("train"):
-            if (progress := problem.progress_to(config.supernet_share)) >= 1:
-                return True
-            paths = fair_round(problem.space, rng)
-            for path in paths:
-                loss = self.supernet.loss(batch, path, config.label_smoothing) / len(paths)
-                problem.backward(loss)
-                problem.log(train_loss=float(loss.detach()) * len(paths))
-            self.weights.update(config.rate(progress))
-        return False
+    def paths(self, rng: np.random.Generator) -> list[Architecture]:
+        """Paths of a fair round."""
+        return fair_round(self.problem.space, rng)

@@ -1,7 +1,6 @@
 """Local search: move from a random architecture to the first better neighbour; restart where there is none.
 
-A neighbour differs in one decision. Taking the first better one instead of the best of all ("query until lower") saves
-most of the roughly 70 trainings of the whole neighbourhood.
+A neighbour differs in one decision. The first better one ("query until lower") saves most of its trainings.
 """
 
 from pydantic import Field
@@ -27,15 +26,14 @@ class LocalSearch(AskTell[LocalSearchConfig]):
         levels=("structural", "modular"),
         published="hill climbing on the graph of single changes from a random start, restarted at a local optimum; "
         "the variant that moves to the first better neighbour",
-        reconstructed="neighbours above the cap are left out; a decision that a change switches on takes its first "
-        "option",
+        reconstructed="no neighbours above the cap; a decision that a change switches on takes its first option",
     )
 
     def setup(self) -> None:
         """Start without a current architecture."""
         super().setup()
         self.here: Evaluation | None = None
-        self.queue: list[Architecture] = []  # neighbours of `here` still to ask for, in random order
+        self.queue: list[Architecture] = []  # neighbours still to ask for
         self.optima = 0
 
     def ask(self) -> Architecture:

@@ -1,33 +1,14 @@
 """Optuna's NSGA-II: accuracy and MACs, a front of networks instead of one."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from optuna import Study
-from optuna.samplers import BaseSampler, NSGAIISampler
-from optuna.trial import FrozenTrial
+from optuna.samplers import BaseSampler
 from pydantic import Field
 
 from pvnas_bench import Architecture, Evaluation, Info
 from pvnas_bench.methods import pareto_front
-from pvnas_bench.methods.optuna_search import OptunaSearch
+from pvnas_bench.methods.optuna_search import OptunaSearch, OrderedNSGAIISampler
 from pvnas_bench.methods.optuna_storage import OptunaConfig
-
-
-class Sampler(NSGAIISampler):
-    """Optuna's NSGA-II sampler with a fixed order of a generation's parents: the order of selection.
-
-    Optuna's study returns stored parents in another order: a seed's draws would depend on the number of requests.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._parents: dict[int, list[FrozenTrial]] = {}
-
-    def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
-        if generation not in self._parents:
-            self._parents[generation] = self.select_parent(study, generation) if generation else []
-        return self._parents[generation]
 
 
 class OptunaNSGA2Config(OptunaConfig):
@@ -60,7 +41,7 @@ class OptunaNSGA2(OptunaSearch[OptunaNSGA2Config]):
 
     def sampler(self, seed: int) -> BaseSampler:
         """Optuna's sampler."""
-        return Sampler(population_size=self.config.population, seed=seed, constraints_func=self.excess)
+        return OrderedNSGAIISampler(population_size=self.config.population, seed=seed, constraints_func=self.excess)
 
     def values(self, architecture: Architecture, top1: float) -> list[float]:
         """Accuracy and MACs."""

@@ -60,7 +60,7 @@ class RandomSearchWS(Strategy[RandomSearchWSConfig, BlockSpace]):
         """Run one epoch of the supernet, then screen some architectures, then measure one finalist."""
         problem, config = self.problem, self.config
         if not self.trained:
-            self.trained = self.weights.uniform_epoch(config.supernet_share, config.rate)
+            self.trained = self.weights.path_epoch(config.supernet_share, config.rate)
         elif len(self.screening) < config.screened and problem.progress < 1:
             for batch in itertools.islice(problem.repeated_batches("val"), CHUNK):
                 architecture = problem.sample(problem.rng("search"))

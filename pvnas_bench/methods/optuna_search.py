@@ -29,7 +29,7 @@ import numpy as np
 import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.pruners import BasePruner, NopPruner
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from typing_extensions import TypeVar
 
@@ -43,6 +43,22 @@ from pvnas_bench.strategy import SearchFinished
 SILENT: list[logging.Handler] = [logging.NullHandler()]
 TRIES = 50
 """Consecutive infeasible suggestions after which Optuna gets a feasible one."""
+
+
+class OrderedNSGAIISampler(NSGAIISampler):
+    """Optuna's NSGA-II sampler with a fixed order of a generation's parents: the order of selection.
+
+    Optuna's study returns stored parents in another order: a seed's draws would depend on the number of requests.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._parents: dict[int, list[FrozenTrial]] = {}
+
+    def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        if generation not in self._parents:
+            self._parents[generation] = self.select_parent(study, generation) if generation else []
+        return self._parents[generation]
 
 
 @contextmanager

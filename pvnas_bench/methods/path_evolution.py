@@ -1,9 +1,10 @@
-"""Supernet training on uniformly sampled paths, then evolution: base class of SPOS and BN-NAS."""
+"""Supernet training on sampled paths, then evolution: base class of SPOS, FairNAS and BN-NAS."""
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar
 
+import numpy as np
 from pydantic import Field
 from torch import nn
 from typing_extensions import TypeVar
@@ -16,7 +17,7 @@ from pvnas_bench.strategy import SearchFinished, Strategy
 
 
 class PathEvolutionConfig(WeightsConfig):
-    """Hyper-parameters of uniform supernet training and of the evolution."""
+    """Hyper-parameters of supernet training and of the evolution."""
 
     supernet_share: float = Field(0.6, gt=0, lt=1, description="part of the budget that trains the supernet (R)")
     population: int = Field(50, ge=2, description="architectures per generation (SPOS)")
@@ -33,7 +34,7 @@ EC = TypeVar("EC", bound=PathEvolutionConfig, default=PathEvolutionConfig)
 
 
 class PathEvolution(Strategy[EC, BlockSpace]):
-    """Evolution on a supernet; a strategy defines the fitness, and may select the weights to train.
+    """Evolution on a supernet; a strategy defines the fitness, and may choose the paths and the weights to train.
 
     Attributes:
         supernet, weights: the supernet, and the optimiser of its weights.
@@ -61,6 +62,10 @@ class PathEvolution(Strategy[EC, BlockSpace]):
         """Parameters to train; None: all."""
         return None
 
+    def paths(self, rng: np.random.Generator) -> Sequence[Architecture]:
+        """Paths of a batch, whose mean gradient is one step of the supernet: one, uniformly sampled."""
+        return [self.problem.sample(rng)]
+
     def fitness(self) -> Callable[[Architecture], float]:
         """Return the function that computes an architecture's fitness on the current supernet; higher is better."""
         raise NotImplementedError
@@ -77,7 +82,7 @@ class PathEvolution(Strategy[EC, BlockSpace]):
         """Run one epoch of the supernet, then one generation, then one stand-alone training."""
         problem, config = self.problem, self.config
         if not self.trained:
-            self.trained = self.weights.uniform_epoch(config.supernet_share, config.rate)
+            self.trained = self.weights.path_epoch(config.supernet_share, config.rate, self.paths)
             self.epoch_over()
         elif not self.evolution.over:
             problem.log(**{self.logged: self.evolution.step(self.fitness())})

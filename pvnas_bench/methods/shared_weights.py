@@ -1,9 +1,10 @@
 """Optimisation of a supernet's shared weights."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -37,29 +38,36 @@ class OptimiserConfig(StrategyConfig):
 
 
 class WeightsConfig(OptimiserConfig):
-    """Hyper-parameters of the optimiser and of its schedule, a linear warm-up and a cosine."""
+    """Hyper-parameters of the optimiser and of its schedule, a linear warm-up and a decay."""
 
-    weight_floor: float = Field(0.0, ge=0, description="last rate of the weights' cosine (R; DARTS: 0.001)")
+    weight_floor: float = Field(0.0, ge=0, description="last rate of the weights (R; DARTS: 0.001)")
+    decay: Literal["cosine", "linear"] = Field(
+        "cosine", description="how the weights' rate falls: half a cosine (DARTS), linearly (SPOS' code)"
+    )
     rising: float = Field(0.1, ge=0, lt=1, description="part of the search in which the weights' rate rises (R)")
 
     def rate(self, progress: float) -> float:
         """Learning rate of the weights at this progress of the search."""
-        return rate_at(progress, self.weight_rate, self.weight_floor, self.rising)
+        return rate_at(progress, self.weight_rate, self.weight_floor, self.rising, self.decay)
 
 
-def rate_at(progress: float, peak: float, floor: float, rising: float = 0.0) -> float:
-    """Learning rate: linear warm-up to the peak, then half a cosine to the floor (SGDR without restarts).
+def rate_at(
+    progress: float, peak: float, floor: float, rising: float = 0.0, decay: Literal["cosine", "linear"] = "cosine"
+) -> float:
+    """Learning rate: linear warm-up to the peak, then a decay to the floor.
 
-    Source: Loshchilov & Hutter 2017.
+    Source of the cosine: SGDR without restarts, Loshchilov & Hutter 2017.
 
     Args:
         progress: progress of the search, in [0, 1].
         rising: part of the search for the warm-up.
+        decay: half a cosine, or a straight line.
     """
     if progress < rising:
         return floor + (peak - floor) * progress / rising
     within = (progress - rising) / (1 - rising)
-    return floor + 0.5 * (peak - floor) * (1 + math.cos(math.pi * within))
+    left = 1 - within if decay == "linear" else 0.5 * (1 + math.cos(math.pi * within))
+    return floor + (peak - floor) * left
 
 
 def make_weight_optimiser(
@@ -128,21 +136,32 @@ class SharedWeights:
         set_rate(self.optimiser, rate)
         self._problem.update(self.optimiser, clip=self._config.gradient_clip, clipped=self._config.clipped)
 
-    def uniform_epoch(self, share: float, rate: Callable[[float], float]) -> bool:
-        """Train one epoch with one uniformly sampled path per batch, within a share of the budget.
+    def path_epoch(
+        self,
+        share: float,
+        rate: Callable[[float], float],
+        paths: Callable[[np.random.Generator], Sequence[Architecture]] | None = None,
+    ) -> bool:
+        """Train one epoch along sampled paths, within a share of the budget.
 
         Args:
             share: part of the search for training the weights.
             rate: learning rate as a function of the progress within this share.
+            paths: draws the paths of a batch, whose mean gradient is one step; None: one uniformly sampled path.
 
         Returns:
             True once the share is spent.
         """
-        rng = self._problem.rng("paths")
-        for batch in self._problem.search_batches("train"):
-            if (progress := self._problem.progress_to(share)) >= 1:
+        problem, rng = self._problem, self._problem.rng("paths")
+        for batch in problem.search_batches("train"):
+            if (progress := problem.progress_to(share)) >= 1:
                 return True
-            self.step(batch, self._problem.sample(rng), rate(progress))
+            drawn = [problem.sample(rng)] if paths is None else paths(rng)
+            for path in drawn:
+                loss = self.supernet.loss(batch, path, self._config.label_smoothing)
+                problem.backward(loss / len(drawn))
+                problem.log(train_loss=float(loss.detach()))
+            self.update(rate(progress))
         return False
 
     def state_dict(self) -> dict[str, Any]:

@@ -58,8 +58,8 @@ def test_all_weights_train_where_that_is_asked_for_and_gamma_scores(tiny_dataset
 def test_gammas_that_no_path_has_sampled_stay_one(tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Momentum and decay do not reach them, as the authors drop gradients that are zero."""
     driven = Driven("bn_nas", tiny_dataset, BUDGET, trained="all", weight_decay=0.1, **FEW)
-    strategy, sampled, step = driven.strategy, [], driven.strategy.weights.step
-    monkeypatch.setattr(strategy.weights, "step", lambda b, path, rate: (sampled.append(path), step(b, path, rate))[1])
+    strategy, sampled, paths = driven.strategy, [], driven.strategy.paths
+    monkeypatch.setattr(strategy, "paths", lambda rng: (sampled.extend(drawn := paths(rng)), drawn)[1])
     while not strategy.trained:
         driven.step()
     moved = 0

@@ -224,6 +224,8 @@ def test_curvature_is_measured_and_can_stop_the_search(tiny_dataset: Path) -> No
 def test_learning_rates_and_skips_by_hand() -> None:
     assert [rate_at(t, 1.0, 0.2) for t in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.6, 0.2])
     assert [rate_at(t, 1.0, 0.0, 0.2) for t in (0.0, 0.1, 0.2, 0.6, 1.0)] == pytest.approx([0.0, 0.5, 1.0, 0.5, 0.0])
+    linear = [rate_at(t, 1.0, 0.2, 0.2, "linear") for t in (0.1, 0.2, 0.4, 0.6, 1.0)]
+    assert linear == pytest.approx([0.6, 1.0, 0.8, 0.6, 0.2])
     assert skips(SPACE, SPACE.parse("4-24-3-1/s3-e2-no/skip-_-_/skip-_-_/s3-e2-no/_/_")) == 2
 
 
