@@ -51,7 +51,7 @@ def ranks(
                 workers=workers,
             )
         except KeyboardInterrupt:
-            print("interrupted: the same command resumes", file=sys.stderr)
+            print("interrupted: repeat the command to resume", file=sys.stderr)
             return INTERRUPTED
     rows = table_ranks.rank(_results.load(results, reference=False, null=False)[0], table)
     if not any(row.kind == "search" for row in rows):

@@ -1,16 +1,12 @@
 """The command `reliability`."""
 
-import sys
 from pathlib import Path
 
 from pvnas_bench import registry
-from pvnas_bench.api import progress as bars
-from pvnas_bench.api.executors import executor_of
 from pvnas_bench.boards import reliability as analysis
-from pvnas_bench.cli import INTERRUPTED, OK, _results
-from pvnas_bench.cli._table import note
-from pvnas_bench.grid import table_build as building
+from pvnas_bench.cli import INTERRUPTED, OK, _results, _trainings
 from pvnas_bench.grid.executors import Name
+from pvnas_bench.grid.table_build import TableRecipe
 from pvnas_bench.space import Caps
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.table.store import Files, load
@@ -36,21 +32,12 @@ def reliability(
     Raises:
         UsageError: a name does not exist, or the folder holds trainings of another recipe.
     """
-    recipe = building.TableRecipe(space, dataset, protocol, final=True, cap=cap)
-    running = executor_of(executor, workers, building.NEEDS.threads, "cpu", address)
-    path = None
-    try:
-        with bars.display() as display:
-            trained = building.build(
-                recipe, output, seeds=range(seeds), sample=architectures, executor=running, observer=bars.Shown(display)
-            )
-            for progress in trained:
-                path = progress.path
-                display.show("trainings", progress.done, progress.asked, note(progress.known, progress.last))
-    except KeyboardInterrupt:
-        print("interrupted: the same command resumes", file=sys.stderr)
+    recipe = TableRecipe(space, dataset, protocol, final=True, cap=cap)
+    path = _trainings.train(
+        recipe, output, seeds=range(seeds), sample=architectures, workers=workers, executor=executor, address=address
+    )
+    if path is None:
         return INTERRUPTED
-    assert path is not None
     known = registry.get_space(space)
     table = load(Files(output, path.stem), known)
     caps = Caps.parse(known, cap)

@@ -1,19 +1,15 @@
 """The command `retrain`."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
 from pvnas_bench import records
-from pvnas_bench.api import progress as bars
-from pvnas_bench.api.executors import executor_of
-from pvnas_bench.cli import INTERRUPTED, OK
-from pvnas_bench.cli._table import note
+from pvnas_bench.cli import INTERRUPTED, OK, _trainings
 from pvnas_bench.deploy.architectures import Named, named, of_record
 from pvnas_bench.errors import UsageError
-from pvnas_bench.grid import table_build as building
 from pvnas_bench.grid.executors import Name
+from pvnas_bench.grid.table_build import TableRecipe
 from pvnas_bench.system.text import counted
 from pvnas_bench.table.store import Files, load
 
@@ -48,26 +44,19 @@ def retrain(
     ):
         if len(kinds) > 1:
             raise UsageError(f"the records are of several kinds: give one --{part} for all, or retrain them apart")
-    recipe = building.TableRecipe(space or first.space.name, first.dataset, first.protocol, final=True, cap=NO_CAP)
-    running = executor_of(executor, workers, building.NEEDS.threads, "cpu", address)
-    path = None
-    try:
-        with bars.display() as display:
-            for progress in building.build(
-                recipe,
-                output,
-                seeds=range(seeds),
-                sample=0,
-                more=[str(one.architecture) for one in asked],
-                executor=running,
-                observer=bars.Shown(display),
-            ):
-                path = progress.path
-                display.show("trainings", progress.done, progress.asked, note(progress.known, progress.last))
-    except KeyboardInterrupt:
-        print("interrupted: the same command resumes", file=sys.stderr)
+    recipe = TableRecipe(space or first.space.name, first.dataset, first.protocol, final=True, cap=NO_CAP)
+    path = _trainings.train(
+        recipe,
+        output,
+        seeds=range(seeds),
+        sample=0,
+        more=[str(one.architecture) for one in asked],
+        workers=workers,
+        executor=executor,
+        address=address,
+    )
+    if path is None:
         return INTERRUPTED
-    assert path is not None
     table = load(Files(output, path.stem), first.space)
     for network in dict.fromkeys(table.network(str(one.architecture)) for one in asked):
         scores = [training.test_top1 for training in table.trainings(network)]

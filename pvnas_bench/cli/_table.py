@@ -15,7 +15,7 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.executors import Name
 from pvnas_bench.space import SearchSpace
 from pvnas_bench.system.text import counted
-from pvnas_bench.table import About, KnownTraining, Table, default_folder, find
+from pvnas_bench.table import About, Table, default_folder, find
 from pvnas_bench.table.store import stem_of
 from pvnas_bench.table.surrogate import LEAST, Quality
 from pvnas_bench.table.table import is_large
@@ -36,28 +36,21 @@ def build(
     address: str | None = None,
 ) -> int:
     """Build or extend a table, and print its path."""
-    from pvnas_bench.api.executors import executor_of
-    from pvnas_bench.grid import table_build as building
+    from pvnas_bench.cli import _trainings
+    from pvnas_bench.grid.table_build import TableRecipe
 
-    running = executor_of(executor, workers, building.NEEDS.threads, "cpu", address)
-    recipe, folder = building.TableRecipe(space, dataset, protocol, cap=cap), tables or default_folder()
     listed = () if visited is None else _results.load(visited, reference=False, null=None)[0]
-    try:
-        with bars.display() as display:
-            path = None
-            for progress in building.build(
-                recipe,
-                folder,
-                seeds=tuple(dict.fromkeys(seeds)),
-                sample=sample,
-                more=[step.incumbent for record in listed for step in record.trajectory],
-                executor=running,
-                observer=bars.Shown(display),
-            ):
-                path = progress.path
-                display.show("trainings", progress.done, progress.asked, note(progress.known, progress.last))
-    except KeyboardInterrupt:
-        print("interrupted: repeat the command to resume", file=sys.stderr)
+    path = _trainings.train(
+        TableRecipe(space, dataset, protocol, cap=cap),
+        tables or default_folder(),
+        seeds=tuple(dict.fromkeys(seeds)),
+        sample=sample,
+        more=[step.incumbent for record in listed for step in record.trajectory],
+        workers=workers,
+        executor=executor,
+        address=address,
+    )
+    if path is None:
         return INTERRUPTED
     print(path)
     return OK
@@ -75,15 +68,6 @@ def merge(folders: Sequence[Path], space: str, dataset: str, tables: Path | None
     with _results.writing(tables or default_folder()):
         print(merged(folders, stem, tables or default_folder()).parquet)
     return OK
-
-
-def note(known: int, last: KnownTraining | None) -> str:
-    if last is None:
-        return f"{counted(known, 'training')} finished before"
-    return (
-        f"{last.architecture} seed {last.seed}: search-val {last.val_top1[-1]:.1%}, test {last.test_top1:.1%}, "
-        f"{last.seconds:.1f} s"
-    )
 
 
 def info(space: str, dataset: str, tables: Path | None, *, as_json: bool) -> int:

@@ -57,7 +57,7 @@ def tune(
             retry_failed=retry_failed,
         )
     except KeyboardInterrupt:
-        print("interrupted: the same command resumes", file=sys.stderr)
+        print("interrupted: repeat the command to resume", file=sys.stderr)
         return INTERRUPTED
     known, found = records_of(ended.cells), defaultdict[str, list[Record]](list)
     for cell, entry in zip(ended.cells, entries * declared.seeds, strict=True):  # the order of a grid: by seed
