@@ -470,12 +470,8 @@ def _resolution(runs: Sequence[Record], order: Sequence[_Entry]) -> list[str]:
     """How much of the scores is the strategy, how much one training tells, and which entries are practically equal."""
     notes = []
     searches = [{seed: s.top1 for seed, s in one.scores.items()} for one in order if one.role == "search"]
-    if (found := reliability.consistency(searches)) is not None:
-        notes.append(
-            f"the choice of strategy accounts for {max(found.icc, 0):.0%} of the variance between scores: ICC "
-            f"{found.icc:.2f} [{found.icc_low:.2f}, {found.icc_high:.2f}], F = {found.f:.2f}, p = {found.p:.2g}, over "
-            f"{found.entries} searches × {counted(found.seeds, 'seed')}, seeds as blocks."
-        )
+    if (said := reliability.consistency_sentence(searches)) is not None:
+        notes.append(said)
     if (report := reliability.of_board(runs, _published())) is not None:
         notes.append(reliability.sentence(report))
         notes += _practically(order, report.scores.noise)

@@ -180,13 +180,37 @@ def of_board(runs: Sequence[Record], reports: Sequence[ReliabilityReport]) -> Re
     return next((one for one in reports if runs and one.of(runs[0])), None)
 
 
-def consistency(scores: Sequence[Mapping[int, float]]) -> statistics.Reliability | None:
-    """Reliability of the entries of a board over the seeds that all of them share; None: fewer than two of either.
+def shared(scores: Sequence[Mapping[int, float]]) -> list[list[float]] | None:
+    """Scores of the entries of a board, by the seeds that all of them share; None: fewer than two of either.
 
     Args:
         scores: of each entry, by seed.
     """
-    shared = sorted(set.intersection(*(set(one) for one in scores))) if scores else []
-    if len(scores) < 2 or len(shared) < 2:
+    seeds = sorted(set.intersection(*(set(one) for one in scores))) if scores else []
+    if len(scores) < 2 or len(seeds) < 2:
         return None
-    return statistics.reliability([[one[seed] for seed in shared] for one in scores])
+    return [[one[seed] for seed in seeds] for one in scores]
+
+
+def consistency_sentence(scores: Sequence[Mapping[int, float]]) -> str | None:
+    """How much of the scores of a board's searches is the strategy, and how stable their order is.
+
+    Args:
+        scores: of each search, by seed.
+
+    Returns:
+        None where fewer than two searches share two seeds.
+    """
+    table = shared(scores)
+    if table is None:
+        return None
+    found = statistics.reliability(table)
+    said = (
+        f"the choice of strategy accounts for {max(found.icc, 0):.0%} of the variance between scores: ICC "
+        f"{found.icc:.2f} [{found.icc_low:.2f}, {found.icc_high:.2f}] of a score and {found.of_mean(found.seeds):.2f} "
+        f"of the mean, F = {found.f:.2f}, p = {found.p:.2g}, over {found.entries} searches × "
+        f"{counted(found.seeds, 'seed')}, seeds as blocks"
+    )
+    if found.entries > 2 and found.seeds > 3:
+        said += f"; their order by one half of the seeds and by the other: τ {statistics.tau_between_halves(table):.2f}"
+    return f"{said}."

@@ -164,9 +164,20 @@ def test_only_architectures_with_every_seed_count_and_two_are_too_few() -> None:
 
 def test_the_consistency_of_a_board_is_over_the_seeds_that_all_entries_share() -> None:
     scores = [{0: 0.1, 1: 0.2, 2: 0.9}, {0: 0.5, 1: 0.6}, {0: 0.3, 1: 0.4, 7: 0.0}]
-    found = protocols.consistency(scores)
-    assert found is not None
-    assert (found.entries, found.seeds, found.icc) == (3, 2, pytest.approx(1))
-    assert protocols.consistency(scores[:1]) is None
-    assert protocols.consistency([{0: 0.1}, {1: 0.2}]) is None
-    assert protocols.consistency([]) is None
+    assert protocols.shared(scores) == [[0.1, 0.2], [0.5, 0.6], [0.3, 0.4]]
+    assert protocols.shared(scores[:1]) is None
+    assert protocols.shared([{0: 0.1}, {1: 0.2}]) is None
+    assert protocols.shared([]) is None and protocols.consistency_sentence([]) is None
+    said = protocols.consistency_sentence(scores)
+    assert said is not None and "ICC 1.00" in said and "over 3 searches × 2 seeds" in said and "half" not in said
+
+
+def test_a_board_says_how_stable_its_order_is_between_halves_of_the_seeds() -> None:
+    stable = [dict(enumerate(row)) for row in [[0.1, 0.11, 0.1, 0.12], [0.3, 0.3, 0.31, 0.3], [0.5, 0.5, 0.5, 0.52]]]
+    said = protocols.consistency_sentence(stable)
+    assert said is not None and said.endswith("their order by one half of the seeds and by the other: τ 1.00.")
+    noise = np.random.default_rng(1).normal(size=(40, 6))
+    said = protocols.consistency_sentence([dict(enumerate(row)) for row in noise])
+    assert said is not None and abs(float(said.rsplit("τ ")[-1].rstrip("."))) < 0.2
+    report = reliability(noise)
+    assert f"{report.of_mean(6):.2f} of the mean" in said
