@@ -1,7 +1,7 @@
 """Training of networks for a table: shared by the commands `table build`, `reliability` and `retrain`."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pvnas_bench.api import progress as bars
@@ -18,7 +18,7 @@ def train(
     *,
     seeds: Sequence[int],
     sample: int | None,
-    more: Iterable[str] = (),
+    more: Sequence[str] = (),
     workers: int | None,
     executor: Name,
     address: str | None,
