@@ -50,7 +50,7 @@ class FPNASConfig(WeightsConfig, GuardConfig):
     initial_samples: int = Field(14, ge=2, description="K_0: λ = 1/4 gave 14 samples at first (FP-NAS); λ=K_0/H_0")
     least_samples: int = Field(4, ge=2, description="least K: K = 1 would reinforce any sample (R)")
     switch: float = Field(0.75, ge=0, le=1, description="θ: part of the search that is factorised, warm-up too (R)")
-    warmup: float = Field(0.5, ge=0, lt=1, description="least part of the search that trains weights only, K = 1 (R)")
+    warmup: float = Field(0.7, ge=0, lt=1, description="least part that trains weights only, K = 1 (R, tuned)")
     resampled: int = Field(1, ge=0, description="paths drawn from w per weights step, unbiased; 0: all K (R)")
     temperature: float = Field(1.0, gt=0, description="1: likelihood of the batch; batch size: mean of a clip (R)")
     baseline: bool = Field(True, description="subtract the mean of m, whose expected gradient is zero (R)")
@@ -59,7 +59,7 @@ class FPNASConfig(WeightsConfig, GuardConfig):
     )
     beta: float = Field(0.3, ge=0, description="β of the MACs term, in 0.1-1 (R)")
     target: float = Field(1.0, gt=0, description="target MACs over the cap (R)")
-    alpha_rate: float = Field(0.03, gt=0, description="Adam's rate; 0.01 for longer searches (R)")
+    alpha_rate: float = Field(0.01, gt=0, description="Adam's rate (R, tuned)")
 
 
 class FPNAS(Strategy[FPNASConfig, BlockSpace]):

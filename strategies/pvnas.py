@@ -68,11 +68,13 @@ class PVNASConfig(OptimiserConfig, GatesConfig):
 
     scheduler: Schedule = Field("diversity", description="learning-rate schedule; all but diversity are ablations")
     scheduled: Literal["weights", "alphas", "both"] = Field("both", description="target of the schedule (R)")
-    cycles: int = Field(4, ge=1, le=32, description="warm-restart cycles, the first trains weights only (R)")
+    cycles: int = Field(3, ge=1, le=32, description="warm-restart cycles, the first trains weights only (R, tuned)")
     decay: float = Field(1.0, gt=0, le=1, description="γ: the peak rate's factor per cycle, 1 or 0.7 (R)")
     growth: float = Field(1.0, ge=1, le=4, description="m: a cycle's length over the one before, 1 or 2 (R, SGDR)")
     floor: float = Field(0.01, ge=0, lt=1, description="η_min/η_max (R)")
-    warmup: float = Field(0.25, ge=0, lt=1, description="least part of the search that trains weights only (R)")
+    warmup: float = Field(0.55, ge=0, lt=1, description="least part of the search that trains weights only (R, tuned)")
+    weight_rate: float = Field(0.016, gt=0, description="peak rate of the weights (R, tuned)")
+    alpha_rate: float = Field(0.05, gt=0, description="peak rate of Adam, β=(0, 0.999) (R, tuned)")
     thrift: float = Field(1.0, ge=0, description="preference for cheap inputs; 1: all inputs get equal budgets (R)")
     restarted: Literal["kept", "fresh"] = Field("kept", description="fresh: alphas are uniform at each restart (R)")
     comparison: float = Field(

@@ -1,7 +1,8 @@
 """Equal tuning: one number of configurations for every strategy, from declared values, on a task of no board.
 
 The first configuration of a strategy is its default, the others are drawn. The one with the lowest mean true regret
-wins and becomes the default. What was tried is kept as JSON, from which the page is written.
+wins and becomes the default; of equal ones that whose scores rank the table best, then the first. What was tried is
+kept as JSON, from which the page is written.
 """
 
 import json
@@ -22,7 +23,7 @@ from pvnas_bench.system.files import read_whole, write_atomically
 SCHEMA_VERSION: Final = 1
 LARGEST = 2**20
 """Largest size of a file in bytes."""
-HEADERS = ("strategy", "tried", "searches", "charged rt", "regret of the default", "of the winner", "changed")
+HEADERS = ("strategy", "tried", "searches", "charged rt", "regret of the default", "of the winner", "τ", "changed")
 Option: TypeAlias = bool | int | float | str
 """Value of a hyper-parameter."""
 Settings: TypeAlias = dict[str, Option]
@@ -107,17 +108,24 @@ class Configuration(_Model):
         settings: values of all tuned hyper-parameters.
         regrets: true regret of the incumbent at the end, by seed; None: the search failed.
         charged: cost of each search in reference trainings.
+        taus: rank correlation of the scores with the table, by seed; empty without scores.
     """
 
     settings: Settings
     regrets: tuple[float | None, ...]
     charged: tuple[float, ...]
+    taus: tuple[float, ...] = ()
 
     @property
     def mean(self) -> float:
         """Mean regret; infinite if a search failed."""
         known = [value for value in self.regrets if value is not None]
         return fmean(known) if len(known) == len(self.regrets) else math.inf
+
+    @property
+    def mean_tau(self) -> float:
+        """Mean rank correlation of the scores; negative infinity without scores of every seed."""
+        return fmean(self.taus) if len(self.taus) == len(self.regrets) else -math.inf
 
 
 class Tuned(_Model):
@@ -140,8 +148,8 @@ class Tuned(_Model):
 
     @property
     def winner(self) -> Configuration:
-        """The configuration with the lowest mean regret; of equal ones the first."""
-        return min(self.configurations, key=lambda configuration: configuration.mean)
+        """The configuration with the lowest mean regret; of equal ones that with the best ranking, then the first."""
+        return min(self.configurations, key=lambda configuration: (configuration.mean, -configuration.mean_tau))
 
     @property
     def changed(self) -> Settings:
@@ -152,7 +160,8 @@ class Tuned(_Model):
     def write(self, folder: Path) -> None:
         """Write NAME.json, a line for each configuration; equal tunings give equal bytes."""
         content = self.model_dump(mode="json")
-        lines = [json.dumps(one, ensure_ascii=False) for one in content.pop("configurations")]
+        known = [{name: value for name, value in one.items() if value != []} for one in content.pop("configurations")]
+        lines = [json.dumps(one, ensure_ascii=False) for one in known]
         head = "".join(f" {json.dumps(key)}: {json.dumps(value)},\n" for key, value in content.items())
         text = f'{{\n{head} "configurations": [\n  ' + ",\n  ".join(lines) + "\n ]\n}\n"
         write_atomically(folder / f"{self.strategy}.json", text.encode())
@@ -179,6 +188,7 @@ def tuned(
                 settings=settings,
                 regrets=tuple(_regret(run) for run in runs),
                 charged=tuple(round(run.trajectory[-1].cost, 4) if run.trajectory else 0.0 for run in runs),
+                taus=tuple(round(tau, 4) for run in runs if (tau := run.diagnostics.get("rank_tau")) is not None),
             )
             for settings, runs in tries
         ),
@@ -217,16 +227,18 @@ INTRODUCTION = """\
 # Equal tuning
 
 Every strategy was given the same number of configurations, its default among them, from a declared space. The one with
-the lowest mean true regret over the seeds is to be its default. Seeds are few, so that a difference between two
-configurations is often chance: what is equal is the effort, not the luck.
+the lowest mean true regret over the seeds is to be its default; of equal ones, which a small table makes frequent, that
+whose scores rank its networks best. Seeds are few, so that a difference between two configurations is often chance:
+what is equal is the effort, not the luck.
 
 ```bash
 pvnas-bench tune DECLARATION.toml    # resumes; writes NAME.json for each strategy, and this page
 ```
 
 *tried*: configurations; fewer only where a strategy has fewer. *charged rt*: cost of all searches in reference
-trainings. Regrets are in points of test accuracy, mean ± standard deviation over seeds. *changed*: what the winner
-changed of the default.
+trainings. Regrets are in points of test accuracy, mean ± standard deviation over seeds. *τ*: rank correlation of the
+scores of the default and of the winner with the table, mean over seeds. *changed*: what the winner changed of the
+default.
 """
 
 
@@ -251,9 +263,14 @@ def _row(one: Tuned) -> str:
         f"{charged:.1f}",
         _points(one.configurations[0]),
         _points(one.winner),
+        _taus(one),
         ", ".join(f"`{name}={_word(value)}`" for name, value in one.changed.items()) or "nothing",
     )
     return "| " + " | ".join(cells) + " |"
+
+
+def _taus(one: Tuned) -> str:
+    return " → ".join(f"{each.mean_tau:.2f}" for each in (one.configurations[0], one.winner) if each.taus)
 
 
 def _points(configuration: Configuration) -> str:

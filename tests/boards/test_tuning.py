@@ -41,8 +41,10 @@ def test_a_declaration_without_the_default_or_of_no_hyper_parameter_is_refused(n
         draw("a", VALUES | {name: options}, DEFAULT, 6)
 
 
-def searches(entry: str, regrets: list[float], status: str = "ok") -> list[Record]:
+def searches(entry: str, regrets: list[float], status: str = "ok", tau: float | None = None) -> list[Record]:
     made = [record(entry, seed, 0.5) for seed in range(len(regrets))]
+    if tau is not None:
+        made = [run.model_copy(update={"diagnostics": {"rank_tau": tau + 0.1 * run.seed}}) for run in made]
     for run, regret in zip(made, regrets, strict=True):
         run.trajectory[-1].metrics["regret"] = regret
     return [run.model_copy(update={"status": status}) for run in made]
@@ -67,6 +69,21 @@ def test_the_lowest_mean_regret_wins(regrets: list[list[float]], winner: int) ->
     found = tuned("a", "hash", tries, DECLARED)
     assert found.winner.settings == TRIES[winner]
     assert found.changed == ({} if winner == 0 else TRIES[winner])
+
+
+@pytest.mark.parametrize(
+    ("taus", "winner"),
+    [((0.1, 0.3, 0.5), 1), ((0.3, 0.1, 0.5), 0), ((0.2, 0.2, 0.5), 0), ((None, 0.2, 0.5), 1)],
+)
+def test_of_equal_regrets_the_best_ranking_wins(taus: tuple[float | None, ...], winner: int, tmp_path: Path) -> None:
+    regrets = ([0.1, 0.3], [0.3, 0.1], [0.3, 0.3])
+    tries = [(one, searches("a", r, tau=tau)) for one, r, tau in zip(TRIES, regrets, taus, strict=True)]
+    made = tuned("a", "hash", tries, DECLARED)
+    assert made.winner.settings == TRIES[winner]
+    made.write(tmp_path)
+    assert load(tmp_path) == [made]
+    if taus[0] is not None:
+        assert f"| {taus[0] + 0.05:.2f} → {(taus[winner] or 0) + 0.05:.2f} |" in to_markdown([made])
 
 
 def test_a_configuration_that_failed_cannot_win() -> None:
