@@ -21,8 +21,6 @@ class PARSECConfig(FPNASConfig):
         "joint", description="joint: PARSEC; coarse_to_fine: FP-NAS"
     )
     initial_samples: int = Field(16, ge=2, description="K (PARSEC)")
-    warmup: float = Field(0.5, ge=0, lt=1, description="least part that trains weights only, K = 1 (R)")
-    alpha_rate: float = Field(0.03, gt=0, description="Adam's rate (R)")
 
 
 class PARSEC(FPNAS):
