@@ -105,14 +105,14 @@ class Strategy(Generic[C, S]):
             BudgetExhausted: the budget is spent; raised by the problem, do not catch it.
             SearchFinished: the search is complete.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define step()")
 
     def incumbent(self) -> Architecture:
         """The current result of the search, an architecture under the cap.
 
         Called after `setup` and after every step; it must not change the search.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define incumbent()")
 
     def front(self) -> Sequence[Architecture]:
         """The non-dominated set of a multi-objective strategy."""

@@ -158,15 +158,21 @@ def one_path_plan(space: BlockSpace, gates: dict[str, Tensor], frames: int, size
     The outputs at all depths lie on the deepest path and are all computed: the depths' gradient is exact.
 
     Args:
-        gates: one-hot values by decision; they carry a gradient.
+        gates: one-hot values by name of the decision, of all blocks and depths; they carry a gradient.
         frames, size: frames and size of the clips.
+
+    Raises:
+        ValueError: the gates of a block are not one-hot.
     """
     slots: list[Gated] = []
     for slot in space.slots:
         own = [gates[f"{kind}.{slot.name}"] for kind in ("operator", "expansion", "se")]
         o, e, a = (int(gate.detach().argmax()) for gate in own)
         candidate: Candidate = (o, e, a)
-        slots.append([(candidate, own[0][o] * own[1][e] * own[2][a])])
+        weight = own[0][o] * own[1][e] * own[2][a]
+        if abs(float(weight.detach()) - 1) > 1e-3:
+            raise ValueError(f"gates must be one-hot: those of block {slot.name} multiply to {float(weight):.3f}")
+        slots.append([(candidate, weight)])
     depths = tuple(
         tuple((depth, gates[f"depth.{s}"][i]) for i, depth in enumerate(stage.depths))
         for s, stage in enumerate(space.stages, 1)

@@ -12,8 +12,15 @@ from pvnas_bench.space import INACTIVE, KERNELS, Caps, Limit, Slot
 
 
 def plan_macs(costs: CostModel, plan: Plan) -> int:
-    """MACs of one clip's forward pass through a plan, over all computed candidates."""
+    """MACs of one clip's forward pass through a plan, over all computed candidates.
+
+    Raises:
+        ValueError: the space does not have the plan's frames or size.
+    """
     space = costs.space
+    for name, value, options in (("frames", plan.frames, space.frames), ("size", plan.size, space.sizes)):
+        if value not in options:
+            raise ValueError(f"{name} of a plan must be one of {', '.join(map(str, options))}, got {value!r}")
     table = costs.tables[space.frames.index(plan.frames)][space.sizes.index(plan.size)]
     macs = table.fixed.macs
     size = math.ceil(plan.size / 2)

@@ -94,6 +94,14 @@ class BlockSpace(SearchSpace):
     ``operator.S.B``, ``expansion.S.B``, ``se.S.B``. Block B exists if its stage is deep enough; a block with the
     operator ``skip`` has neither expansion nor squeeze-excitation. ``skip`` is an option only if the input and output
     of the block have the same shape.
+
+    Attributes:
+        frames, sizes: options of the clips' frames and size, as integers.
+        stages: depths, channels and strides of the stages.
+        slots: the blocks in order, each with its stage, channels, stride and operators.
+        expansions, se: options of expansion and squeeze-excitation.
+        decisions: all decisions, in the order of an architecture's choices.
+        reference: the architecture whose training is the unit of the budget.
     """
 
     family = "mbconv"

@@ -68,6 +68,12 @@ def test_the_plan_computes_the_sampled_path(supernet: Supernet) -> None:
         assert gradient is not None and [i for i, g in enumerate(gradient.tolist()) if g] == [chosen], name
 
 
+def test_soft_gates_are_refused() -> None:
+    gates = {d.name: torch.full((len(d.options),), 1 / len(d.options)) for d in SPACE.decisions}
+    with pytest.raises(ValueError, match="must be one-hot: those of block 1.1 multiply to 0"):
+        one_path_plan(SPACE, gates, 4, 24)
+
+
 def test_a_step_costs_one_path(tiny_dataset: Path) -> None:
     driven = Driven("gdas", tiny_dataset, BUDGET)
     strategy, problem = driven.strategy, driven.problem

@@ -12,7 +12,7 @@ from pvnas_bench.ledger import Ledger
 from pvnas_bench.methods import FactorisedDistribution, mixture_plan
 from pvnas_bench.network.cost import CostModel, stem_cost
 from pvnas_bench.network.metering import plan_macs
-from pvnas_bench.network.supernet import Supernet
+from pvnas_bench.network.supernet import Supernet, path_plan
 from pvnas_bench.spaces import st_default, st_micro
 from pvnas_bench.training import process
 
@@ -85,6 +85,14 @@ def test_a_mixture_costs_what_is_computed_at_every_input(space: BlockSpace, part
             with torch.no_grad(), Counted() as counted:
                 network(clips, plan)
             assert counted.forward == plan_macs(costs, plan)
+
+
+@pytest.mark.parametrize(("frames", "size"), [((8,), 16), (8, 99)])
+def test_a_plan_of_no_input_of_the_space_is_refused(frames: int, size: int) -> None:
+    space = st_micro.SPACE
+    plan = path_plan(space, space.reference)
+    with pytest.raises(ValueError, match=r"of a plan must be one of .*, got"):
+        plan_macs(CostModel(space, 5), plan.at(frames, size))
 
 
 def test_a_weight_step_computes_all_gradients_but_those_of_the_clips(tiny_dataset: Path) -> None:
