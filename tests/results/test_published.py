@@ -55,6 +55,15 @@ def test_the_readme_shows_the_published_board_of_the_table() -> None:
     assert len(notes) == 2 and all(f"· {note.replace(chr(92), '')}" in shown for note in notes)
 
 
+def test_the_board_of_supernets_follows_from_its_records() -> None:
+    found, unreadable = records.load_folder(RESULTS / "st_micro" / "records")
+    assert not unreadable and not any(record.null for record in found)
+    made = leaderboard.build(found)
+    assert (RESULTS / "st_micro" / "supernets.md").read_text(encoding="utf-8") == render.to_markdown(made)
+    (board,) = made
+    assert all(row.seeds == 10 and not row.failures for row in board.rows)
+
+
 def test_the_page_states_how_little_the_boards_tell() -> None:
     """The one-way analysis of variance over the searches: F, ICC(1) and the deviation within a strategy."""
     found, _ = records.load_folder(RESULTS / "reference")
