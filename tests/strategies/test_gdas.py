@@ -70,7 +70,7 @@ def test_the_plan_computes_the_sampled_path(supernet: Supernet) -> None:
 
 def test_soft_gates_are_refused() -> None:
     gates = {d.name: torch.full((len(d.options),), 1 / len(d.options)) for d in SPACE.decisions}
-    with pytest.raises(ValueError, match="must be one-hot: those of block 1.1 multiply to 0"):
+    with pytest.raises(ValueError, match=r"must be one-hot: those of block 1\.1 multiply to 0"):
         one_path_plan(SPACE, gates, 4, 24)
 
 
