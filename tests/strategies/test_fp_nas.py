@@ -257,7 +257,7 @@ def test_both_phases_fit_into_the_budget(tiny_dataset: Path, tmp_path: Path) -> 
 
 
 def test_parsec_has_sixteen_samples_and_a_joint_distribution(tiny_dataset: Path, tmp_path: Path) -> None:
-    record = completed(PARSEC, tiny_dataset, tmp_path, BUDGET, guard="false")
+    record = completed(PARSEC, tiny_dataset, tmp_path, BUDGET, guard="false", warmup="0.5")
     assert set(series(record, "joint")) == {1.0}
     assert set(series(record, "samples")) == {16.0}
     assert all(0 < n <= 16 for n in series(record, "effective_samples"))

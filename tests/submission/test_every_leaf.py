@@ -52,7 +52,7 @@ def other(value: Json) -> Json:
     if isinstance(value, int):
         return value + 1
     if isinstance(value, float):
-        return value * 0.9 if value else 0.1
+        return value * 0.9 if abs(value) > 1e-3 else value + 0.1  # a tenth of microseconds is rounding
     return f"{value}0"
 
 
