@@ -58,7 +58,13 @@ class StandIn:
 
 def setup(strategy: str, tiny_dataset: Path, tmp_path: Path, budget: float, **settings: str) -> Setup:
     request = Request(
-        strategy, settings=settings, dataset=str(tiny_dataset), budget=budget, results=tmp_path, threads=1
+        strategy,
+        space="st_micro",
+        settings=settings,
+        dataset=str(tiny_dataset),
+        budget=budget,
+        results=tmp_path,
+        threads=1,
     )
     return Setup(request, Observer())
 
