@@ -1,6 +1,6 @@
 """Local search: move from a random architecture to the first better neighbour; restart where there is none.
 
-A neighbour differs in one decision. The first better one ("query until lower") saves most of its trainings.
+A neighbour differs in one decision; taking the first better one ("query until lower") spares most trainings.
 """
 
 from pydantic import Field
