@@ -63,10 +63,10 @@ def compare(
     with executor or Processes(workers) as running:
         alone = [cell for cell in asked if not cell.batched]
         for cell in _look_up([cell for cell in asked if cell.batched], running):
-            if cell.state == "waiting":
-                alone.append(cell)
-            else:
+            if cell.batched:
                 yield cell
+            else:
+                alone.append(cell)
         yield from _run(alone, running)
 
 

@@ -142,6 +142,15 @@ def test_a_plug_in_shares_a_process_unless_it_needs_clips(tables: Path, tmp_path
     assert [path.name for path in records.find(tmp_path / "results")] == [records.LINES_NAME] * batched
 
 
+def test_an_interrupted_search_that_needs_clips_runs_again(tables: Path, tmp_path: Path) -> None:
+    """It is tried among the searches on tables first; here the data set has no clips, so that the error says it ran."""
+    (tmp_path / "mine.py").write_text(PLUG_IN.format(step=STEPS["held-out clips"][0]))
+    asked = open_cells(requests(tables, tmp_path / "results", str(tmp_path / "mine.py"))[:2])
+    cells = finished([replace(cell, state="interrupted") for cell in asked])
+    assert [cell.state for cell in cells] == ["refused"] * 2
+    assert all("trains on clips" in cell.note for cell in cells)
+
+
 def test_the_example_of_the_readme_shares_a_process(tables: Path, tmp_path: Path) -> None:
     cells = finished(open_cells(requests(tables, tmp_path, str(EXAMPLES / "black_box.py"))[:2]))
     assert {(cell.batched, cell.state) for cell in cells} == {(True, "ok")}
