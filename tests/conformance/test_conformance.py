@@ -63,6 +63,8 @@ def test_a_strategy_that_keeps_nothing_but_its_attributes_passes(clips: World, k
         (broken.AsksForTest, "test data", "asked the store for the split 'test'"),
         (broken.OpensFiles, "test data", "read 'path' of the data set"),
         (broken.ReadsPastTheStore, "test data", "bypassing the store"),
+        (broken.HasNoStep, "runs", "NotImplementedError: HasNoStep does not define step()"),
+        (broken.HasNoIncumbent, "runs", "NotImplementedError: HasNoIncumbent does not define incumbent()"),
         (broken.LeavesTheSpace, "space", "incumbent after setup"),
         (broken.AboveTheCap, "cap", "incumbent after step 2 has"),
         (broken.ForgetsEverything, "state", "differs in"),

@@ -158,6 +158,14 @@ class ReadsPastTheStore(Sound):
         super().step()
 
 
+class HasNoStep(Sound):
+    step = Strategy.step
+
+
+class HasNoIncumbent(Sound):
+    incumbent = Strategy.incumbent
+
+
 class LeavesTheSpace(Sound):
     def incumbent(self) -> Architecture:
         return Architecture(tuple(99 for _ in self.best.choices), "99")
