@@ -270,7 +270,8 @@ def _row(one: Tuned) -> str:
 
 
 def _taus(one: Tuned) -> str:
-    return " → ".join(f"{each.mean_tau:.2f}" for each in (one.configurations[0], one.winner) if each.taus)
+    both = (one.configurations[0].mean_tau, one.winner.mean_tau)
+    return " → ".join(f"{tau:.2f}" for tau in both) if all(map(math.isfinite, both)) else ""
 
 
 def _points(configuration: Configuration) -> str:

@@ -86,6 +86,15 @@ def test_of_equal_regrets_the_best_ranking_wins(taus: tuple[float | None, ...], 
         assert f"| {taus[0] + 0.05:.2f} → {(taus[winner] or 0) + 0.05:.2f} |" in to_markdown([made])
 
 
+def test_a_ranking_that_a_seed_lacks_does_not_count(tmp_path: Path) -> None:
+    some = searches("a", [0.1, 0.3], tau=0.9)
+    some[1] = some[1].model_copy(update={"diagnostics": {"rank_error": "interrupted"}})
+    made = tuned("a", "hash", [(TRIES[0], searches("a", [0.1, 0.3], tau=0.1)), (TRIES[1], some)], DECLARED)
+    assert made.winner.settings == TRIES[0]
+    made = tuned("a", "hash", [(TRIES[0], some), (TRIES[1], searches("a", [0.0, 0.3], tau=0.1))], DECLARED)
+    assert made.winner.settings == TRIES[1] and "inf" not in to_markdown([made])
+
+
 def test_a_configuration_that_failed_cannot_win() -> None:
     tries = [(TRIES[0], searches("a", [0.5, 0.5])), (TRIES[1], searches("a", [0.0, 0.0], "failed"))]
     found = tuned("a", "hash", tries, DECLARED)
