@@ -33,10 +33,11 @@ def flat_architectures(space: BlockSpace) -> Iterator[Architecture]:
 class NASTCConfig(WeightsConfig):
     """Hyper-parameters of NAS-TC."""
 
+    weight_rate: float = Field(4e-3, gt=0, description="peak rate of the weights (R)")
     backbone_share: float = Field(
         0.4, gt=0, lt=1, description="part of the budget that trains the backbone; cells come with theirs (R)"
     )
-    temporal_rate: float = Field(8e-3, gt=0, description="peak rate of Adam for what is temporal (R)")
+    temporal_rate: float = Field(0.016, gt=0, description="peak rate of Adam for what is temporal (R)")
 
 
 class BlockStitching(Strategy[NASTCConfig, BlockSpace]):

@@ -35,7 +35,6 @@ SLOW = {"optuna_gp"}
 """Strategies tested only by searches on tables."""
 
 TUNED_SINCE: dict[str, dict[str, Any]] = {
-    "bn_nas": {"decay": "cosine"},
     "optuna_hyperband": {"startup": 10},
     "optuna_nsga2": {"population": 10},
     "optuna_tpe": {"startup": 10},
