@@ -25,7 +25,7 @@ THEN: dict[str, Any] = json.loads((RESULTS / "check" / "trajectories.json").read
 HERE = {
     "torch": torch.__version__,
     "capability": torch.backends.cpu.get_cpu_capability(),
-    "processor": machine.processor(),
+    "processor": machine.processor().partition(" (")[0],
     "optuna": machine.libraries()["optuna"],
 }
 DIFFERS = {name: f"made with {name} {then}" for name, then in THEN["made_with"].items() if HERE[name] != then}
@@ -57,7 +57,12 @@ def summary(points: Sequence[Point], names: Sequence[str]) -> dict[str, Any]:
 
 
 def expected(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: entry[key] for key in ("steps", "cost", "incumbent", "digest")}
+    digest = entry["digest"]
+    if not isinstance(digest, str):  # its last digits depend on the processor
+        if machine.processor() not in digest:
+            pytest.skip(f"made with processors {', '.join(digest)}")
+        digest = digest[machine.processor()]
+    return {key: entry[key] for key in ("steps", "cost", "incumbent")} | {"digest": digest}
 
 
 def compare_only_if_equal(*names: str) -> None:

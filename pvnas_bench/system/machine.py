@@ -49,13 +49,23 @@ def _libraries() -> dict[str, str]:
 
 @cache
 def processor() -> str:
-    """The processor's name."""
+    """The processor's name, with family and model where the system tells them."""
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
+    told = processor_of(cpuinfo.read_text(errors="replace")) if cpuinfo.is_file() else None
+    return told or platform.processor() or "unknown"
+
+
+def processor_of(cpuinfo: str) -> str | None:
+    """Name, family and model of the first processor in the text of Linux' /proc/cpuinfo; None if it has no name.
+
+    A virtual machine may hide the name's number: "AMD EPYC" is several generations, whose results differ in the last
+    digit.
+    """
+    lines = (line.partition(":") for line in cpuinfo.partition("\n\n")[0].splitlines())
+    facts = {key.strip(): value.strip() for key, _, value in lines}
+    numbers = [f"{word} {facts[key]}" for key, word in (("cpu family", "family"), ("model", "model")) if key in facts]
+    name = facts.get("model name")
+    return f"{name} ({', '.join(numbers)})" if name and numbers else name
 
 
 @cache
