@@ -19,7 +19,7 @@ from pvnas_bench.strategy import SearchFinished, Strategy
 class PathEvolutionConfig(WeightsConfig):
     """Hyper-parameters of supernet training and of the evolution."""
 
-    supernet_share: float = Field(0.6, gt=0, lt=1, description="part of the budget that trains the supernet (R)")
+    supernet_share: float = Field(0.8, gt=0, lt=1, description="part of the budget that trains the supernet (R)")
     population: int = Field(50, ge=2, description="architectures per generation (SPOS)")
     generations: int = Field(20, ge=1, description="number of generations (SPOS)")
     top: int = Field(10, ge=1, description="number of parents, the best so far (SPOS)")
