@@ -3,11 +3,19 @@
 NNI computes all candidates in every backward pass, for weight steps as well: only memory is saved, and all is charged.
 """
 
+from pydantic import Field
+
 from pvnas_bench import Info
-from pvnas_bench.methods.nni_search import PAPER, SPACE, NNIDifferentiable
+from pvnas_bench.methods.nni_search import PAPER, SPACE, DifferentiableConfig, NNIDifferentiable
 
 
-class NNIProxyless(NNIDifferentiable):
+class NNIProxylessConfig(DifferentiableConfig):
+    """Hyper-parameters of nni_proxyless."""
+
+    alpha_rate: float = Field(0.01, gt=0, description="Adam's rate for the alphas (R; ProxylessNAS: 1e-3)")
+
+
+class NNIProxyless(NNIDifferentiable[NNIProxylessConfig]):
     """ProxylessNAS by NNI."""
 
     info = Info(
