@@ -41,7 +41,8 @@ class Setting(_Model):
         space, dataset: names.
         tabular: evaluations are looked up in the table of space and data set.
         budget: of each search, in reference trainings.
-        seeds: number of seeds: 0, 1, … seeds - 1. Fixed: there is no verdict before all have run.
+        seeds: number of seeds, counted from `first_seed`. Fixed: there is no verdict before all have run.
+        first_seed: the first of them; with another one than 0 a claim is tested on seeds that its author had not seen.
     """
 
     space: Line
@@ -51,6 +52,12 @@ class Setting(_Model):
     cap: Line | None = None
     budget: float = Field(gt=0)
     seeds: int = Field(ge=2, le=10_000)
+    first_seed: int = Field(0, ge=0, le=1_000_000)
+
+    @property
+    def all_seeds(self) -> range:
+        """The seeds of the runs."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
 
 class Rule(_Model):
@@ -144,7 +151,10 @@ class Claim(_Model):
     @cached_property
     def sha256(self) -> str:
         """Hash of the whole definition; comments and layout of the file do not change it."""
-        content = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        values = self.model_dump(mode="json")
+        if not self.setting.first_seed:  # a later key, which leaves the hashes of earlier files as they are
+            del values["setting"]["first_seed"]
+        content = json.dumps(values, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()
 
 

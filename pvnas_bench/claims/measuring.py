@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pvnas_bench.claims.definition import Claim, ClaimTest
 from pvnas_bench.claims.metrics import Missing, Value
@@ -26,15 +26,15 @@ def measure(claim: Claim, runs: Runs, table: Table | None) -> Result:
     return Result(
         claim=claim.name,
         sha256=claim.sha256,
-        tests=tuple(_measured(test, claim.setting.seeds, runs, table) for test in claim.tests),
+        tests=tuple(_measured(test, claim.setting.all_seeds, runs, table) for test in claim.tests),
         entries=tuple(_entry(entry, runs.get(entry, {})) for entry in claim.entries),
     )
 
 
-def _measured(test: ClaimTest, seeds: int, runs: Runs, table: Table | None) -> Measured:
+def _measured(test: ClaimTest, seeds: Sequence[int], runs: Runs, table: Table | None) -> Measured:
     pairs: list[Pair] = []
     missing: dict[str, list[int]] = defaultdict(list)
-    for seed in range(seeds):
+    for seed in seeds:
         try:
             pairs.append(_pair(test, seed, runs, table))
         except Missing as reason:

@@ -166,13 +166,14 @@ def _section(one: Judged, plot: bytes | None) -> Section:
     more = "".join(
         f", {word} {value}" for word, value in (("protocol", setting.protocol), ("cap", setting.cap)) if value
     )
+    since = f" from {setting.first_seed}" if setting.first_seed else ""
     facts = [
         ("Claim", claim.statement),
         ("Source", claim.source),
         ("Hypothesis", claim.hypothesis),
         (
             "Setting",
-            f"{where}{more}; budget {setting.budget:g} reference trainings; {counted(setting.seeds, 'seed')}; "
+            f"{where}{more}; budget {setting.budget:g} reference trainings; {counted(setting.seeds, 'seed')}{since}; "
             f"error rate {100 * claim.rule.error:g} %, wanted power {100 * claim.rule.power:g} %",
         ),
         ("Differs from the paper", " ".join(claim.differs)),

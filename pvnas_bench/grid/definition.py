@@ -20,7 +20,8 @@ class Axes(BaseModel):
 
     Attributes:
         strategies: names or paths, with hyper-parameters in brackets: ``expert[network=tsm]``.
-        seeds: number of seeds: 0, 1, … seeds - 1.
+        seeds: number of seeds, counted from `first_seed`.
+        first_seed: the first of them; with another one than 0 a grid repeats an earlier one on fresh seeds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,6 +30,7 @@ class Axes(BaseModel):
     spaces: tuple[str, ...] = Field((Request.space,), min_length=1)
     datasets: tuple[str, ...] = Field((Request.dataset,), min_length=1)
     seeds: int = Field(3, ge=1, le=10_000)
+    first_seed: int = Field(0, ge=0, le=1_000_000)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -67,11 +69,11 @@ class Axes(BaseModel):
             shared: further fields of every `Request` that a grid's file cannot set, such as ``threads``.
         """
         alone = {asked.name: option.side_by_side for asked, option in options() if option.side_by_side is not None}
-        given = self.model_dump(exclude_unset=True, exclude={"strategies", "spaces", "datasets", "seeds"})
+        given = self.model_dump(exclude_unset=True, exclude={*Axes.model_fields})
         common = {"results": results} | alone | given | shared
         return [
             Request(name, space=space, dataset=dataset, seed=seed, settings=settings, **common)
-            for seed in range(self.seeds)
+            for seed in range(self.first_seed, self.first_seed + self.seeds)
             for dataset in self.datasets
             for space in self.spaces
             for name, settings in map(parse_entry, self.strategies)

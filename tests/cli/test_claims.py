@@ -127,6 +127,14 @@ def test_all_gives_the_page_again_from_the_records(cli: Cli, place: Place) -> No
     assert {path: path.read_bytes() for path in records.find(place.runs)} == before
 
 
+def test_a_claim_on_fresh_seeds_has_no_run_of_the_earlier_ones(cli: Cli, place: Place) -> None:
+    place.claim.write_text(CLAIM.replace("seeds = 4", "seeds = 2\nfirst_seed = 4"), encoding="utf-8")
+    assert cli("claims", "run", "local", *place.options).code == OK
+    result = json.loads((place.folder / "out/claims/local.json").read_text(encoding="utf-8"))
+    assert [[pair["seed"] for pair in test["pairs"]] for test in result["tests"]] == [[4, 5], [4, 5]]
+    assert "2 seeds from 4" in (place.folder / "out/claims.md").read_text(encoding="utf-8")
+
+
 def test_the_page_is_written_again_without_the_records(cli: Cli, place: Place) -> None:
     first = place.pages
     shutil.rmtree(place.runs)

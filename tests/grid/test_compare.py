@@ -54,6 +54,11 @@ def test_a_grid_is_the_product_of_its_axes_seed_by_seed() -> None:
     assert {(r.protocol, r.results, r.threads) for r in requests} == {("standard", Path("out"), 1)}
 
 
+def test_the_seeds_of_a_grid_begin_at_the_first() -> None:
+    requests = Grid.parse({"strategies": ["a"], "seeds": 3, "first_seed": 10}).requests(Path("out"))
+    assert [request.seed for request in requests] == [10, 11, 12]
+
+
 def test_an_invalid_grid_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "grid.toml"
     with pytest.raises(UsageError, match="No such file"):
