@@ -75,7 +75,13 @@ def test_finished_cells_are_not_run_again_and_failed_ones_only_on_request(tiny_d
     broken = tmp_path / "broken.py"
     broken.write_text(BROKEN)
     grid = Grid.parse(
-        {"strategies": ["random_sampling", str(broken)], "datasets": [str(tiny_dataset)], "spaces": ["st_micro"], "seeds": 1, "budget": 0.2}
+        {
+            "strategies": ["random_sampling", str(broken)],
+            "datasets": [str(tiny_dataset)],
+            "spaces": ["st_micro"],
+            "seeds": 1,
+            "budget": 0.2,
+        }
     )
     requests = grid.requests(tmp_path / "results")
 
