@@ -54,7 +54,7 @@ def runs_of(claim: Claim, published: list[records.Record]) -> Runs:
     for record in published:
         here = (record.space.name, record.data.name, record.protocol.budget)
         capped = record.space.cap == setting.cap if setting.cap else not record.space.cap.isdigit()
-        if here == (setting.space, setting.dataset, setting.budget) and capped:
+        if here == (setting.space, setting.dataset, setting.budget) and capped and record.seed in setting.all_seeds:
             runs[record.strategy.entry][record.seed] = record
     return runs
 
