@@ -72,11 +72,9 @@ class BlockStitching(Strategy[NASTCConfig, BlockSpace]):
     def _queue(self) -> list[tuple[str, str]]:
         """Trials (block, operator): blocks in order, the spatial operator first."""
         space, options = self.problem.space, self.problem.space.options(self.backbone)
-        queue = []
-        for slot in space.slots:
-            if (spatial := options.get(f"operator.{slot.name}")) is not None and spatial != "skip":
-                queue += [(slot.name, o) for o in (spatial, *filter(mixes_time, slot.operators))]
-        return queue
+        first = {slot: options.get(f"operator.{slot.name}", "skip") for slot in space.slots}
+        present = [slot for slot in space.slots if first[slot] != "skip"]
+        return [(slot.name, o) for slot in present for o in (first[slot], *filter(mixes_time, slot.operators))]
 
     # --- stage 1: the backbone ----------------------------------------------------------------------------------------
 

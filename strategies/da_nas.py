@@ -122,8 +122,7 @@ class DANAS(Strategy[DANASConfig, BlockSpace]):
             np.add.at(counts, labels.cpu().numpy(), 1)
         self.accuracies.append((hits / np.maximum(counts, 1)).tolist())
         epochs, progress = len(self.accuracies), problem.progress
-        over = progress + (progress - before) > config.baseline_share
-        if epochs == config.baseline_epochs or (over and epochs >= 2):
+        if epochs == config.baseline_epochs or (progress + (progress - before) > config.baseline_share and epochs >= 2):
             self.order = class_order(np.array(self.accuracies).T, config.order, problem.rng("class order"))
             self.started = progress
             self.gates.start(self.present)
