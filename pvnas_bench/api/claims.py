@@ -69,6 +69,7 @@ def run_claim(claim: Claim, ground: Ground) -> tuple[Result, bool]:
     """
     dataset = ground.clips.get(claim.setting.dataset, claim.setting.dataset)
     shared = {"results": ground.results, "tables": ground.tables, "device": ground.device, "threads": 1}
+    shared |= {"first_seed": claim.setting.first_seed}
     planned = grids.plan(
         None,
         claim.grid | {"datasets": [dataset]},

@@ -104,7 +104,7 @@ def plan(
 
     Args:
         keys: keys of a grid.
-        shared: the fields of every `Request` that a grid's file cannot give.
+        shared: the fields of every `Request` that a grid's file cannot give, and `first_seed`.
 
     Raises:
         UsageError: the grid is not valid, or the executor cannot work here.

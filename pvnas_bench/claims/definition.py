@@ -35,7 +35,7 @@ class _Model(BaseModel):
 
 
 class Setting(_Model):
-    """Conditions that all runs of a claim share; the keys are those of a grid's file.
+    """Conditions that all runs of a claim share; the keys but `first_seed` are those of a grid's file.
 
     Attributes:
         space, dataset: names.
@@ -144,7 +144,7 @@ class Claim(_Model):
     @property
     def grid(self) -> dict[str, Any]:
         """Keys of the grid of all runs, as in a grid's file."""
-        given = self.setting.model_dump(exclude_none=True, exclude={"space", "dataset"})
+        given = self.setting.model_dump(exclude_none=True, exclude={"space", "dataset", "first_seed"})
         axes = {"strategies": list(self.entries), "spaces": [self.setting.space], "datasets": [self.setting.dataset]}
         return {**axes, **given}
 

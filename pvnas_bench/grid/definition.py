@@ -20,8 +20,7 @@ class Axes(BaseModel):
 
     Attributes:
         strategies: names or paths, with hyper-parameters in brackets: ``expert[network=tsm]``.
-        seeds: number of seeds, counted from `first_seed`.
-        first_seed: the first of them; with another one than 0 a grid repeats an earlier one on fresh seeds.
+        seeds: number of seeds: 0, 1, … seeds - 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,7 +29,6 @@ class Axes(BaseModel):
     spaces: tuple[str, ...] = Field((Request.space,), min_length=1)
     datasets: tuple[str, ...] = Field((Request.dataset,), min_length=1)
     seeds: int = Field(3, ge=1, le=10_000)
-    first_seed: int = Field(0, ge=0, le=1_000_000)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -62,10 +60,11 @@ class Axes(BaseModel):
             where = ".".join(map(str, first["loc"]))
             raise UsageError(f"key {where} of the grid: {first['msg']} (the keys are {known})") from None
 
-    def requests(self, results: Path, **shared: Any) -> list[Request]:
+    def requests(self, results: Path, *, first_seed: int = 0, **shared: Any) -> list[Request]:
         """One request for each cell, ordered by seed, data set, space and strategy.
 
         Args:
+            first_seed: the seeds begin there.
             shared: further fields of every `Request` that a grid's file cannot set, such as ``threads``.
         """
         alone = {asked.name: option.side_by_side for asked, option in options() if option.side_by_side is not None}
@@ -73,7 +72,7 @@ class Axes(BaseModel):
         common = {"results": results} | alone | given | shared
         return [
             Request(name, space=space, dataset=dataset, seed=seed, settings=settings, **common)
-            for seed in range(self.first_seed, self.first_seed + self.seeds)
+            for seed in range(first_seed, first_seed + self.seeds)
             for dataset in self.datasets
             for space in self.spaces
             for name, settings in map(parse_entry, self.strategies)

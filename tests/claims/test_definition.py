@@ -76,7 +76,6 @@ def test_the_grid_has_each_entry_once_and_the_setting() -> None:
         "tabular": True,
         "budget": 4.0,
         "seeds": 3,
-        "first_seed": 0,
     }
     assert len(Grid.parse(claim.grid).requests(Path("results"))) == 9
 

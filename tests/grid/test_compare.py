@@ -55,7 +55,7 @@ def test_a_grid_is_the_product_of_its_axes_seed_by_seed() -> None:
 
 
 def test_the_seeds_of_a_grid_begin_at_the_first() -> None:
-    requests = Grid.parse({"strategies": ["a"], "seeds": 3, "first_seed": 10}).requests(Path("out"))
+    requests = Grid.parse({"strategies": ["a"], "seeds": 3}).requests(Path("out"), first_seed=10)
     assert [request.seed for request in requests] == [10, 11, 12]
 
 
