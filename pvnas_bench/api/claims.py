@@ -68,8 +68,13 @@ def run_claim(claim: Claim, ground: Ground) -> tuple[Result, bool]:
         KeyboardInterrupt: interrupted; the same call resumes.
     """
     dataset = ground.clips.get(claim.setting.dataset, claim.setting.dataset)
-    shared = {"results": ground.results, "tables": ground.tables, "device": ground.device, "threads": 1}
-    shared |= {"first_seed": claim.setting.first_seed}
+    shared = {
+        "results": ground.results,
+        "tables": ground.tables,
+        "device": ground.device,
+        "threads": 1,
+        "first_seed": claim.setting.first_seed,
+    }
     planned = grids.plan(
         None,
         claim.grid | {"datasets": [dataset]},
