@@ -1,8 +1,9 @@
 """Records: the result of one run with its provenance, as a JSON file or as one line of a JSON Lines file.
 
 A record is data: reading one never executes code. `Record` is the schema; `load` reads one file, `load_folder` reads a
-results folder and reports the files it left out with the reasons; `save` writes atomically. Every reader validates the
-whole record, so all commands accept the same files. Commands that need less then keep less of it (`Detail`).
+results folder and reports the files it left out with the reasons; `save` writes one atomically, `pack` many to a
+compressed file. Every reader validates the whole record, so all commands accept the same files. Commands that need less
+then keep less of it (`Detail`).
 
 Every measured number has a range, the widest that a real run can reach. A record with a number out of range is left
 out, and the reason names the field.
@@ -11,12 +12,15 @@ A measurement that is not finite (a diverged loss, the score of a broken network
 file, so every record is standard JSON. A run with such a test score counts as failed.
 """
 
+import functools
 import gc
+import gzip
 import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -45,8 +49,10 @@ SCHEMA_VERSION: Final = 1
 FILE_NAME = "record.json"
 LINES_NAME = "records.jsonl"
 """Name of a file with one record per line, for the thousands of short runs on a table."""
+PACKED_NAME = f"{LINES_NAME}.gz"
+"""Name of the same file compressed, for publishing (`pack`)."""
 MAX_BYTES = 64 * 2**20
-"""Largest size of a record's file; a larger file is left out unread."""
+"""Largest size of a record, as a file or as a line; a larger one is left out."""
 
 MOST_FLOAT32 = 3.4e38
 """Largest value that a network in float32 can produce."""
@@ -495,8 +501,13 @@ def find(folder: Path) -> Iterator[Path]:
     for directory, subfolders, files in os.walk(folder):
         subfolders.sort()
         for name in sorted(files):
-            if name in (FILE_NAME, LINES_NAME) or name.endswith("." + FILE_NAME):
+            if name in (FILE_NAME, LINES_NAME, PACKED_NAME) or name.endswith("." + FILE_NAME):
                 yield Path(directory, name)
+
+
+def holds_many(path: Path) -> bool:
+    """True for the file of many records, compressed or not."""
+    return path.name in (LINES_NAME, PACKED_NAME)
 
 
 def read(path: Path) -> "Iterator[Record | Unreadable]":
@@ -505,18 +516,21 @@ def read(path: Path) -> "Iterator[Record | Unreadable]":
     A last line without its line end, left by a process killed while writing, is ignored.
     """
     try:
-        if path.name != LINES_NAME:
+        if not holds_many(path):
             yield load(path)
             return
-        with open(path, "rb") as file:
-            for number, line in enumerate(file, 1):
+        with open(path, "rb") if path.name == LINES_NAME else gzip.open(path, "rb") as file:
+            lines = iter(functools.partial(file.readline, MAX_BYTES + 1), b"")
+            for number, line in enumerate(lines, 1):
+                if len(line) > MAX_BYTES:
+                    raise ValueError(f"line {number}: larger than {MAX_BYTES / 2**20:g} MiB")
                 if not line.endswith(b"\n"):
                     return
                 try:
                     yield _parsed(line)
                 except ValueError as error:
                     yield Unreadable(path, f"line {number}: {error}")
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, EOFError, zlib.error) as error:
         yield Unreadable(path, str(error))
 
 
@@ -532,7 +546,7 @@ def load_folder(folder: Path, *, detail: Detail = "full") -> tuple[list[Record],
     unreadable: list[Unreadable] = []
     with without_cycle_collection():
         for path in find(folder):
-            many, shared = path.name == LINES_NAME, _Shared()
+            many, shared = holds_many(path), _Shared()
             by_id: dict[str, Record] = {}
             for record in read(path):
                 if isinstance(record, Unreadable):
@@ -582,6 +596,19 @@ def without_cycle_collection() -> Iterator[None]:
 def save(record: Record, path: Path) -> None:
     """Write a record atomically; non-finite values become `null`."""
     write_atomically(path, (_lines(json.loads(record.model_dump_json())) + "\n").encode())
+
+
+def pack(made: Iterable[Record], path: Path) -> None:
+    """Write records to one compressed file, in the order of their seeds; equal records give equal bytes.
+
+    Steps at which nothing changed are left out (`thin`).
+
+    Args:
+        path: its name is `PACKED_NAME`.
+    """
+    ordered = sorted(made, key=lambda record: (record.seed, record.id))
+    lines = b"".join(thin(record).model_dump_json().encode() + b"\n" for record in ordered)
+    write_atomically(path, gzip.compress(lines, mtime=0))
 
 
 def _lines(value: Any, indent: str = "") -> str:

@@ -176,6 +176,14 @@ def source(kind: "type[AnyStrategy]") -> Source | None:
         return None
 
 
+def source_named(name: str) -> Source | None:
+    """`source` of the strategy of the package with this name, without importing it; None if there is none."""
+    if not is_name_of_package(name):
+        return None
+    path = Path(*importlib.import_module(STRATEGIES).__path__, f"{name}.py")
+    return Source(builtin=True, sha256=sources.digest(path, package=STRATEGIES))
+
+
 def get_space(name: str) -> SearchSpace:
     """The space with this name, or defined in this file.
 

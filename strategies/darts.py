@@ -110,13 +110,12 @@ def should_stop(eigenvalues: Sequence[float], window: int = 5, back: int = 4, ra
 class DARTSConfig(FixedInputConfig):
     """Hyper-parameters of DARTS."""
 
-    order: Literal["first", "second"] = Field(
-        "first", description="order of the alphas' gradient: second unrolls one weight step (DARTS)"
-    )
+    weight_rate: float = Field(4e-3, gt=0, description="peak rate of the weights (R, tuned; DARTS: sgd, 0.025)")
+    alpha_rate: float = Field(0.01, gt=0, description="Adam's rate (R, tuned; DARTS: 3e-4 for 100 times the steps)")
+    warmup: float = Field(0.3, ge=0, lt=1, description="part that trains weights only (R, tuned; DARTS: 0)")
+    order: Literal["first", "second"] = Field("first", description="of the α gradient; second unrolls one step (DARTS)")
     unrolled_rate: float = Field(0.025, gt=0, description="first ξ, of the unrolled step of SGD (DARTS)")
-    hessian_every: int = Field(
-        0, ge=0, description="alpha steps between measurements of the Hessian's eigenvalue; 0: none (RobustDARTS)"
-    )
+    hessian_every: int = Field(0, ge=0, description="alpha steps per eigenvalue of the Hessian; 0: none (RobustDARTS)")
     hessian_iterations: int = Field(4, ge=1, description="steps of the power method, two gradients each (R)")
     early_stop: bool = Field(False, description="stop the search when the eigenvalue rises (RobustDARTS-ES)")
 

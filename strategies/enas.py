@@ -78,12 +78,12 @@ class ENASConfig(WeightsConfig):
     hidden: int = Field(64, ge=4, description="units of the LSTM (ENAS: 100)")
     temperature: float = Field(5.0, gt=0, description="divisor of the logits (ENAS)")
     tanh: float = Field(2.5, gt=0, description="bound of the logits (ENAS)")
-    controller_rate: float = Field(5e-3, gt=0, description="Adam's rate (R; ENAS: 3.5e-4 for 100 times the steps)")
+    controller_rate: float = Field(0.01, gt=0, description="Adam's rate (R, tuned; ENAS: 3.5e-4, 100 times the steps)")
     controller_steps: int = Field(40, ge=1, description="rewards per epoch of the weights (R; ENAS: 2,000)")
     samples: int = Field(4, ge=1, description="rewards per controller update (R; ENAS: 10-20)")
     baseline_decay: float = Field(0.95, ge=0, lt=1, description="decay of the moving average (R)")
     entropy_bonus: float = Field(1e-3, ge=0, description="weight of the entropy in the reward (ENAS: 1e-4)")
-    warmup: float = Field(0.15, ge=0, lt=1, description="part of the search that trains weights only (R)")
+    warmup: float = Field(0.3, ge=0, lt=1, description="part of the search that trains weights only (R, tuned)")
     candidates: int = Field(10, ge=1, description="samples compared at the end (ENAS)")
 
 

@@ -19,9 +19,9 @@ CHUNK = 20
 class RandomSearchWSConfig(WeightsConfig):
     """Hyper-parameters of random search with weight sharing."""
 
-    supernet_share: float = Field(0.6, gt=0, lt=1, description="part of the budget that trains the supernet (R)")
+    supernet_share: float = Field(0.4, gt=0, lt=1, description="part of the budget that trains the supernet (R, tuned)")
     screened: int = Field(1000, ge=1, description="random architectures measured on one batch (Li & Talwalkar)")
-    finalists: int = Field(10, ge=1, description="best of them measured on all of search-val (Li & Talwalkar)")
+    finalists: int = Field(5, ge=1, description="best of them measured on all of search-val (tuned; the paper: 10)")
     recalibration: int = Field(8, ge=1, description="batches for a finalist's batch-norm statistics (R: those of spos)")
 
 

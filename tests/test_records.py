@@ -1,6 +1,9 @@
+import dataclasses
+import gzip
 import json
 import math
 import os
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -96,6 +99,48 @@ def test_files_of_many_records_share_equal_parts_and_lose_nothing(tmp_path: Path
     assert (loaded, unreadable) == (made, [])
     assert loaded[0].protocol is loaded[3].protocol and loaded[0].strategy is loaded[2].strategy
     assert loaded[2].strategy is not loaded[3].strategy
+
+
+def test_packed_records_are_thin_sorted_and_equal_bytes_from_equal_records(tmp_path: Path) -> None:
+    made = [record("alpha", seed, steps=9) for seed in (2, 0, 1)]
+    idle = made[0].trajectory[0]
+    slow = tuple(dataclasses.replace(idle, step=n + 1, cost=float(n), wall=float(n)) for n in range(9))
+    made[0] = made[0].model_copy(update={"trajectory": slow})
+    first, second = tmp_path / "one" / records.PACKED_NAME, tmp_path / "two" / records.PACKED_NAME
+    records.pack(made, first)
+    records.pack(reversed(made), second)
+    assert first.read_bytes() == second.read_bytes()
+    assert list(records.find(tmp_path)) == [first, second]
+    loaded, unreadable = records.load_folder(first.parent)
+    assert (loaded, unreadable) == ([made[1], made[2], records.thin(made[0])], [])
+    assert [step.step for step in loaded[2].trajectory] == [1, 9]
+    assert [one.trajectory for one in records.load_folder(first.parent, detail="scores")[0]] == [()] * 3
+
+
+@pytest.mark.parametrize("name", [records.LINES_NAME, records.PACKED_NAME])
+def test_a_line_too_large_to_be_a_record_ends_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A few compressed bytes can be gigabytes of one line."""
+    line = record().model_dump_json().encode() + b"\n"
+    monkeypatch.setattr(records, "MAX_BYTES", len(line))
+    text = line + b"0" * 10 * len(line) + b"\n" + line
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    loaded, unreadable = records.load_folder(tmp_path)
+    assert loaded == [record()]
+    assert [re.sub(r"[\d.e-]+ MiB", "", one.reason) for one in unreadable] == ["line 2: larger than "]
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "flipped", "empty"])
+def test_a_damaged_packed_file_is_named(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / records.PACKED_NAME
+    records.pack([record("alpha", seed) for seed in range(3)], path)
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes(255 - byte for byte in whole[middle : middle + 8]) + whole[middle + 8 :]
+    path.write_bytes({"cut": whole[:-20], "text": b"{}\n", "flipped": flipped, "empty": b""}[damage])
+    unreadable = records.load_folder(tmp_path)[1]
+    assert [one.path for one in unreadable] == ([] if damage == "empty" else [path])
 
 
 def test_a_record_with_a_measurement_out_of_range_is_refused(tmp_path: Path) -> None:

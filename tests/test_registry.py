@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -128,3 +129,17 @@ def test_the_source_says_whether_it_is_the_packages(tmp_path: Path) -> None:
     mine, known = (registry.source(registry.get_strategy(name)) for name in (plugin(tmp_path), "bn_nas"))
     assert mine is not None and not mine.builtin
     assert known is not None and known.builtin and len(known.sha256) == 64
+
+
+def test_a_source_is_known_without_importing_the_strategy() -> None:
+    names = registry._module_names(registry.STRATEGIES)
+    assert [registry.source_named(name) for name in names] == [
+        registry.source(registry.get_strategy(name)) for name in names
+    ]
+    assert registry.source_named("nothing") is None
+    script = (
+        "import sys; from pvnas_bench import registry; registry.source_named('nas_tc'); print('torch' in sys.modules)"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "False\n"
+    )

@@ -1,7 +1,8 @@
 """Runs of a claim: its grid, beside the records that are there already."""
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,9 +11,9 @@ from pvnas_bench.api import grids
 from pvnas_bench.api import progress as bars
 from pvnas_bench.claims import Claim, Result, measure
 from pvnas_bench.errors import UsageError
-from pvnas_bench.grid.cells import records_of
+from pvnas_bench.grid.cells import GridCell, records_of
 from pvnas_bench.grid.executors import Name
-from pvnas_bench.records import Record, load_folder
+from pvnas_bench.records import PACKED_NAME, Record, load_folder, pack, read
 from pvnas_bench.runs.request import parse_entry
 from pvnas_bench.runs.surrogates import find_whole
 
@@ -23,7 +24,8 @@ class Ground:
 
     Attributes:
         results: folder of the records.
-        served: completed runs of other folders, by id (`served_from`).
+        published: completed runs beside the page, by id (`served_from`), which count whatever code they are of.
+        served: completed runs of other folders, by id, which count if they are of the strategy's present code.
         clips: paths of data sets by name.
         tables: folder of tables; None: the usual ones.
         workers, executor, address: as in `pvnas_bench.compare`.
@@ -31,6 +33,7 @@ class Ground:
     """
 
     results: Path
+    published: Mapping[str, Record] = field(default_factory=dict)
     served: Mapping[str, Record] = field(default_factory=dict)
     clips: Mapping[str, str] = field(default_factory=dict)
     tables: Path | None = None
@@ -39,6 +42,20 @@ class Ground:
     retry_failed: bool = False
     executor: Name = "processes"
     address: str | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A claim after its runs.
+
+    Attributes:
+        homes: the completed runs by the name of their request's folder.
+        complete: True if every run ended well.
+    """
+
+    result: Result
+    homes: Mapping[str, Sequence[Record]]
+    complete: bool
 
 
 def served_from(folders: Iterable[Path]) -> dict[str, Record]:
@@ -55,13 +72,8 @@ def served_from(folders: Iterable[Path]) -> dict[str, Record]:
     return found
 
 
-def run_claim(claim: Claim, ground: Ground) -> tuple[Result, bool]:
+def run_claim(claim: Claim, ground: Ground) -> Ended:
     """Run the unfinished cells of a claim, and measure its tests.
-
-    A served record counts if it is of the same run and of the same source of the strategy.
-
-    Returns:
-        The result, and True if every run ended well.
 
     Raises:
         UsageError: a cell cannot run; nothing was run.
@@ -89,17 +101,41 @@ def run_claim(claim: Claim, ground: Ground) -> tuple[Result, bool]:
     entries = [entry for _ in range(claim.setting.seeds) for entry in claim.entries]
     known: dict[str, Record] = {}
     for cell, entry in zip(cells, entries, strict=True):
+        if cell.state == "ok":
+            continue
         record = ground.served.get(cell.id)
-        if cell.state != "ok" and record is not None and record.strategy.source == sources[entry]:
+        if record is not None and record.strategy.source == sources[entry]:
             known[cell.id] = record
+        elif published := ground.published.get(cell.id):
+            known[cell.id] = published
     asked = [cell for cell in {cell.id: cell for cell in cells}.values() if cell.id not in known]
-    ended = planned.run(asked, retry_failed=ground.retry_failed)
+    ended = planned.run(asked, retry_failed=ground.retry_failed) if asked else []
     known |= records_of(ended)
     runs: dict[str, dict[int, Record]] = defaultdict(dict)
+    homes: dict[str, list[Record]] = defaultdict(list)
     for cell, entry in zip(cells, entries, strict=True):
-        if cell.id in known:
-            runs[entry][cell.request.seed] = known[cell.id]
+        if record := known.get(cell.id):
+            runs[entry][cell.request.seed] = record
+            if record.status == "ok":
+                homes[_home(cell)].append(record)
     table = None
     if claim.setting.tabular:
         table = find_whole(registry.get_space(claim.setting.space), dataset, ground.tables)
-    return measure(claim, runs, table), all(cell.state == "ok" for cell in ended)
+    return Ended(measure(claim, runs, table), homes, all(cell.state == "ok" for cell in ended))
+
+
+def _home(cell: GridCell) -> str:
+    """Name of a folder for all seeds of a request."""
+    return cell.lines.parent.name if cell.lines else re.sub(r"-s[0-9]+-[0-9a-f]{8}$", "-seeds", cell.path.parent.name)
+
+
+def publish(ended: Ended, folder: Path) -> None:
+    """Pack the completed runs of a claim into a folder, a file for each request; other seeds in it stay.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    for name, made in ended.homes.items():
+        path = folder / name / PACKED_NAME
+        earlier = [one for one in read(path) if isinstance(one, Record)] if path.exists() else []
+        pack({record.id: record for record in (*earlier, *made)}.values(), path)

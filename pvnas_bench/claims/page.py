@@ -20,6 +20,8 @@ from pvnas_bench.system.text import counted
 TITLE = "Published claims on video"
 HEADERS = ("claim", "method", "effect that counts", "effect", "interval", "seeds", "verdict")
 NOTHING: Mapping[str, str] = {}
+Changed = Mapping[str, Sequence[str]]
+NONE: Changed = {}
 TESTS = ("test", "metric", "effect that counts", "mean", "interval", "sd", "n", "power", "verdict")
 
 
@@ -60,16 +62,19 @@ class Page:
     sections: Sequence[Section]
 
 
-def write(output: Path, claims: Mapping[str, Claim], results: Mapping[str, Result]) -> list[Judged]:
+def write(
+    output: Path, claims: Mapping[str, Claim], results: Mapping[str, Result], changed: Changed = NONE
+) -> list[Judged]:
     """Write the Markdown page, a folder of the same name with its plots, and the HTML page; return the verdicts.
 
     Args:
         output: path of the Markdown file; the HTML file has the same name with another suffix.
+        changed: by claim, the entries whose strategy has changed since they were run.
     """
     found = judged(claims, results)
     plots = draw(found)
     folder = output.with_suffix("")
-    page = content(found, plots)
+    page = content(found, plots, changed)
     for name, plot in plots.items():
         write_atomically(folder / f"{name}.png", plot)
     for name in claims.keys() - plots.keys():
@@ -91,12 +96,12 @@ def draw(found: Sequence[Judged]) -> dict[str, bytes]:
         return {one.claim.name: encoded(figures.plot(one), "png") for one in drawn}
 
 
-def content(found: Sequence[Judged], plots: Mapping[str, bytes]) -> Page:
-    """The content of the page."""
+def content(found: Sequence[Judged], plots: Mapping[str, bytes], changed: Changed = NONE) -> Page:
+    """The content of the page; see `write`."""
     return Page(
         tuple(_introduction(found)),
         Table(HEADERS, [row for one in found for row in _summary(one)]),
-        [_section(one, plots.get(one.claim.name)) for one in found],
+        [_section(one, plots.get(one.claim.name), changed.get(one.claim.name, ())) for one in found],
     )
 
 
@@ -160,7 +165,7 @@ def _needed(one: Judged) -> str:
     return f"it takes {seeds} seeds"
 
 
-def _section(one: Judged, plot: bytes | None) -> Section:
+def _section(one: Judged, plot: bytes | None, changed: Sequence[str]) -> Section:
     claim, setting = one.claim, one.claim.setting
     where = f"{setting.space}, {setting.dataset}{', on its table' if setting.tabular else ''}"
     more = "".join(
@@ -187,7 +192,7 @@ def _section(one: Judged, plot: bytes | None) -> Section:
         facts,
         _tests(one),
         plot,
-        tuple(_notes(one)),
+        tuple(_notes(one, changed)),
         f"pvnas-bench claims run {claim.name}",
     )
 
@@ -215,7 +220,7 @@ def _tests(one: Judged) -> Table:
     return Table(TESTS, rows)
 
 
-def _notes(one: Judged) -> Iterator[str]:
+def _notes(one: Judged, changed: Sequence[str]) -> Iterator[str]:
     if one.state == "undecided":
         yield (
             f"Undecided: with this spread the power for the effect that counts is {100 * one.power:.0f} %, and "
@@ -235,6 +240,8 @@ def _notes(one: Judged) -> Iterator[str]:
         yield f"{spent:.2g} CPU hours; pvnas_bench {', '.join(versions)}; definition {one.claim.sha256[:12]}."
         if mixed:
             yield f"Runs of several versions of the code: {', '.join(mixed)}."
+        if changed:
+            yield f"The code of the strategy has changed since its runs: {', '.join(changed)}."
     else:
         yield f"Definition {one.claim.sha256[:12]}."
 

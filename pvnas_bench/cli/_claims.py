@@ -6,9 +6,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pvnas_bench import registry
 from pvnas_bench.claims import Claim, Judged, Result, judged, load_all, packaged, read, write
 from pvnas_bench.claims import page as pages
 from pvnas_bench.claims.judgement import verdicts
+from pvnas_bench.claims.results import EntryRuns
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _results
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.executors import Name
@@ -62,6 +64,7 @@ def run(
     device: str,
     workers: int | None,
     retry_failed: bool,
+    publishing: bool,
     executor: Name,
     address: str | None,
 ) -> int:
@@ -70,16 +73,20 @@ def run(
     Args:
         more: folders whose records serve too.
         clips: ``NAME=PATH`` of data sets.
+        publishing: True to pack the records into the folder beside the results.
 
     Raises:
         UsageError: a name or path is wrong, or the only claim cannot run.
     """
-    from pvnas_bench.api.claims import Ground, run_claim, served_from
+    from pvnas_bench.api.claims import Ground, publish, run_claim, served_from
     from pvnas_bench.system import signals
 
     claims = _claims(folder)
     chosen = _chosen(names, claims)
-    ground = Ground(results, served_from(more), _paths(clips), tables, device, workers, retry_failed, executor, address)
+    folder_of_results = output.with_suffix("")
+    beside = folder_of_results / "records"
+    published, served = served_from([beside] if beside.is_dir() else []), served_from(more)
+    ground = Ground(results, published, served, _paths(clips), tables, device, workers, retry_failed, executor, address)
     complete = True
     for claim in chosen:
         if claim.needs is not None:
@@ -88,7 +95,7 @@ def run(
         print(f"{claim.name}: {claim.title}", file=sys.stderr)
         try:
             with signals.terminable():
-                result, ended = run_claim(claim, ground)
+                ended = run_claim(claim, ground)
         except KeyboardInterrupt:
             print("interrupted: repeat the command to resume", file=sys.stderr)
             return INTERRUPTED
@@ -98,9 +105,11 @@ def run(
             print(f"{claim.name}: not run: {refused}", file=sys.stderr)
             complete = False
             continue
-        complete &= ended
+        complete &= ended.complete
         with _results.writing(output):
-            write(output.with_suffix(""), result)
+            write(folder_of_results, ended.result)
+            if publishing:
+                publish(ended, beside)
     for one in _write(output, claims):
         if one.claim in chosen:
             print(f"{one.claim.name}: {one.state}{f' ({one.reason})' if one.reason else ''}")
@@ -158,6 +167,16 @@ def _stored(claims: Mapping[str, Claim], output: Path) -> dict[str, Result]:
 def _write(output: Path, claims: Mapping[str, Claim]) -> list[Judged]:
     found = _stored(claims, output)
     with _results.writing(output):
-        written = pages.write(output, claims, found)
+        written = pages.write(output, claims, found, changed(found))
     print(", ".join(f"{n} {state}" for state, n in verdicts(written).items()), file=sys.stderr)
     return written
+
+
+def changed(results: Mapping[str, Result]) -> dict[str, list[str]]:
+    """By claim, the entries with runs of an earlier version of their strategy's source."""
+    return {name: [one.entry for one in result.entries if _changed(one)] for name, result in results.items()}
+
+
+def _changed(runs: EntryRuns) -> bool:
+    now = registry.source_named(runs.entry.partition("[")[0])
+    return now is not None and not all(now.sha256.startswith(then) for then in runs.sources)

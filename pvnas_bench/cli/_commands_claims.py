@@ -34,7 +34,9 @@ def run(
     records: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Folder whose records serve too, if they are of the same run and code; may be repeated.", metavar="DIR"
+            help="Folder whose records serve too, if they are of the same run and code; may be repeated. The published "
+            "ones, in a folder `records` beside the results, serve in any case.",
+            metavar="DIR",
         ),
     ] = None,
     clips: Annotated[
@@ -50,6 +52,9 @@ def run(
         typer.Option(help="Parallel runs.  [default: one per core, or as many as fit on a cluster]", min=1),
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Also write the records of the claims, packed, to the folder `records`.")
+    ] = False,
     executor: On = Cells.processes,
     ray_address: RayAddress = None,
     output: Output = PAGE,
@@ -74,6 +79,7 @@ def run(
             device=device,
             workers=workers,
             retry_failed=retry_failed,
+            publishing=publish,
             executor=executor.value,
             address=ray_address,
         )

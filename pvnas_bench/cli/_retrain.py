@@ -73,7 +73,7 @@ def _named(word: str, space: str | None, dataset: str | None, protocol: str | No
         UsageError: it names nothing.
     """
     path = Path(word)
-    if not path.is_dir() and path.name != records.LINES_NAME:
+    if not path.is_dir() and not records.holds_many(path):
         yield named(word, space=space, dataset=dataset, protocol=protocol)
         return
     files = records.find(path) if path.is_dir() else iter([path])

@@ -127,7 +127,7 @@ def record_path(path: Path) -> Path | None:
         if not path.exists():
             raise UsageError(f"no such record or model: {str(path)!r}")
         return None if path.suffix == ".safetensors" else path
-    found = [file for file in records.find(path) if file.name != records.LINES_NAME]
+    found = [file for file in records.find(path) if not records.holds_many(file)]
     if len(found) > 1:
         raise UsageError(f"the folder {str(path)!r} holds {len(found)} records, such as {str(found[0])!r}: name one")
     return found[0] if found else None

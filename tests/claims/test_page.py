@@ -167,6 +167,15 @@ def test_the_page_has_a_row_a_section_a_plot_and_a_command_for_each_claim(tmp_pa
     assert "| [Open](#open) | Alpha | accuracy: better by 2 points |  |  |  | not run |" in text
 
 
+def test_an_entry_whose_code_has_changed_is_named_in_its_sections(tmp_path: Path) -> None:
+    claims, results = three()
+    entry = results["bad"].entries[0].entry
+    told = f"The code of the strategy has changed since its runs: {entry}."
+    page = pages.content(judged(claims, results), {}, {"bad": [entry], "both": []})
+    assert [section.name for section in page.sections if told in section.notes] == ["bad"]
+    assert not any(told in section.notes for section in pages.content(judged(claims, results), {}).sections)
+
+
 def test_ratios_are_shown_as_ratios(tmp_path: Path) -> None:
     claims, results = three()
     page = pages.content(judged(claims, results), {})

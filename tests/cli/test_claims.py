@@ -180,6 +180,51 @@ def test_records_of_other_folders_serve_if_they_are_of_the_same_code(cli: Cli, p
     assert json.loads(place.pages["local.json"])["tests"] == first["tests"]
 
 
+def test_published_records_give_the_page_again_alone(cli: Cli, place: Place) -> None:
+    first = place.pages
+    assert cli("claims", "run", "local", *place.options, "--publish").code == OK
+    shutil.rmtree(place.runs)
+    beside = place.folder / "out/claims/records"
+    assert [path.name for path in beside.rglob("*.*")] == [records.PACKED_NAME] * 2
+    packed = place.pages
+    for path in (place.folder / "out").rglob("*"):
+        if path.is_file() and beside not in path.parents:
+            path.unlink()
+    assert cli("claims", "run", "all", *place.options).code == OK
+    assert place.pages == packed
+    assert {name: content for name, content in packed.items() if name != records.PACKED_NAME} == first
+    assert list(records.find(place.runs)) == []
+
+
+def test_publishing_more_seeds_keeps_the_earlier_ones(cli: Cli, place: Place) -> None:
+    assert cli("claims", "run", "local", *place.options, "--publish").code == OK
+    place.claim.write_text(CLAIM.replace("seeds = 4", "seeds = 2\nfirst_seed = 3"), encoding="utf-8")
+    assert cli("claims", "run", "local", *place.options, "--publish").code == OK
+    made, unreadable = records.load_folder(place.folder / "out/claims/records")
+    assert [(r.strategy.entry, r.seed) for r in made] == [
+        (entry, seed) for entry in ("local_search", "random_search") for seed in range(5)
+    ]
+    assert unreadable == []
+
+
+def test_published_records_of_earlier_code_serve_and_the_page_says_so(cli: Cli, place: Place) -> None:
+    assert cli("claims", "run", "local", *place.options, "--publish").code == OK
+    told = "The code of the strategy has changed since its runs: random_search."
+    assert told not in place.pages["claims.md"].decode().replace("\\", "")
+    for path in records.find(place.folder / "out/claims/records"):
+        made = records.load_folder(path.parent)[0]
+        if made[0].strategy.entry == "random_search":
+            source = records.Source(builtin=True, sha256="0" * 64)
+            older = [r.model_copy(update={"strategy": r.strategy.model_copy(update={"source": source})}) for r in made]
+            records.pack(older, path)
+    shutil.rmtree(place.runs)
+    assert cli("claims", "run", "local", *place.options).code == OK
+    assert list(records.find(place.runs)) == []
+    for command in ("run", "page"):
+        assert cli("claims", command, *(["local", *place.options] if command == "run" else place.shown)).code == OK
+        assert told in place.pages["claims.md"].decode().replace("\\", "")
+
+
 def test_a_claim_that_changed_is_not_shown_until_it_is_run_again(cli: Cli, place: Place) -> None:
     place.claim.write_text(CLAIM.replace("least = 0.05", "least = 0.01"), encoding="utf-8")
     shown = cli("claims", "page", *place.shown)
