@@ -13,9 +13,14 @@ from pvnas_bench.claims import Claim, Result, measure
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.cells import GridCell, records_of
 from pvnas_bench.grid.executors import Name
-from pvnas_bench.records import PACKED_NAME, Record, load_folder, pack, read
+from pvnas_bench.protocol import get_protocol, recorded_protocol
+from pvnas_bench.records import PACKED_NAME, Record, identifier, load_folder, pack, read
 from pvnas_bench.runs.request import parse_entry
 from pvnas_bench.runs.surrogates import find_whole
+from pvnas_bench.runs.words import entry_name, parse_config
+from pvnas_bench.space import Caps
+from pvnas_bench.table.table import Table
+from pvnas_bench.video import fingerprint_of
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Ended:
     """A claim after its runs.
 
     Attributes:
-        homes: the completed runs by the name of their request's folder.
+        homes: the completed runs by the name of their request's folder, unless all are published already.
         complete: True if every run ended well.
     """
 
@@ -73,12 +78,21 @@ def served_from(folders: Iterable[Path]) -> dict[str, Record]:
 
 
 def run_claim(claim: Claim, ground: Ground) -> Ended:
-    """Run the unfinished cells of a claim, and measure its tests.
+    """Run the unfinished cells of a claim, and measure its tests. With published records of all, nothing is opened.
 
     Raises:
         UsageError: a cell cannot run; nothing was run.
         KeyboardInterrupt: interrupted; the same call resumes.
     """
+    table = None
+    if claim.setting.tabular:
+        table = find_whole(registry.get_space(claim.setting.space), claim.setting.dataset, ground.tables)
+    published = {
+        entry: {seed: ground.published[one] for seed, one in ids.items() if one in ground.published}
+        for entry, ids in _ids(claim, table).items()
+    }
+    if all(len(of_entry) == claim.setting.seeds for of_entry in published.values()):
+        return Ended(measure(claim, published, table), {}, complete=True)
     dataset = ground.clips.get(claim.setting.dataset, claim.setting.dataset)
     shared = {
         "results": ground.results,
@@ -106,8 +120,8 @@ def run_claim(claim: Claim, ground: Ground) -> Ended:
         record = ground.served.get(cell.id)
         if record is not None and record.strategy.source == sources[entry]:
             known[cell.id] = record
-        elif published := ground.published.get(cell.id):
-            known[cell.id] = published
+        elif cell.id in ground.published:
+            known[cell.id] = ground.published[cell.id]
     asked = [cell for cell in {cell.id: cell for cell in cells}.values() if cell.id not in known]
     ended = planned.run(asked, retry_failed=ground.retry_failed) if asked else []
     known |= records_of(ended)
@@ -118,10 +132,24 @@ def run_claim(claim: Claim, ground: Ground) -> Ended:
             runs[entry][cell.request.seed] = record
             if record.status == "ok":
                 homes[_home(cell)].append(record)
-    table = None
-    if claim.setting.tabular:
-        table = find_whole(registry.get_space(claim.setting.space), dataset, ground.tables)
     return Ended(measure(claim, runs, table), homes, all(cell.state == "ok" for cell in ended))
+
+
+def _ids(claim: Claim, table: Table | None) -> dict[str, dict[int, str]]:
+    """Identifiers of the runs of a claim on data of the package or on a table, by entry and seed."""
+    setting, space = claim.setting, registry.get_space(claim.setting.space)
+    data = fingerprint_of(setting.dataset) if table is None else table.about.data.fingerprint
+    named = recorded_protocol(table.about.protocol) if table and setting.protocol is None else None
+    protocol = (named or get_protocol(setting.protocol or "quick")).with_budget(setting.budget)
+    where = f"{space.fingerprint}:{Caps.parse(space, setting.cap).name}"
+    how = protocol.fingerprint if table is None else f"{protocol.fingerprint}:{table.fingerprint}"
+    found: dict[str, dict[int, str]] = {}
+    for entry in claim.entries:
+        name, settings = parse_entry(entry)
+        kind = registry.get_strategy(name)
+        row, source = entry_name(kind, parse_config(kind, settings)), registry.source(kind)
+        found[entry] = {seed: identifier(where, data or "", how, row, seed, source) for seed in setting.all_seeds}
+    return found
 
 
 def _home(cell: GridCell) -> str:

@@ -10,7 +10,7 @@ Modules, in the order of the data flow:
   maps these files. `_direct` decodes on demand instead. `_features` caches a frozen network's features.
 - Batches: `_sampling` picks frames; `_batches` crops, resizes and normalises them.
 - Checks: `_verify` finds faulty clips, `_sheets` draws contact sheets.
-- Synthetic data: `_scenes` renders it, `_encode` encodes it, `_synthetic` opens it.
+- Synthetic data: `_scenes` and `_activities` render it, `_encode` encodes it, `_synthetic` opens it.
 
 Only batches need torch and only workers need the decoders. Both are imported when first used, so listing data sets
 loads neither.
@@ -29,7 +29,7 @@ from pvnas_bench.video._features import Embed, FeatureStore, extract
 from pvnas_bench.video._lazy import LazyStore
 from pvnas_bench.video._loose import loose_clips, loose_features, reduced
 from pvnas_bench.video._prepare import prepare
-from pvnas_bench.video._registry import list_datasets, open_dataset
+from pvnas_bench.video._registry import fingerprint_of, list_datasets, open_dataset
 from pvnas_bench.video._sheets import write_sheets
 from pvnas_bench.video._spec import MEAN, STD, CacheSpec
 from pvnas_bench.video._splits import split_by_subject
@@ -70,6 +70,7 @@ __all__ = [
     "decoded",
     "detect",
     "extract",
+    "fingerprint_of",
     "images",
     "is_manifest",
     "list_datasets",

@@ -1,6 +1,7 @@
 """Data sets by name or path."""
 
 import difflib
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,13 +15,19 @@ from pvnas_bench.video.layouts import LAYOUTS, Lists, Source
 _Open = Callable[[Path, Callable[[int, int], None] | None], Dataset]
 
 _DATASETS: dict[str, tuple[str, _Open]] = {
-    _synthetic.NAME: (_synthetic.DESCRIPTION, _synthetic.open_synthetic),
+    name: (description, functools.partial(_synthetic.open_synthetic, name))
+    for name, description in _synthetic.DESCRIPTIONS.items()
 }
 
 
 def list_datasets() -> list[tuple[str, str]]:
     """Names and descriptions of the package's data sets."""
     return [(name, description) for name, (description, _) in sorted(_DATASETS.items())]
+
+
+def fingerprint_of(name: str) -> str | None:
+    """Fingerprint of a data set of the package, without generating it; None for any other."""
+    return _synthetic.fingerprint(name) if name in _DATASETS else None
 
 
 def open_dataset(

@@ -18,7 +18,7 @@ SIZE = 64
 FRAMES = (14, 20)
 """Minimum and maximum number of frames of a clip."""
 
-_Column = NDArray[np.float32]
+Column = NDArray[np.float32]
 """One value per frame, (T,)."""
 _Image = NDArray[np.float32]
 """Frames (T, H, W, 3), values 0 to 1."""
@@ -52,15 +52,21 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class _Motion:
-    """State of the object in each frame, and the offset of a second object, if any."""
+class Motion:
+    """State of the object in each frame, and the offset of a second object, if any.
 
-    x: _Column
-    y: _Column
-    scale: _Column
-    angle: _Column
-    light: _Column
-    double: tuple[_Column, _Column] | None = None
+    Attributes:
+        x, y: its place in pixels.
+        scale, light: factors of its radius and of its colours.
+        angle: radians.
+    """
+
+    x: Column
+    y: Column
+    scale: Column
+    angle: Column
+    light: Column
+    double: tuple[Column, Column] | None = None
 
 
 def subject(seed: int, number: int) -> Subject:
@@ -97,8 +103,16 @@ def render(seed: int, pair: int, number: int) -> NDArray[np.uint8]:
     rng = np.random.default_rng([seed, 1, pair, number])
     length = int(rng.integers(FRAMES[0], FRAMES[1] + 1))
     phase = np.linspace(0.0, 1.0, length, dtype=np.float32)
-    motion = PAIRS[pair][2](phase, who.speed, rng)
-    image = np.broadcast_to(_background(who, rng), (length, SIZE, SIZE, 3)).copy()
+    return draw(who, PAIRS[pair][2](phase, who.speed, rng), phase, rng)
+
+
+def draw(who: Subject, motion: Motion, phase: Column, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Draw a clip of an object that moves before a background that does not.
+
+    Args:
+        phase: time of each frame, from 0 to 1.
+    """
+    image = np.broadcast_to(_background(who, rng), (len(phase), SIZE, SIZE, 3)).copy()
     _add_clutter(image, who, phase, rng)
     offsets = [(0.0, 0.0)] if motion.double is None else [motion.double, tuple(-d for d in motion.double)]
     for dx, dy in offsets:
@@ -114,7 +128,7 @@ def render(seed: int, pair: int, number: int) -> NDArray[np.uint8]:
 # --- motions of the first class of each pair; the second class plays them backwards ---
 
 
-def _still(phase: _Column, rng: np.random.Generator, drift: float = 5.0) -> tuple[_Column, _Column, _Column]:
+def _still(phase: Column, rng: np.random.Generator, drift: float = 5.0) -> tuple[Column, Column, Column]:
     """Position (x, y) and angle of an object that drifts slowly from a random place."""
     heading, reach = rng.uniform(0, 2 * math.pi), rng.uniform(0, drift)
     x, y = rng.uniform(22, SIZE - 22), rng.uniform(22, SIZE - 22)
@@ -123,67 +137,67 @@ def _still(phase: _Column, rng: np.random.Generator, drift: float = 5.0) -> tupl
     return x + along * math.cos(heading), y + along * math.sin(heading), turn
 
 
-def _plain(phase: _Column) -> _Column:
+def _plain(phase: Column) -> Column:
     return np.ones_like(phase)
 
 
-def _leftward(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
+def _leftward(phase: Column, speed: float, rng: np.random.Generator) -> Motion:
     x, y, angle = _still(phase, rng)
-    return _Motion(x - (phase - 0.5) * rng.uniform(24, 36) * speed, y, _plain(phase), angle, _plain(phase))
+    return Motion(x - (phase - 0.5) * rng.uniform(24, 36) * speed, y, _plain(phase), angle, _plain(phase))
 
 
-def _upward(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
+def _upward(phase: Column, speed: float, rng: np.random.Generator) -> Motion:
     x, y, angle = _still(phase, rng)
-    return _Motion(x, y - (phase - 0.5) * rng.uniform(24, 36) * speed, _plain(phase), angle, _plain(phase))
+    return Motion(x, y - (phase - 0.5) * rng.uniform(24, 36) * speed, _plain(phase), angle, _plain(phase))
 
 
-def _clockwise(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
+def _clockwise(phase: Column, speed: float, rng: np.random.Generator) -> Motion:
     x, y, angle = _still(phase, rng)
-    return _Motion(x, y, 1.4 * _plain(phase), angle + phase * rng.uniform(2.0, 3.5) * speed, _plain(phase))
+    return Motion(x, y, 1.4 * _plain(phase), angle + phase * rng.uniform(2.0, 3.5) * speed, _plain(phase))
 
 
-def _approach(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
+def _approach(phase: Column, speed: float, rng: np.random.Generator) -> Motion:
     x, y, angle = _still(phase, rng)
     growth = rng.uniform(0.9, 1.4) * speed
-    return _Motion(x, y, np.exp((phase - 0.5) * growth), angle, _plain(phase))
+    return Motion(x, y, np.exp((phase - 0.5) * growth), angle, _plain(phase))
 
 
-def _left_turn(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
+def _left_turn(phase: Column, speed: float, rng: np.random.Generator) -> Motion:
     """An arc that turns left; played backwards, it turns right."""
     x, y, angle = _still(phase, rng, drift=0.0)
     heading = rng.uniform(0, 2 * math.pi) - (phase - 0.5) * rng.uniform(2.4, 3.6)
     step = rng.uniform(46, 60) * speed / len(phase)
     along, across = np.cumsum(step * np.cos(heading)), np.cumsum(step * np.sin(heading))
-    return _Motion(x + along - along.mean(), y + across - across.mean(), _plain(phase), angle, _plain(phase))
+    return Motion(x + along - along.mean(), y + across - across.mean(), _plain(phase), angle, _plain(phase))
 
 
-def _flash_then_move(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
+def _flash_then_move(phase: Column, speed: float, rng: np.random.Generator) -> Motion:
     x, y, angle = _still(phase, rng, drift=0.0)
     heading, reach = rng.uniform(0, 2 * math.pi), rng.uniform(20, 30) * speed
     moved = np.clip((phase - 0.5) / 0.5, 0.0, 1.0) - 0.5
     flash = np.exp(-(((phase - rng.uniform(0.2, 0.3)) / 0.1) ** 2))
     light = 1.0 + rng.uniform(0.5, 1.0) * flash
-    return _Motion(
+    return Motion(
         x + moved * reach * math.cos(heading), y + moved * reach * math.sin(heading), _plain(phase), angle, light
     )
 
 
-def _split(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
+def _split(phase: Column, speed: float, rng: np.random.Generator) -> Motion:
     x, y, angle = _still(phase, rng)
     heading, reach = rng.uniform(0, 2 * math.pi), rng.uniform(12, 18) * speed
     apart = phase * reach
     double = apart * math.cos(heading), apart * math.sin(heading)
-    return _Motion(x, y, 0.8 * _plain(phase), angle, _plain(phase), double)
+    return Motion(x, y, 0.8 * _plain(phase), angle, _plain(phase), double)
 
 
-def _speed_up(phase: _Column, speed: float, rng: np.random.Generator) -> _Motion:
+def _speed_up(phase: Column, speed: float, rng: np.random.Generator) -> Motion:
     x, y, angle = _still(phase, rng, drift=0.0)
     heading, reach = rng.uniform(0, 2 * math.pi), rng.uniform(26, 38) * speed
     moved = (phase ** rng.uniform(2.6, 3.6) - 0.5) * reach
-    return _Motion(x + moved * math.cos(heading), y + moved * math.sin(heading), _plain(phase), angle, _plain(phase))
+    return Motion(x + moved * math.cos(heading), y + moved * math.sin(heading), _plain(phase), angle, _plain(phase))
 
 
-PAIRS: tuple[tuple[str, str, Callable[[_Column, float, np.random.Generator], _Motion]], ...] = (
+PAIRS: tuple[tuple[str, str, Callable[[Column, float, np.random.Generator], Motion]], ...] = (
     ("move_left", "move_right", _leftward),
     ("move_up", "move_down", _upward),
     ("rotate_clockwise", "rotate_counterclockwise", _clockwise),
@@ -232,7 +246,7 @@ def _flat(rng: np.random.Generator) -> _Plane:
 _BACKGROUNDS = (_flat, _gradient, _stripes, _blotches)
 
 
-def _add_clutter(image: _Image, who: Subject, phase: _Column, rng: np.random.Generator) -> None:
+def _add_clutter(image: _Image, who: Subject, phase: Column, rng: np.random.Generator) -> None:
     """Paint small discs that move along straight lines; opposite directions are equally likely."""
     for _ in range(who.clutter):
         heading, reach = rng.uniform(0, 2 * math.pi), rng.uniform(0, 24)
@@ -243,7 +257,7 @@ def _add_clutter(image: _Image, who: Subject, phase: _Column, rng: np.random.Gen
         _paint(part, np.clip(radius + 0.5 - np.hypot(right, down), 0.0, 1.0, dtype=np.float32), colour)
 
 
-def _add_object(image: _Image, who: Subject, motion: _Motion, x: _Column, y: _Column) -> None:
+def _add_object(image: _Image, who: Subject, motion: Motion, x: Column, y: Column) -> None:
     radius = (who.radius * motion.scale)[:, None, None]
     part, right, down = _window(image, x, y, float(radius.max()) * _FARTHEST + 1)
     cosine, sine = np.cos(motion.angle)[:, None, None], np.sin(motion.angle)[:, None, None]
@@ -254,7 +268,7 @@ def _add_object(image: _Image, who: Subject, motion: _Motion, x: _Column, y: _Co
     _paint(part, mask, colour * motion.light[:, None, None, None])
 
 
-def _window(image: _Image, x: _Column, y: _Column, reach: float) -> tuple[_Image, _Plane, _Plane]:
+def _window(image: _Image, x: Column, y: Column, reach: float) -> tuple[_Image, _Plane, _Plane]:
     """Part of the image within reach of an object in any frame, and the offset of each pixel from the object."""
     left, right = (int(np.clip(edge, 0, SIZE)) for edge in (x.min() - reach, x.max() + reach + 1))
     top, bottom = (int(np.clip(edge, 0, SIZE)) for edge in (y.min() - reach, y.max() + reach + 1))

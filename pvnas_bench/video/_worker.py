@@ -59,7 +59,7 @@ def _unroll(arguments: Mapping[str, Any]) -> _Reply:
 
 
 def _synthesise(arguments: Mapping[str, Any]) -> _Reply:
-    """Write both clips of a scene of the synthetic data set."""
+    """Write both clips of a scene of an embedded data set."""
     from pvnas_bench.video import _synthetic
 
     _synthetic.write_pair(Path(arguments["folder"]), **arguments["clip"])

@@ -1,16 +1,20 @@
-"""synthetic_motion: reproducible, split by subject, and single frames independent of the direction of time."""
+"""The embedded data sets: reproducible, split by subject, and single frames independent of the direction of time."""
 
+import hashlib
+import itertools
+import json
 import shutil
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+import scipy.stats
 from decord import VideoReader
 
 from pvnas_bench import video
 from pvnas_bench.errors import UsageError
-from pvnas_bench.video import _scenes, _synthetic
+from pvnas_bench.video import _activities, _scenes, _synthetic
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +110,14 @@ VERSION_1 = [
 ]
 
 
+ACTIVITIES_1 = [
+    (302, 94.44, 103.42, 10.87),
+    (324, 93.54, 108.83, 9.98),
+    (311, 93.92, 96.33, 10.84),
+    (322, 93.65, 96.86, 10.88),
+]
+
+
 @pytest.mark.parametrize("pair", range(len(_scenes.PAIRS)))
 def test_scenes_equal_those_of_version_1(pair: int) -> None:
     """If these numbers change, the data changed: increase `_VERSION`."""
@@ -166,3 +178,71 @@ def test_the_data_set_is_generated_once_and_completely(few: dict[str, range], tm
             video.prepare(
                 video.open_dataset("synthetic_motion", cache_dir=tmp_path), video.CacheSpec(64, 20), cache_dir=tmp_path
             )
+
+
+def visits(frames: np.ndarray) -> list[str]:
+    """The places at which the person stays for five seconds, in their order."""
+    where = centroid(frames)[:, ::-1]
+    distances = np.stack([np.hypot(*(where - place).T) for place in _activities.PLACES.values()])
+    names = np.array(list(_activities.PLACES))[distances.argmin(axis=0)]
+    names[distances.min(axis=0) > 12] = ""
+    changes = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1), len(names)]
+    return [str(names[a]) for a, b in itertools.pairwise(changes) if b - a >= 25 and names[a]]
+
+
+@pytest.mark.parametrize("pair", range(len(_activities.PAIRS)))
+def test_an_activity_visits_its_places_in_the_order_of_its_name(pair: int) -> None:
+    first, second = _activities.PAIRS[pair]
+    seen = []
+    for subject in range(12):
+        frames = _activities.render(_synthetic._SEED, pair, subject)
+        assert 300 <= len(frames) <= 330 and frames.shape[1:] == (64, 64, 3) and frames.dtype == np.uint8
+        seen.append((visits(frames) == first.split("_"), visits(frames[::-1]) == second.split("_")))
+    assert np.mean(seen) > 0.8  # clutter moves too, and hides the person at times
+
+
+def test_activities_of_a_pair_visit_the_same_places_and_no_other_pair_does() -> None:
+    sets = [{frozenset(name.split("_")) for name in pair} for pair in _activities.PAIRS]
+    assert [len(one) for one in sets] == [1] * 4
+    assert len(frozenset.union(*map(frozenset, sets))) == 4
+
+
+def test_waits_and_stays_look_alike_when_time_is_reversed() -> None:
+    """So that no duration tells a class from the other one of its pair: first and last have equal distributions."""
+    rng = np.random.default_rng(0)
+    errands = [_activities._errand(["stove", "sink", "table"], 315, rng) for _ in range(400)]
+    away = [np.hypot(one.x - 32, one.y - 32) > 8 for one in errands]
+    first = [int(np.argmax(one)) for one in away]
+    last = [int(np.argmax(one[::-1])) for one in away]
+    assert min(first + last) >= 15
+    assert scipy.stats.ks_2samp(first, last).pvalue > 0.01
+    assert np.std(first) > 5
+
+
+def test_activities_equal_those_of_version_1() -> None:
+    """If these numbers change, the data changed: increase the version."""
+    figures = []
+    for pair in range(4):
+        frames = _activities.render(_synthetic._SEED, pair, 3)
+        change = np.abs(np.diff(frames[::10].astype(int), axis=0)).mean()
+        figures.append((len(frames), frames.mean(), frames[0, 32].mean(), change))
+    np.testing.assert_allclose(figures, ACTIVITIES_1, atol=0.05)
+
+
+def test_both_data_sets_are_listed_and_keep_their_fingerprints(few: dict[str, range], tmp_path: Path) -> None:
+    assert [name for name, _ in video.list_datasets()] == ["synthetic_activities", "synthetic_motion"]
+    identities = {
+        name: hashlib.sha256(json.dumps(_synthetic._parameters(kind), sort_keys=True).encode()).hexdigest()[:12]
+        for name, kind in _synthetic._KINDS.items()
+    }
+    assert identities == {"synthetic_motion": "a0f2120aef7e", "synthetic_activities": "98299554148a"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_synthetic, "_SUBJECTS", {split: numbers[:1] for split, numbers in few.items()})
+        made = video.open_dataset("synthetic_activities", cache_dir=tmp_path)
+    assert made.name == "synthetic_activities" and made.classes == tuple(sorted(_activities.CLASSES))
+    assert made.counts() == {"train": 8, "val": 8, "test": 8} and not made.flip_safe
+    for first, second in _activities.PAIRS:
+        forward = sorted((made.root / first).iterdir())
+        assert len(forward) == 3
+        backward = decoded(made.root / second / forward[0].name)
+        np.testing.assert_array_equal(decoded(forward[0]), backward[::-1])
