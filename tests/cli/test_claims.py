@@ -196,6 +196,20 @@ def test_published_records_give_the_page_again_alone(cli: Cli, place: Place) -> 
     assert list(records.find(place.runs)) == []
 
 
+def test_only_what_is_not_published_is_searched(cli: Cli, place: Place) -> None:
+    assert cli("claims", "run", "local", *place.options, "--publish").code == OK
+    first = json.loads(place.pages["local.json"])
+    shutil.rmtree(place.runs)
+    for path in list(records.find(place.folder / "out/claims/records")):
+        made = records.load_folder(path.parent)[0]
+        if made[0].strategy.entry == "random_search":
+            records.pack(made[:3], path)
+    assert cli("claims", "run", "local", *place.options).code == OK
+    searched = [(r.strategy.entry, r.seed) for r in records.load_folder(place.runs)[0]]
+    assert searched == [("random_search", 3)]
+    assert json.loads(place.pages["local.json"])["tests"] == first["tests"]
+
+
 def test_publishing_more_seeds_keeps_the_earlier_ones(cli: Cli, place: Place) -> None:
     assert cli("claims", "run", "local", *place.options, "--publish").code == OK
     place.claim.write_text(CLAIM.replace("seeds = 4", "seeds = 2\nfirst_seed = 3"), encoding="utf-8")
