@@ -74,7 +74,7 @@ def _ratio_ticks(axes: Axes, low: float, high: float) -> None:
         while sum(low <= math.log(v) <= high for v in values) > 9:
             values = values[::2] if 1.0 in values[::2] else values[1::2]
     at = [v for v in values if low <= math.log(v) <= high]
-    axes.set_xticks([math.log(v) for v in at], [f"{v:g}×" for v in at])
+    axes.set_xticks([math.log(v) for v in at], [f"{v:,.10g}×" for v in at])
 
 
 def _axis(one: JudgedTest) -> str:
