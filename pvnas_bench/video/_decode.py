@@ -230,9 +230,12 @@ def _pyav(path: Path, wanted: Container[int]) -> _Frames:
 
 
 def _upright(frame: VideoFrame) -> NDArray[np.uint8]:
-    """Convert a frame to (H, W, 3) RGB, rotated as the file states."""
+    """Convert a frame to (H, W, 3) RGB, rotated as the file states.
+
+    In one thread: files are decoded side by side, and to start threads for a small frame takes longer than its work.
+    """
     try:
-        pixels = frame.to_ndarray(format="rgb24")
+        pixels = frame.to_ndarray(format="rgb24", threads=1)
     except av.FFmpegError:  # FFmpeg cannot convert this colour matrix: use that of standard definition, as decord does
-        pixels = frame.reformat(format="rgb24", src_colorspace="ITU601").to_ndarray()
+        pixels = frame.reformat(format="rgb24", src_colorspace="ITU601", threads=1).to_ndarray()
     return np.rot90(pixels, round(frame.rotation / 90)).astype(np.uint8, copy=False)
