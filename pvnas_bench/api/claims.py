@@ -14,7 +14,7 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.cells import GridCell, records_of
 from pvnas_bench.grid.executors import Name
 from pvnas_bench.protocol import get_protocol, recorded_protocol
-from pvnas_bench.records import PACKED_NAME, Record, identifier, load_folder, pack, read
+from pvnas_bench.records import PACKED_NAME, Record, Unreadable, identifier, load_folder, pack, read
 from pvnas_bench.runs.request import parse_entry
 from pvnas_bench.runs.surrogates import find_whole
 from pvnas_bench.runs.words import entry_name, parse_config
@@ -67,14 +67,21 @@ def served_from(folders: Iterable[Path]) -> dict[str, Record]:
     """Completed runs in folders, by id.
 
     Raises:
-        UsageError: a folder does not exist.
+        UsageError: a folder does not exist, or a file in it is damaged, whose runs would be searched again.
     """
     found: dict[str, Record] = {}
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"no folder {folder}: change --records")
-        found |= {record.id: record for record in load_folder(folder, detail="curves")[0] if record.status == "ok"}
+        loaded, unreadable = load_folder(folder, detail="curves")
+        if unreadable:
+            raise _damaged(unreadable[0])
+        found |= {record.id: record for record in loaded if record.status == "ok"}
     return found
+
+
+def _damaged(file: Unreadable) -> UsageError:
+    return UsageError(f"{file.path} is damaged ({file.reason}): restore it, or remove it to search its runs again")
 
 
 def run_claim(claim: Claim, ground: Ground) -> Ended:
@@ -161,9 +168,13 @@ def publish(ended: Ended, folder: Path) -> None:
     """Pack the completed runs of a claim into a folder, a file for each request; other seeds in it stay.
 
     Raises:
+        UsageError: a file in it is damaged; it is left as it is.
         OSError: the folder cannot be written.
     """
     for name, made in ended.homes.items():
-        path = folder / name / PACKED_NAME
-        earlier = [one for one in read(path) if isinstance(one, Record)] if path.exists() else []
+        path, earlier = folder / name / PACKED_NAME, list[Record]()
+        for one in read(path) if path.exists() else ():
+            if isinstance(one, Unreadable):
+                raise _damaged(one)
+            earlier.append(one)
         pack({record.id: record for record in (*earlier, *made)}.values(), path)

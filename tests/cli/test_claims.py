@@ -210,6 +210,18 @@ def test_only_what_is_not_published_is_searched(cli: Cli, place: Place) -> None:
     assert json.loads(place.pages["local.json"])["tests"] == first["tests"]
 
 
+def test_a_damaged_file_of_published_records_is_named_and_kept(cli: Cli, place: Place) -> None:
+    assert cli("claims", "run", "local", *place.options, "--publish").code == OK
+    path = next(iter(records.find(place.folder / "out/claims/records")))
+    damaged = path.read_bytes()[:-20]
+    path.write_bytes(damaged)
+    shutil.rmtree(place.runs)
+    ended = cli("claims", "run", "local", *place.options, "--publish")
+    assert ended.code == USAGE
+    assert f"{path} is damaged (" in ended.errors[0] and "remove it to search its runs again" in ended.errors[0]
+    assert path.read_bytes() == damaged and not place.runs.exists()
+
+
 def test_publishing_more_seeds_keeps_the_earlier_ones(cli: Cli, place: Place) -> None:
     assert cli("claims", "run", "local", *place.options, "--publish").code == OK
     place.claim.write_text(CLAIM.replace("seeds = 4", "seeds = 2\nfirst_seed = 3"), encoding="utf-8")

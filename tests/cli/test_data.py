@@ -32,7 +32,7 @@ def test_data_list_shows_the_data_sets_of_a_folder(cli: Cli, described: Path, ti
     (folder / "empty").mkdir()
     (folder / "pyproject.toml").write_text("[project]\n")
     found = {item["name"]: item for item in json.loads(cli("data", "list", folder, "--json").out)}
-    assert found.pop("synthetic_motion")["description"]
+    assert all(found.pop(name)["description"] for name in ("synthetic_activities", "synthetic_motion"))
     assert {Path(name).name: item["format"] for name, item in found.items()} == {
         "classes": "class_folders",
         "mine.toml": "described",
@@ -50,13 +50,13 @@ def test_data_list_searches_subfolders(cli: Cli, tiny_dataset: Path, tmp_path: P
     shutil.copytree(tiny_dataset, tmp_path / "disk" / "more" / "of" / "them")
     (tmp_path / "disk" / "more" / "of" / "set.csv").write_text("path,label\n")
     (tmp_path / "disk" / "again").symlink_to(tmp_path / "disk")
-    found = [Path(item["name"]) for item in json.loads(cli("data", "list", tmp_path / "disk", "--json").out)[1:]]
+    found = [Path(item["name"]) for item in json.loads(cli("data", "list", tmp_path / "disk", "--json").out)[2:]]
     assert [path.relative_to(tmp_path / "disk").as_posix() for path in found] == [
         "more/of/set.csv",
         "more/of/them",
         "video/squares",
     ]
-    itself = json.loads(cli("data", "list", tiny_dataset, "--json").out)[1:]
+    itself = json.loads(cli("data", "list", tiny_dataset, "--json").out)[2:]
     assert itself == [{"name": str(tiny_dataset), "format": "class_folders"}]
 
 

@@ -171,7 +171,7 @@ def test_a_second_order_step_has_two_gradients_of_weights_and_two_of_alphas_only
 def test_the_two_orders_differ(tiny_dataset: Path) -> None:
     ends = []
     for order in ("first", "second"):
-        driven = Driven("darts", tiny_dataset, BUDGET, order=order)
+        driven = Driven("darts", tiny_dataset, BUDGET, order=order, warmup=0.0)
         driven.step()
         driven.step()
         ends.append(torch.cat([logit.detach() for logit in driven.strategy.alphas.logits[2:]]))
@@ -209,7 +209,7 @@ def test_early_stopping_compares_five_point_means_four_apart() -> None:
 
 
 def test_curvature_is_measured_and_can_stop_the_search(tiny_dataset: Path) -> None:
-    driven = Driven("darts", tiny_dataset, BUDGET, hessian_every=1, hessian_iterations=1, early_stop=True)
+    driven = Driven("darts", tiny_dataset, BUDGET, hessian_every=1, hessian_iterations=1, early_stop=True, warmup=0.0)
     driven.step()
     assert len(driven.problem.facts["hessian_eigenvalue"]) == driven.strategy.alpha_steps > 0
     driven.strategy.eigenvalues = [1.0] * 8 + [100.0]
@@ -233,7 +233,7 @@ def test_learning_rates_and_skips_by_hand() -> None:
 
 
 def test_the_drop_at_discretisation_is_mixture_less_path(tiny_dataset: Path) -> None:
-    driven = Driven("darts", tiny_dataset, BUDGET).to_the_end()
+    driven = Driven("darts", tiny_dataset, BUDGET, warmup=0.0).to_the_end()
     found = driven.strategy.diagnostics()
     assert found["discretisation_drop"] == pytest.approx(found["mixture_top1"] - found["path_top1"])
     entropy = driven.series("alpha_entropy")

@@ -12,7 +12,7 @@ from pvnas_bench.spaces.st_default import SPACE
 from pvnas_bench.strategies.enas import ENAS, Controller, policy_loss
 
 BUDGET = 3.0
-FEW = {"controller_steps": 8, "candidates": 3}
+FEW = {"controller_steps": 8, "candidates": 3, "warmup": 0.15}
 
 TINY = SearchSpace(
     "tiny",
