@@ -13,8 +13,8 @@ from pvnas_bench.claims import Claim, Result, measure
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.cells import GridCell, records_of
 from pvnas_bench.grid.executors import Name
-from pvnas_bench.protocol import get_protocol, recorded_protocol
 from pvnas_bench.records import PACKED_NAME, Record, Unreadable, identifier, load_folder, pack, read
+from pvnas_bench.runs.identity import protocol_fingerprint, protocol_named, space_fingerprint
 from pvnas_bench.runs.request import parse_entry
 from pvnas_bench.runs.surrogates import find_whole
 from pvnas_bench.runs.words import entry_name, parse_config
@@ -146,10 +146,9 @@ def _ids(claim: Claim, table: Table | None) -> dict[str, dict[int, str]]:
     """Identifiers of the runs of a claim on data of the package or on a table, by entry and seed."""
     setting, space = claim.setting, registry.get_space(claim.setting.space)
     data = fingerprint_of(setting.dataset) if table is None else table.about.data.fingerprint
-    named = recorded_protocol(table.about.protocol) if table and setting.protocol is None else None
-    protocol = (named or get_protocol(setting.protocol or "quick")).with_budget(setting.budget)
-    where = f"{space.fingerprint}:{Caps.parse(space, setting.cap).name}"
-    how = protocol.fingerprint if table is None else f"{protocol.fingerprint}:{table.fingerprint}"
+    protocol = protocol_named(setting.protocol, table).with_budget(setting.budget)
+    where = space_fingerprint(space, Caps.parse(space, setting.cap))
+    how = protocol_fingerprint(protocol, table)
     found: dict[str, dict[int, str]] = {}
     for entry in claim.entries:
         name, settings = parse_entry(entry)

@@ -18,8 +18,9 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.network.backbone import FrozenBackbone
 from pvnas_bench.network.families import cost_model
 from pvnas_bench.problem import SearchSplit
-from pvnas_bench.protocol import get_protocol, protocol_entry, recorded_protocol
+from pvnas_bench.protocol import protocol_entry
 from pvnas_bench.runs.clips import data_entry, open_clips, search_splits, search_view
+from pvnas_bench.runs.identity import protocol_fingerprint, protocol_named, space_fingerprint
 from pvnas_bench.runs.latency import Place, open_table
 from pvnas_bench.runs.observer import Observer
 from pvnas_bench.runs.request import Request
@@ -68,10 +69,7 @@ class Setup:
         if request.null and self.kind.info.role != "search":
             raise UsageError(f"{self.kind.info.name} is a control, which learns nothing: omit --null or the control")
         self.table = self._find_table() if request.tabular else None
-        if request.protocol is None and self.table is not None:
-            named = recorded_protocol(self.table.about.protocol)
-        else:
-            named = get_protocol(request.protocol or "quick")
+        named = protocol_named(request.protocol, self.table)
         self.protocol = named.with_precision(request.precision)
         if request.budget is not None:
             self.protocol = self.protocol.with_budget(request.budget)
@@ -236,15 +234,13 @@ class Setup:
     @cached_property
     def space_fingerprint(self) -> str:
         """Fingerprint of the space and the caps, with that of the latency table if latency is capped."""
-        table = f":{self.costs.latencies.fingerprint}" if self.costs.latencies is not None else ""
-        return f"{self.space.fingerprint}:{self.caps.name}{table}"
+        table = self.costs.latencies
+        return space_fingerprint(self.space, self.caps, None if table is None else table.fingerprint)
 
     @cached_property
     def protocol_fingerprint(self) -> str:
         """Fingerprint of the protocol and of a table, and a mark of a null search: each has separate boards."""
-        fingerprint = self.protocol.fingerprint
-        if self.table is not None:
-            fingerprint = f"{fingerprint}:{self.table.fingerprint}"
+        fingerprint = protocol_fingerprint(self.protocol, self.table)
         return f"{fingerprint}{records.NULL_PROTOCOL}" if self.request.null else fingerprint
 
     @property
