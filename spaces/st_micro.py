@@ -11,10 +11,10 @@ STAGES = (Stage(channels=24, stride=2, depths=(3,)),)
 FRAMES, SIZE, EXPANSION = 8, 16, 3
 
 
-def expert(operator: str) -> dict[str, str]:
-    """Options of a hand-designed network: one operator, or two that alternate."""
+def expert(operator: str, expansion: int = EXPANSION) -> dict[str, str]:
+    """Options of a hand-designed network: one operator, or two that alternate, and one expansion."""
     return uniform_options(
-        STAGES, frames=FRAMES, size=SIZE, depths=(3,), operators=(operator,), expansion=EXPANSION, se="no"
+        STAGES, frames=FRAMES, size=SIZE, depths=(3,), operators=(operator,), expansion=expansion, se="no"
     )
 
 
@@ -37,5 +37,9 @@ SPACE = BlockSpace(
         "tsm": expert("tsm"),
         "r2plus1d": expert("f3"),
         "p3d": expert("s3+t5"),
+        "c2d_e1": expert("s3", 1),
+        "tsm_e1": expert("tsm", 1),
+        "r2plus1d_e1": expert("f3", 1),
+        "p3d_e1": expert("s3+t5", 1),
     },
 )

@@ -41,6 +41,7 @@ class Description(BaseModel):
     """Contents of a description; all keys are optional.
 
     Attributes:
+        name: name of the data set on boards; default: that of the layout's only data set, else of the file or folder.
         root: folder of the data, relative to the description; default: the description's own folder.
         format: name of a layout in `layouts.LAYOUTS`; default: detected.
         splits: lists of 'train', 'val' and 'test', relative to the root, and the folder of their clips; or 'all': one

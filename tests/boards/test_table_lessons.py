@@ -3,17 +3,19 @@
 import math
 import shutil
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import made_up
 import numpy as np
 import planted
 import pytest
+from numpy.testing import assert_allclose
 from scipy.stats import kendalltau
 
 from pvnas_bench import registry
 from pvnas_bench.boards import table_lessons, table_scored
-from pvnas_bench.boards.plots._table import operators
+from pvnas_bench.boards.plots._table import agreement, operators
 from pvnas_bench.boards.report import table_page as report
 from pvnas_bench.boards.statistics import step_values
 from pvnas_bench.boards.table_regret import from_csv, regrets, to_csv
@@ -191,6 +193,29 @@ def test_the_page_says_what_the_table_says(searched: tuple[Table, Path, Path], t
     expected = {"distribution", "operators", "fidelity", "tasks", "regret-made_up"}
     assert pictures == {f"{name}.png" for name in expected}
     assert all(f"(page/{name})" in page for name in pictures)
+
+
+def test_each_pair_of_tasks_is_compared(tmp_path: Path) -> None:
+    made = []
+    for name, seeds in (("first", 1), ("second", 2), ("third", 3)):
+        one = made_up.content(SPACE, seeds=seeds)
+        assert one.about is not None
+        about = one.about.model_copy(update={"data": one.about.data.model_copy(update={"name": name})})
+        made.append(table(made_up.Content(about, one.sessions, one.trainings)))
+    report.write(SPACE, made, {}, None, tmp_path / "page.md", BASELINE)
+    page = (tmp_path / "page.md").read_text()
+    pairs = {(one.about.data.name, other.about.data.name): (one, other) for one, other in combinations(made, 2)}
+    truths = {
+        names: tuple([table.top1(name) for name in made[0].architectures] for table in pair)
+        for names, pair in pairs.items()
+    }
+    for (one, other), values in truths.items():
+        tau = kendalltau(*values).statistic
+        assert f"The rankings of {one} and {other} agree with a Kendall τ of {tau:.2f}.\n" in page
+    drawn = agreement({names: (np.array(one), np.array(other)) for names, (one, other) in truths.items()})
+    for axes, (names, values) in zip(drawn.axes, truths.items(), strict=True):
+        assert (axes.get_xlabel(), axes.get_ylabel()) == tuple(f"test top-1 on {name} (%)" for name in names)
+        assert_allclose(axes.lines[0].get_xydata(), 100 * np.column_stack(values))
 
 
 def test_a_page_follows_from_tables_and_stored_curves_of_an_earlier_page(

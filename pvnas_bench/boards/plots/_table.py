@@ -69,14 +69,15 @@ def operators(effects: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figur
     return fig
 
 
-def agreement(names: tuple[str, str], values: tuple[Floats, Floats]) -> Figure:
-    """Draw the accuracy of every architecture on one task against that on another."""
-    fig = figure(4.6, 4.2)
-    axes = fig.subplots()
-    axes.plot(100 * values[0], 100 * values[1], "o", color="#0072B2", markersize=3, alpha=0.5)
-    axes.set_xlabel(f"test top-1 on {clean(names[0])} (%)")
-    axes.set_ylabel(f"test top-1 on {clean(names[1])} (%)")
-    axes.set_title(f"Kendall τ {kendall_tau(*values):+.2f}")
+def agreement(pairs: Mapping[tuple[str, str], tuple[Floats, Floats]]) -> Figure:
+    """Draw the accuracy of every architecture on one task against that on another, a panel for each pair of tasks."""
+    fig = figure(4.6 * len(pairs), 4.2)
+    grid = fig.subplots(1, len(pairs), squeeze=False)
+    for axes, ((one, other), values) in zip(grid.flat, pairs.items(), strict=True):
+        axes.plot(100 * values[0], 100 * values[1], "o", color="#0072B2", markersize=3, alpha=0.5)
+        axes.set_xlabel(f"test top-1 on {clean(one)} (%)")
+        axes.set_ylabel(f"test top-1 on {clean(other)} (%)")
+        axes.set_title(f"Kendall τ {kendall_tau(*values):+.2f}")
     return fig
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -72,9 +73,8 @@ def _figures(
     yield "distribution", figures.distribution(truths, experts)
     yield "operators", figures.operators({t.about.data.name: table_lessons.effects(space, t) for t in tables})
     yield "fidelity", figures.fidelity({t.about.data.name: table_lessons.fidelity(t) for t in tables})
-    if len(tables) > 1:
-        names = (tables[0].about.data.name, tables[1].about.data.name)
-        yield "tasks", figures.agreement(names, table_lessons.shared(tables[0], tables[1]))
+    if pairs := _pairs(tables):
+        yield "tasks", figures.agreement(pairs)
     for task, regret in curves.items():
         if regret:
             yield f"regret-{task}", figures.regret(task, regret, baseline)
@@ -132,11 +132,10 @@ def _page(
         yield from _section(f"The best on {table.about.data.name}")
         columns = ["rank", "architecture", "test top-1", "search-val top-1", "MMACs", *_others(tables, table)]
         yield from _rows(columns, _best(tables, table))
-    if len(tables) > 1:
+    if pairs := _pairs(tables):
         yield from _section("Tasks")
-        tau = kendall_tau(*table_lessons.shared(tables[0], tables[1]))
-        names = " and ".join(table.about.data.name for table in tables[:2])
-        yield f"The rankings of {names} agree with a Kendall τ of {tau:.2f}."
+        for (one, other), values in pairs.items():
+            yield f"The rankings of {one} and {other} agree with a Kendall τ of {kendall_tau(*values):.2f}."
         yield ""
         yield from _picture(folder, "tasks", "Accuracy on one task against accuracy on the other")
     yield from _section("Short training")
@@ -161,6 +160,14 @@ def _page(
             yield f"are in reference trainings. Less than {baseline}: the regret of {baseline} at the same cost minus"
             yield "this one. On search-val: regret in search-val top-1, which a search sees; the rest is noise. τ is"
             yield "Kendall's, between true accuracies and a search's scores of all architectures, if it has scores."
+
+
+def _pairs(tables: Sequence[Table]) -> dict[tuple[str, str], tuple[table_lessons.Floats, table_lessons.Floats]]:
+    """True accuracies of the architectures that two tables share, by the names of their tasks."""
+    return {
+        (one.about.data.name, other.about.data.name): table_lessons.shared(one, other)
+        for one, other in combinations(tables, 2)
+    }
 
 
 def _section(title: str) -> Iterator[str]:
