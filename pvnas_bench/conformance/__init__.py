@@ -6,11 +6,13 @@ quality of its search.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import get_args
 
 from pvnas_bench import registry
 from pvnas_bench.conformance._drive import Course, drive
 from pvnas_bench.conformance._world import PROTOCOL, World, world
 from pvnas_bench.errors import UsageError
+from pvnas_bench.space import SearchSpace
 from pvnas_bench.strategy import AnyStrategy
 from pvnas_bench.training import process
 
@@ -22,6 +24,9 @@ TOLERANCE = 1.01
 FEW_STEPS, MORE_BUDGET = 4, 4
 """A search of fewer than `FEW_STEPS` steps is too short to resume; it is repeated with `MORE_BUDGET` times the
 budget."""
+
+SHOWN = 2
+"""Reasons of a failed check that are shown."""
 
 CHECKS = {
     "described": "info and hyper-parameters are described",
@@ -119,6 +124,8 @@ def _described(kind: type[AnyStrategy]) -> Result:
     for name in ("name", "title", "paper", "published"):
         if not getattr(info, name):
             missing.append(f"info.{name} is empty")
+    if not info.families and (families := _families(kind)):
+        missing.append(f"info.families is empty, but the class searches spaces of {' or '.join(families)} only")
     missing += [
         f"hyper-parameter {name} has no description"
         for name, field in kind.Config.model_fields.items()
@@ -127,9 +134,19 @@ def _described(kind: type[AnyStrategy]) -> Result:
     return _result("described", {"described": missing})
 
 
+def _families(kind: type[AnyStrategy]) -> list[str]:
+    """Families of the spaces in the brackets of the class and its bases: ``Strategy[MineConfig, BlockSpace]``."""
+    bases = [base for one in kind.__mro__ for base in vars(one).get("__orig_bases__", ())]
+    named = [getattr(arg, "__bound__", None) or arg for base in bases for arg in get_args(base)]
+    return sorted(
+        {one.family for one in named if isinstance(one, type) and issubclass(one, SearchSpace) and one.family}
+    )
+
+
 def _result(name: str, problems: dict[str, list[str]]) -> Result:
-    reasons = problems.get(name, [])
-    return Result(name, not reasons, "; ".join(dict.fromkeys(reasons)))
+    reasons = list(dict.fromkeys(problems.get(name, [])))
+    left = [f"{len(reasons) - SHOWN} more"] if len(reasons) > SHOWN else []
+    return Result(name, not reasons, "; ".join(reasons[:SHOWN] + left))
 
 
 def _compare(name: str, one: Course, other: Course, start: int) -> Result:

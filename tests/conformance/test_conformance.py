@@ -94,11 +94,22 @@ def test_a_strategy_that_keeps_nothing_but_its_attributes_passes(clips: World, k
         (broken.Crashes, "runs", "ZeroDivisionError: lost its way (broken.py:"),
         (broken.OnlyOneLevel, "modular", "ValueError: needs frames to choose from"),
         (broken.Undescribed, "described", "hyper-parameter rate has no description"),
+        (broken.SearchesBlocks, "described", "info.families is empty, but the class searches spaces of mbconv only"),
         (broken.NoJson, "diagnostics", "after setup they are not JSON"),
     ],
 )
 def test_broken_rules_are_named(clips: World, kind: type[AnyStrategy], check: str, reason: str) -> None:
     assert reason in failures(kind, clips)[check]
+
+
+def test_a_rule_broken_in_every_step_has_two_reasons_and_a_number(clips: World) -> None:
+    """After setup, after four steps, and after the one that ends the search."""
+    reasons = failures(broken.StaysAboveTheCap, clips)["cap"].split("; ")
+    assert [reason.partition(" has ")[0] for reason in reasons[:2]] == [
+        "incumbent after setup",
+        "incumbent after step 1",
+    ]
+    assert reasons[2:] == [f"{broken.STEPS} more"]
 
 
 @pytest.mark.parametrize(

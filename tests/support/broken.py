@@ -179,6 +179,12 @@ class AboveTheCap(Sound):
         return next(a for a in iter(lambda: space.sample(rng), None) if not self.problem.feasible(a))
 
 
+class StaysAboveTheCap(Sound):
+    def incumbent(self) -> Architecture:
+        rng, space = np.random.default_rng(self.steps), self.problem.space
+        return next(a for a in iter(lambda: space.sample(rng), None) if not self.problem.feasible(a))
+
+
 class ForgetsEverything(Sound):
     def state_dict(self) -> dict[str, Any]:
         return {}
@@ -367,6 +373,12 @@ class UndescribedConfig(StrategyConfig):
 
 class Undescribed(Sound):
     Config = UndescribedConfig
+
+
+class SearchesBlocks(Strategy[StrategyConfig, BlockSpace]):
+    info = Sound.info
+    setup, step, incumbent = Sound.setup, Sound.step, Sound.incumbent
+    draw, train = Sound.draw, Sound.train
 
 
 class NoJson(Sound):
