@@ -65,8 +65,11 @@ NULL_PROTOCOL = ":null"
 SURROGATE = "surrogate"
 """Beginning of the third part of the protocol's fingerprint of a search on a surrogate, and the name in `diagnostics`
 of how well that predicts."""
-HEADROOM, FRAME_ORDER = "headroom", "frame_order"
-"""Names in `diagnostics` of what boards state of a run on a table (`table.headroom`, `table.frame_order`)."""
+HEADROOM, FRAME_ORDER, RELIABILITY = "headroom", "frame_order", "reliability"
+"""Names in `diagnostics` of what boards state of a run on a table (`table.headroom`, `table.frame_order`,
+`boards.reliability`)."""
+TABLE_FACTS = (SURROGATE, HEADROOM, RELIABILITY, FRAME_ORDER)
+"""All of these names."""
 
 RETRAINED = "retrained-"
 """Beginning of the last part of the protocol's fingerprint of records judged by retrainings (`boards.retrained`)."""
@@ -323,8 +326,9 @@ class Record(_Model):
     """Facts about the search as JSON values: those of the strategy (`Strategy.diagnostics`) and of the harness. On a
     space with a frozen backbone: its cost (`backbone`), its share of the `parameters`, and the accuracy of the final
     network by `clip_length` and under `frame_shuffle`. On a table: if the strategy scores architectures, the rank
-    correlation of its scores with the truth (`rank_pairs`, `rank_tau`); the headroom of the task (`headroom`); what the
-    found network owes to the order of frames (`frame_order`). On a surrogate, its quality (`surrogate`)."""
+    correlation of its scores with the truth (`rank_pairs`, `rank_tau`); the headroom of the task (`headroom`); how well
+    one training tells networks apart (`reliability`); what the found network owes to the order of frames
+    (`frame_order`). On a surrogate, its quality (`surrogate`)."""
     outcome: Outcome | None
     speed: Speed | None = None
     provenance: Provenance
@@ -396,8 +400,7 @@ def slim(record: Record) -> Record:
     Of the diagnostics it keeps what boards state: facts of a table or of a surrogate.
     """
     outcome = record.outcome
-    kept = (SURROGATE, HEADROOM, FRAME_ORDER)
-    diagnostics = {key: value for key, value in record.diagnostics.items() if key in kept}
+    diagnostics = {key: value for key, value in record.diagnostics.items() if key in TABLE_FACTS}
     if outcome is not None:
         trained = tuple(one.model_copy(update={"confusion": (), "curve": ()}) for one in outcome.trained)
         outcome = outcome.model_copy(update={"network": (), "trained": trained})

@@ -33,6 +33,7 @@ from pvnas_bench.boards.statistics.practical import CERTAIN
 from pvnas_bench.records import (
     FRAME_ORDER,
     HEADROOM,
+    RELIABILITY,
     RETRAINED,
     SURROGATE,
     Record,
@@ -57,6 +58,7 @@ class _Fact(NamedTuple, Generic[T]):
 
 _QUALITY = _Fact(SURROGATE, TypeAdapter(Quality))
 _HEADROOM = _Fact(HEADROOM, TypeAdapter(Headroom))
+_RELIABILITY = _Fact(RELIABILITY, TypeAdapter(statistics.Reliability))
 _FRAME_ORDER = _Fact(FRAME_ORDER, TypeAdapter(FrameOrder))
 
 
@@ -473,12 +475,23 @@ def _resolution(runs: Sequence[Record], order: Sequence[_Entry]) -> list[str]:
     if (said := reliability.consistency_sentence(searches)) is not None:
         notes.append(said)
     if (report := reliability.of_board(runs, _published())) is not None:
-        notes.append(reliability.sentence(report))
-        notes += _practically(order, report.scores.noise)
+        notes.append(reliability.sentence(report.scores))
+        notes += _practically(order, report.scores.noise, "the noise of one training")
+    if RETRAINED not in runs[0].protocol.fingerprint:
+        notes += _of_trainings(runs, order)
     return notes
 
 
-def _practically(order: Sequence[_Entry], noise: float) -> Iterator[str]:
+def _of_trainings(runs: Sequence[Record], order: Sequence[_Entry]) -> Iterator[str]:
+    """Yield notes on the trainings of a board's table, and on entries that are equal by the error of its scores."""
+    if (scores := next(filter(None, (_stated(run, _RELIABILITY) for run in runs)), None)) is not None:
+        yield reliability.sentence(scores, "networks")
+    room = next(filter(None, (_stated(run, _HEADROOM) for run in runs)), None)
+    if room is not None and room.standard_error:
+        yield from _practically(order, room.standard_error, "the standard error of a network's score")
+
+
+def _practically(order: Sequence[_Entry], noise: float, named: str) -> Iterator[str]:
     """Yield a note that compares the first entry with the others; the region of equivalence is the noise."""
     if len(order) < 2:
         return
@@ -493,7 +506,7 @@ def _practically(order: Sequence[_Entry], noise: float) -> Iterator[str]:
     listed = "; ".join(f"{answer}: {', '.join(entries)}" for answer, entries in groups.items())
     yield (
         f"compared with {order[0].entry}: {listed} (Bayesian signed-rank test, probability {CERTAIN:.0%}; differences "
-        f"up to {100 * noise:.1f} points, the noise of one training, are practically equal)."
+        f"up to {100 * noise:.1f} points, {named}, are practically equal)."
     )
 
 

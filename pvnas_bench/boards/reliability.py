@@ -4,7 +4,7 @@ It follows from a table of random architectures, each trained with several seeds
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from statistics import fmean
@@ -15,10 +15,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pvnas_bench.boards import statistics
 from pvnas_bench.errors import UsageError
-from pvnas_bench.records import Record
+from pvnas_bench.records import RETRAINED, Record
 from pvnas_bench.system.files import read_whole
 from pvnas_bench.system.text import counted
-from pvnas_bench.table.schema import recipe_of
+from pvnas_bench.table.schema import KnownTraining, recipe_of
+from pvnas_bench.table.surrogate import Surrogate
 from pvnas_bench.table.table import Table
 
 SCHEMA_VERSION: Final = 1
@@ -65,9 +66,14 @@ class ReliabilityReport(BaseModel):
     shuffled_top1: float | None
 
     def of(self, run: Record) -> bool:
-        """Return True if a record has the space, cap, data set and recipe of this report."""
+        """Return True if a record has the space, cap, data set and recipe of this report, and is judged by training."""
         recipe = recipe_of(run.protocol)
-        return (run.space.fingerprint, run.data.fingerprint, recipe) == (self.space, self.data, self.recipe)
+        looked_up = run.tabular and RETRAINED not in run.protocol.fingerprint
+        return not looked_up and (run.space.fingerprint, run.data.fingerprint, recipe) == (
+            self.space,
+            self.data,
+            self.recipe,
+        )
 
 
 def report(table: Table, cap: str) -> ReliabilityReport:
@@ -79,9 +85,8 @@ def report(table: Table, cap: str) -> ReliabilityReport:
     Raises:
         UsageError: fewer than three architectures have every seed, or there is a single seed.
     """
-    seeds = len(table.seeds)
-    complete = [rows for name in table.architectures if len(rows := table.trainings(name)) == seeds]
-    if len(complete) < 3 or seeds < 2:
+    complete = _complete(table, table.architectures)
+    if not complete:
         raise UsageError(
             "reliability needs three architectures with two seeds at least: raise --architectures or --seeds"
         )
@@ -108,6 +113,33 @@ def report(table: Table, cap: str) -> ReliabilityReport:
     )
 
 
+def of_table(table: Table, allowed: Callable[[str], bool]) -> statistics.Reliability | None:
+    """Reliability of one training of a table, from the networks that have every seed.
+
+    Args:
+        allowed: condition on the architectures, such as a cap.
+
+    Returns:
+        None where fewer than three of the networks have every seed, there is a single seed, or trainings do not differ;
+        None of a surrogate, whose table is a sample.
+    """
+    complete = [] if isinstance(table, Surrogate) else _complete(table, filter(allowed, table.architectures))
+    if not complete:
+        return None
+    found = statistics.reliability([[training.test_top1 for training in rows] for rows in complete])
+    return found if found.noise else None
+
+
+def _complete(table: Table, architectures: Iterable[str]) -> list[tuple[KnownTraining, ...]]:
+    """A training of each seed, of the architectures that have all; empty if they do not suffice for an analysis.
+
+    A network that several architectures build may have several trainings of a seed: the first counts.
+    """
+    by_seed = ({t.seed: t for t in reversed(table.trainings(name))} for name in architectures)
+    complete = [tuple(of[seed] for seed in table.seeds) for of in by_seed if len(of) == len(table.seeds)]
+    return complete if len(complete) > 2 and len(table.seeds) > 1 else []
+
+
 def _taus(curves: statistics.Floats, means: statistics.Floats) -> list[float]:
     taus = (statistics.kendall_tau(curve, means) for curve in curves.T)
     return [0.0 if math.isnan(tau) else tau for tau in taus]
@@ -118,13 +150,17 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def sentence(one: ReliabilityReport) -> str:
-    """A report in a sentence, for the notes of a board."""
-    scores, needed = one.scores, one.seeds_needed["5"]
+def sentence(scores: statistics.Reliability, of: str = "random architectures") -> str:
+    """The reliability of a training in a sentence, for the notes of a board.
+
+    Args:
+        of: what its entries are.
+    """
+    needed = statistics.seeds_needed(0.05, scores.noise)
     seeds = "over 10,000 seeds" if needed is None else counted(needed, "seed")
     return (
         f"one training has a noise of {100 * scores.noise:.1f} points and an ICC of {scores.icc:.2f} "
-        f"[{scores.icc_low:.2f}, {scores.icc_high:.2f}] ({scores.entries} random architectures × {scores.seeds} "
+        f"[{scores.icc_low:.2f}, {scores.icc_high:.2f}] ({scores.entries} {of} × {scores.seeds} "
         f"seeds): two architectures that differ by 5 points need {seeds} for 80 % power."
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pvnas_bench import registry
 from pvnas_bench.api import progress as bars
+from pvnas_bench.boards.reliability import of_table, sentence
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _results
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.executors import Name
@@ -75,9 +76,11 @@ def info(space: str, dataset: str, tables: Path | None, *, as_json: bool) -> int
     known = registry.get_space(space)
     table = find(known, dataset, tables)
     about, facts, qualities = table.about, _facts(table), _qualities(table, known)
+    found = of_table(table, lambda _: True)
     if as_json:
-        surrogate = {under: asdict(quality) for under, quality in qualities.items()}
-        print(json.dumps(facts | ({"surrogate": surrogate} if surrogate else {}), ensure_ascii=False))
+        surrogate = {"surrogate": {under: asdict(one) for under, one in qualities.items()}} if qualities else {}
+        repeated = {"reliability": asdict(found)} if found else {}
+        print(json.dumps(facts | repeated | surrogate, ensure_ascii=False))
         return OK
     lines = [
         f"{about.stem}: {len(table)} networks of {about.space.architectures} architectures, "
@@ -92,6 +95,7 @@ def info(space: str, dataset: str, tables: Path | None, *, as_json: bool) -> int
         f"  built by      {counted(len(table.sessions), 'build')}, pvnas-bench {', '.join(facts['versions'])}, "
         f"{', '.join(facts['processors'])}",
         f"  fingerprint   {table.fingerprint}",
+        *([f"  reliability   {sentence(found, 'networks')}"] if found else []),
     ]
     for under, quality in qualities.items():
         lines.append(f"  surrogate     {under}: {quality}")

@@ -4,8 +4,9 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
+from pvnas_bench.boards import reliability, statistics
 from pvnas_bench.network.families import Costs
-from pvnas_bench.records import FRAME_ORDER, HEADROOM
+from pvnas_bench.records import FRAME_ORDER, HEADROOM, RELIABILITY
 from pvnas_bench.runs.surrogates import quality_entry
 from pvnas_bench.space import Architecture, Caps, SearchSpace
 from pvnas_bench.table import Table
@@ -14,7 +15,7 @@ from pvnas_bench.table.headroom import Headroom, headroom, training_noise
 
 
 def facts(table: Table, space: SearchSpace, caps: Caps, costs: Costs, found: Architecture | None) -> dict[str, Any]:
-    """How well a surrogate predicts, the headroom of the task, and what the found network owes to the order of frames.
+    """Facts about the table and the found network: quality of a surrogate, headroom, reliability, order of frames.
 
     Args:
         found: architecture that the search found; None: it found none.
@@ -22,6 +23,8 @@ def facts(table: Table, space: SearchSpace, caps: Caps, costs: Costs, found: Arc
     entries = quality_entry(table, lambda one: caps.allow(costs(one)))
     if (room := _headroom(table, space, caps, costs)) is not None:
         entries[HEADROOM] = asdict(room)
+    if (known := _reliability(table, space, caps, costs)) is not None:
+        entries[RELIABILITY] = asdict(known)
     if found is not None and (order := frame_order(table, str(found), _noise(table))) is not None:
         entries[FRAME_ORDER] = asdict(order)
     return entries
@@ -33,6 +36,11 @@ def _headroom(table: Table, space: SearchSpace, caps: Caps, costs: Costs) -> Hea
         return caps.allow(costs(architecture))
 
     return headroom(table, space, allowed)
+
+
+@lru_cache(maxsize=8)
+def _reliability(table: Table, space: SearchSpace, caps: Caps, costs: Costs) -> statistics.Reliability | None:
+    return reliability.of_table(table, lambda string: caps.allow(costs(space.parse(string))))
 
 
 @lru_cache(maxsize=8)

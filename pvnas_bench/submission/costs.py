@@ -15,7 +15,7 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.network.cost import Cost, network_layers
 from pvnas_bench.network.families import Costs, cost_model, layers
 from pvnas_bench.protocol import Protocol
-from pvnas_bench.records import FRAME_ORDER, HEADROOM, SURROGATE, Outcome, PhaseCost, Record
+from pvnas_bench.records import TABLE_FACTS, Outcome, PhaseCost, Record
 from pvnas_bench.runs.surrogates import find_whole
 from pvnas_bench.runs.table_facts import facts
 from pvnas_bench.space import Architecture, Caps, SearchSpace
@@ -267,7 +267,7 @@ def _facts(record: Record, table: Table, space: SearchSpace, costs: Costs, found
         return
     slack = FITTED if isinstance(table, Surrogate) else 0.0
     expected = facts(table, space, caps, costs, found)
-    for name in (SURROGATE, HEADROOM, FRAME_ORDER):
+    for name in TABLE_FACTS:
         told = record.diagnostics.get(name)
         if told is not None and not _alike(told, expected.get(name), slack):
             yield f"diagnostics.{name} is not what the table gives"

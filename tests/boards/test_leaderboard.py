@@ -5,7 +5,7 @@ import math
 import random
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 from record_factory import content, record
 
 from pvnas_bench import registry
-from pvnas_bench.boards import across, leaderboard, reliability, render
+from pvnas_bench.boards import across, leaderboard, reliability, render, statistics
 from pvnas_bench.boards.leaderboard import Board, Row
 from pvnas_bench.records import Record, Source, slim
 from pvnas_bench.system.text import counted, left, no_apostrophe, no_formula, right, shortened, width
 from pvnas_bench.table import Table
+from pvnas_bench.table.headroom import Headroom
 from pvnas_bench.table.schema import SEARCH_ONLY
 
 SUPPORT = Path(record_factory.__file__).parent
@@ -338,6 +339,29 @@ def test_a_board_states_the_resolution_of_its_protocol_and_which_entries_are_pra
     monkeypatch.setattr(leaderboard, "_published", lambda: (made,))
     (board,) = leaderboard.build(records)
     assert not any("Bayesian" in note for note in board.notes)
+
+
+def test_a_board_of_a_table_states_its_trainings_and_compares_within_the_error_of_a_score() -> None:
+    rng = np.random.default_rng(0)
+    scores = statistics.reliability(rng.normal(size=(60, 1)) + 0.2 * rng.normal(size=(60, 2)))
+    told = {"headroom": asdict(Headroom(0.9, "tsm", 0.8, 0.9, 0.01)), "reliability": asdict(scores)}
+    means = {"alpha": 0.8, "beta": 0.795, "gamma": 0.785}
+    looked_up = [
+        record(name, seed, mean + 0.002 * float(rng.normal()), protocol="micro@3:1:table", diagnostics=told)
+        for name, mean in means.items()
+        for seed in range(12)
+    ]
+    assert all(one.tabular for one in looked_up)
+    (board,) = leaderboard.build([slim(one) for one in looked_up])
+    assert reliability.sentence(scores, "networks") in board.notes
+    assert f"ICC of {scores.icc:.2f}" in reliability.sentence(scores, "networks")
+    (note,) = [note for note in board.notes if note.startswith("compared with alpha")]
+    assert note.startswith("compared with alpha: practically equal: beta; worse: gamma (Bayesian")
+    assert "differences up to 1.0 points, the standard error of a network's score," in note
+    for fingerprint in ("micro@3:1", "micro@3:1:table:retrained-1"):  # judged by trainings, not by the table
+        protocol = looked_up[0].protocol.model_copy(update={"fingerprint": fingerprint})
+        (board,) = leaderboard.build([one.model_copy(update={"protocol": protocol}) for one in looked_up])
+        assert not any("Bayesian" in note or "one training" in note for note in board.notes)
 
 
 def test_an_empty_list_of_boards_can_be_written() -> None:

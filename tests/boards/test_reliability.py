@@ -162,6 +162,27 @@ def test_only_architectures_with_every_seed_count_and_two_are_too_few() -> None:
         protocols.report(Table(full.about, full.sessions, trainings[:6], SPACE), "all")
 
 
+def test_a_table_is_as_reliable_as_its_networks_under_the_cap() -> None:
+    full = table(0.06, 0.02, architectures=12, seeds=2)
+    left = set(full.architectures[:5])
+    scores = [[t.test_top1 for t in full.trainings(name)] for name in sorted(left)]
+    assert protocols.of_table(full, left.__contains__) == reliability(scores)
+    assert protocols.of_table(full, set(full.architectures[:2]).__contains__) is None
+    one_missing = [t for name in full.architectures for t in full.trainings(name)][1:]
+    part = Table(full.about, full.sessions, one_missing, SPACE)
+    assert protocols.of_table(part, left.__contains__) == reliability(scores[1:])
+    first, second = (full.trainings(name)[0]._replace(test_top1=0.0) for name in full.architectures[:2])
+    by_two_names = Table(full.about, full.sessions, [*one_missing, first, first, second], SPACE)
+    assert protocols.of_table(by_two_names, left.__contains__) == reliability([[0.0, scores[0][1]], *scores[1:]])
+    never_again = [t for t in [*one_missing, first, first] if (t.architecture, t.seed) != (full.architectures[0], 1)]
+    without_seed = Table(full.about, full.sessions, never_again, SPACE)
+    assert protocols.of_table(without_seed, left.__contains__) == reliability(scores[1:])
+    single = [t for t in one_missing if t.seed == 0]
+    assert protocols.of_table(Table(full.about, full.sessions, single, SPACE), left.__contains__) is None
+    equal = [t._replace(test_top1=0.5) for t in one_missing]
+    assert protocols.of_table(Table(full.about, full.sessions, equal, SPACE), left.__contains__) is None
+
+
 def test_the_consistency_of_a_board_is_over_the_seeds_that_all_entries_share() -> None:
     scores = [{0: 0.1, 1: 0.2, 2: 0.9}, {0: 0.5, 1: 0.6}, {0: 0.3, 1: 0.4, 7: 0.0}]
     assert protocols.shared(scores) == [[0.1, 0.2], [0.5, 0.6], [0.3, 0.4]]

@@ -76,6 +76,8 @@ def test_the_published_tables_are_the_default(cli: Cli) -> None:
     for dataset in ("synthetic_motion", "words"):
         ended = cli("table", "info", "--dataset", dataset)
         assert ended.code == OK and "584 networks of 648 architectures" in ended.out
+        facts = json.loads(cli("table", "info", "--dataset", dataset, "--json").out)
+        assert reliability.sentence(statistics.Reliability(**facts["reliability"]), "networks") in ended.out
 
 
 def test_run_and_compare_on_a_table(cli: Cli, of: tuple[object, ...], tmp_path: Path) -> None:

@@ -394,6 +394,8 @@ SCORES = [
     Forgery("a faster network", "looked_up", put("outcome.latency_ms", 0.001), r"latency_ms is 0\.001, the table has"),
     Forgery("a network without latency", "trained", put("outcome.latency_ms", None), r"latency_ms is nan"),
     Forgery("made-up ranks", "looked_up", put("diagnostics", {"rank_pairs": [[1, 0.5], [2, 0.6]], "rank_tau": 1.0}), r"rank_pairs has other accuracies"),
+    Forgery("a table with less noise", "looked_up", put("diagnostics.reliability.noise", 0.001), r"diagnostics\.reliability is not what the table gives"),
+    Forgery("a task with more headroom", "looked_up", put("diagnostics.headroom.best", 0.9), r"diagnostics\.headroom is not what the table gives"),
     Forgery("a correlation without ranks", "looked_up", put("diagnostics", {"rank_tau": 0.9}), r"rank_tau is there without"),
 ]  # fmt: skip
 SEARCHES = [

@@ -12,7 +12,7 @@ import pytest
 from record_factory import record
 
 from pvnas_bench import records, registry
-from pvnas_bench.boards import leaderboard, render, table_lessons
+from pvnas_bench.boards import leaderboard, reliability, render, table_lessons
 from pvnas_bench.boards.report import table_page
 from pvnas_bench.records import Record
 from pvnas_bench.runs.request import Request
@@ -179,6 +179,9 @@ def test_a_board_of_searches_on_a_table_states_headroom_and_blindness(tmp_path: 
     expected = headroom(made, SPACE, anything)
     assert expected is not None and listed[0].diagnostics["headroom"] == pytest.approx(asdict(expected), abs=1e-6)
     assert f"{100 * expected.best:.1f} %" in note and f"({expected.expert})" in note
+    known = reliability.of_table(made, lambda _: True)
+    assert known is not None and listed[0].diagnostics["reliability"] == pytest.approx(asdict(known), abs=1e-6)
+    assert reliability.sentence(known, "networks") in board.notes
     ended = [made.network(one.outcome.architecture) in blind for one in listed if one.outcome is not None]
     assert board.rows[0].blind_to_time == pytest.approx(np.mean(ended))
     for text in (render.render_terminal([board], 300), render.to_markdown([board])):
