@@ -66,12 +66,16 @@ class _Runs:
 def regrets(folder: Path, table: Table) -> list[Regret]:
     """Regret of every entry and budget with runs on this state of a table, lowest final regret first.
 
-    Before the first step of a search, its regret is that of its first incumbent.
+    Before the first step of a search, its regret is that of its first incumbent. Runs under a cap that leaves out
+    networks of the table are searches of another task, and do not count.
     """
+    largest = max(training.macs for name in table.architectures for training in table.trainings(name))
     entries: dict[tuple[str, records.Role, float], _Runs] = defaultdict(_Runs)
     for path in records.find(folder):
         for run in records.read(path):
             if isinstance(run, records.Unreadable) or run.status != "ok" or not on_table(run, table):
+                continue
+            if run.space.caps or run.space.cap_macs < largest:
                 continue
             values = [step.metrics["regret"] for step in run.trajectory]
             curve = step_values([step.cost for step in run.trajectory], values, _grid(run.protocol.budget))

@@ -168,6 +168,17 @@ def test_a_cheaper_search_is_a_separate_entry(searched: tuple[Table, Path, Path]
     assert f"| {100 * (whole.mean[-1] - sampling.mean[-1]):+.2f} | {100 * sampling.val:.2f} |" in page
 
 
+def test_runs_under_a_cap_that_leaves_networks_out_are_left_out(
+    searched: tuple[Table, Path, Path], tmp_path: Path
+) -> None:
+    made, folder, _ = searched
+    largest = max(one.macs for name in made.architectures for one in made.trainings(name))
+    for cap in (str(largest - 1), str(largest), f"{largest},params=1e6"):
+        request = Request("random_search", "st_micro", "made_up", cap=cap, budget=4, tabular=True, tables=folder)
+        assert run(replace(request, results=tmp_path / cap))[0].status == "ok"
+        assert [one.runs for one in regrets(tmp_path / cap, made)] == ([1] if cap == str(largest) else [])
+
+
 def test_runs_on_another_state_of_the_table_are_left_out(searched: tuple[Table, Path, Path]) -> None:
     _, _, runs = searched
     assert regrets(runs, table(made_up.content(SPACE, seeds=1))) == []
