@@ -73,7 +73,7 @@ def test_missing_tables_and_architectures_are_usage_errors(cli: Cli, of: tuple[o
 
 
 def test_the_published_tables_are_the_default(cli: Cli) -> None:
-    for dataset in ("synthetic_motion", "words"):
+    for dataset in ("synthetic_motion", "words", "fir_days"):
         ended = cli("table", "info", "--dataset", dataset)
         assert ended.code == OK and "584 networks of 648 architectures" in ended.out
         facts = json.loads(cli("table", "info", "--dataset", dataset, "--json").out)

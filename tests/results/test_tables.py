@@ -20,9 +20,9 @@ from pvnas_bench.table.store import Files, load
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 SPACE = registry.get_space("st_micro")
-TASKS = ("synthetic_motion", "words")
+TASKS = ("synthetic_motion", "words", "fir_days")
 BOARD = "words"
-"""The task of the board of searches; synthetic_motion is the one that strategies are tuned on."""
+"""The task of the board of 500 seeds; synthetic_motion is the one that strategies are tuned on."""
 LARGEST = 3 * 2**20
 
 
@@ -46,7 +46,17 @@ def test_the_table_has_the_space_and_recipe_of_the_code(tables: dict[str, Table]
     assert about.protocol == protocol_entry(get_protocol("micro"))
 
 
-@pytest.mark.parametrize("task", TASKS)
+CLOSE = "two trainings of each network order them with a τ of 0.51: most are within the noise of one of each other"
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "synthetic_motion",
+        "words",
+        pytest.param("fir_days", marks=pytest.mark.xfail(strict=True, raises=AssertionError, reason=CLOSE)),
+    ],
+)
 def test_the_table_distinguishes_architectures(tables: dict[str, Table], task: str) -> None:
     table = tables[task]
     noise, truth = table_lessons.noise(table.matrix("test_top1")), sorted(table_lessons.truth(table))
