@@ -43,7 +43,7 @@ def test_the_board_of_real_data_sets_follows_from_its_records() -> None:
 
 def test_the_readme_shows_the_published_board_of_the_table() -> None:
     """Rank, entry and accuracy of each row, and the notes; the records of its searches are not kept."""
-    page = (RESULTS / "st_micro" / "leaderboard.md").read_text(encoding="utf-8")
+    page = (RESULTS / "st_micro" / "leaderboard-fir_days.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("|")]
     head, entries = rows[0], rows[2:]
     shown = README.partition("```text\n")[2].partition("```")[0]
@@ -51,8 +51,8 @@ def test_the_readme_shows_the_published_board_of_the_table() -> None:
         cells = dict(zip(head, row, strict=True))
         start = re.escape(f"{cells['rank']}  {cells['entry'].replace(chr(92), '')}")
         assert re.search(rf"^ *{start} +{re.escape(cells['top-1 %'])} ", shown, re.MULTILINE), cells["entry"]
-    notes = re.findall(r"^.*((?:headroom|the choice of strategy).*)$", page, re.MULTILINE)
-    assert len(notes) == 2 and all(f"· {note.replace(chr(92), '')}" in shown for note in notes)
+    notes = re.findall(r"^- ((?:headroom|the choice of strategy|one training|compared with).*)$", page, re.MULTILINE)
+    assert len(notes) == 4 and all(f"· {note.replace(chr(92), '')}" in shown for note in notes)
 
 
 def test_the_board_of_supernets_follows_from_its_records() -> None:
