@@ -46,24 +46,23 @@ def test_the_table_has_the_space_and_recipe_of_the_code(tables: dict[str, Table]
     assert about.protocol == protocol_entry(get_protocol("micro"))
 
 
-CLOSE = "two trainings of each network order them with a τ of 0.51: most are within the noise of one of each other"
-
-
-@pytest.mark.parametrize(
-    "task",
-    [
-        "synthetic_motion",
-        "words",
-        pytest.param("fir_days", marks=pytest.mark.xfail(strict=True, raises=AssertionError, reason=CLOSE)),
-    ],
-)
+@pytest.mark.parametrize("task", TASKS)
 def test_the_table_distinguishes_architectures(tables: dict[str, Table], task: str) -> None:
     table = tables[task]
     noise, truth = table_lessons.noise(table.matrix("test_top1")), sorted(table_lessons.truth(table))
     assert noise is not None
     assert noise.spread >= 3 * noise.standard_error
-    assert noise.tau >= 0.6
     assert truth[-1] - truth[len(truth) // 2] >= 0.05
+
+
+UNMET = pytest.mark.xfail(strict=True, reason="a requirement that fir_days does not meet: see results/README.md")
+
+
+@pytest.mark.parametrize("task", ["synthetic_motion", "words", pytest.param("fir_days", marks=UNMET)])
+def test_two_trainings_of_each_network_order_them_alike(tables: dict[str, Table], task: str) -> None:
+    noise = table_lessons.noise(tables[task].matrix("test_top1"))
+    assert noise is not None
+    assert noise.tau >= 0.6
 
 
 def test_regret_curves_belong_to_this_state_of_the_table(tables: dict[str, Table]) -> None:
