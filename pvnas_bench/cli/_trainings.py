@@ -1,5 +1,6 @@
 """Training of networks for a table: shared by the commands `table build`, `reliability` and `retrain`."""
 
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,7 +55,5 @@ def train(
 def _note(known: int, last: KnownTraining | None) -> str:
     if last is None:
         return f"{counted(known, 'training')} finished before"
-    return (
-        f"{last.architecture} seed {last.seed}: search-val {last.val_top1[-1]:.1%}, test {last.test_top1:.1%}, "
-        f"{last.seconds:.1f} s"
-    )
+    validated = "" if math.isnan(last.val_top1[-1]) else f"search-val {last.val_top1[-1]:.1%}, "
+    return f"{last.architecture} seed {last.seed}: {validated}test {last.test_top1:.1%}, {last.seconds:.1f} s"

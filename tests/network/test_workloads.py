@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 
 def test_every_operator_of_the_space_is_timed_once() -> None:
     space = registry.get_space("st_default")
-    measured = yardstick.measure(block_passes(space, CPU), reference=convolution_pass(CPU), repetitions=1)
+    measured = yardstick.measure(block_passes(space, CPU), reference=convolution_pass(CPU), turns=1)
     assert set(measured.seconds) == {f"operator {o}" for o in ("s3", "s5", "st3", "f3", "t5", "tsm")}
     assert all(seconds > 0 for seconds in measured.seconds.values()) and measured.reference_seconds > 0
 

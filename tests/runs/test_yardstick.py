@@ -25,15 +25,16 @@ class Clock:
         return run
 
 
-def test_the_fastest_of_several_turns_counts_without_the_first() -> None:
+def test_the_fastest_pass_counts_without_the_first_of_each_turn() -> None:
     clock = Clock()
     found = yardstick.measure(
-        {"a": clock.work("a", 0.1, 5.0, 3.0, 4.0), "b": clock.work("b", 2.0)},
-        reference=clock.work("r", 9.0, 1.5, 1.0, 2.0),
-        repetitions=3,
+        {"a": clock.work("a", 0.1, 5.0, 3.0, 0.2, 4.0), "b": clock.work("b", 2.0)},
+        reference=clock.work("r", 0.5, 1.5, 1.0, 0.5, 2.0),
+        turns=2,
+        passes=2,
         clock=clock,
     )
-    assert clock.log == ["r", "a", "b"] * 4
+    assert "".join(clock.log) == "rrraaabbb" * 2
     assert found.reference_seconds == pytest.approx(1.0)
     assert found.seconds == pytest.approx({"a": 3.0, "b": 2.0})
 
