@@ -1,8 +1,8 @@
-"""Anytime curves (the incumbent's accuracy on search-val against cost, step functions) and other logged series."""
+"""Anytime curves (the incumbent's accuracy against cost, step functions) and other logged series."""
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -15,6 +15,8 @@ Axis = Literal["cost", "wall", "step"]
 MOST = 1000
 """Largest number of points of a mean curve; thousands of runs on a table report at hundreds of thousands of costs."""
 AXES: tuple[Axis, ...] = get_args(Axis)
+Measure = Callable[[Record], Sequence[float]]
+"""Gives the accuracy of the incumbent at each step of a run, nan where it is unknown; empty if all are."""
 
 
 @dataclass(frozen=True)
@@ -35,33 +37,38 @@ class Curve:
     seeds: int
 
 
-def curve(record: Record, axis: Axis = "cost") -> tuple[list[float], list[float]]:
-    """Accuracies of the incumbent that a run reported (val_top1), with their positions on the axis.
+def reported(record: Record) -> list[float]:
+    """Accuracy of the incumbent on search-val that a run reported at each step (val_top1), nan where it did not."""
+    return [step.metrics.get("val_top1", math.nan) for step in record.trajectory]
 
-    Between two reports the earlier value holds.
+
+def curve(record: Record, axis: Axis = "cost", measure: Measure = reported) -> tuple[list[float], list[float]]:
+    """Accuracies of a run's incumbents, with their positions on the axis.
+
+    Between two of them the earlier value holds.
 
     Returns:
         Positions and accuracies.
     """
-    at: list[float] = []
-    values: list[float] = []
-    for step in record.trajectory:
-        value = step.metrics.get("val_top1", math.nan)
-        if math.isfinite(value):
-            at.append(float(getattr(step, axis)))
-            values.append(value)
-    return at, values
+    known = [
+        (float(getattr(step, axis)), value)
+        for step, value in zip(record.trajectory, measure(record), strict=False)
+        if math.isfinite(value)
+    ]
+    return [at for at, _ in known], [value for _, value in known]
 
 
-def mean_curve(records: Sequence[Record], axis: Axis = "cost", most: int = MOST) -> Curve | None:
-    """Mean curve of the runs that measured their incumbents; None if none did.
+def mean_curve(
+    records: Sequence[Record], axis: Axis = "cost", most: int = MOST, measure: Measure = reported
+) -> Curve | None:
+    """Mean curve of the runs whose incumbents' accuracies are known; None if there are none.
 
     A seed counts once, with the mean of its runs, as on a board. All curves are evaluated at every position at which
     any run reported, or at `most` of them; the last value of a run holds to the end.
     """
     by_seed: dict[int, list[tuple[list[float], list[float]]]] = defaultdict(list)
     for record in records:
-        if (points := curve(record, axis))[0]:
+        if (points := curve(record, axis, measure))[0]:
             by_seed[record.seed].append(points)
     if not by_seed:
         return None

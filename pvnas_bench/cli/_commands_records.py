@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pvnas_bench.cli._options import PageFormat, Reference, Results
+from pvnas_bench.cli._options import PageFormat, Reference, Results, Tables
 
 
 class Format(StrEnum):
@@ -46,7 +46,7 @@ def plot(
     kinds: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Plots: anytime, tradeoff, profiles, critical, costs, diversity, ranking, architecture.  "
+            help="Plots: anytime, incumbents, tradeoff, profiles, critical, costs, diversity, ranking, architecture.  "
             "[default: all]",
             metavar="[KIND]...",
         ),
@@ -59,14 +59,20 @@ def plot(
         list[str] | None, typer.Option("--format", help="File format, png or svg; may be repeated.  [default: both]")
     ] = None,
     axis: Annotated[
-        str, typer.Option(help="Horizontal axis of anytime plots: cost (reference trainings), wall (seconds) or step.")
+        str,
+        typer.Option(
+            help="Horizontal axis of the plots anytime and incumbents: cost (reference trainings), wall (seconds) or "
+            "step."
+        ),
     ] = "cost",
+    tables: Tables = None,
     reference: Reference = True,
 ) -> int:
     """Plot the records in a folder, and print the paths of the files."""
     from pvnas_bench.cli import _plot
 
-    return _plot.plot(results, kinds or (), output or results / "plots", formats or (), axis, reference=reference)
+    folder = output or results / "plots"
+    return _plot.plot(results, kinds or (), folder, formats or (), axis, tables, reference=reference)
 
 
 def report(

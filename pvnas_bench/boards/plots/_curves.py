@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from pvnas_bench.boards import leaderboard, statistics
 from pvnas_bench.boards.plots._boards import Runs
 from pvnas_bench.boards.plots._style import clean, end_labels, figure, footnote
-from pvnas_bench.boards.trajectories import Axis, mean_curve
+from pvnas_bench.boards.trajectories import Axis, Measure, mean_curve, reported
 from pvnas_bench.records import Record
 from pvnas_bench.system.text import counted
 
@@ -28,16 +28,57 @@ def anytime(runs: Runs, axis: Axis = "cost") -> Figure | str:
     Returns:
         The figure, or the reason why there is none.
     """
+    return _against(
+        runs,
+        axis,
+        reported,
+        label="incumbent's top-1 on search-val (%)",
+        note="each strategy's own measurement, mean over seeds with 95 % bootstrap band; steps as reported",
+        missing="no such measurement",
+        reason="no run measured the accuracy of its incumbent during the search (val_top1)",
+    )
+
+
+def incumbents(runs: Runs, axis: Axis = "cost", truth: Measure | None = None) -> Figure | str:
+    """Draw the incumbent's test accuracy by a table, or its surrogate, against cost, as `anytime` does.
+
+    All strategies are on one scale, those that measure no accuracy during the search too.
+
+    Args:
+        truth: tells the accuracies; None: there are none.
+
+    Returns:
+        The figure, or the reason why there is none.
+    """
+    reason = "no table of the runs' space, data set and protocol tells the accuracy of their incumbents"
+    if truth is None:
+        return reason
+    return _against(
+        runs,
+        axis,
+        truth,
+        label="incumbent's test top-1 by the table (%)",
+        note="by the table of the space and the data set, in a large space by its surrogate; mean over seeds with 95 % "
+        "bootstrap band",
+        missing="unknown to the table",
+        reason=reason,
+    )
+
+
+def _against(
+    runs: Runs, axis: Axis, measure: Measure, *, label: str, note: str, missing: str, reason: str
+) -> Figure | str:
+    """Draw the mean curve of each entry."""
     drawn = False
-    unmeasured: list[str] = []
+    unknown: list[str] = []
     fig = figure(8.2, max(4.2, 0.24 * len(runs.entries) + 1.6))
     axes = fig.subplots()
     ends: list[tuple[float, str, str]] = []
     for entry in runs.entries:
-        mean = mean_curve(entry.completed, axis)
+        mean = mean_curve(entry.completed, axis, measure=measure)
         if mean is None:
             if entry.row.role == "search":
-                unmeasured.append(clean(entry.row.entry))
+                unknown.append(clean(entry.row.entry))
             continue
         look = entry.look
         at, top1, low, high = mean.at, 100 * mean.mean, 100 * mean.low, 100 * mean.high
@@ -60,15 +101,12 @@ def anytime(runs: Runs, axis: Axis = "cost") -> Figure | str:
         count = f" ({mean.seeds} of {entry.row.seeds} seeds)" if mean.seeds != entry.row.seeds else ""
         ends.append((float(top1[-1]), f"{clean(entry.row.entry)}{count}", look.colour))
     if not drawn:
-        return "no run measured the accuracy of its incumbent during the search (val_top1)"
+        return reason
     _extend(axes)
     axes.set_xlabel(AXES[axis])
-    axes.set_ylabel("incumbent's top-1 on search-val (%)")
+    axes.set_ylabel(label)
     axes.set_title(clean(runs.board.title, 90))
-    note = "each strategy's own measurement, mean over seeds with 95 % bootstrap band; steps as reported"
-    if unmeasured:
-        note += f"\nno such measurement: {', '.join(unmeasured)}"
-    footnote(fig, note)
+    footnote(fig, f"{note}\n{missing}: {', '.join(unknown)}" if unknown else note)
     end_labels(axes, ends)
     return fig
 

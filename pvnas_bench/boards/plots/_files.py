@@ -12,7 +12,7 @@ from pvnas_bench.boards import across, leaderboard
 from pvnas_bench.boards.plots import _architecture, _critical, _curves, _gradient, _tradeoff
 from pvnas_bench.boards.plots._boards import Runs, boards
 from pvnas_bench.boards.plots._style import freeze, styled
-from pvnas_bench.boards.trajectories import AXES, Axis
+from pvnas_bench.boards.trajectories import AXES, Axis, Measure
 from pvnas_bench.errors import UsageError
 from pvnas_bench.records import Record
 from pvnas_bench.system.files import write_atomically
@@ -33,7 +33,8 @@ class Kind:
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        Kind("anytime", "search-val accuracy of the incumbent against search cost", _curves.anytime),
+        Kind("anytime", "search-val accuracy of the incumbent against search cost"),
+        Kind("incumbents", "test accuracy of the incumbent, by a table or its surrogate, against search cost"),
         Kind("tradeoff", "test accuracy against MACs with the Pareto front", _tradeoff.tradeoff),
         Kind("profiles", "share of runs above each test accuracy", _curves.profiles),
         Kind("critical", "critical-difference diagram over tasks, if justified"),
@@ -62,11 +63,13 @@ def plot(
     *,
     formats: Sequence[str] = FORMATS,
     axis: str = "cost",
+    truth: Measure | None = None,
 ) -> list[Drawn]:
     """Draw one kind of plot for every board of these records (or task comparison, or entry) and write the files.
 
     Args:
-        axis: cost axis of the anytime curves: cost (reference trainings), wall (seconds) or step.
+        axis: cost axis of the curves anytime and incumbents: cost (reference trainings), wall (seconds) or step.
+        truth: test accuracies of a run's incumbents, for the curves incumbents; None: they are unknown.
 
     Returns:
         For each subject (board, comparison or entry) the files, or the reason why there are none.
@@ -85,11 +88,13 @@ def plot(
     with styled():
         return [
             _write(kind, subject, stem, figure, folder, formats)
-            for subject, stem, figure in _figures(records, kind, chosen)
+            for subject, stem, figure in _figures(records, kind, chosen, truth)
         ]
 
 
-def _figures(records: Sequence[Record], kind: str, axis: Axis) -> list[tuple[str, str, Figure | str]]:
+def _figures(
+    records: Sequence[Record], kind: str, axis: Axis, truth: Measure | None
+) -> list[tuple[str, str, Figure | str]]:
     grouped = boards(records)
     if kind == "critical":
         comparisons = across.across([runs.board for runs in grouped])
@@ -100,13 +105,13 @@ def _figures(records: Sequence[Record], kind: str, axis: Axis) -> list[tuple[str
     names = _distinct(list(zip(words, marks, strict=True)))
     if kind == "architecture":
         return [item for runs, name in zip(grouped, names, strict=True) for item in _architectures(runs, name)]
-    draw = KINDS[kind].board
-    assert draw is not None
-    figures: list[tuple[str, str, Figure | str]] = []
-    for runs, name in zip(grouped, names, strict=True):
-        stem = name if kind != "anytime" or axis == "cost" else f"{axis}-{name}"
-        figures.append((runs.board.title, stem, _curves.anytime(runs, axis) if kind == "anytime" else draw(runs)))
-    return figures
+    over_cost = {
+        "anytime": lambda runs: _curves.anytime(runs, axis),
+        "incumbents": lambda runs: _curves.incumbents(runs, axis, truth),
+    }
+    draw = KINDS[kind].board or over_cost[kind]
+    stems = [f"{axis}-{name}" if kind in over_cost and axis != "cost" else name for name in names]
+    return [(runs.board.title, stem, draw(runs)) for runs, stem in zip(grouped, stems, strict=True)]
 
 
 def _architectures(runs: Runs, name: str) -> list[tuple[str, str, Figure | str]]:

@@ -104,8 +104,14 @@ def _look() -> Iterator[None]:
         yield
 
 
+def known(run: Record) -> list[float]:
+    """What a table tells of the incumbents."""
+    return [0.5] * len(run.trajectory)
+
+
 DRAWERS = {
     "anytime": lambda: _curves.anytime(runs_of(some())),
+    "incumbents": lambda: _curves.incumbents(runs_of(some()), truth=known),
     "tradeoff": lambda: _tradeoff.tradeoff(runs_of(some())),
     "profiles": lambda: _curves.profiles(runs_of(some())),
     "costs": lambda: _tradeoff.costs(runs_of(some())),
@@ -134,7 +140,7 @@ def test_crowded_labels_find_their_places() -> None:
 
 def test_every_kind_is_written_as_png_and_svg(tmp_path: Path) -> None:
     for kind in plots.KINDS:
-        results = plots.plot(tasks() if kind == "critical" else some(NAMES[:1], 2), kind, tmp_path)
+        results = plots.plot(tasks() if kind == "critical" else some(NAMES[:1], 2), kind, tmp_path, truth=known)
         assert results and all(result.reason is None for result in results)
         for result in results:
             png, svg = result.files
@@ -197,6 +203,19 @@ def test_an_anytime_curve_is_the_mean_of_step_functions() -> None:
 def test_runs_without_measurements_give_no_curve() -> None:
     reason = _curves.anytime(runs_of([with_curve("alpha", 0, [(1.0, None)])]))
     assert isinstance(reason, str) and "val_top1" in reason
+
+
+def test_incumbents_are_judged_by_the_truth_and_not_by_what_a_search_reports() -> None:
+    runs = runs_of([with_curve("alpha", 0, [(1.0, 0.2), (2.0, None), (3.0, 0.9)]), with_curve("beta", 0, [(1.0, 0.1)])])
+    told = {"alpha": [0.3, 0.5, float("nan")], "beta": []}
+    figure = drawn(_curves.incumbents(runs, truth=lambda run: told[run.strategy.name]))
+    (line,) = [line for line in figure.axes[0].lines if line.get_drawstyle() == "steps-post"]
+    assert np.asarray(line.get_xdata())[:-1] == pytest.approx([1.0, 2.0])
+    assert np.asarray(line.get_ydata()) == pytest.approx([30, 50, 50])
+    assert any("unknown to the table: beta" in t.get_text() for t in figure.findobj(Text))
+    for truth in (None, lambda run: []):
+        reason = _curves.incumbents(runs, truth=truth)
+        assert isinstance(reason, str) and "no table" in reason
 
 
 @pytest.mark.parametrize("broken", [float("nan"), None])
@@ -348,7 +367,7 @@ def test_boards_with_equal_names_get_separate_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kind": "pie"}, "unknown plot 'pie': choose one of anytime, tradeoff"),
+        ({"kind": "pie"}, "unknown plot 'pie': choose one of anytime, incumbents"),
         ({"formats": ["pdf"]}, "unknown --format 'pdf': choose one of png, svg"),
         ({"axis": "joules"}, "unknown --axis 'joules': choose one of cost, wall, step"),
     ],
