@@ -1,16 +1,16 @@
 """A surrogate: the table of a sample of a space, continued to the whole space by a model of its trainings.
 
-The model is a Gaussian process with one length scale (Rasmussen & Williams, Gaussian Processes for Machine Learning,
-2006), fitted when the table is opened; nothing but the table is stored. It predicts the curves, losses and accuracies
-of a training from the one-hot code of the decisions, how often each option occurs, and the logarithms of MACs and
-parameters. A surrogate adds to a prediction the noise of one training, drawn among the residuals of trainings of
-similar accuracy: all values of one residual together, so that validation and test are as correlated as in the table.
+The model is a Gaussian process (Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006), fitted when the
+table is opened; nothing but the table is stored. It predicts the curves, losses and accuracies of a training from the
+one-hot code of the decisions, how often each option occurs, and the logarithms of MACs and parameters, each as relevant
+as the table shows (`table.kernel`). A surrogate adds to a prediction the noise of one training, drawn among the
+residuals of trainings of similar accuracy: all values of one residual together, so that validation and test are as
+correlated as in the table.
 
 Surrogate benchmarks of search spaces: Zela et al., Surrogate NAS Benchmarks, ICLR 2022.
 """
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -23,20 +23,19 @@ from pvnas_bench.errors import UsageError
 from pvnas_bench.records import SURROGATE
 from pvnas_bench.space import Architecture, Costed, SearchSpace
 from pvnas_bench.system.text import counted
+from pvnas_bench.table import kernel
 from pvnas_bench.table.schema import KnownTraining
 from pvnas_bench.table.table import Table
 
 if TYPE_CHECKING:
     from sklearn.gaussian_process import GaussianProcessRegressor
 
-MODEL: Final = 1
+MODEL: Final = 2
 """Version of the model. A change that alters predictions raises it, and so starts boards of their own."""
 LEAST = 20
 """Fewest networks to which a model is fitted."""
 REPEATED = 10
 """Degrees of freedom of repeated trainings from which the noise is measured by them, and not by the model."""
-DECIDING = 800
-"""Most networks that decide on the length scale; the time grows with their cube."""
 SIMILAR = 50
 """Trainings of similar accuracy among which a residual is drawn."""
 KEPT = 4096
@@ -136,7 +135,7 @@ class Surrogate(Table):
         if not all(math.isfinite(value) for training in every for value in training.val_top1):
             raise UsageError(f"the table {table.about.stem} has trainings without validation: a search needs it")
         self._table_fingerprint = table.fingerprint
-        self._kinds = _kinds(space)
+        self._kinds, self._groups = _kinds(space)
         self._counts = np.array([len(rows) for rows in self._rows.values()], float)
         self._fit()
         self._predicted = lru_cache(maxsize=KEPT)(self._predict)
@@ -147,12 +146,14 @@ class Surrogate(Table):
         raw = self._describe(parsed)
         scale = raw.std(0)
         self._shift, self._scale = raw.mean(0), np.where(scale > 0, scale, 1.0)
-        features = (raw - self._shift) / self._scale
         rows = _finite(np.array([_values(t) for trainings in self._rows.values() for t in trainings]))
         owner = np.repeat(np.arange(len(parsed)), self._counts.astype(int))
         means = np.add.reduceat(rows, np.searchsorted(owner, np.arange(len(parsed)))) / self._counts[:, None]
         self._test = 3 * self.about.epochs
-        signal, nugget = _kernel(features, means[:, self._test])
+        found = kernel.fit((raw - self._shift) / self._scale, means[:, self._test], self._groups)
+        signal, nugget = found.signal, found.noise
+        self._scale /= np.sqrt(found.relevance)
+        features = (raw - self._shift) / self._scale
         usual = len(parsed) / float((1 / self._counts).sum())
         own = nugget * usual / self._counts
         self._model = _process(signal, own).fit(features, means)
@@ -282,8 +283,8 @@ class Surrogate(Table):
             macs=cost.macs,
             parameters=cost.parameters,
             training_macs=cost.macs * first.training_macs // first.macs,
-            seconds=_float32(math.exp(seconds)),
-            latency_ms=_float32(math.exp(latency)),
+            seconds=_float32(math.exp(seconds) * cost.macs),
+            latency_ms=_float32(math.exp(latency) * cost.macs),
             train_loss=tuple(_float32(max(value, 0.0)) for value in losses),
             val_top1=tuple(map(_fraction, top1)),
             val_loss=tuple(_float32(max(value, 0.0)) for value in val_losses),
@@ -358,15 +359,21 @@ class Surrogate(Table):
         return {}
 
 
-def _kinds(space: SearchSpace) -> Floats:
-    """(options of all decisions, kinds): adds up equal options of decisions of one kind, such as ``operator.1.2``."""
+def _kinds(space: SearchSpace) -> tuple[Floats, list[str]]:
+    """What adds up equal options of decisions of one kind, such as ``operator.1.2``, and the group of each feature.
+
+    Returns:
+        A matrix (options of all decisions, sums), and the names of groups: the codes of a kind, each sum and each cost.
+    """
     tokens = [(one.name.partition(".")[0], option) for one in space.decisions for option in one.options]
     several = [token for token in dict.fromkeys(tokens) if tokens.count(token) > 1]
-    return np.array([[token == kind for kind in several] for token in tokens], float).reshape(len(tokens), len(several))
+    sums = np.array([[token == kind for kind in several] for token in tokens], float).reshape(len(tokens), len(several))
+    counts = [f"number of {kind} {option}" for kind, option in several]
+    return sums, [*(kind for kind, _ in tokens), *counts, "macs", "parameters"]
 
 
 def _values(training: KnownTraining) -> tuple[float, ...]:
-    """What is predicted of a training: three curves, four test results, and logarithms of two times."""
+    """What is predicted of a training: three curves, four test results, and logarithms of two times by MACs."""
     return (
         *training.train_loss,
         *training.val_top1,
@@ -375,8 +382,8 @@ def _values(training: KnownTraining) -> tuple[float, ...]:
         training.test_top5,
         training.test_mean_class,
         training.test_loss,
-        math.log(max(training.seconds, 1e-9)),
-        math.log(max(training.latency_ms, 1e-9)),
+        math.log(max(training.seconds, 1e-9) / training.macs),
+        math.log(max(training.latency_ms, 1e-9) / training.macs),
     )
 
 
@@ -387,30 +394,12 @@ def _finite(rows: Floats) -> Floats:
     return np.asarray(np.where(finite, rows, np.where(np.isfinite(most), most, 0.0)), np.float64)
 
 
-def _kernel(features: Floats, targets: Floats) -> tuple[object, float]:
-    """Kernel and variance of the noise, in units of the targets' variance, of the highest marginal likelihood.
-
-    In a large table a part of the networks decides. The logarithms are rounded, so that differences between machines in
-    the last digits have no effect.
-    """
-    from sklearn.exceptions import ConvergenceWarning
+def _process(signal: float, noise: Floats) -> "GaussianProcessRegressor":
+    """A Gaussian process on features of unit length scale, whose variances are given."""
     from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
-    part = slice(None, None, -(-len(features) // DECIDING))
-    start = ConstantKernel(1.0, (1e-2, 1e3)) * RBF(10.0, (1.0, 300.0)) + WhiteKernel(0.1, (1e-2, 10.0))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = GaussianProcessRegressor(start, normalize_y=True).fit(features[part], targets[part]).kernel_
-    kernel = fitted.clone_with_theta(np.round(fitted.theta, 1))
-    return kernel.k1, float(kernel.k2.noise_level)
-
-
-def _process(kernel: object, noise: Floats) -> "GaussianProcessRegressor":
-    """A Gaussian process whose kernel and noise are given."""
-    from sklearn.gaussian_process import GaussianProcessRegressor
-
-    return GaussianProcessRegressor(kernel, alpha=noise, optimizer=None, normalize_y=True)
+    return GaussianProcessRegressor(ConstantKernel(signal) * RBF(1.0), alpha=noise, optimizer=None, normalize_y=True)
 
 
 def _left_out(model: "GaussianProcessRegressor") -> tuple[Floats, Floats]:
