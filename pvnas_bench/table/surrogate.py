@@ -297,7 +297,7 @@ class Surrogate(Table):
     # --- how good it is ---------------------------------------------------------------------------------------------
 
     def quality(self, allowed: Allowed | None = None) -> Quality | None:
-        """Quality on the networks of the table, each left out in turn with the model's length scale and noise fixed.
+        """Quality on the networks of the table, each left out in turn with the model's relevances and noise fixed.
 
         Args:
             allowed: condition on the networks that count; None: all.
