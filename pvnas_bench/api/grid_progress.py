@@ -1,8 +1,10 @@
-"""Progress of a grid: a live table of its cells in a terminal or a notebook, a line for each cell elsewhere."""
+"""Progress of a grid: a live table of its cells in a terminal or a notebook, lines elsewhere."""
 
+import math
 import sys
+import time
 from collections import Counter, deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 LONGEST = 30
 """Largest number of rows in the live table: running cells and the latest finished ones."""
+SECONDS_PER_LINE = 1.0
+"""Smallest distance of two lines about cells that ended well; searches on a table take milliseconds."""
 Events = Generator[GridCell, None, None]
 
 
@@ -23,15 +27,23 @@ def watch(state: dict[Path, GridCell], events: Events) -> None:
     (live_table if bars.live() else lines)(state, events)
 
 
-def lines(state: dict[Path, GridCell], events: Events) -> None:
+def lines(state: dict[Path, GridCell], events: Events, clock: Callable[[], float] = time.monotonic) -> None:
+    """Print a line for each cell that ends, but of many that end well in a second the first, and the last of all."""
     counts = Counter(cell.state for cell in state.values())
     print(_counts(counts), file=sys.stderr, flush=True)
+    printed, waiting = -math.inf, ""
     for cell in events:
         counts[state[cell.path].state] -= 1
         counts[cell.state] += 1
         state[cell.path] = cell
-        if cell.state != "running":
-            print(f"{_counts(counts)}: {' '.join(_row(cell))}", file=sys.stderr, flush=True)
+        if cell.state == "running":
+            continue
+        waiting = f"{_counts(counts)}: {' '.join(_row(cell))}"
+        if cell.state != "ok" or clock() - printed >= SECONDS_PER_LINE:
+            print(waiting, file=sys.stderr, flush=True)
+            printed, waiting = clock(), ""
+    if waiting:
+        print(waiting, file=sys.stderr, flush=True)
 
 
 def live_table(state: dict[Path, GridCell], events: Events) -> None:
@@ -77,5 +89,5 @@ def _row(cell: GridCell) -> tuple[str, ...]:
 
 def _counts(counts: Counter[State]) -> str:
     return f"{counted(counts.total(), 'cell')}: " + ", ".join(
-        f"{number} {name}" for name, number in counts.items() if number
+        f"{number:,} {name}" for name, number in counts.items() if number
     )
