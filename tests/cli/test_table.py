@@ -132,7 +132,7 @@ def test_reliability_reports_the_trainings_it_was_asked_for_and_resumes(
     report = reliability.read(Path(ended.last_line))
     assert (report.scores.entries, report.scores.seeds, report.protocol) == (3, 3, "quick")
     assert f"seeds needed  3 points {report.seeds_needed['3']}" in ended.out
-    assert "nan" not in ended.err + ended.out  # these trainings have no validation
+    assert "nan" not in ended.err  # these trainings have no validation
     (trainings,) = tmp_path.glob("*.parquet")
     scores = pd.read_parquet(trainings).pivot(index="architecture", columns="seed", values="test_top1").to_numpy()
     assert report.scores == statistics.reliability(scores)
