@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pvnas_bench import records
 from pvnas_bench.errors import UsageError
 from pvnas_bench.system.files import read_whole
+from pvnas_bench.system.text import either
 from pvnas_bench.video import Views, named_views
 
 Precision = Literal["float32", "bfloat16"]
@@ -120,7 +121,7 @@ class Protocol:
             UsageError: the precision is unknown.
         """
         if precision not in get_args(Precision):
-            raise UsageError(f"unknown precision {precision!r}: choose {' or '.join(get_args(Precision))}")
+            raise UsageError(f"unknown precision {precision!r}: choose {either(get_args(Precision))}")
         if precision == self.precision:
             return self
         name = self.name.removesuffix(f"-{self.precision}")

@@ -14,6 +14,7 @@ from pvnas_bench.conformance._world import PROTOCOL, World, world
 from pvnas_bench.errors import UsageError
 from pvnas_bench.space import SearchSpace
 from pvnas_bench.strategy import AnyStrategy
+from pvnas_bench.system.text import either
 from pvnas_bench.training import process
 
 SEED = 3
@@ -63,7 +64,7 @@ def check(name: str) -> Iterator[Result]:
     """
     kind = registry.get_strategy(name)
     if kind.info.families and FAMILY not in kind.info.families:
-        families = " or ".join(kind.info.families)
+        families = either(kind.info.families)
         raise UsageError(
             f"{kind.info.name} works on spaces of the family {families}, but the suite's spaces have the family "
             f"{FAMILY}: add it to the strategy's info, or test the strategy with `pvnas-bench run`"
@@ -125,7 +126,7 @@ def _described(kind: type[AnyStrategy]) -> Result:
         if not getattr(info, name):
             missing.append(f"info.{name} is empty")
     if not info.families and (families := _families(kind)):
-        missing.append(f"info.families is empty, but the class searches spaces of {' or '.join(families)} only")
+        missing.append(f"info.families is empty, but the class searches spaces of {either(families)} only")
     missing += [
         f"hyper-parameter {name} has no description"
         for name, field in kind.Config.model_fields.items()

@@ -16,6 +16,7 @@ from pvnas_bench.runs.request import Request
 from pvnas_bench.space import Caps, SearchSpace
 from pvnas_bench.strategy import AnyStrategy, StrategyConfig
 from pvnas_bench.system.masking import masked, masked_values
+from pvnas_bench.system.text import either
 
 MLFLOW_SCHEMES = ("http", "https", "databricks", "sqlite", "mysql", "postgresql", "mssql")
 """Schemes of MLflow's tracking URIs; a database may name its driver, as in ``mysql+pymysql``."""
@@ -31,7 +32,7 @@ def check_family(kind: type[AnyStrategy], space: SearchSpace) -> None:
     if families and space.family not in families:
         fit = ", ".join(known.name for known in registry.all_spaces() if known.family in families)
         raise UsageError(
-            f"{kind.info.name} works on spaces of the family {' or '.join(families)} ({fit}), but {space.name} has the "
+            f"{kind.info.name} works on spaces of the family {either(families)} ({fit}), but {space.name} has the "
             f"family {space.family}: change --space or --strategy"
         )
 

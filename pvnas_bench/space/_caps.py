@@ -6,6 +6,7 @@ from typing import Protocol
 
 from pvnas_bench.errors import UsageError
 from pvnas_bench.space._decisions import SearchSpace
+from pvnas_bench.system.text import either
 
 MOST_MACS, MOST_PARAMETERS, MOST_MILLISECONDS = 1e18, 1e15, 1e9
 """Largest caps: what a record can hold."""
@@ -160,8 +161,7 @@ class Caps:
 def _parsed(space: SearchSpace, word: str) -> tuple[str, float, str | None]:
     """Quantity, value and name of one cap."""
     known = (
-        f"give --cap {' or '.join(space.caps)} of {space.name}, or a number of MACs such as 2.5e7, "
-        "params=30k or latency=3ms"
+        f"give --cap {either(space.caps)} of {space.name}, or a number of MACs such as 2.5e7, params=30k or latency=3ms"
     )
     key, equals, text = word.partition("=")
     if not equals:

@@ -19,6 +19,7 @@ from pvnas_bench.submission.findings import shown
 from pvnas_bench.submission.manifest import Manifest
 from pvnas_bench.submission.scores import table_of
 from pvnas_bench.system.masking import MASK
+from pvnas_bench.system.text import either
 from pvnas_bench.video import list_datasets
 
 PROGRAM = "pvnas-bench"
@@ -209,7 +210,7 @@ def _command(record: Record, manifest: Manifest) -> Iterator[str]:
         expected["--precision"] = {protocol[2] or "float32"}
     for flag, values in expected.items():
         if said.options.get(flag) not in values:
-            yield f"{where} has {flag} {shown(said.options.get(flag))}, the record says {' or '.join(sorted(values))}"
+            yield f"{where} has {flag} {shown(said.options.get(flag))}, the record says {either(sorted(values))}"
     if ("--tabular" in said.switches) != bool(table_of(record)):
         yield f"{where} and protocol.fingerprint disagree about a table"
     if ("--no-deterministic" in said.switches) == record.provenance.deterministic:

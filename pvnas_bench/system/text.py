@@ -1,6 +1,7 @@
 """Text for people: counts with their nouns, columns of a terminal, cells of CSV files."""
 
 import unicodedata
+from collections.abc import Iterable
 
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -19,6 +20,12 @@ def plural(noun: str) -> str:
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
         return f"{noun[:-1]}ies"
     return f"{noun}s"
+
+
+def either(choices: Iterable[str]) -> str:
+    """Choices in a sentence: a; a or b; a, b or c."""
+    *first, last = choices
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def width(text: str) -> int:

@@ -18,6 +18,7 @@ from pvnas_bench.records import without_cycle_collection
 from pvnas_bench.space import SearchSpace
 from pvnas_bench.system.files import write_atomically
 from pvnas_bench.system.leases import InUse, claimed
+from pvnas_bench.system.text import either
 from pvnas_bench.table import journal
 from pvnas_bench.table.journal import Content
 from pvnas_bench.table.schema import About, KnownTraining, Session
@@ -208,7 +209,7 @@ def find(space: SearchSpace, dataset: str, folder: Path | None = None) -> Table:
     known = sorted({path.stem for place in folders for path in place.glob("*.parquet")})
     fit = [stem.removeprefix(f"{space.name}-") for stem in known if stem.startswith(f"{space.name}-")]
     if fit:
-        there = f"with this space --dataset can be {' or '.join(fit)}"
+        there = f"with this space --dataset can be {either(fit)}"
     else:
         there = f"the tables there are {', '.join(known)}" if known else "there are no tables"
     places = f"{folders[0]}" if folder else f"{folders[0]} or among the published tables"

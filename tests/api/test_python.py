@@ -338,7 +338,7 @@ def test_a_table_is_a_data_frame() -> None:
     means = frame.groupby("network").test_top1.mean()
     assert all(math.isclose(means[one], table.top1(one)) for one in table.architectures)
     assert frame.test_top1_reversed.dtype == float
-    with pytest.raises(pb.UsageError, match="--dataset can be fir_days or synthetic_motion or words"):
+    with pytest.raises(pb.UsageError, match="--dataset can be fir_days, synthetic_motion or words"):
         pb.load_table(dataset="nothing")
 
 

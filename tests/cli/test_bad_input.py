@@ -124,7 +124,7 @@ def a_table_of_no_such_data(tiny: Path, scratch: Path) -> Case:
     return (
         words,
         "for --dataset '.' in results/tables or among the published tables: with this space --dataset can be "
-        "fir_days or synthetic_motion or words",
+        "fir_days, synthetic_motion or words",
     )
 
 
