@@ -1,14 +1,12 @@
 """SM-NAS: structural-to-modular search for the front of accuracy and cost.
 
-Stage 1 searches the combination: input (frames, size), depth, width, and the start of temporal mixing. Stage 2 starts
-from the front of stage 1 and mutates the modules of its members. Parents are drawn from the whole front by crowding
-distance. Partial order pruning (both stages) skips an architecture x when a larger one y of the same modules, evaluated
-before, is no better than the front at the cost of x. It assumes acc(x) ≤ acc(y) over depth, frames and size only; some
-skipped architectures are evaluated to audit that assumption.
+Stage 1 searches the combination: input, depth, width, and the start of temporal mixing. Stage 2 mutates the modules of
+the front of stage 1, further away once all neighbours are known. Parents are drawn from the front by crowding distance.
+Partial order pruning skips an architecture x when a larger one y of the same modules, evaluated before, is no better
+than the front at the cost of x. It assumes acc(x) ≤ acc(y) over depth, frames and size; some skipped ones audit that.
 """
 
 import functools
-import itertools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -38,7 +36,7 @@ class SMNASConfig(StrategyConfig):
     structural_share: float = Field(0.3, gt=0, lt=1, description="part of the budget of stage 1 (tuned)")
     initial: int = Field(6, ge=1, description="random combinations before the first mutation (R)")
     population: int = Field(2, ge=1, description="evaluations per generation (tuned)")
-    mutations: int = Field(1, ge=1, description="modular decisions that a child changes (tuned)")
+    mutations: int = Field(1, ge=1, description="modular decisions that a child changes at first (tuned)")
     fidelity: int = Field(0, ge=0, description="epochs of an evaluation; 0: the protocol's proxy (R)")
     pruning: bool = Field(True, description="partial order pruning (SM-NAS)")
     audit: float = Field(0.1, ge=0, le=1, description="part of the skipped that is evaluated all the same (R)")
@@ -63,35 +61,31 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
 
     def setup(self) -> None:
         """Start without evaluations."""
-        problem = self.problem
+        problem, space = self.problem, self.problem.space
         self.rng = problem.rng("sm_nas")
         self.evaluated: list[Evaluation] = []
         self.combinations: dict[Architecture, list[int]] = {}
-        self.combined = False
-        """True once stage 1 has no new combination that may reach the front."""
+        self.combined = False  # stage 1 has no new combination that may reach the front
+        self.further = 0  # modular changes beyond `mutations`, once all nearer children are known
         self.skipped: set[Architecture] = set()
-        self.audited: list[bool] = []
-        """True for each audited skipped architecture that belongs to the front."""
+        self.audited: list[bool] = []  # True for each audited skipped architecture that belongs to the front
+        self.pairs = self.violations = 0  # evaluated pairs x ≼ y, and those with acc(x) > acc(y)
         self.fallback = problem.sample(problem.rng("fallback"))
-        space = problem.space
         self.axes = [len(space.frames), len(space.sizes), *(len(stage.depths) for stage in space.stages)]
-        self.axes += [len(space.stages) + 1, len(space.expansions)]
-        """Number of options on each axis of a combination, see `combine`."""
+        self.axes += [len(space.stages) + 1, len(space.expansions)]  # numbers of options, see `combine`
 
     def step(self) -> None:
         """Run one generation of the current stage."""
         for _ in range(self.config.population):
             child = self._candidate()
             evaluation = self.problem.evaluate(child, self.config.fidelity or None)
+            on_front = not dominates(self.evaluated, evaluation)
             if child in self.skipped:
-                self.audited.append(not dominates(self.evaluated, evaluation))
-            self.evaluated.append(evaluation)
-            self._note()
-        self.problem.log(
-            val_top1=max(evaluation.top1 for evaluation in self.evaluated),
-            hypervolume=hypervolume(self.evaluated, self.problem.cap),
-            structural=self.stage == "structural",
-        )
+                self.audited.append(on_front)
+            self.further *= not on_front  # a new member has neighbours of its own
+            self._note(evaluation)
+        best, volume = max(e.top1 for e in self.evaluated), hypervolume(self.evaluated, self.problem.cap)
+        self.problem.log(val_top1=best, hypervolume=volume, structural=self.stage == "structural")
 
     @property
     def stage(self) -> str:
@@ -103,9 +97,7 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
 
     def _candidate(self) -> Architecture:
         """A new architecture of the current stage."""
-        propose = {"structural": self._structural, "modular": self._modular}.get(
-            self.stage, lambda: self.problem.sample(self.rng)
-        )
+        propose = {"structural": self._structural, "modular": self._modular}.get(self.stage, self._random)
         known = {*self.skipped, *(evaluation.architecture for evaluation in self.evaluated)}
         while (child := self.problem.draw(propose, known)) is not None:
             if not self.config.pruning or self.stage == "random" or not self.hopeless(child):
@@ -117,8 +109,14 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
                 return child
         if self.config.stages == "both" and self.stage == "structural":
             self.combined = True
-            return self._candidate()
-        raise SearchFinished
+        elif self.stage == "modular" and self.further < len(self.problem.space.decisions):
+            self.further += 1
+        else:
+            raise SearchFinished
+        return self._candidate()
+
+    def _random(self) -> Architecture:
+        return self.problem.sample(self.rng)
 
     def _structural(self) -> Architecture:
         """A random combination, or a member of the front with one of its axes changed."""
@@ -127,8 +125,7 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
         else:
             combination = list(self.combinations[self._parent()])
             axis = int(self.rng.choice([i for i, n in enumerate(self.axes) if n > 1]))
-            shift = 1 + int(self.rng.integers(self.axes[axis] - 1))
-            combination[axis] = (combination[axis] + shift) % self.axes[axis]
+            combination[axis] = (combination[axis] + 1 + int(self.rng.integers(self.axes[axis] - 1))) % self.axes[axis]
         child = self.combine(combination)
         self.combinations[child] = combination
         return child
@@ -149,10 +146,11 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
         )
 
     def _modular(self) -> Architecture:
-        """A member of the front (at first the reference) with some of its modules changed; its structure stays."""
+        """A member of the front (at first the reference) with some modules changed; its structure stays."""
         if not self.evaluated and self.problem.feasible(self.problem.space.reference):
             return self.problem.space.reference
-        return self.problem.space.mutate_level(self._parent(), self.rng, "modular", self.config.mutations)
+        most = self.config.mutations + self.further
+        return self.problem.space.mutate_level(self._parent(), self.rng, "modular", most)
 
     def _parent(self) -> Architecture:
         """The less crowded of two random members of the front; before the first evaluation, a random architecture."""
@@ -166,17 +164,19 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
         at_cost = max((e.top1 for e in self.evaluated if e.macs <= cost), default=-1.0)
         return any(e.top1 <= at_cost and smaller(self.problem.space, x, e.architecture) for e in self.evaluated)
 
-    def _note(self) -> None:
+    def _note(self, new: Evaluation) -> None:
         """Note the front, the audit, and how many evaluated pairs x ≼ y violate the order: acc(x) > acc(y)."""
-        space, pairs = self.problem.space, itertools.permutations(self.evaluated, 2)
-        violated = [x.top1 > y.top1 for x, y in pairs if smaller(space, x.architecture, y.architecture)]
+        pairs = [pair for old in self.evaluated for pair in ((new, old), (old, new))]
+        ordered = [x.top1 > y.top1 for x, y in pairs if smaller(self.problem.space, x.architecture, y.architecture)]
+        self.pairs, self.violations = self.pairs + len(ordered), self.violations + sum(ordered)
+        self.evaluated.append(new)
         self.problem.note(
             front=[[e.macs, e.top1] for e in pareto_front(self.evaluated)],
             audited=len(self.audited),
             audited_wrong=sum(self.audited),
-            order_pairs=len(violated),
-            order_violations=sum(violated),
-            order_violation_rate=sum(violated) / len(violated) if violated else 0.0,
+            order_pairs=self.pairs,
+            order_violations=self.violations,
+            order_violation_rate=self.violations / self.pairs if self.pairs else 0.0,
         )
 
     def incumbent(self) -> Architecture:
