@@ -24,12 +24,18 @@ def build(
     ] = None,
     sample: Annotated[
         int | None,
-        typer.Option(help="Number of random architectures, the same for every seed.  [default: all]", min=1),
+        typer.Option(help="Number of random architectures, the same for every seed; 0: none.  [default: all]", min=0),
     ] = None,
     cap: Annotated[str | None, declared("cap")] = None,
     visited: Annotated[
         Path | None,
         typer.Option(help="Folder of records, whose incumbents are trained too.  [default: none]", metavar="DIR"),
+    ] = None,
+    found: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of records, whose networks at the end are trained too.  [default: none]", metavar="DIR"
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Parallel trainings, one thread each.  [default: one per core]", min=1)
@@ -55,6 +61,7 @@ def build(
             sample,
             cap,
             visited,
+            found,
             tables,
             workers,
             executor=executor.value,

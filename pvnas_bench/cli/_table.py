@@ -14,6 +14,7 @@ from pvnas_bench.boards.reliability import of_table, sentence
 from pvnas_bench.cli import FAILED, INTERRUPTED, OK, _results
 from pvnas_bench.errors import UsageError
 from pvnas_bench.grid.executors import Name
+from pvnas_bench.records import Record
 from pvnas_bench.space import SearchSpace
 from pvnas_bench.system.text import counted
 from pvnas_bench.table import About, Table, default_folder, find
@@ -30,23 +31,31 @@ def build(
     sample: int | None,
     cap: str | None,
     visited: Path | None,
+    found: Path | None,
     tables: Path | None,
     workers: int | None,
     *,
     executor: Name = "processes",
     address: str | None = None,
 ) -> int:
-    """Build or extend a table, and print its path."""
+    """Build or extend a table, and print its path.
+
+    Raises:
+        UsageError: there is nothing to train, or a folder has no records.
+    """
     from pvnas_bench.cli import _trainings
     from pvnas_bench.grid.table_build import TableRecipe
 
-    listed = () if visited is None else _results.load(visited, reference=False, null=None)[0]
+    more = [step.incumbent for record in _records(visited) for step in record.trajectory]
+    more += [record.outcome.architecture for record in _records(found) if record.outcome is not None]
+    if sample == 0 and not more:
+        raise UsageError("there is nothing to train: give a --sample above 0, or records with --visited or --found")
     path = _trainings.train(
         TableRecipe(space, dataset, protocol, cap=cap),
         tables or default_folder(),
         seeds=tuple(dict.fromkeys(seeds)),
         sample=sample,
-        more=[step.incumbent for record in listed for step in record.trajectory],
+        more=more,
         workers=workers,
         executor=executor,
         address=address,
@@ -55,6 +64,10 @@ def build(
         return INTERRUPTED
     print(path)
     return OK
+
+
+def _records(folder: Path | None) -> Sequence[Record]:
+    return () if folder is None else _results.load(folder, reference=False, null=None)[0]
 
 
 def merge(folders: Sequence[Path], space: str, dataset: str, tables: Path | None) -> int:

@@ -113,6 +113,21 @@ def test_verify_and_report(cli: Cli, of: tuple[object, ...], tmp_path: Path) -> 
     assert "3 of 6" in Path(ended.last_line).read_text()
 
 
+def test_what_searches_found_is_trained_in_a_table_of_its_own(
+    cli: Cli, of: tuple[object, ...], tiny_dataset: Path, tmp_path: Path
+) -> None:
+    words = ("table", "build", "--space", SPACE, "--dataset", tiny_dataset, "--tables", tmp_path, "--workers", 1)
+    ended = cli(*words, "--sample", 0)
+    assert ended.code == USAGE and "there is nothing to train" in ended.err
+    searches = ("compare", *of, "--tabular", "--partial", "--strategy", "random_search", "--seeds", 4, "--budget", 3)
+    assert cli(*searches, "--results", tmp_path / "runs", "--workers", 1).code == OK
+    runs, _ = records.load_folder(tmp_path / "runs")
+    found = {run.outcome.architecture for run in runs if run.outcome is not None}
+    assert cli(*words, "--sample", 0, "--found", tmp_path / "runs").code == OK
+    (table,) = tmp_path.glob("*.parquet")
+    assert set(pd.read_parquet(table)["architecture"]) == found
+
+
 def test_tables_of_two_folders_merge(cli: Cli, of: tuple[object, ...], tables: Path, tmp_path: Path) -> None:
     ended = cli("table", "merge", tables, tables, *of[:-1], tmp_path / "merged")
     assert ended.code == OK, ended.err
