@@ -47,6 +47,18 @@ def test_the_surrogate_predicts_as_well_as_trainings_allow(surrogate: Surrogate,
     assert quality.within_90 == pytest.approx(0.9, abs=0.05)
 
 
+def test_networks_that_searches_visited_were_predicted_before_they_were_trained(table: Table) -> None:
+    """The last build trained the incumbents of searches on the surrogate of all builds before it."""
+    every = [training for name in table.architectures for training in table.trainings(name)]
+    last = max(training.session for training in every)
+    before = Table(table.about, table.sessions, [one for one in every if one.session < last], SPACE)
+    model, later = surrogate_of(before, SPACE), [one for one in every if one.session == last]
+    assert len(later) >= 300
+    errors = np.array([model.top1(one.architecture) - one.test_top1 for one in later])
+    assert np.abs(errors).mean() <= model.noise
+    assert abs(errors.mean()) <= 0.01  # what looks best is not overrated
+
+
 def test_networks_that_searches_found_are_as_good_as_predicted(surrogate: Surrogate) -> None:
     found = load(Files(FOLDER / "found", STEM), SPACE)
     assert found.about.recipe == surrogate.about.recipe
