@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
-from scipy.optimize import minimize
+from scipy.optimize import Bounds, minimize
 
 DECIDING: Final = 500
 """Most networks that decide; the time grows with their cube."""
@@ -64,9 +64,15 @@ def fit(features: Floats, targets: Floats, groups: Sequence[str]) -> Kernel:
         return -density, -gradient
 
     start = np.array([0.0, np.log(0.1), *[CENTRE] * len(names)])
-    bounds = [np.log(limits) for limits in (SIGNAL, NOISE, *[RELEVANCE] * len(names))]
-    options = {"maxiter": ITERATIONS, "gtol": 1e-5, "ftol": 1e-13}
-    found = minimize(negative, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    low, high = np.log([SIGNAL, NOISE, *[RELEVANCE] * len(names)]).T
+    found = minimize(
+        negative,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=Bounds(low, high),
+        options={"maxiter": ITERATIONS, "gtol": 1e-5, "ftol": 1e-13},
+    )
     signal, noise, *relevance = np.exp(np.round(found.x, 1)).tolist()
     return Kernel(signal, noise, np.array(relevance)[member])
 

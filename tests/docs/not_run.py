@@ -53,9 +53,6 @@ NOT_RUN: dict[str, list[str]] = {
         "pvnas-bench table build --space st_default --protocol quick --cap M --sample 600",
         "pvnas-bench table build --space st_default --protocol quick --cap M --sample 600 --visited results/runs",
         "pvnas-bench table build --space st_default --protocol quick --cap M --sample 30 --seed 1",
-        "pvnas-bench table info --space st_default",
-        "pvnas-bench compare --space st_default --tabular --seeds 500 --strategy random_search --strategy "
-        "successive_halving",
     ],
     "takes minutes: tests/grid/test_table_verify.py and tests/boards/test_table_lessons.py do it in small": [
         "pvnas-bench table verify --sample 3",
