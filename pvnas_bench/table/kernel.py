@@ -12,8 +12,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
-from scipy.optimize import Bounds, minimize
 
 DECIDING: Final = 500
 """Most networks that decide; the time grows with their cube."""
@@ -52,6 +50,8 @@ def fit(features: Floats, targets: Floats, groups: Sequence[str]) -> Kernel:
         targets: (N,).
         groups: D names; features of one name are a group.
     """
+    from scipy.optimize import Bounds, minimize
+
     n = len(features)
     part = np.linspace(0, n - 1, min(n, DECIDING)).round().astype(int)
     names = list(dict.fromkeys(groups))
@@ -88,6 +88,8 @@ def log_posterior(theta: Floats, distances: Floats, y: Floats) -> tuple[float, F
     Returns:
         -∞ and a gradient of zero where the covariance is not positive definite.
     """
+    from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
     signal, noise, relevance = np.exp(theta[0]), np.exp(theta[1]), np.exp(theta[2:])
     covariance = signal * np.exp(-0.5 * np.tensordot(relevance, distances, 1))
     try:
