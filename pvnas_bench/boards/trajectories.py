@@ -50,11 +50,9 @@ def curve(record: Record, axis: Axis = "cost", measure: Measure = reported) -> t
     Returns:
         Positions and accuracies.
     """
-    known = [
-        (float(getattr(step, axis)), value)
-        for step, value in zip(record.trajectory, measure(record), strict=False)
-        if math.isfinite(value)
-    ]
+    values = measure(record) or [math.nan] * len(record.trajectory)
+    steps = zip(record.trajectory, values, strict=True)
+    known = [(float(getattr(step, axis)), value) for step, value in steps if math.isfinite(value)]
     return [at for at, _ in known], [value for _, value in known]
 
 

@@ -1,7 +1,7 @@
 """Text for people: counts with their nouns, columns of a terminal, cells of CSV files."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection
 
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -22,9 +22,9 @@ def plural(noun: str) -> str:
     return f"{noun}s"
 
 
-def either(choices: Iterable[str]) -> str:
-    """Choices in a sentence: a; a or b; a, b or c."""
-    *first, last = choices
+def either(choices: Collection[str]) -> str:
+    """Choices in a sentence: a; a or b; a, b or c; nothing if there are none."""
+    *first, last = choices or [""]
     return f"{', '.join(first)} or {last}" if first else last
 
 

@@ -27,7 +27,7 @@ class Kind:
     name: str
     help: str
     board: Callable[[Runs], Figure | str] | None = None
-    """Draws one board, or returns the reason for no plot. None for plots that are not of one board."""
+    """Draws one board, or returns the reason for no plot. None for plots that are of no single board, or need more."""
 
 
 KINDS: dict[str, Kind] = {
