@@ -69,6 +69,10 @@ class Motion:
     double: tuple[Column, Column] | None = None
 
 
+_Move = Callable[[Column, float, np.random.Generator], Motion]
+"""Motion of an object in the first class of a pair: time of each frame, the subject's speed, a source of chance."""
+
+
 def subject(seed: int, number: int) -> Subject:
     """Draw the nuisance factors of subject `number`."""
     rng = np.random.default_rng([seed, 0, number])
@@ -89,6 +93,30 @@ def subject(seed: int, number: int) -> Subject:
     )
 
 
+def plain_subject(seed: int, number: int) -> Subject:
+    """Draw the nuisance factors of subject `number` of plain scenes: a large object of strong contrast, and no clutter.
+
+    Clutter, pattern and noise hide the object from a network that has just begun to learn: with those of `subject`, a
+    training stays at chance for some epochs, and how many is luck.
+    """
+    rng = np.random.default_rng([seed, 3, number])
+    colours = rng.uniform(0.0, 1.0, (2, 3))
+    ground = rng.uniform(0.1, 0.9, (2, 3))
+    colours[0] = np.where(ground.mean(axis=0) > 0.5, 0.25 * colours[0], 0.75 + 0.25 * colours[0])
+    return Subject(
+        corners=int(rng.choice([0, 3, 4, 5])),
+        texture=int(rng.integers(len(_TEXTURES))),
+        colours=colours.astype(np.float32),
+        background=int(rng.integers(_EVEN_BACKGROUNDS)),
+        ground=ground.astype(np.float32),
+        radius=float(rng.uniform(12.0, 15.0)),
+        speed=float(rng.uniform(0.85, 1.2)),
+        clutter=0,
+        contrast=1.0,
+        noise=float(rng.uniform(0.005, 0.012)),
+    )
+
+
 def render(seed: int, pair: int, number: int) -> NDArray[np.uint8]:
     """Render a clip of a pair's first class; its reversal is the clip of the second class.
 
@@ -99,11 +127,18 @@ def render(seed: int, pair: int, number: int) -> NDArray[np.uint8]:
     Returns:
         (T, SIZE, SIZE, 3), T in `FRAMES`.
     """
-    who = subject(seed, number)
-    rng = np.random.default_rng([seed, 1, pair, number])
+    return _render(subject(seed, number), PAIRS[pair][2], np.random.default_rng([seed, 1, pair, number]))
+
+
+def render_plain(seed: int, pair: int, number: int) -> NDArray[np.uint8]:
+    """Render a clip as `render`, of a `plain_subject` and of the first class of one of `PLAIN_PAIRS`."""
+    return _render(plain_subject(seed, number), PLAIN_PAIRS[pair][2], np.random.default_rng([seed, 4, pair, number]))
+
+
+def _render(who: Subject, move: _Move, rng: np.random.Generator) -> NDArray[np.uint8]:
     length = int(rng.integers(FRAMES[0], FRAMES[1] + 1))
     phase = np.linspace(0.0, 1.0, length, dtype=np.float32)
-    return draw(who, PAIRS[pair][2](phase, who.speed, rng), phase, rng)
+    return draw(who, move(phase, who.speed, rng), phase, rng)
 
 
 def draw(who: Subject, motion: Motion, phase: Column, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -197,7 +232,7 @@ def _speed_up(phase: Column, speed: float, rng: np.random.Generator) -> Motion:
     return Motion(x + moved * math.cos(heading), y + moved * math.sin(heading), _plain(phase), angle, _plain(phase))
 
 
-PAIRS: tuple[tuple[str, str, Callable[[Column, float, np.random.Generator], Motion]], ...] = (
+PAIRS: tuple[tuple[str, str, _Move], ...] = (
     ("move_left", "move_right", _leftward),
     ("move_up", "move_down", _upward),
     ("rotate_clockwise", "rotate_counterclockwise", _clockwise),
@@ -209,6 +244,8 @@ PAIRS: tuple[tuple[str, str, Callable[[Column, float, np.random.Generator], Moti
 )
 CLASSES = tuple(name for first, second, _ in PAIRS for name in (first, second))
 """Class names: 2p is the first class of pair p, 2p + 1 the second."""
+PLAIN_PAIRS = tuple(pair for pair in PAIRS if pair[0] not in ("flash_then_move", "speed_up"))
+"""Pairs of plain scenes: those that networks of `st_default` learn in minutes."""
 
 
 # --- painting ---
@@ -244,6 +281,8 @@ def _flat(rng: np.random.Generator) -> _Plane:
 
 
 _BACKGROUNDS = (_flat, _gradient, _stripes, _blotches)
+_EVEN_BACKGROUNDS = 2
+"""How many of the backgrounds, the first ones, have no edges."""
 
 
 def _add_clutter(image: _Image, who: Subject, phase: Column, rng: np.random.Generator) -> None:

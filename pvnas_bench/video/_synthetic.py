@@ -1,4 +1,4 @@
-"""The embedded data sets `synthetic_motion` and `synthetic_activities`: H.264 files, generated on first use.
+"""The embedded data sets, `synthetic_motion` and others: H.264 files, generated on first use.
 
 Every frame is intra-coded with one quantiser, so a reversed clip decodes to the reversed frames: the encoding does not
 reveal the direction of time.
@@ -8,7 +8,7 @@ import csv
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class _Kind:
         frames: fewest and most of a clip.
         rate: nominal frames per second; not used.
         render: renders a clip of the first class of a pair (seed, pair, subject).
+        subjects: numbers of the subjects of each split, each with one clip of every class.
     """
 
     name: str
@@ -42,6 +43,7 @@ class _Kind:
     frames: tuple[int, int]
     rate: int
     render: Callable[[int, int, int], NDArray[np.uint8]]
+    subjects: Mapping[str, range]
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -60,6 +62,18 @@ _KINDS = {
             _scenes.FRAMES,
             15,
             _scenes.render,
+            {"train": range(63), "val": range(63, 75), "test": range(75, 99)},
+        ),
+        _Kind(
+            "synthetic_motion_v2",
+            f"{2 * len(_scenes.PLAIN_PAIRS)} classes of motion as in synthetic_motion, without clutter and patterns: "
+            "trainings learn from their first epochs on",
+            2,
+            tuple((first, second) for first, second, _ in _scenes.PLAIN_PAIRS),
+            _scenes.FRAMES,
+            15,
+            _scenes.render_plain,
+            {"train": range(63), "val": range(63, 75), "test": range(75, 123)},
         ),
         _Kind(
             "synthetic_activities",
@@ -70,6 +84,7 @@ _KINDS = {
             _activities.FRAMES,
             _activities.RATE,
             _activities.render,
+            {"train": range(63), "val": range(63, 75), "test": range(75, 99)},
         ),
     )
 }
@@ -77,8 +92,6 @@ DESCRIPTIONS = {name: kind.description for name, kind in _KINDS.items()}
 """The embedded data sets."""
 
 _SEED = 7
-_SUBJECTS = {"train": range(63), "val": range(63, 75), "test": range(75, 99)}
-"""Number of subjects per split, each with one clip of every class."""
 _CODEC = {"preset": "veryfast", "qp": "22", "g": "1"}
 _CLIP_SECONDS = 60.0
 
@@ -112,7 +125,7 @@ def _parameters(kind: _Kind) -> dict[str, Any]:
         "classes": kind.classes,
         "size": _scenes.SIZE,
         "frames": kind.frames,
-        "subjects": {split: [numbers.start, numbers.stop] for split, numbers in _SUBJECTS.items()},
+        "subjects": {split: [numbers.start, numbers.stop] for split, numbers in kind.subjects.items()},
         "codec": _CODEC,
     }
 
@@ -120,7 +133,7 @@ def _parameters(kind: _Kind) -> dict[str, Any]:
 def _make(kind: _Kind, folder: Path, progress: Callable[[int, int], None] | None) -> None:
     clips = [
         (split, {"pair": pair, "subject": subject})
-        for split, subjects in _SUBJECTS.items()
+        for split, subjects in kind.subjects.items()
         for subject in subjects
         for pair in range(len(kind.pairs))
     ]

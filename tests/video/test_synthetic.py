@@ -1,5 +1,6 @@
 """The embedded data sets: reproducible, split by subject, and single frames independent of the direction of time."""
 
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -23,11 +24,17 @@ def few() -> dict[str, range]:
     return {"train": range(6), "val": range(63, 66), "test": range(75, 78)}
 
 
+def with_subjects(patch: pytest.MonkeyPatch, subjects: dict[str, range]) -> None:
+    """Give the embedded data sets these subjects."""
+    kinds = {name: dataclasses.replace(kind, subjects=subjects) for name, kind in _synthetic._KINDS.items()}
+    patch.setattr(_synthetic, "_KINDS", kinds)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, few: dict[str, range]) -> video.Dataset:
     """The data set with few subjects."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_synthetic, "_SUBJECTS", few)
+        with_subjects(patch, few)
         return video.open_dataset("synthetic_motion", cache_dir=tmp_path_factory.mktemp("synthetic"))
 
 
@@ -47,7 +54,7 @@ def twins(dataset: video.Dataset) -> list[tuple[Path, Path]]:
 
 
 def test_the_whole_data_set_is_declared() -> None:
-    subjects = _synthetic._SUBJECTS
+    subjects = _synthetic._KINDS["synthetic_motion"].subjects
     clips = {split: len(numbers) * len(_scenes.CLASSES) for split, numbers in subjects.items()}
     assert clips == {"train": 1008, "val": 192, "test": 384}
     assert len(_scenes.CLASSES) == len(set(_scenes.CLASSES)) == 16
@@ -90,7 +97,7 @@ def test_the_cache_keeps_the_frames_of_a_pair_alike(made: video.Dataset, tmp_pat
 
 def test_same_seed_same_pixels(made: video.Dataset, few: dict[str, range], tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_synthetic, "_SUBJECTS", {"train": range(2), "val": range(2, 3), "test": range(75, 76)})
+        with_subjects(patch, {"train": range(2), "val": range(2, 3), "test": range(75, 76)})
         again = video.open_dataset("synthetic_motion", cache_dir=tmp_path)
     assert again.fingerprint != made.fingerprint
     for i in range(0, len(again), 5):
@@ -158,7 +165,7 @@ def test_directions_are_as_named(pair: int, axis: int) -> None:
 def test_the_data_set_is_generated_once_and_completely(few: dict[str, range], tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_synthetic, "_SUBJECTS", {split: numbers[:3] for split, numbers in few.items()})
+        with_subjects(patch, {split: numbers[:3] for split, numbers in few.items()})
 
         def interrupt(done: int, total: int) -> None:
             raise KeyboardInterrupt
@@ -229,15 +236,16 @@ def test_activities_equal_those_of_version_1() -> None:
     np.testing.assert_allclose(figures, ACTIVITIES_1, atol=0.05)
 
 
-def test_both_data_sets_are_listed_and_keep_their_fingerprints(few: dict[str, range], tmp_path: Path) -> None:
-    assert [name for name, _ in video.list_datasets()] == ["synthetic_activities", "synthetic_motion"]
+def test_the_data_sets_are_listed_and_keep_their_fingerprints(few: dict[str, range], tmp_path: Path) -> None:
+    names = ["synthetic_activities", "synthetic_motion", "synthetic_motion_v2"]
+    assert [name for name, _ in video.list_datasets()] == names
     identities = {
         name: hashlib.sha256(json.dumps(_synthetic._parameters(kind), sort_keys=True).encode()).hexdigest()[:12]
         for name, kind in _synthetic._KINDS.items()
     }
     assert identities == {"synthetic_motion": "a0f2120aef7e", "synthetic_activities": "98299554148a"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_synthetic, "_SUBJECTS", {split: numbers[:1] for split, numbers in few.items()})
+        with_subjects(patch, {split: numbers[:1] for split, numbers in few.items()})
         made = video.open_dataset("synthetic_activities", cache_dir=tmp_path)
     assert made.name == "synthetic_activities" and made.classes == tuple(sorted(_activities.CLASSES))
     assert made.counts() == {"train": 8, "val": 8, "test": 8} and not made.flip_safe
