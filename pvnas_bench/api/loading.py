@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pvnas_bench import records
 from pvnas_bench.api import results
 from pvnas_bench.errors import UsageError
+from pvnas_bench.runs.request import Request
 
 if TYPE_CHECKING:
     from pvnas_bench.table import Table
@@ -50,7 +51,7 @@ def load_records(folder: StrPath, *, null: bool | None = None) -> list[records.R
 
 
 def load_table(
-    space: StrPath = "st_micro", dataset: StrPath = "synthetic_motion", tables: StrPath | None = None
+    space: StrPath = "st_micro", dataset: StrPath = Request.dataset, tables: StrPath | None = None
 ) -> "Table":
     """Read the table of a space and a data set: every architecture with its trainings.
 

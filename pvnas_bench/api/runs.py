@@ -26,8 +26,8 @@ Trials = Literal["serial", "ray"]
 def run(
     strategy: StrPath,
     *,
-    space: StrPath = "st_default",
-    dataset: StrPath = "synthetic_motion",
+    space: StrPath = Request.space,
+    dataset: StrPath = Request.dataset,
     protocol: StrPath | None = None,
     cap: Cap | None = None,
     budget: float | None = None,

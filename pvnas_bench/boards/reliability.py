@@ -40,6 +40,7 @@ class ReliabilityReport(BaseModel):
         mean, lowest, highest: of the architectures' mean test accuracies.
         scores: variance components and intraclass correlations; its entries are architectures.
         tau: Kendall's τ between the orders by two seeds, mean over pairs of seeds.
+        tau_of_halves: the same between the orders by means of two disjoint halves of the seeds; None: fewer than four.
         seeds_needed: by difference in points, fewest seeds for 80 % power of a paired t-test; None: over 10,000.
         tau_by_epoch: Kendall's τ of the validation accuracy after each epoch with the mean score; None: no validation.
         seconds: mean CPU seconds of a training.
@@ -64,6 +65,7 @@ class ReliabilityReport(BaseModel):
     seconds: float
     reversed_top1: float | None
     shuffled_top1: float | None
+    tau_of_halves: float | None = None
 
     def of(self, run: Record) -> bool:
         """Return True if a record has the space, cap, data set and recipe of this report, and is judged by training."""
@@ -110,6 +112,7 @@ def report(table: Table, cap: str) -> ReliabilityReport:
         seconds=fmean(training.seconds for training in trainings),
         reversed_top1=_mean([training.test_top1_reversed for training in trainings]),
         shuffled_top1=_mean([training.test_top1_shuffled for training in trainings]),
+        tau_of_halves=statistics.tau_between_halves(scores) if scores.shape[1] > 3 else None,
     )
 
 
@@ -171,6 +174,7 @@ def text(one: ReliabilityReport) -> str:
     needed = ", ".join(
         f"{points} points {'over 10,000' if seeds is None else seeds}" for points, seeds in one.seeds_needed.items()
     )
+    halves = f", {one.tau_of_halves:.2f} between means of {scores.seeds // 2}" if one.tau_of_halves is not None else ""
     lines = [
         f"{one.space} · {one.data_name} · {one.protocol}: {scores.entries} random architectures × {scores.seeds} seeds",
         f"  test top-1    mean {one.mean:.1%}, from {one.lowest:.1%} to {one.highest:.1%}",
@@ -180,7 +184,7 @@ def text(one: ReliabilityReport) -> str:
         f"  ICC           {scores.icc:.2f} [{scores.icc_low:.2f}, {scores.icc_high:.2f}] of one score "
         f"(F = {scores.f:.1f}, p = {scores.p:.2g}), {scores.of_mean(3):.2f} of a mean of three; "
         f"{scores.icc_oneway:.2f} without seeds as blocks",
-        f"  tau           {one.tau:.2f} between two seeds",
+        f"  tau           {one.tau:.2f} between two seeds{halves}",
         f"  seeds needed  {needed} (paired t-test, 80 % power)",
         f"  a training    {one.seconds:.1f} CPU seconds",
     ]

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pvnas_bench.cli._options import Dataset, Json, Workers
+from pvnas_bench.runs.request import Request
 
 Protocol = Annotated[
     str,
@@ -25,7 +26,7 @@ def list_(
 
 
 def prepare(
-    dataset: Dataset = "synthetic_motion",
+    dataset: Dataset = Request.dataset,
     protocol: Protocol = "quick",
     workers: Workers = None,
     tolerate: Annotated[
@@ -43,7 +44,7 @@ def prepare(
 
 
 def verify(
-    dataset: Dataset = "synthetic_motion",
+    dataset: Dataset = Request.dataset,
     min_frames: Annotated[int, typer.Option(help="Frames below which a clip is too short.", min=1)] = 2,
     workers: Workers = None,
     json: Json = False,
@@ -55,7 +56,7 @@ def verify(
 
 
 def show(
-    dataset: Dataset = "synthetic_motion",
+    dataset: Dataset = Request.dataset,
     output: Annotated[Path, typer.Option(help="Folder of the images.", metavar="DIR")] = Path("sheets"),
     classes: Annotated[
         list[str] | None, typer.Option("--class", help="Class to show; may be repeated.  [default: all]")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pvnas_bench.cli._options import Json, Tables, Workers, declared
+from pvnas_bench.runs.request import Request
 
 Model = Annotated[
     Path,
@@ -52,7 +53,7 @@ def train(
         str | None,
         typer.Option(
             help="A name of `list datasets`, a folder, a manifest .csv, or a description .toml.  [default: the "
-            "record's or model's, where it is a name; synthetic_motion]"
+            f"record's or model's, where it is a name; {Request.dataset}]"
         ),
     ] = None,
     protocol: Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pvnas_bench.cli._options import Cells, Dataset, Json, On, PageFormat, RayAddress, Results, Tables, declared
+from pvnas_bench.runs.request import Request
 
 MicroSpace = Annotated[
     str, typer.Option("--space", help="A small space: a name from `list spaces`, or the path of a .py file.")
@@ -17,7 +18,7 @@ MicroProtocol = Annotated[str, typer.Option("--protocol", help="Protocol with th
 
 def build(
     space: MicroSpace = "st_micro",
-    dataset: Dataset = "synthetic_motion",
+    dataset: Dataset = Request.dataset,
     protocol: MicroProtocol = "micro",
     seed: Annotated[
         list[int] | None, typer.Option(help="Seed of the trainings; may be repeated.  [default: 0]", min=0)
@@ -72,7 +73,7 @@ def build(
 def merge(
     folders: Annotated[list[Path], typer.Argument(help="Folders with tables of one recipe.", metavar="DIR...")],
     space: MicroSpace = "st_micro",
-    dataset: Dataset = "synthetic_motion",
+    dataset: Dataset = Request.dataset,
     tables: Tables = None,
 ) -> int:
     """Add the trainings of other folders' tables to a table, and print its path.
@@ -85,7 +86,7 @@ def merge(
 
 
 def info(
-    space: MicroSpace = "st_micro", dataset: Dataset = "synthetic_motion", tables: Tables = None, json: Json = False
+    space: MicroSpace = "st_micro", dataset: Dataset = Request.dataset, tables: Tables = None, json: Json = False
 ) -> int:
     """Show the content and the provenance of a table."""
     from pvnas_bench.cli import _table
@@ -98,7 +99,7 @@ def query(
         str, typer.Argument(help="String of the architecture, as other commands print it.", metavar="ARCH")
     ],
     space: MicroSpace = "st_micro",
-    dataset: Dataset = "synthetic_motion",
+    dataset: Dataset = Request.dataset,
     tables: Tables = None,
     json: Json = False,
 ) -> int:
@@ -110,7 +111,7 @@ def query(
 
 def verify(
     space: MicroSpace = "st_micro",
-    dataset: Dataset = "synthetic_motion",
+    dataset: Dataset = Request.dataset,
     sample: Annotated[int, typer.Option(help="Number of architectures to train again.", min=1)] = 5,
     seed: Annotated[int, typer.Option(help="Seed of the random choice of architectures.", min=0)] = 0,
     tables: Tables = None,
@@ -126,7 +127,7 @@ def verify(
 def report(
     space: MicroSpace = "st_micro",
     dataset: Annotated[
-        list[str] | None, typer.Option(help="Data set with a table; may be repeated.  [default: synthetic_motion]")
+        list[str] | None, typer.Option(help=f"Data set with a table; may be repeated.  [default: {Request.dataset}]")
     ] = None,
     results: Annotated[
         Path | None, typer.Option(help="Folder of records of runs on the tables, for regret curves.", metavar="DIR")
@@ -150,7 +151,7 @@ def report(
     with quiet():
         page = output or Path("results", f"{Path(space).stem}.md")
         return _table.report(
-            space, dataset or ["synthetic_motion"], results, tables, page, scores=scores, baseline=baseline
+            space, dataset or [Request.dataset], results, tables, page, scores=scores, baseline=baseline
         )
 
 
@@ -163,7 +164,7 @@ def ranks(
         Path | None, typer.Option(help="TOML file of a grid; an option overrides it.", metavar="FILE")
     ] = None,
     space: MicroSpace = "st_micro",
-    dataset: Dataset = "synthetic_motion",
+    dataset: Dataset = Request.dataset,
     budget: Annotated[
         float | None, typer.Option(help="Budget of each search, in reference trainings.  [default: the protocol's]")
     ] = None,
@@ -226,7 +227,7 @@ def reliability(
     space: Annotated[
         str, typer.Option("--space", help="A name from `list spaces`, or the path of a .py file.")
     ] = "st_default",
-    dataset: Dataset = "synthetic_motion",
+    dataset: Dataset = Request.dataset,
     protocol: Annotated[str, typer.Option(help="Protocol with the recipe of final trainings.")] = "quick",
     cap: Annotated[str | None, declared("cap")] = None,
     architectures: Annotated[int, typer.Option(help="Number of random architectures under the cap.", min=3)] = 24,
@@ -272,7 +273,7 @@ def retrain(
     ],
     space: Annotated[str | None, typer.Option(help="Space of the architectures.  [default: the records']")] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Data set to train on.  [default: the records', else synthetic_motion]")
+        str | None, typer.Option(help=f"Data set to train on.  [default: the records', else {Request.dataset}]")
     ] = None,
     protocol: Annotated[
         str | None, typer.Option(help="Protocol with the recipe of the trainings.  [default: the records', else quick]")

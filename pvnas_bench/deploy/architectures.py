@@ -8,12 +8,13 @@ from pvnas_bench import records, registry
 from pvnas_bench.deploy.model import model_path
 from pvnas_bench.errors import UsageError
 from pvnas_bench.protocol import Protocol, get_protocol, recorded_protocol
+from pvnas_bench.runs.request import Request
 from pvnas_bench.space import Architecture, SearchSpace
 from pvnas_bench.table import find as find_table
 from pvnas_bench.training.model_file import load
 from pvnas_bench.video import list_datasets
 
-DEFAULT_SPACE, DEFAULT_DATASET, DEFAULT_PROTOCOL = "st_default", "synthetic_motion", "quick"
+DEFAULT_PROTOCOL = "quick"
 _RANK = re.compile(r"table:(\d+)")
 
 
@@ -45,13 +46,13 @@ def named(
     path = Path(word)
     if path.is_dir() or path.suffix in (".json", ".safetensors"):
         return _of_file(path, space, dataset, protocol)
-    known = registry.get_space(space or DEFAULT_SPACE)
-    return Named(known, known.parse(word), dataset or DEFAULT_DATASET, get_protocol(protocol or DEFAULT_PROTOCOL))
+    known = registry.get_space(space or Request.space)
+    return Named(known, known.parse(word), dataset or Request.dataset, get_protocol(protocol or DEFAULT_PROTOCOL))
 
 
 def _of_table(rank: int, space: str | None, dataset: str | None, protocol: str | None, tables: Path | None) -> Named:
     known = registry.get_space(space or "st_micro")
-    dataset = dataset or DEFAULT_DATASET
+    dataset = dataset or Request.dataset
     table = find_table(known, dataset, tables)
     ranked = sorted(table.architectures, key=lambda string: -table.top1(string))
     if not 1 <= rank <= len(ranked):

@@ -146,6 +146,15 @@ def test_a_report_recovers_planted_deviations_and_comes_back_from_its_file(tmp_p
         protocols.read(tmp_path / "r.json")
 
 
+def test_a_report_of_six_seeds_tells_how_two_means_of_three_agree() -> None:
+    found = protocols.report(table(0.04, 0.03, seeds=6), "all")
+    means = math.asin(found.scores.of_mean(3)) * 2 / math.pi  # of a normal distribution (Greiner's equation)
+    assert found.tau_of_halves == pytest.approx(means, abs=0.04) and found.tau < means - 0.1
+    assert f"between two seeds, {found.tau_of_halves:.2f} between means of 3" in protocols.text(found)
+    few = protocols.report(table(0.04, 0.03), "all")
+    assert few.tau_of_halves is None and "between means of" not in protocols.text(few)
+
+
 def test_a_report_of_scores_without_noise_comes_back_from_its_file(tmp_path: Path) -> None:
     found = protocols.report(table(0.06, 0.0, architectures=5), "all")
     (tmp_path / "r.json").write_text(found.model_dump_json())
