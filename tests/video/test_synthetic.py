@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -125,13 +126,31 @@ ACTIVITIES_1 = [
 ]
 
 
-@pytest.mark.parametrize("pair", range(len(_scenes.PAIRS)))
-def test_scenes_equal_those_of_version_1(pair: int) -> None:
-    """If these numbers change, the data changed: increase `_VERSION`."""
-    frames = _scenes.render(_synthetic._SEED, pair, 3)
+VERSION_2 = [
+    (19, 111.12, 109.57, 5.69),
+    (17, 111.97, 109.17, 5.51),
+    (15, 113.22, 101.78, 6.81),
+    (17, 111.67, 119.94, 4.8),
+    (14, 110.9, 125.96, 7.59),
+    (19, 111.61, 106.33, 5.03),
+]
+
+
+@pytest.mark.parametrize(
+    ("render", "pair", "expected"),
+    [
+        *((_scenes.render, pair, figures) for pair, figures in enumerate(VERSION_1)),
+        *((_scenes.render_plain, pair, figures) for pair, figures in enumerate(VERSION_2)),
+    ],
+)
+def test_scenes_equal_those_that_were_published(
+    render: Callable[[int, int, int], np.ndarray], pair: int, expected: tuple[float, ...]
+) -> None:
+    """If these numbers change, the data changed: increase the version."""
+    frames = render(_synthetic._SEED, pair, 3)
     assert frames.dtype == np.uint8 and frames.shape[1:] == (64, 64, 3)
     figures = [len(frames), frames.mean(), frames[0, 32].mean(), np.abs(np.diff(frames.astype(int), axis=0)).mean()]
-    np.testing.assert_allclose(figures, VERSION_1[pair], atol=0.05)
+    np.testing.assert_allclose(figures, expected, atol=0.05)
 
 
 def test_clips_of_a_class_differ(made: video.Dataset) -> None:
@@ -160,6 +179,37 @@ def test_directions_are_as_named(pair: int, axis: int) -> None:
         for subject in range(99)
     ]
     assert np.mean(hits) > 0.9
+
+
+@pytest.mark.parametrize(("pair", "axis"), [(0, 1), (1, 0)])
+def test_directions_of_plain_scenes_are_as_named_without_exception(pair: int, axis: int) -> None:
+    """Nothing but the object moves."""
+    for subject in range(40):
+        where = centroid(_scenes.render_plain(_synthetic._SEED, pair, subject))[:, axis]
+        assert where[-3:].mean() < where[:3].mean()
+
+
+def test_plain_scenes_stand_out_from_an_even_ground() -> None:
+    for subject in (_scenes.plain_subject(_synthetic._SEED, number) for number in range(123)):
+        assert subject.clutter == 0 and subject.background in (0, 1) and subject.radius >= 12
+        assert (np.abs(subject.colours[0] - subject.ground.mean(axis=0)) > 0.2).all()
+
+
+def test_the_second_version_is_split_by_subject_and_its_pairs_have_the_same_frames(
+    few: dict[str, range], tmp_path: Path
+) -> None:
+    kind = _synthetic._KINDS["synthetic_motion_v2"]
+    assert {split: len(numbers) for split, numbers in kind.subjects.items()} == {"train": 63, "val": 12, "test": 48}
+    everyone = [number for numbers in kind.subjects.values() for number in numbers]
+    assert len(everyone) == len(set(everyone)) and len(kind.classes) == 12
+    with pytest.MonkeyPatch.context() as patch:
+        with_subjects(patch, {split: numbers[:1] for split, numbers in few.items()})
+        made = video.open_dataset("synthetic_motion_v2", cache_dir=tmp_path)
+    assert made.name == "synthetic_motion_v2" and made.classes == tuple(sorted(kind.classes)) and not made.flip_safe
+    assert made.counts() == {"train": 12, "val": 12, "test": 12}
+    for first, second in kind.pairs:
+        for clip in sorted((made.root / first).iterdir()):
+            np.testing.assert_array_equal(decoded(clip), decoded(made.root / second / clip.name)[::-1])
 
 
 def test_the_data_set_is_generated_once_and_completely(few: dict[str, range], tmp_path: Path) -> None:
@@ -243,7 +293,11 @@ def test_the_data_sets_are_listed_and_keep_their_fingerprints(few: dict[str, ran
         name: hashlib.sha256(json.dumps(_synthetic._parameters(kind), sort_keys=True).encode()).hexdigest()[:12]
         for name, kind in _synthetic._KINDS.items()
     }
-    assert identities == {"synthetic_motion": "a0f2120aef7e", "synthetic_activities": "98299554148a"}
+    assert identities == {
+        "synthetic_motion": "a0f2120aef7e",
+        "synthetic_motion_v2": "efc8725e34ec",
+        "synthetic_activities": "98299554148a",
+    }
     with pytest.MonkeyPatch.context() as patch:
         with_subjects(patch, {split: numbers[:1] for split, numbers in few.items()})
         made = video.open_dataset("synthetic_activities", cache_dir=tmp_path)
