@@ -94,15 +94,14 @@ def subject(seed: int, number: int) -> Subject:
 
 
 def plain_subject(seed: int, number: int) -> Subject:
-    """Draw the nuisance factors of subject `number` of plain scenes: a large object of strong contrast, and no clutter.
+    """Draw the nuisance factors of subject `number` of plain scenes: a large, bright object on a dark, even ground.
 
-    Clutter, pattern and noise hide the object from a network that has just begun to learn: with those of `subject`, a
-    training stays at chance for some epochs, and how many is luck.
+    Clutter, patterns, and contrast of either sign hide the motion from a network that has just begun to learn: with
+    those of `subject`, a training stays at chance for some epochs, and how many is luck.
     """
     rng = np.random.default_rng([seed, 3, number])
-    colours = rng.uniform(0.0, 1.0, (2, 3))
-    ground = rng.uniform(0.1, 0.9, (2, 3))
-    colours[0] = np.where(ground.mean(axis=0) > 0.5, 0.25 * colours[0], 0.75 + 0.25 * colours[0])
+    colours = np.stack([rng.uniform(0.75, 1.0, 3), rng.uniform(0.5, 1.0, 3)])
+    ground = rng.uniform(0.1, 0.45, (2, 3))
     return Subject(
         corners=int(rng.choice([0, 3, 4, 5])),
         texture=int(rng.integers(len(_TEXTURES))),
