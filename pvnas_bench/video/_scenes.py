@@ -6,6 +6,7 @@ pair. Everything that a single frame could reveal (position, size, orientation, 
 distribution in both.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ SIZE = 64
 """Side length of a frame in pixels."""
 FRAMES = (14, 20)
 """Minimum and maximum number of frames of a clip."""
+
+STRENGTH, NOISE = (0.3, 1.0), (0.01, 0.3)
+"""Ranges of a graded clip: the factor of its subject's speed, and its pixel noise."""
 
 Column = NDArray[np.float32]
 """One value per frame, (T,)."""
@@ -69,10 +73,6 @@ class Motion:
     double: tuple[Column, Column] | None = None
 
 
-_Move = Callable[[Column, float, np.random.Generator], Motion]
-"""Motion of an object in the first class of a pair: time of each frame, the subject's speed, a source of chance."""
-
-
 def subject(seed: int, number: int) -> Subject:
     """Draw the nuisance factors of subject `number`."""
     rng = np.random.default_rng([seed, 0, number])
@@ -94,7 +94,7 @@ def subject(seed: int, number: int) -> Subject:
 
 
 def plain_subject(seed: int, number: int) -> Subject:
-    """Draw the nuisance factors of subject `number` of plain scenes: a large, bright object on a dark, even ground.
+    """Draw the nuisance factors of subject `number` of graded clips: a large, bright object on a dark, even ground.
 
     Clutter, patterns, and contrast of either sign hide the motion from a network that has just begun to learn: with
     those of `subject`, a training stays at chance for some epochs, and how many is luck.
@@ -112,7 +112,7 @@ def plain_subject(seed: int, number: int) -> Subject:
         speed=float(rng.uniform(0.85, 1.2)),
         clutter=0,
         contrast=1.0,
-        noise=float(rng.uniform(0.005, 0.012)),
+        noise=NOISE[0],
     )
 
 
@@ -126,18 +126,25 @@ def render(seed: int, pair: int, number: int) -> NDArray[np.uint8]:
     Returns:
         (T, SIZE, SIZE, 3), T in `FRAMES`.
     """
-    return _render(subject(seed, number), PAIRS[pair][2], np.random.default_rng([seed, 1, pair, number]))
+    return _render(subject(seed, number), pair, np.random.default_rng([seed, 1, pair, number]))
 
 
-def render_plain(seed: int, pair: int, number: int) -> NDArray[np.uint8]:
-    """Render a clip as `render`, of a `plain_subject` and of the first class of one of `PLAIN_PAIRS`."""
-    return _render(plain_subject(seed, number), PLAIN_PAIRS[pair][2], np.random.default_rng([seed, 4, pair, number]))
+def render_graded(seed: int, pair: int, number: int) -> NDArray[np.uint8]:
+    """Render a clip as `render`, of a `plain_subject`, with a strength of the motion and a noise of its own.
+
+    Their logarithms are uniform: some clips are learnt in the first epochs, some hardly ever, so that accuracy rises
+    with what a network can do, not by whole classes.
+    """
+    rng = np.random.default_rng([seed, 4, pair, number])
+    strength, noise = (math.exp(rng.uniform(math.log(low), math.log(high))) for low, high in (STRENGTH, NOISE))
+    who = plain_subject(seed, number)
+    return _render(dataclasses.replace(who, speed=who.speed * strength, noise=noise), pair, rng)
 
 
-def _render(who: Subject, move: _Move, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _render(who: Subject, pair: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     length = int(rng.integers(FRAMES[0], FRAMES[1] + 1))
     phase = np.linspace(0.0, 1.0, length, dtype=np.float32)
-    return draw(who, move(phase, who.speed, rng), phase, rng)
+    return draw(who, PAIRS[pair][2](phase, who.speed, rng), phase, rng)
 
 
 def draw(who: Subject, motion: Motion, phase: Column, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -231,7 +238,7 @@ def _speed_up(phase: Column, speed: float, rng: np.random.Generator) -> Motion:
     return Motion(x + moved * math.cos(heading), y + moved * math.sin(heading), _plain(phase), angle, _plain(phase))
 
 
-PAIRS: tuple[tuple[str, str, _Move], ...] = (
+PAIRS: tuple[tuple[str, str, Callable[[Column, float, np.random.Generator], Motion]], ...] = (
     ("move_left", "move_right", _leftward),
     ("move_up", "move_down", _upward),
     ("rotate_clockwise", "rotate_counterclockwise", _clockwise),
@@ -243,8 +250,6 @@ PAIRS: tuple[tuple[str, str, _Move], ...] = (
 )
 CLASSES = tuple(name for first, second, _ in PAIRS for name in (first, second))
 """Class names: 2p is the first class of pair p, 2p + 1 the second."""
-PLAIN_PAIRS = tuple(pair for pair in PAIRS if pair[0] not in ("flash_then_move", "speed_up"))
-"""Pairs of plain scenes: those that networks of `st_default` learn in minutes."""
 
 
 # --- painting ---

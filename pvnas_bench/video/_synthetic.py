@@ -66,13 +66,13 @@ _KINDS = {
         ),
         _Kind(
             "synthetic_motion_v2",
-            f"{2 * len(_scenes.PLAIN_PAIRS)} classes of motion as in synthetic_motion, without clutter and patterns: "
+            "the classes of synthetic_motion, shown by bright objects on a dark ground, in clips from easy to hard: "
             "trainings learn from their first epochs on",
             2,
-            tuple((first, second) for first, second, _ in _scenes.PLAIN_PAIRS),
+            tuple((first, second) for first, second, _ in _scenes.PAIRS),
             _scenes.FRAMES,
             15,
-            _scenes.render_plain,
+            _scenes.render_graded,
             {"train": range(63), "val": range(63, 75), "test": range(75, 123)},
         ),
         _Kind(
