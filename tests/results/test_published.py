@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pvnas_bench import records
-from pvnas_bench.boards import leaderboard, render
+from pvnas_bench.boards import leaderboard, learnt, learnt_page, render
 from pvnas_bench.grid.definition import Grid
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,6 +53,14 @@ def test_the_readme_shows_the_published_board_of_the_table() -> None:
         assert re.search(rf"^ *{start} +{re.escape(cells['top-1 %'])} ", shown, re.MULTILINE), cells["entry"]
     notes = re.findall(r"^- ((?:headroom|the choice of strategy|one training|compared with).*)$", page, re.MULTILINE)
     assert len(notes) == 4 and all(f"· {note.replace(chr(92), '')}" in shown for note in notes)
+
+
+def test_the_page_of_null_searches_follows_from_their_records_and_real_ones() -> None:
+    real, _ = records.load_folder(RESULTS / "st_micro" / "records")
+    null, unreadable = records.load_folder(RESULTS / "st_micro" / "nulls")
+    assert not unreadable and null and all(record.null and record.status == "ok" for record in null)
+    page = learnt_page.to_markdown(learnt.compare([*real, *null]))
+    assert (RESULTS / "st_micro" / "learnt.md").read_text(encoding="utf-8") == page
 
 
 def test_the_board_of_supernets_follows_from_its_records() -> None:
