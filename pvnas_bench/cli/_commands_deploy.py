@@ -47,7 +47,7 @@ def train(
     ],
     space: Annotated[
         str | None,
-        typer.Option(help="Its space.  [default: the record's or model's; st_default; st_micro of a table]"),
+        typer.Option(help=f"Its space.  [default: the record's or model's; {Request.space}; st_micro of a table]"),
     ] = None,
     dataset: Annotated[
         str | None,

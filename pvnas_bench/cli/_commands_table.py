@@ -226,7 +226,7 @@ def tune(
 def reliability(
     space: Annotated[
         str, typer.Option("--space", help="A name from `list spaces`, or the path of a .py file.")
-    ] = "st_default",
+    ] = Request.space,
     dataset: Dataset = Request.dataset,
     protocol: Annotated[str, typer.Option(help="Protocol with the recipe of final trainings.")] = "quick",
     cap: Annotated[str | None, declared("cap")] = None,

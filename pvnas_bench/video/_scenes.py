@@ -6,7 +6,6 @@ pair. Everything that a single frame could reveal (position, size, orientation, 
 distribution in both.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ FRAMES = (14, 20)
 """Minimum and maximum number of frames of a clip."""
 
 STRENGTH, NOISE = (0.3, 1.0), (0.01, 0.3)
-"""Ranges of a graded clip: the factor of its subject's speed, and its pixel noise."""
+"""Ranges of a graded clip's strength of motion, a factor of its subject's speed, and of its pixel noise."""
 
 Column = NDArray[np.float32]
 """One value per frame, (T,)."""
@@ -93,11 +92,15 @@ def subject(seed: int, number: int) -> Subject:
     )
 
 
-def plain_subject(seed: int, number: int) -> Subject:
+def plain_subject(seed: int, number: int, strength: float, noise: float) -> Subject:
     """Draw the nuisance factors of subject `number` of graded clips: a large, bright object on a dark, even ground.
 
-    Clutter, patterns, and contrast of either sign hide the motion from a network that has just begun to learn: with
-    those of `subject`, a training stays at chance for some epochs, and how many is luck.
+    With the clutter, the patterns and the contrast of either sign of `subject`, a short training stays at chance for
+    some epochs, and how many is luck.
+
+    Args:
+        strength: factor of the subject's speed.
+        noise: standard deviation of pixel noise.
     """
     rng = np.random.default_rng([seed, 3, number])
     colours = np.stack([rng.uniform(0.75, 1.0, 3), rng.uniform(0.5, 1.0, 3)])
@@ -106,13 +109,13 @@ def plain_subject(seed: int, number: int) -> Subject:
         corners=int(rng.choice([0, 3, 4, 5])),
         texture=int(rng.integers(len(_TEXTURES))),
         colours=colours.astype(np.float32),
-        background=int(rng.integers(_EVEN_BACKGROUNDS)),
+        background=int(rng.integers(len(_EVEN_BACKGROUNDS))),
         ground=ground.astype(np.float32),
         radius=float(rng.uniform(12.0, 15.0)),
-        speed=float(rng.uniform(0.85, 1.2)),
+        speed=float(rng.uniform(0.85, 1.2)) * strength,
         clutter=0,
         contrast=1.0,
-        noise=NOISE[0],
+        noise=noise,
     )
 
 
@@ -137,8 +140,7 @@ def render_graded(seed: int, pair: int, number: int) -> NDArray[np.uint8]:
     """
     rng = np.random.default_rng([seed, 4, pair, number])
     strength, noise = (math.exp(rng.uniform(math.log(low), math.log(high))) for low, high in (STRENGTH, NOISE))
-    who = plain_subject(seed, number)
-    return _render(dataclasses.replace(who, speed=who.speed * strength, noise=noise), pair, rng)
+    return _render(plain_subject(seed, number, strength, noise), pair, rng)
 
 
 def _render(who: Subject, pair: int, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -284,9 +286,8 @@ def _flat(rng: np.random.Generator) -> _Plane:
     return np.full((SIZE, SIZE), rng.uniform(0.2, 0.8), dtype=np.float32)
 
 
-_BACKGROUNDS = (_flat, _gradient, _stripes, _blotches)
-_EVEN_BACKGROUNDS = 2
-"""How many of the backgrounds, the first ones, have no edges."""
+_EVEN_BACKGROUNDS = (_flat, _gradient)
+_BACKGROUNDS = (*_EVEN_BACKGROUNDS, _stripes, _blotches)
 
 
 def _add_clutter(image: _Image, who: Subject, phase: Column, rng: np.random.Generator) -> None:

@@ -50,6 +50,7 @@ class _Kind:
         return tuple(name for pair in self.pairs for name in pair)
 
 
+_SUBJECTS = {"train": range(63), "val": range(63, 75), "test": range(75, 99)}
 _KINDS = {
     kind.name: kind
     for kind in (
@@ -62,7 +63,7 @@ _KINDS = {
             _scenes.FRAMES,
             15,
             _scenes.render,
-            {"train": range(63), "val": range(63, 75), "test": range(75, 99)},
+            _SUBJECTS,
         ),
         _Kind(
             "synthetic_motion_v2",
@@ -73,7 +74,7 @@ _KINDS = {
             _scenes.FRAMES,
             15,
             _scenes.render_graded,
-            {"train": range(63), "val": range(63, 75), "test": range(75, 123)},
+            {**_SUBJECTS, "test": range(75, 123)},
         ),
         _Kind(
             "synthetic_activities",
@@ -84,7 +85,7 @@ _KINDS = {
             _activities.FRAMES,
             _activities.RATE,
             _activities.render,
-            {"train": range(63), "val": range(63, 75), "test": range(75, 99)},
+            _SUBJECTS,
         ),
     )
 }

@@ -206,7 +206,7 @@ def test_graded_clips_range_from_easy_to_hard() -> None:
 
 
 def test_plain_scenes_are_bright_objects_on_an_even_dark_ground() -> None:
-    for subject in (_scenes.plain_subject(_synthetic._SEED, number) for number in range(123)):
+    for subject in (_scenes.plain_subject(_synthetic._SEED, number, 1.0, 0.01) for number in range(123)):
         assert subject.clutter == 0 and subject.background in (0, 1) and subject.radius >= 12
         assert subject.colours.min() > subject.ground.max() and subject.colours[0].min() > subject.ground.max() + 0.25
 
