@@ -18,12 +18,12 @@ AXES: dict[Axis, str] = {
     "step": "steps of the strategy",
 }
 
-MOST_BANDS = 6
-"""Largest number of entries for which bands are drawn; more bands would hide the profiles."""
+MOST_BANDS = 8
+"""Largest number of searches with bands; more would hide the curves."""
 
 
 def anytime(runs: Runs, axis: Axis = "cost") -> Figure | str:
-    """Draw the incumbent's search-val accuracy against cost: mean over seeds with a 95 % bootstrap band.
+    """Draw the incumbent's search-val accuracy against cost: mean over seeds, few searches with 95 % bootstrap bands.
 
     Returns:
         The figure, or the reason why there is none.
@@ -33,7 +33,7 @@ def anytime(runs: Runs, axis: Axis = "cost") -> Figure | str:
         axis,
         reported,
         label="incumbent's top-1 on search-val (%)",
-        note="each strategy's own measurement, mean over seeds with 95 % bootstrap band; steps as reported",
+        note="each strategy's own measurement, mean over seeds{bands}; steps as reported",
         missing="no such measurement",
         reason="no run measured the accuracy of its incumbent during the search (val_top1)",
     )
@@ -58,8 +58,7 @@ def incumbents(runs: Runs, axis: Axis = "cost", truth: Measure | None = None) ->
         axis,
         truth,
         label="incumbent's test top-1 by the table (%)",
-        note="by the table of the space and the data set, in a large space by its surrogate; mean over seeds with 95 % "
-        "bootstrap band",
+        note="by the table of the space and the data set, in a large space by its surrogate; mean over seeds{bands}",
         missing="unknown to the table",
         reason=reason,
     )
@@ -68,8 +67,9 @@ def incumbents(runs: Runs, axis: Axis = "cost", truth: Measure | None = None) ->
 def _against(
     runs: Runs, axis: Axis, measure: Measure, *, label: str, note: str, missing: str, reason: str
 ) -> Figure | str:
-    """Draw the mean curve of each entry."""
-    drawn = False
+    """Draw the mean curve of each entry; the note says at `{bands}` whether they have bands."""
+    drawn, banded = False, _banded(runs)
+    note = note.format(bands=" with 95 % bootstrap bands" if banded else "; no bands: too many searches")
     unknown: list[str] = []
     fig = figure(8.2, max(4.2, 0.24 * len(runs.entries) + 1.6))
     axes = fig.subplots()
@@ -84,7 +84,7 @@ def _against(
         at, top1, low, high = mean.at, 100 * mean.mean, 100 * mean.low, 100 * mean.high
         axes.step(at, top1, where="post", color=look.colour, linestyle=look.dash, linewidth=1.6, zorder=3)
         known = (~np.isnan(low)).tolist()
-        if any(known):
+        if banded and any(known):
             axes.fill_between(at, low, high, step="post", where=known, color=look.colour, alpha=0.1, linewidth=0)
         marked = np.unique(np.linspace(0, len(at) - 1, 7).astype(int))
         axes.plot(
@@ -109,6 +109,10 @@ def _against(
     footnote(fig, f"{note}\n{missing}: {', '.join(unknown)}" if unknown else note)
     end_labels(axes, ends)
     return fig
+
+
+def _banded(runs: Runs) -> bool:
+    return sum(entry.row.role == "search" for entry in runs.entries) <= MOST_BANDS
 
 
 def _extend(axes: Axes) -> None:
@@ -136,7 +140,7 @@ def profiles(runs: Runs) -> Figure | str:
     grid = np.concatenate([[values[0] - margin], values, [values[-1] + margin]])
     fig = figure(8.2, max(4.2, 0.2 * len(entries) + 1.6))
     axes = fig.subplots()
-    banded = len(entries) <= MOST_BANDS
+    banded = _banded(runs)
     for entry, runs_of_entry in zip(entries, scores, strict=True):
         profile, low, high = statistics.performance_profile([runs_of_entry], grid)
         look = entry.look
@@ -164,7 +168,8 @@ def profiles(runs: Runs) -> Figure | str:
     axes.set_ylabel("share of runs with top-1 > τ")
     axes.set_title(clean(runs.board.title, 90))
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=3.2)
-    footnote(fig, f"the marker is the median run; {'95 % bootstrap bands' if banded else 'no bands: too many entries'}")
+    bands = "95 % bootstrap bands" if banded else "no bands: too many searches"
+    footnote(fig, f"the marker is the median run; {bands}")
     return fig
 
 

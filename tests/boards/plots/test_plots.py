@@ -205,6 +205,16 @@ def test_runs_without_measurements_give_no_curve() -> None:
     assert isinstance(reason, str) and "val_top1" in reason
 
 
+@pytest.mark.parametrize("searches", [8, 9])
+def test_bands_of_many_searches_are_left_out_and_the_note_says_so(searches: int) -> None:
+    runs = runs_of(some(tuple(f"search{number}" for number in range(searches)), 2))
+    for figure in (_curves.anytime(runs), _curves.incumbents(runs, truth=known), _curves.profiles(runs)):
+        banded = searches == 8
+        assert bool(drawn(figure).axes[0].collections) == banded
+        note = drawn(figure).get_supxlabel()
+        assert ("bootstrap bands" in note, "no bands: too many searches" in note) == (banded, not banded)
+
+
 def test_incumbents_are_judged_by_the_truth_and_not_by_what_a_search_reports() -> None:
     runs = runs_of([with_curve("alpha", 0, [(1.0, 0.2), (2.0, None), (3.0, 0.9)]), with_curve("beta", 0, [(1.0, 0.1)])])
     told = {"alpha": [0.3, 0.5, float("nan")], "beta": []}
