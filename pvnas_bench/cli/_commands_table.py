@@ -8,9 +8,7 @@ import typer
 from pvnas_bench.cli._options import Cells, Dataset, Json, On, PageFormat, RayAddress, Results, Tables, declared
 from pvnas_bench.runs.request import Request
 
-MicroSpace = Annotated[
-    str, typer.Option("--space", help="A small space: a name from `list spaces`, or the path of a .py file.")
-]
+MicroSpace = Annotated[str, typer.Option("--space", help="A name from `list spaces`, or the path of a .py file.")]
 RETRAINED = Path("results/retrained")
 """Default folder of retrainings."""
 MicroProtocol = Annotated[str, typer.Option("--protocol", help="Protocol with the recipe of every training.")]

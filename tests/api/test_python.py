@@ -45,7 +45,10 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"strategy": "pvnas", "device": "tpu"}, ["--strategy", "pvnas", "--device", "tpu"]),
     ({"strategy": "pvnas", "checkpoint_seconds": -1}, ["--strategy", "pvnas", "--checkpoint-every", "-1"]),
     ({"strategy": "pvnas", "timeout": 0.5}, ["--strategy", "pvnas", "--timeout", "0.5"]),
-    ({"strategy": "pvnas", "tabular": True}, ["--strategy", "pvnas", "--tabular"]),
+    (
+        {"strategy": "pvnas", "tabular": True, "dataset": "synthetic_motion_v2"},
+        ["--strategy", "pvnas", "--tabular", "--dataset", "synthetic_motion_v2"],
+    ),
     ({"strategy": "pvnas", "workers": 2}, ["--strategy", "pvnas", "--workers", "2"]),
 ]
 

@@ -10,8 +10,11 @@ from pvnas_bench import records, registry
 from pvnas_bench.boards import leaderboard, render, retrained
 from pvnas_bench.grid.definition import Grid
 from pvnas_bench.protocol import get_protocol, protocol_entry
+from pvnas_bench.runs.request import Request
 from pvnas_bench.runs.surrogates import surrogate_of
+from pvnas_bench.space import Architecture
 from pvnas_bench.table import Surrogate, Table
+from pvnas_bench.table.schema import recipe_of
 from pvnas_bench.table.store import Files, load
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
@@ -66,6 +69,28 @@ def test_networks_that_searches_found_are_as_good_as_predicted(surrogate: Surrog
     assert len(names) >= 20
     errors = [surrogate.top1(name) - found.top1(name) for name in names]
     assert np.mean(np.abs(errors)) <= surrogate.noise
+
+
+def test_a_run_with_default_options_is_placed_among_random_networks() -> None:
+    """The README's first command ends with a place: its data set and protocol have a table of enough networks."""
+    default = Request("pvnas")
+    published = load(Files(RESULTS / "reference" / "tables", f"{default.space}-{default.dataset}"), SPACE)
+    found, _ = records.load_folder(RESULTS / "reference")
+    runs = [record for record in found if record.data.name == default.dataset and record.strategy.name == "pvnas"]
+    assert recipe_of(published.about.protocol) == recipe_of(protocol_entry(get_protocol("quick")))
+    assert runs and all(record.data.fingerprint == published.about.data.fingerprint for record in runs)
+    model = surrogate_of(published, SPACE)
+
+    def allowed(one: Architecture) -> bool:
+        return model.cost(one).macs <= SPACE.caps["L"]
+
+    quality = model.quality(allowed)
+    assert quality is not None and quality.networks >= 150 and quality.tau >= 0.45
+    assert quality.within_90 == pytest.approx(0.9, abs=0.05)
+    for record in runs:
+        assert record.outcome is not None
+        place = model.standing(SPACE.parse(record.outcome.architecture), allowed)
+        assert place is not None and 0 <= place.low <= place.share <= place.high <= 1
 
 
 def test_boards_follow_from_their_records_and_this_state_of_the_table(surrogate: Surrogate) -> None:
