@@ -144,11 +144,11 @@ PROTOCOLS = {
         ),
         Protocol(
             "standard",
-            1,
-            "for tables: 12 reference trainings of search, 3 final trainings of 30 epochs",
+            2,
+            "for boards: 12 reference trainings of search, 3 final trainings of 15 epochs",
             budget=12.0,
-            epochs=30,
-            proxy_epochs=10,
+            epochs=15,
+            proxy_epochs=5,
             retrainings=3,
         ),
         Protocol(
