@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from pvnas_bench import records
-from pvnas_bench.boards import leaderboard, learnt, learnt_page, render
+from pvnas_bench.boards import leaderboard, learnt, learnt_page, reliability, render
 from pvnas_bench.grid.definition import Grid
+from pvnas_bench.protocol import get_protocol, protocol_entry
+from pvnas_bench.table.schema import recipe_of
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"
@@ -61,6 +63,17 @@ def test_the_page_of_null_searches_follows_from_their_records_and_real_ones() ->
     assert not unreadable and null and all(record.null and record.status == "ok" for record in null)
     page = learnt_page.to_markdown(learnt.compare([*real, *null]))
     assert (RESULTS / "st_micro" / "learnt.md").read_text(encoding="utf-8") == page
+
+
+def test_published_reports_of_reliability_are_of_protocols_as_they_are_today() -> None:
+    published = {one.protocol: one for one in reliability.published()}
+    for name, one in published.items():
+        assert one.recipe == recipe_of(protocol_entry(get_protocol(name)))
+    standard, trainings = published["standard"], get_protocol("standard").retrainings
+    assert standard.scores.noise / trainings**0.5 <= 0.03
+    assert trainings * standard.seconds <= 120
+    assert standard.scores.seeds == 2 * trainings  # so its halves are two final scores
+    assert standard.tau_of_halves is not None and standard.tau_of_halves >= 0.7
 
 
 def test_the_board_of_supernets_follows_from_its_records() -> None:
