@@ -55,11 +55,11 @@ def test_the_wheel_has_every_source_file(wheel: zipfile.ZipFile) -> None:
     assert "pvnas_bench/py.typed" in expected
 
 
-def test_of_the_results_the_wheel_has_published_records_and_tables_only(wheel: zipfile.ZipFile) -> None:
+def test_of_the_results_the_wheel_has_published_records_tables_and_reports_only(wheel: zipfile.ZipFile) -> None:
     published = {name for name in wheel.namelist() if name.startswith("pvnas_bench/reference/")}
     records = {
         f"pvnas_bench/reference/{file.relative_to(ROOT / 'results/reference').as_posix()}"
-        for pattern in ("**/*record.json", "tables/*.parquet")
+        for pattern in ("**/*record.json", "tables/*.parquet", "reliability/*.json")
         for file in (ROOT / "results/reference").glob(pattern)
     }
     ours = {

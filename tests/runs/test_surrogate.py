@@ -167,7 +167,7 @@ def test_a_table_of_another_space_or_protocol_is_refused_in_one_line(tables: Pat
     with pytest.raises(UsageError) as error:
         run(request(tables, "random_search", tmp_path, protocol="standard"))
     assert str(error.value) == (
-        "the table st_default-made_up has trainings under quick version 1, not standard version 1: change --protocol, "
+        "the table st_default-made_up has trainings under quick version 1, not standard version 2: change --protocol, "
         "or build another table with `table build`"
     )
     content = planted.content(NETWORKS)
