@@ -66,10 +66,10 @@ def test_the_page_of_null_searches_follows_from_their_records_and_real_ones() ->
 
 
 def test_published_reports_of_reliability_are_of_protocols_as_they_are_today() -> None:
-    published = {one.protocol: one for one in reliability.published()}
-    for name, one in published.items():
+    published = {(one.protocol, one.data_name): one for one in reliability.published()}
+    for (name, _), one in published.items():
         assert one.recipe == recipe_of(protocol_entry(get_protocol(name)))
-    standard, trainings = published["standard"], get_protocol("standard").retrainings
+    standard, trainings = published["standard", "fir_days"], get_protocol("standard").retrainings
     assert standard.scores.noise / trainings**0.5 <= 0.03
     assert trainings * standard.seconds <= 120
     assert standard.scores.seeds == 2 * trainings  # so its halves are two final scores

@@ -13,7 +13,7 @@ from pvnas_bench.protocol import get_protocol, protocol_entry
 from pvnas_bench.runs.request import Request
 from pvnas_bench.runs.surrogates import surrogate_of
 from pvnas_bench.space import Architecture
-from pvnas_bench.table import Surrogate, Table
+from pvnas_bench.table import Surrogate, Table, find
 from pvnas_bench.table.schema import recipe_of
 from pvnas_bench.table.store import Files, load
 
@@ -74,7 +74,7 @@ def test_networks_that_searches_found_are_as_good_as_predicted(surrogate: Surrog
 def test_a_run_with_default_options_is_placed_among_random_networks() -> None:
     """The README's first command ends with a place: its data set and protocol have a table of enough networks."""
     default = Request("pvnas")
-    published = load(Files(RESULTS / "reference" / "tables", f"{default.space}-{default.dataset}"), SPACE)
+    published = find(registry.get_space(default.space), default.dataset, default.tables)
     found, _ = records.load_folder(RESULTS / "reference")
     runs = [record for record in found if record.data.name == default.dataset and record.strategy.name == "pvnas"]
     assert recipe_of(published.about.protocol) == recipe_of(protocol_entry(get_protocol("quick")))

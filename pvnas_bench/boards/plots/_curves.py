@@ -33,7 +33,7 @@ def anytime(runs: Runs, axis: Axis = "cost") -> Figure | str:
         axis,
         reported,
         label="incumbent's top-1 on search-val (%)",
-        note="each strategy's own measurement, mean over seeds{bands}; steps as reported",
+        note="each strategy's own measurement, steps as reported; mean over seeds",
         missing="no such measurement",
         reason="no run measured the accuracy of its incumbent during the search (val_top1)",
     )
@@ -58,7 +58,7 @@ def incumbents(runs: Runs, axis: Axis = "cost", truth: Measure | None = None) ->
         axis,
         truth,
         label="incumbent's test top-1 by the table (%)",
-        note="by the table of the space and the data set, in a large space by its surrogate; mean over seeds{bands}",
+        note="by the table of the space and the data set, in a large space by its surrogate; mean over seeds",
         missing="unknown to the table",
         reason=reason,
     )
@@ -67,9 +67,9 @@ def incumbents(runs: Runs, axis: Axis = "cost", truth: Measure | None = None) ->
 def _against(
     runs: Runs, axis: Axis, measure: Measure, *, label: str, note: str, missing: str, reason: str
 ) -> Figure | str:
-    """Draw the mean curve of each entry; the note says at `{bands}` whether they have bands."""
+    """Draw the mean curve of each entry, of few searches with bands."""
     drawn, banded = False, _banded(runs)
-    note = note.format(bands=" with 95 % bootstrap bands" if banded else "; no bands: too many searches")
+    note += " with 95 % bootstrap bands" if banded else "; no bands: too many searches"
     unknown: list[str] = []
     fig = figure(8.2, max(4.2, 0.24 * len(runs.entries) + 1.6))
     axes = fig.subplots()
