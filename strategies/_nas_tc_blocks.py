@@ -33,11 +33,11 @@ def flat_architectures(space: BlockSpace) -> Iterator[Architecture]:
 class NASTCConfig(WeightsConfig):
     """Hyper-parameters of NAS-TC."""
 
-    weight_rate: float = Field(4e-3, gt=0, description="peak rate of the weights (R)")
+    weight_rate: float = Field(4e-3, gt=0, description="peak rate of the weights (R, tuned)")
     backbone_share: float = Field(
         0.4, gt=0, lt=1, description="part of the budget that trains the backbone; cells come with theirs (R)"
     )
-    temporal_rate: float = Field(0.016, gt=0, description="peak rate of Adam for what is temporal (R)")
+    temporal_rate: float = Field(0.016, gt=0, description="peak rate of Adam for what is temporal (R, tuned)")
 
 
 class BlockStitching(Strategy[NASTCConfig, BlockSpace]):

@@ -96,7 +96,7 @@ class BNNASConfig(PathEvolutionConfig):
     )
     supernet_share: float = Field(0.06, gt=0, lt=1, description="a tenth or less of SPOS' (BN-NAS: 10 epochs for 100)")
     optimiser: Literal["adamw", "sgd"] = Field("sgd", description="sgd with momentum 0.9 (BN-NAS' code)")
-    weight_rate: float = Field(0.1, gt=0, description="peak rate (R; BN-NAS' code: 0.25)")
+    weight_rate: float = Field(0.1, gt=0, description="peak rate (R, tuned; BN-NAS' code: 0.25)")
     weight_floor: float = Field(5e-4, ge=0, description="last rate (BN-NAS' code)")
     decay: Literal["cosine", "linear"] = Field("linear", description="how the rate falls (BN-NAS' code)")
     weight_decay: float = Field(4e-5, ge=0, description="where all weights train; none on batch-norm (BN-NAS' code)")

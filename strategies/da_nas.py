@@ -55,7 +55,7 @@ def phase_ends(classes: Sequence[float]) -> list[float]:
 class DANASConfig(WeightsConfig, GatesConfig):
     """Hyper-parameters of DA-NAS."""
 
-    alpha_rate: float = Field(0.05, gt=0, description="peak rate of Adam, β=(0, 0.999) (R)")
+    alpha_rate: float = Field(0.05, gt=0, description="peak rate of Adam, β=(0, 0.999) (R, tuned)")
     order: Order = Field("easy_first", description="order of the classes (DA-NAS); others are controls")
     schedule: Literal["both", "data", "pruning"] = Field(
         "both", description="data: nothing is pruned; pruning: all classes from the start; both: DA-NAS"

@@ -23,6 +23,7 @@ class NASWOTConfig(ZeroCostConfig):
     """Hyper-parameters of NASWOT."""
 
     samples: int = Field(100, ge=1, description="random architectures scored (NASWOT: 10, 100 or 1,000)")
+    evolved: int = Field(200, ge=0, description="mutations of the best scored after them (R, tuned; NASWOT: none)")
 
 
 class NASWOT(ZeroCost[NASWOTConfig, BlockSpace]):
@@ -36,7 +37,8 @@ class NASWOT(ZeroCost[NASWOTConfig, BlockSpace]):
         levels=("structural", "modular"),
         families=("mbconv",),
         published="log-determinant of the kernel of ReLU codes over one batch, the best of random samples",
-        reconstructed="one batch of search-train for all, batch-norm on its statistics; samples under the cap",
+        reconstructed="one batch of search-train for all, batch-norm on its statistics; the highest under the cap of "
+        "random samples and of mutations of the best",
     )
 
     def setup(self) -> None:

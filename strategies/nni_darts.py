@@ -9,7 +9,7 @@ from pvnas_bench.methods.nni_search import PAPER, SPACE, DifferentiableConfig, N
 class NNIDartsConfig(DifferentiableConfig):
     """Hyper-parameters of nni_darts."""
 
-    weight_rate: float = Field(4e-3, gt=0, description="peak rate of the weights (R; DARTS: sgd, 0.025)")
+    weight_rate: float = Field(4e-3, gt=0, description="peak rate of the weights (R, tuned; DARTS: sgd, 0.025)")
 
 
 class NNIDarts(NNIDifferentiable[NNIDartsConfig]):

@@ -12,7 +12,7 @@ from pvnas_bench.methods.nni_search import PAPER, SPACE, DifferentiableConfig, N
 class NNIProxylessConfig(DifferentiableConfig):
     """Hyper-parameters of nni_proxyless."""
 
-    alpha_rate: float = Field(0.01, gt=0, description="Adam's rate for the alphas (R; ProxylessNAS: 1e-3)")
+    alpha_rate: float = Field(0.01, gt=0, description="Adam's rate for the alphas (R, tuned; ProxylessNAS: 1e-3)")
 
 
 class NNIProxyless(NNIDifferentiable[NNIProxylessConfig]):

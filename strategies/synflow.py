@@ -7,10 +7,11 @@ al. 2020, eq. 5, summed over the network: Abdelfattah et al. 2021).
 import math
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from pvnas_bench import Architecture, Info
-from pvnas_bench.methods import ZeroCost
+from pvnas_bench.methods import ZeroCost, ZeroCostConfig
 
 
 def synaptic_flow(network: nn.Module, ones: Tensor) -> float:
@@ -27,7 +28,13 @@ def synaptic_flow(network: nn.Module, ones: Tensor) -> float:
     return float(sum((w * g).detach().abs().sum() for w, g in zip(weights, flows, strict=True)))
 
 
-class SynFlow(ZeroCost):
+class SynFlowConfig(ZeroCostConfig):
+    """Hyper-parameters of SynFlow."""
+
+    samples: int = Field(100, ge=1, description="random architectures scored (R, tuned)")
+
+
+class SynFlow(ZeroCost[SynFlowConfig]):
     """Zero-cost search by synaptic flow (SynFlow)."""
 
     info = Info(

@@ -100,7 +100,7 @@ def test_an_evaluation_trains_alike_and_is_measured_on_permuted_labels(
     assert again == theirs
 
 
-def searched(problem: Problem[Any], name: str) -> tuple[list[list[int]], list[int]]:
+def searched(problem: Problem[Any], name: str, **settings: int) -> tuple[list[list[int]], list[int]]:
     """Clips, seeds and labels of all batches of search-train, and the MACs spent after each step of a search."""
     batches: list[list[int]] = []
     original = problem._bench.__class__.batches
@@ -113,7 +113,7 @@ def searched(problem: Problem[Any], name: str) -> tuple[list[list[int]], list[in
 
     train = set(problem._splits["train"].tolist())
     kind = registry.get_strategy(name)
-    strategy = kind(problem, kind.Config())
+    strategy = kind(problem, kind.Config.model_validate(settings))
     spent = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(problem._bench.__class__, "batches", noted)
@@ -129,9 +129,13 @@ def searched(problem: Problem[Any], name: str) -> tuple[list[list[int]], list[in
     return batches, spent
 
 
-@pytest.mark.parametrize(("name", "budget"), [("random_search", 3.0), ("darts", 3.0), ("naswot", 3.0)])
-def test_a_null_has_the_weight_batches_and_the_cost_of_the_real_search(clips: World, name: str, budget: float) -> None:
-    real, null = (searched(clips.problem("all", SEED, budget, null=n)[0], name) for n in (False, True))
+@pytest.mark.parametrize(
+    ("name", "budget", "settings"), [("random_search", 3.0, {}), ("darts", 3.0, {}), ("naswot", 3.0, {"evolved": 0})]
+)
+def test_a_null_has_the_weight_batches_and_the_cost_of_the_real_search(
+    clips: World, name: str, budget: float, settings: dict[str, int]
+) -> None:
+    real, null = (searched(clips.problem("all", SEED, budget, null=n)[0], name, **settings) for n in (False, True))
     assert real[0] and real[0] == null[0]
     if name == "darts":  # the last step validates the derived network, each search its own
         assert len(real[1]) == len(null[1]) > 1

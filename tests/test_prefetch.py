@@ -82,7 +82,7 @@ def outcome(search: Search) -> dict[str, Any]:
     "strategy", ["random_search", "successive_halving", "regularized_evolution", "naswot", "local_search"]
 )
 def test_a_search_is_the_same_with_and_without_prefetching(strategy: str, tiny_dataset: Path, tmp_path: Path) -> None:
-    few = {"samples": "10", "finalists": "3"} if strategy == "naswot" else {}
+    few = {"samples": "10", "evolved": "0", "finalists": "3"} if strategy == "naswot" else {}
     ready = setup(strategy, tiny_dataset, tmp_path, budget=4.0, **few)
     trials = StandIn(ready)
     expected, found = outcome(Search(ready, Observer())), outcome(Search(ready, Observer(), None, trials))

@@ -52,7 +52,8 @@ def varied(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 def searched(built: Built, strategy: str, results: Path, tabular: bool = True) -> records.Record:
     """A record as loaded from its file."""
-    settings = {"samples": "4"} if strategy in ("naswot", "synflow") or strategy.endswith(".py") else {}
+    few = {"samples": "4", "evolved": "0"}
+    settings = few if strategy in ("naswot", "synflow") or strategy.endswith(".py") else {}
     request = Request(
         strategy,
         space=str(SPACE),
@@ -92,7 +93,7 @@ def test_a_budget_that_is_spent_does_not_matter(varied: Built, tmp_path: Path) -
         "naswot",
         space=str(SPACE),
         dataset=varied.recipe.dataset,
-        settings={"samples": "2"},
+        settings={"samples": "2", "evolved": "0"},
         results=tmp_path,
         threads=1,
         tabular=True,
