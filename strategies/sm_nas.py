@@ -55,8 +55,7 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
         published="two stages, combination then modules; the Pareto front of accuracy and latency between them; "
         "partial order pruning; candidates trained from scratch on a fast schedule",
         reconstructed="the analogue for video of what each level holds; MACs of the exact table for latency; crowding "
-        "distance; the audit of the partial order; batch-norm in place of group norm with weight standardisation, as "
-        "the protocol's recipe is fixed; all numbers",
+        "distance; the audit of the partial order; the protocol's batch-norm in place of group norm; all numbers",
     )
 
     def setup(self) -> None:
@@ -67,6 +66,7 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
         self.combinations: dict[Architecture, list[int]] = {}
         self.combined = False  # stage 1 has no new combination that may reach the front
         self.further = 0  # modular changes beyond `mutations`, once all nearer children are known
+        self.modules = sum(decision.level == "modular" and len(decision.options) > 1 for decision in space.decisions)
         self.skipped: set[Architecture] = set()
         self.audited: list[bool] = []  # True for each audited skipped architecture that belongs to the front
         self.pairs = self.violations = 0  # evaluated pairs x ≼ y, and those with acc(x) > acc(y)
@@ -109,7 +109,7 @@ class SMNAS(Strategy[SMNASConfig, BlockSpace]):
                 return child
         if self.config.stages == "both" and self.stage == "structural":
             self.combined = True
-        elif self.stage == "modular" and self.further < len(self.problem.space.decisions):
+        elif self.stage == "modular" and self.config.mutations + self.further < self.modules:
             self.further += 1
         else:
             raise SearchFinished
