@@ -6,6 +6,7 @@ import math
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -107,6 +108,8 @@ def open_table(
     layers = timed_layers(space, classes)
     if not again and (known := _read(path)) is not None and known.milliseconds.keys() == layers.keys():
         return LatencyTable(known.milliseconds, known.overhead_ms, known.layer_ms, known.scale)
+    with _writing(path):  # before a measurement that takes minutes
+        path.parent.mkdir(parents=True, exist_ok=True)
     mixed = place.device.type if place.mixed else None
     with process.configured(place.threads, place.deterministic, mixed):
         table = _measured(space, classes, place, observer)
@@ -117,13 +120,19 @@ def open_table(
         layer_ms=table.layer_ms,
         scale=table.scale,
     )
-    try:
+    with _writing(path):
         write_atomically(path, content.model_dump_json(indent=1).encode())
+    return table
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UsageError(
             f"the latency table cannot be written to {path.parent} ({error.strerror}): make room or permit writing"
         ) from None
-    return table
 
 
 def _read(path: Path) -> _File | None:

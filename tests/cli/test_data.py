@@ -176,6 +176,7 @@ def test_show(cli: Cli, tiny_dataset: Path, tmp_path: Path) -> None:
     assert "has no class 'up': it has down, left, right" in cli(*words, "--class", "up").errors[0]
 
 
+@pytest.mark.long
 def test_a_run_without_a_cache_gives_the_same_record(cli: Cli, described: Path, tmp_path: Path) -> None:
     words = ("run", "--strategy", "random_sampling", "--dataset", described, "--threads", 1)
     records = []

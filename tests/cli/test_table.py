@@ -113,6 +113,7 @@ def test_verify_and_report(cli: Cli, of: tuple[object, ...], tmp_path: Path) -> 
     assert "3 of 6" in Path(ended.last_line).read_text()
 
 
+@pytest.mark.long
 def test_what_searches_found_is_trained_in_a_table_of_its_own(
     cli: Cli, of: tuple[object, ...], tiny_dataset: Path, tmp_path: Path
 ) -> None:
@@ -222,6 +223,7 @@ def test_a_file_that_declares_no_tuning_is_one_clear_line(cli: Cli, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 def test_ranks_takes_a_grid_and_its_options_win(cli: Cli, of: tuple[object, ...], tmp_path: Path) -> None:
     (grid := tmp_path / "grid.toml").write_text('strategies = ["synflow"]\nseeds = 2\nbudget = 9.0\n')
     words = ("ranks", *of, "--grid", grid, "--workers", 1, "--results", tmp_path, "--format", "json")

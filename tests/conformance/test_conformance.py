@@ -21,13 +21,27 @@ BUDGETS = {
     "optuna_gp": 0.7,
     "optuna_random": 3.0,
     "optuna_tpe": 3.0,
+    "optuna_hyperband": 2.0,
+    "optuna_nsga2": 2.0,
+    "random_search": 2.0,
+    "local_search": 2.0,
+    "regularized_evolution": 2.0,
     "sm_nas": 2.0,
 }
 """Budgets of the others."""
 FEW_SCORES = {"samples": 24, "evolved": 12, "generation": 6, "population": 4}
-CHANGED = {"naswot": FEW_SCORES, "stentr": FEW_SCORES, "synflow": FEW_SCORES, "optuna_gp": {"startup": 4}}
+CHANGED = {
+    "naswot": FEW_SCORES,
+    "stentr": FEW_SCORES,
+    "synflow": FEW_SCORES,
+    "optuna_gp": {"startup": 4},
+    "optuna_nsga2": {"population": 3},
+    "regularized_evolution": {"population": 3, "tournament": 2},
+}
 """Hyper-parameters with which a search shows all its phases in less time."""
 
+LIKE_ANOTHER = ("nni_gumbel_darts", "nni_proxyless", "parsec", "drnas", "gdas", "fairnas", "optuna_random")
+"""Strategies that share most of their code with another one: only `tox -e docs` checks them."""
 SHIPPED = [kind.info.name for kind in registry.all_strategies()]
 
 
@@ -140,7 +154,9 @@ def test_a_strategy_whose_state_cannot_be_saved_fails_once(clips: World, kind: t
     assert list(failures(kind, clips)) == ["state"]
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name in LIKE_ANOTHER else name for name in SHIPPED]
+)
 def test_every_strategy_passes(clips: World, name: str) -> None:
     kind = registry.get_strategy(name)
     if name in CHANGED:
@@ -148,7 +164,7 @@ def test_every_strategy_passes(clips: World, name: str) -> None:
     assert failures(kind, clips, BUDGETS.get(name, BUDGET)) == {}
 
 
-@pytest.mark.parametrize("name", ["pvnas", "da_nas", "fp_nas"])
+@pytest.mark.parametrize("name", ["pvnas", *(pytest.param(n, marks=pytest.mark.long) for n in ("da_nas", "fp_nas"))])
 def test_a_guarded_search_passes_while_its_alphas_move_and_candidates_are_pruned(clips: World, name: str) -> None:
     """The supernets of this suite stay at chance, where the guard keeps alphas from moving."""
     free = {"guard": False, "warmup": 0.1, "sharpness": 0.0}

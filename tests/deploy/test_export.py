@@ -35,7 +35,7 @@ def shares(logits: np.ndarray, clips: int) -> np.ndarray:
     return (exponentials / exponentials.sum(1, keepdims=True)).reshape(clips, -1, logits.shape[1]).mean(1)
 
 
-ORDINARY = ("tsm", "st_default", "st_temporal_cell")
+ORDINARY = ("st_default", "st_temporal_cell")
 """Networks that the ordinary run of the tests exports."""
 KINDS = [pytest.param(k, marks=() if k in ORDINARY else pytest.mark.long) for k in (*OPERATORS, *SPACES)]
 

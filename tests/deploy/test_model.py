@@ -20,8 +20,11 @@ from pvnas_bench.training.model_file import METADATA
 
 from .conftest import OPERATORS, SPACES, Trained
 
+LARGEST = "st_kinetics"
+KINDS = [pytest.param(k, marks=pytest.mark.long) if k == LARGEST else k for k in (*OPERATORS, *SPACES)]
 
-@pytest.mark.parametrize("kind", [*OPERATORS, *SPACES])
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_model_read_again_scores_what_its_training_tested(kind: str, trained: Trained, tiny_dataset: Path) -> None:
     fitted = trained(kind)
     model = load_model(fitted.path)

@@ -35,6 +35,7 @@ def imported(code: str) -> set[str]:
     return {name for name in names if name.split(".")[0] == "pvnas_bench"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_an_example_of_a_strategy_keeps_to_the_contract(name: str) -> None:
     failed = [result for result in conformance.check(str(EXAMPLES / f"{name}.py")) if not result.passed]

@@ -103,6 +103,7 @@ def test_nothing_is_said_where_no_table_fits(tables: Path, tiny_dataset: Path, t
         assert "random networks" not in str(again)
 
 
+@pytest.mark.long
 def test_scores_of_a_search_are_compared_with_the_model(tables: Path, tiny_dataset: Path, tmp_path: Path) -> None:
     asked = request(tables, tiny_dataset, tmp_path, tabular=True, cap="1e9", settings={"samples": "4"})
     asked = replace(asked, strategy="synflow")

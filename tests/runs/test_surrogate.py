@@ -131,6 +131,7 @@ def test_a_surrogate_shares_no_board_with_its_table_or_with_trainings(
     assert [board.title.endswith("surrogate") for board in boards].count(True) == 1
 
 
+@pytest.mark.long
 def test_a_grid_on_a_surrogate_resumes(tables: Path, tmp_path: Path) -> None:
     asked = [
         request(tables, strategy, tmp_path, seed=seed)

@@ -74,7 +74,17 @@ def series(uri: str, number: str, name: str) -> list[tuple[int, float]]:
     return sorted({(metric.step, metric.value) for metric in history})
 
 
-@pytest.mark.parametrize("stop", [None, {"steps": 3}, {"epochs": 2}], ids=["whole", "search", "final"])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [
+        pytest.param(None, id="whole"),
+        pytest.param({"steps": 3}, id="search", marks=LONG),
+        pytest.param({"epochs": 2}, id="final", marks=LONG),
+    ],
+)
 def test_trackers_have_what_the_record_has(tiny_dataset: Path, tmp_path: Path, stop: dict[str, int] | None) -> None:
     board, uri = tmp_path / "board", f"sqlite:///{tmp_path}/mlflow.db"
     asked = request(tiny_dataset, tmp_path, tensorboard=board, mlflow=uri)

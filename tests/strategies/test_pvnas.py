@@ -160,6 +160,7 @@ def test_alphas_move_after_the_warm_up_once_the_guard_is_passed(tiny_dataset: Pa
     assert pvnas.gates.steps > 0 and pvnas.problem.facts["better_than_chance_from"] == 0.0
 
 
+@pytest.mark.long
 def test_same_seed_same_run_and_another_seed_another(tiny_dataset: Path, tmp_path: Path) -> None:
     def once(seed: int, folder: str) -> tuple[object, ...]:
         request = Request(

@@ -31,6 +31,7 @@ rest of it, except for clocks, memory, and what a machine is called."""
 FREE_ON_A_TABLE = [one for one in FREE if not one.startswith((r"outcome\.trained", r"outcome\.latency", r"data\."))]
 EACH = 3
 """Elements of a list that are changed."""
+BASES = (pytest.param("looked_up", marks=pytest.mark.long), "trained")
 
 
 def leaves(value: Json, where: str = "") -> Iterator[tuple[str, Json]]:
@@ -56,7 +57,7 @@ def other(value: Json) -> Json:
     return f"{value}0"
 
 
-@pytest.mark.parametrize("base", ["looked_up", "trained"])
+@pytest.mark.parametrize("base", BASES)
 def test_a_value_that_is_changed_alone_is_rejected(base: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     honest = request.getfixturevalue(base)
     free = FREE if base == "trained" else FREE_ON_A_TABLE
@@ -82,7 +83,7 @@ def test_a_value_that_is_changed_alone_is_rejected(base: str, request: pytest.Fi
 NASTY: list[Json] = [None, True, -1, 0, 2**63, 10**40, 1e308, "", "x" * 5000, "\0\n", "NaN", [], [[]], {}, {"a": None}]
 
 
-@pytest.mark.parametrize("base", ["looked_up", "trained"])
+@pytest.mark.parametrize("base", BASES)
 def test_no_value_makes_the_verification_crash(base: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Values of other types and sizes, each in the places of a record in turn."""
     honest = request.getfixturevalue(base)

@@ -25,9 +25,9 @@ def verified(folder: Path, **options: Any) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("strategy", "options"),
     [
-        ("random_search", {}),
+        pytest.param("random_search", {}, marks=pytest.mark.long),
         ("regularized_evolution", {"dataset": "synthetic_motion"}),
-        ("expert", {"settings": {"network": "tsm"}}),
+        pytest.param("expert", {"settings": {"network": "tsm"}}, marks=pytest.mark.long),
     ],
 )
 def test_strategies_of_the_package_on_a_table(make: Make, strategy: str, options: dict[str, Any]) -> None:
@@ -35,6 +35,7 @@ def test_strategies_of_the_package_on_a_table(make: Make, strategy: str, options
     assert sum("equal to the last digit" in note for note in notes) == 1
 
 
+@pytest.mark.long
 def test_a_strategy_of_the_package_on_a_surrogate(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     content = planted.content(40)
@@ -50,6 +51,7 @@ def test_a_strategy_of_the_package_on_a_surrogate(make: Make, tmp_path: Path, mo
     assert "the table here is surrogate" in str(verify(folder, tables=files.folder).disagreements)
 
 
+@pytest.mark.long
 def test_several_seeds_of_a_strategy_of_the_package(of_package: Path) -> None:
     assert sum("equal to the last digit" in note for note in verified(of_package, cells=5)) == 2
 

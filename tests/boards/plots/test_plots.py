@@ -149,6 +149,7 @@ def test_every_kind_is_written_as_png_and_svg(tmp_path: Path) -> None:
             assert b"Software" not in png.read_bytes()[:400]
 
 
+@pytest.mark.long
 def test_plots_are_byte_identical_between_processes(tmp_path: Path) -> None:
     program = (
         "import sys; sys.path.append(sys.argv[1]); from record_factory import record; from pathlib import Path\n"
