@@ -32,6 +32,9 @@ def sample_simplex(concentrations: Sequence[Tensor], rng: np.random.Generator) -
 class DrNASConfig(FixedInputConfig):
     """Hyper-parameters of DrNAS."""
 
+    weight_rate: float = Field(4e-3, gt=0, description="peak rate of the weights (R, tuned)")
+    alpha_rate: float = Field(0.1, gt=0, description="Adam's rate of β (R, tuned)")
+    warmup: float = Field(0.3, ge=0, lt=1, description="part that trains weights only (R, tuned)")
     alpha_decay: float = Field(0.0, ge=0, description="weight decay of β: 0 beside the KL penalty (DrNAS' code)")
     penalty: float = Field(1e-3, ge=0, description="λ of KL(Dirichlet(ELU(β)+1) ‖ Dirichlet(1)) (DrNAS' code)")
     initial_scale: float = Field(1e-3, ge=0, description="standard deviation of the first β (DARTS)")

@@ -12,8 +12,10 @@ differ by at most one.
 import math
 
 import numpy as np
+from pydantic import Field
 
 from pvnas_bench import Architecture, Info, SearchSpace
+from pvnas_bench.methods import PathEvolutionConfig
 from pvnas_bench.strategies.spos import SPOS
 
 
@@ -35,9 +37,17 @@ def fair_round(space: SearchSpace, rng: np.random.Generator) -> list[Architectur
     return [space.architecture(choices) for choices in np.stack(columns, axis=1).tolist()]
 
 
+class FairNASConfig(PathEvolutionConfig):
+    """Hyper-parameters of FairNAS."""
+
+    weight_rate: float = Field(4e-3, gt=0, description="peak rate of the weights (R, tuned)")
+    supernet_share: float = Field(0.4, gt=0, lt=1, description="part of the budget that trains the supernet (R, tuned)")
+
+
 class FairNAS(SPOS):
     """Evolution on a supernet trained with strict fairness (FairNAS)."""
 
+    Config = FairNASConfig
     info = Info(
         name="fairnas",
         title="FairNAS: strict fairness, then evolution",

@@ -21,6 +21,7 @@ from pvnas_bench.methods import (
 class GDASConfig(FixedInputConfig):
     """Hyper-parameters of GDAS."""
 
+    alpha_rate: float = Field(0.01, gt=0, description="Adam's rate (R, tuned)")
     temperature_start: float = Field(10.0, gt=0, description="τ at the start (GDAS)")
     temperature_end: float = Field(0.1, gt=0, description="τ at the end, reached linearly (GDAS)")
     learn_input: bool = Field(

@@ -22,6 +22,7 @@ CERTAIN = 1e3
 class SDASConfig(FixedInputConfig):
     """Hyper-parameters of SDAS."""
 
+    weight_rate: float = Field(4e-3, gt=0, description="peak rate of the weights (R, tuned)")
     fix_from: float = Field(0.3, ge=0, lt=1, description="progress at which the fixing of blocks begins (R)")
     fix_to: float = Field(0.9, gt=0, le=1, description="progress at which the last block is fixed (R)")
 
