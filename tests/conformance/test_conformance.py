@@ -40,8 +40,6 @@ CHANGED = {
 }
 """Hyper-parameters with which a search shows all its phases in less time."""
 
-LIKE_ANOTHER = ("nni_gumbel_darts", "nni_proxyless", "parsec", "drnas", "gdas", "fairnas", "optuna_random")
-"""Strategies that share most of their code with another one: only `tox -e docs` checks them."""
 SHIPPED = [kind.info.name for kind in registry.all_strategies()]
 
 
@@ -154,9 +152,7 @@ def test_a_strategy_whose_state_cannot_be_saved_fails_once(clips: World, kind: t
     assert list(failures(kind, clips)) == ["state"]
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.long) if name in LIKE_ANOTHER else name for name in SHIPPED]
-)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_every_strategy_passes(clips: World, name: str) -> None:
     kind = registry.get_strategy(name)
     if name in CHANGED:

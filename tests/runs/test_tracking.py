@@ -74,15 +74,12 @@ def series(uri: str, number: str, name: str) -> list[tuple[int, float]]:
     return sorted({(metric.step, metric.value) for metric in history})
 
 
-LONG = pytest.mark.long
-
-
 @pytest.mark.parametrize(
     "stop",
     [
         pytest.param(None, id="whole"),
-        pytest.param({"steps": 3}, id="search", marks=LONG),
-        pytest.param({"epochs": 2}, id="final", marks=LONG),
+        pytest.param({"steps": 3}, id="search", marks=pytest.mark.long),
+        pytest.param({"epochs": 2}, id="final", marks=pytest.mark.long),
     ],
 )
 def test_trackers_have_what_the_record_has(tiny_dataset: Path, tmp_path: Path, stop: dict[str, int] | None) -> None:

@@ -1,6 +1,7 @@
 """SM-NAS: front by brute force, partial order, and whole runs."""
 
 import itertools
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 from driven import Driven, completed
 
-from pvnas_bench import Architecture, Evaluation
+from pvnas_bench import Architecture, Evaluation, SearchFinished
 from pvnas_bench.api.runs import execute
+from pvnas_bench.conformance._world import World
 from pvnas_bench.methods import crowding_distance, hypervolume
 from pvnas_bench.runs.request import Request
 from pvnas_bench.space import INACTIVE
@@ -154,6 +156,31 @@ def test_a_search_goes_further_once_all_neighbours_are_known(tmp_path: Path) -> 
     asked = Request("sm_nas", space="st_micro", dataset="fir_days", tabular=True, tables=TABLES, seed=1, threads=1)
     record = execute(replace(asked, results=tmp_path)).record
     assert record.search.reference_trainings > 0.95 * record.protocol.budget
+
+
+def test_a_search_ends_once_children_change_all_modules_and_none_is_new(
+    clips: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four modules have options here: after the last new child, draws fail for one to four changes at most."""
+    problem, _ = clips.problem("structural", 1, 40.0)
+    draw = problem.draw
+    drawn: list[Architecture | None] = []
+
+    def noted(make: Callable[[], Architecture], known: Collection[Architecture] = ()) -> Architecture | None:
+        drawn.append(draw(make, known))
+        return drawn[-1]
+
+    monkeypatch.setattr(problem, "draw", noted)
+    strategy = SMNAS(problem, SMNAS.Config(stages="modular", pruning=False))
+    strategy.setup()
+    finished = False
+    while not finished:
+        try:
+            strategy.step()
+        except SearchFinished:
+            finished = True
+    assert len(strategy.evaluated) > 18
+    assert 1 <= len(list(itertools.takewhile(lambda one: one is None, reversed(drawn)))) <= 4
 
 
 @pytest.mark.parametrize("stages", ["structural", "modular", "random"])
