@@ -11,6 +11,7 @@ from pvnas_bench.methods.nni_search import PAPER, SPACE, DifferentiableConfig, N
 class NNIGumbelDartsConfig(DifferentiableConfig):
     """Hyper-parameters of nni_gumbel_darts."""
 
+    weight_rate: float = Field(4e-3, gt=0, description="peak rate of the weights (R, tuned)")
     hottest: float = Field(1.0, gt=0, description="temperature at the start (NNI's default)")
     coldest: float = Field(0.33, gt=0, description="temperature at the end (NNI's default)")
 

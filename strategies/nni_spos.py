@@ -26,9 +26,10 @@ Path = dict[str, str]
 class NNISposConfig(WeightsConfig):
     """Hyper-parameters of nni_spos."""
 
+    weight_rate: float = Field(4e-3, gt=0, description="peak rate of the weights (R, tuned)")
     epochs: int = Field(10, ge=1, le=1000, description="epochs of the training's budget (R)")
-    training: float = Field(0.8, gt=0, lt=1, description="part of the budget that trains the supernet (R)")
-    random: int = Field(20, ge=1, le=10_000, description="random paths at the start of the search (R; SPOS: 50)")
+    training: float = Field(0.6, gt=0, lt=1, description="part of the budget that trains the supernet (R, tuned)")
+    random: int = Field(20, ge=1, le=10_000, description="random paths at the start of the search (R, tuned; SPOS: 50)")
     parents: int = Field(5, ge=1, le=1000, description="best paths that are mutated (R; SPOS: 10)")
 
 

@@ -11,7 +11,7 @@ from pvnas_bench.methods.optuna_storage import OptunaConfig
 class OptunaGPConfig(OptunaConfig):
     """Hyper-parameters of optuna_gp."""
 
-    startup: int = Field(10, ge=1, le=1000, description="random trials at the start (Optuna's default)")
+    startup: int = Field(10, ge=1, le=1000, description="random trials at the start (tuned; Optuna's default)")
 
 
 class OptunaGP(OptunaSearch[OptunaGPConfig]):

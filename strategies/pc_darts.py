@@ -1,6 +1,6 @@
 """PC-DARTS: partial channel connections for memory-efficient architecture search.
 
-The operators of a slot are mixed on 1/K of the channels, the others pass by (eq. 1, K = 4): cheaper, and less prone to
+The operators of a slot are mixed on 1/K of the channels, the others pass by (eq. 1): cheaper, and less prone to
 favour operators without weights. The channels are drawn for each slot in every pass, so that the kernels of all
 channels train. Edge normalisation weighs the inputs of a node by softmax(β) (eq. 2).
 """
@@ -14,8 +14,8 @@ from pvnas_bench.methods import FixedInputConfig, MixtureSearch, Weights, mixtur
 class PCDARTSConfig(FixedInputConfig):
     """Hyper-parameters of PC-DARTS."""
 
-    part: int = Field(4, ge=1, le=16, description="K: 1/K of the channels are mixed (PC-DARTS)")
-    warmup: float = Field(0.3, ge=0, lt=1, description="part of the search that trains weights only (PC-DARTS)")
+    part: int = Field(2, ge=1, le=16, description="K: 1/K of the channels are mixed (R, tuned; PC-DARTS: 4)")
+    warmup: float = Field(0.5, ge=0, lt=1, description="part that trains weights only (R, tuned; PC-DARTS: 0.3)")
 
 
 class PCDARTS(MixtureSearch[PCDARTSConfig]):

@@ -145,12 +145,13 @@ def test_every_search_with_hyper_parameters_is_declared_once_and_with_as_many_co
             assert f"`{kind.info.name}`" in FAIR, "the document names those that have nothing to tune"
 
 
-def test_no_strategy_had_more_configurations_or_budget_than_its_likes() -> None:
+def test_every_declared_strategy_had_as_many_configurations_and_as_much_budget_as_its_likes() -> None:
     tunings = {one.strategy: one for one in load(PUBLISHED)}
     for path in (PUBLISHED / "one_shot.toml", PUBLISHED / "trials.toml"):
         declared = Declaration.load(path)
-        for name in declared.strategies.keys() & tunings.keys():
-            one, values = tunings[name], declared.strategies[name]
+        assert declared.strategies.keys() <= tunings.keys()
+        for name, values in declared.strategies.items():
+            one = tunings[name]
             assert (one.budget, one.seeds) == (declared.budget, declared.seeds)
             drawn = draw(name, values, one.configurations[0].settings, declared.configurations)
             assert [configuration.settings for configuration in one.configurations] == drawn

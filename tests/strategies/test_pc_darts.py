@@ -78,7 +78,7 @@ def test_channels_that_pass_have_no_gradient_in_operators(supernet: Supernet) ->
 
 def test_kernels_and_batch_norms_of_all_channels_train(tiny_dataset: Path) -> None:
     """`score` reads them all."""
-    driven = Driven("pc_darts", tiny_dataset, 30.0)
+    driven = Driven("pc_darts", tiny_dataset, 30.0, part=4)
     strategy, batches = driven.strategy, driven.problem.repeated_batches("train")
     before = {name: p.detach().clone() for name, p in strategy.supernet.network.named_parameters()}
     for _ in range(40):
@@ -90,14 +90,14 @@ def test_kernels_and_batch_norms_of_all_channels_train(tiny_dataset: Path) -> No
 
 
 def test_every_pass_draws_channels(tiny_dataset: Path) -> None:
-    driven = Driven("pc_darts", tiny_dataset, BUDGET)
+    driven = Driven("pc_darts", tiny_dataset, BUDGET, part=4)
     drawn = {tuple(slot.turn for slot in driven.strategy.weight_plan().slots) for _ in range(20)}
     assert len(drawn) == 20
     assert all({row[i] for row in drawn} == {0, 1, 2, 3} for i in range(len(SPACE.slots)))
 
 
 def test_weights_only_first(tiny_dataset: Path) -> None:
-    driven = Driven("pc_darts", tiny_dataset, BUDGET)
+    driven = Driven("pc_darts", tiny_dataset, BUDGET, warmup=0.3)
     while driven.problem.progress < 0.25:
         driven.step()
         if driven.problem.progress < 0.3:
