@@ -1,14 +1,16 @@
 """Anytime curves and performance profiles: step functions, never interpolated."""
 
+import math
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pvnas_bench.boards import leaderboard, statistics
-from pvnas_bench.boards.plots._boards import Runs
-from pvnas_bench.boards.plots._style import clean, end_labels, figure, footnote
-from pvnas_bench.boards.trajectories import Axis, Measure, mean_curve, reported
+from pvnas_bench.boards.plots._boards import Entry, Runs
+from pvnas_bench.boards.plots._style import FAINT, clean, end_labels, figure, footnote
+from pvnas_bench.boards.trajectories import Axis, Curve, Measure, mean_curve, reported
 from pvnas_bench.records import Record
 from pvnas_bench.system.text import counted
 
@@ -20,6 +22,9 @@ AXES: dict[Axis, str] = {
 
 MOST_BANDS = 8
 """Largest number of searches with bands; more would hide the curves."""
+
+MOST_CURVES = 14
+"""Largest number of curves on one panel; of more, each panel has `MOST_BANDS`."""
 
 
 def anytime(runs: Runs, axis: Axis = "cost") -> Figure | str:
@@ -67,57 +72,84 @@ def incumbents(runs: Runs, axis: Axis = "cost", truth: Measure | None = None) ->
 def _against(
     runs: Runs, axis: Axis, measure: Measure, *, label: str, note: str, missing: str, reason: str
 ) -> Figure | str:
-    """Draw the mean curve of each entry, of few searches with bands."""
-    drawn, banded = False, _banded(runs)
-    note += " with 95 % bootstrap bands" if banded else "; no bands: too many searches"
+    """Draw the mean curve of each entry with its band, a few entries on each panel, the best on the first."""
+    curves: list[tuple[Entry, Curve]] = []
     unknown: list[str] = []
-    fig = figure(8.2, max(4.2, 0.24 * len(runs.entries) + 1.6))
-    axes = fig.subplots()
-    ends: list[tuple[float, str, str]] = []
     for entry in runs.entries:
         mean = mean_curve(entry.completed, axis, measure=measure)
-        if mean is None:
-            if entry.row.role == "search":
-                unknown.append(clean(entry.row.entry))
-            continue
-        look = entry.look
-        at, top1, low, high = mean.at, 100 * mean.mean, 100 * mean.low, 100 * mean.high
-        axes.step(at, top1, where="post", color=look.colour, linestyle=look.dash, linewidth=1.6, zorder=3)
-        known = (~np.isnan(low)).tolist()
-        if banded and any(known):
-            axes.fill_between(at, low, high, step="post", where=known, color=look.colour, alpha=0.1, linewidth=0)
-        marked = np.unique(np.linspace(0, len(at) - 1, 7).astype(int))
-        axes.plot(
-            at[marked],
-            top1[marked],
-            linestyle="none",
-            marker=look.marker,
-            color=look.colour,
-            markerfacecolor=look.face,
-            markersize=4.5,
-            zorder=4,
-        )
-        drawn = True
-        count = f" ({mean.seeds} of {entry.row.seeds} seeds)" if mean.seeds != entry.row.seeds else ""
-        ends.append((float(top1[-1]), f"{clean(entry.row.entry)}{count}", look.colour))
-    if not drawn:
+        if mean is not None:
+            curves.append((entry, mean))
+        elif entry.row.role == "search":
+            unknown.append(clean(entry.row.entry))
+    if not curves:
         return reason
-    _extend(axes)
-    axes.set_xlabel(AXES[axis])
-    axes.set_ylabel(label)
-    axes.set_title(clean(runs.board.title, 90))
+    size = MOST_CURVES if len(curves) <= MOST_CURVES else MOST_BANDS
+    panels = [curves[first : first + size] for first in range(0, len(curves), size)]
+    columns = min(len(panels), 2)
+    rows = math.ceil(len(panels) / columns)
+    fig = figure(8.2 if columns == 1 else 13, max(4.2, 0.24 * len(curves) + 1.6) if rows == 1 else 3.9 * rows)
+    grid = fig.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        banded = sum(entry.row.role == "search" for entry, _ in panel) <= MOST_BANDS
+        for other, mean in curves if len(panels) > 1 else ():
+            if all(other is not entry for entry, _ in panel):
+                axes.step(mean.at, 100 * mean.mean, where="post", color=FAINT, linewidth=0.7, zorder=1)
+        for entry, mean in panel:
+            _draw(axes, entry, mean, banded)
+    for axes in list(grid.flat)[len(panels) :]:
+        axes.set_visible(False)
+    for axes in list(grid.flat)[: len(panels)]:
+        _extend(axes, max(float(mean.at[-1]) for _, mean in curves))
+        axes.tick_params(labelbottom=True)
+    for axes in grid[:, 0]:
+        axes.set_ylabel(label)
+    for axes in list(grid.flat)[max(len(panels) - columns, 0) : len(panels)]:
+        axes.set_xlabel(AXES[axis])
+    grid[0, 0].set_title(clean(runs.board.title, 90))
+    several = len(panels) > 1 or sum(entry.row.role == "search" for entry, _ in curves) <= MOST_BANDS
+    note += " with 95 % bootstrap bands" if several else "; no bands: too many searches"
+    note += "; grey: the curves of the other panels" if len(panels) > 1 else ""
     footnote(fig, f"{note}\n{missing}: {', '.join(unknown)}" if unknown else note)
-    end_labels(axes, ends)
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        end_labels(
+            axes, [(100 * float(mean.mean[-1]), _named(entry, mean), entry.look.colour) for entry, mean in panel]
+        )
     return fig
+
+
+def _draw(axes: Axes, entry: Entry, mean: Curve, banded: bool) -> None:
+    """Draw the mean curve of an entry, some markers on it, and its band if asked."""
+    look = entry.look
+    at, top1, low, high = mean.at, 100 * mean.mean, 100 * mean.low, 100 * mean.high
+    axes.step(at, top1, where="post", color=look.colour, linestyle=look.dash, linewidth=1.6, zorder=3)
+    known = (~np.isnan(low)).tolist()
+    if banded and any(known):
+        axes.fill_between(at, low, high, step="post", where=known, color=look.colour, alpha=0.1, linewidth=0)
+    marked = np.unique(np.linspace(0, len(at) - 1, 7).astype(int))
+    axes.plot(
+        at[marked],
+        top1[marked],
+        linestyle="none",
+        marker=look.marker,
+        color=look.colour,
+        markerfacecolor=look.face,
+        markersize=4.5,
+        zorder=4,
+    )
+
+
+def _named(entry: Entry, mean: Curve) -> str:
+    """The name of an entry, and how many seeds its curve has where some are left out."""
+    count = f" ({mean.seeds} of {entry.row.seeds} seeds)" if mean.seeds != entry.row.seeds else ""
+    return f"{clean(entry.row.entry)}{count}"
 
 
 def _banded(runs: Runs) -> bool:
     return sum(entry.row.role == "search" for entry in runs.entries) <= MOST_BANDS
 
 
-def _extend(axes: Axes) -> None:
-    """Extend each curve to the right edge of the axes, since an incumbent holds until the end of the search."""
-    right = axes.dataLim.x1
+def _extend(axes: Axes, right: float) -> None:
+    """Extend each curve beyond x = right to the edge, since an incumbent holds until the end of the search."""
     axes.set_xlim(left=min(0.0, axes.dataLim.x0), right=right * 1.02 or 1.0)
     for line in list(axes.lines):
         if line.get_drawstyle() == "steps-post":

@@ -216,6 +216,25 @@ def test_bands_of_many_searches_are_left_out_and_the_note_says_so(searches: int)
         assert ("bootstrap bands" in note, "no bands: too many searches" in note) == (banded, not banded)
 
 
+@pytest.mark.parametrize(("searches", "panels"), [(14, [14]), (15, [8, 7]), (17, [8, 8, 1])])
+def test_many_curves_are_divided_over_panels_that_show_the_others_in_grey(searches: int, panels: list[int]) -> None:
+    names = tuple(f"search{number}" for number in range(searches))
+    figure = drawn(_curves.incumbents(runs_of(some(names, 2)), truth=known))
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    labels = [[text.get_text() for text in axes.texts] for axes in shown]
+    assert [len(own) for own in labels] == panels
+    assert sorted(itertools.chain(*labels)) == sorted(names)
+    for axes, own in zip(shown, panels, strict=True):
+        steps = [line for line in axes.lines if line.get_drawstyle() == "steps-post"]
+        grey = [line for line in steps if line.get_color() == _style.FAINT]
+        assert (len(steps), len(grey)) == ((searches, searches - own) if len(panels) > 1 else (searches, 0))
+        assert len({float(np.asarray(line.get_xdata())[-1]) for line in steps}) == 1  # all reach the edge
+    assert len({axes.get_ylim() for axes in shown}) == len({axes.get_xlim() for axes in shown}) == 1
+    note = figure.get_supxlabel()
+    assert ("grey" in note, "bootstrap bands" in note) == (len(panels) > 1,) * 2
+    assert bool(shown[0].collections) == (len(panels) > 1)
+
+
 def test_incumbents_are_judged_by_the_truth_and_not_by_what_a_search_reports() -> None:
     runs = runs_of([with_curve("alpha", 0, [(1.0, 0.2), (2.0, None), (3.0, 0.9)]), with_curve("beta", 0, [(1.0, 0.1)])])
     told = {"alpha": [0.3, 0.5, float("nan")], "beta": []}
