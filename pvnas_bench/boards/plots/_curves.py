@@ -1,6 +1,7 @@
 """Anytime curves and performance profiles: step functions, never interpolated."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,9 +27,14 @@ MOST_BANDS = 8
 MOST_CURVES = 14
 """Largest number of curves on one panel; of more, each panel has `MOST_BANDS`."""
 
+COLUMNS = 2
+"""Panels a row."""
+
 
 def anytime(runs: Runs, axis: Axis = "cost") -> Figure | str:
-    """Draw the incumbent's search-val accuracy against cost: mean over seeds, few searches with 95 % bootstrap bands.
+    """Draw the incumbent's search-val accuracy against cost: mean over seeds, with 95 % bootstrap bands.
+
+    More than `MOST_CURVES` are divided over panels; more than `MOST_BANDS` searches on one panel have no bands.
 
     Returns:
         The figure, or the reason why there is none.
@@ -72,7 +78,7 @@ def incumbents(runs: Runs, axis: Axis = "cost", truth: Measure | None = None) ->
 def _against(
     runs: Runs, axis: Axis, measure: Measure, *, label: str, note: str, missing: str, reason: str
 ) -> Figure | str:
-    """Draw the mean curve of each entry with its band, a few entries on each panel, the best on the first."""
+    """Draw the mean curve of each entry, a few on each panel, the best on the first."""
     curves: list[tuple[Entry, Curve]] = []
     unknown: list[str] = []
     for entry in runs.entries:
@@ -83,38 +89,44 @@ def _against(
             unknown.append(clean(entry.row.entry))
     if not curves:
         return reason
-    size = MOST_CURVES if len(curves) <= MOST_CURVES else MOST_BANDS
-    panels = [curves[first : first + size] for first in range(0, len(curves), size)]
-    columns = min(len(panels), 2)
-    rows = math.ceil(len(panels) / columns)
-    fig = figure(8.2 if columns == 1 else 13, max(4.2, 0.24 * len(curves) + 1.6) if rows == 1 else 3.9 * rows)
-    grid = fig.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    for axes, panel in zip(grid.flat, panels, strict=False):
-        banded = sum(entry.row.role == "search" for entry, _ in panel) <= MOST_BANDS
-        for other, mean in curves if len(panels) > 1 else ():
-            if all(other is not entry for entry, _ in panel):
+    fig, panels = _panels(curves)
+    banded = len(panels) > 1 or _banded([entry for entry, _ in curves])
+    for axes, own in panels:
+        names = {entry.row.entry for entry, _ in own}
+        for entry, mean in curves:
+            if entry.row.entry in names:
+                _draw(axes, entry, mean, banded)
+            else:
                 axes.step(mean.at, 100 * mean.mean, where="post", color=FAINT, linewidth=0.7, zorder=1)
-        for entry, mean in panel:
-            _draw(axes, entry, mean, banded)
-    for axes in list(grid.flat)[len(panels) :]:
-        axes.set_visible(False)
-    for axes in list(grid.flat)[: len(panels)]:
-        _extend(axes, max(float(mean.at[-1]) for _, mean in curves))
+    right = max(float(mean.at[-1]) for _, mean in curves)
+    for number, (axes, _) in enumerate(panels):
+        _extend(axes, right)
         axes.tick_params(labelbottom=True)
-    for axes in grid[:, 0]:
-        axes.set_ylabel(label)
-    for axes in list(grid.flat)[max(len(panels) - columns, 0) : len(panels)]:
-        axes.set_xlabel(AXES[axis])
-    grid[0, 0].set_title(clean(runs.board.title, 90))
-    several = len(panels) > 1 or sum(entry.row.role == "search" for entry, _ in curves) <= MOST_BANDS
-    note += " with 95 % bootstrap bands" if several else "; no bands: too many searches"
+        if number % COLUMNS == 0:
+            axes.set_ylabel(label)
+        if number >= len(panels) - COLUMNS:
+            axes.set_xlabel(AXES[axis])
+    panels[0][0].set_title(clean(runs.board.title, 90))
+    note += " with 95 % bootstrap bands" if banded else "; no bands: too many searches"
     note += "; grey: the curves of the other panels" if len(panels) > 1 else ""
     footnote(fig, f"{note}\n{missing}: {', '.join(unknown)}" if unknown else note)
-    for axes, panel in zip(grid.flat, panels, strict=False):
-        end_labels(
-            axes, [(100 * float(mean.mean[-1]), _named(entry, mean), entry.look.colour) for entry, mean in panel]
-        )
+    for axes, own in panels:
+        end_labels(axes, [(100 * float(mean.mean[-1]), _named(entry, mean), entry.look.colour) for entry, mean in own])
     return fig
+
+
+def _panels(curves: Sequence[tuple[Entry, Curve]]) -> tuple[Figure, list[tuple[Axes, list[tuple[Entry, Curve]]]]]:
+    """Make a figure of one panel, or of many curves one with `COLUMNS` panels a row; and say which curves each has."""
+    if len(curves) <= MOST_CURVES:
+        fig = figure(8.2, max(4.2, 0.24 * len(curves) + 1.6))
+        return fig, [(fig.subplots(), list(curves))]
+    owned = [list(curves[first : first + MOST_BANDS]) for first in range(0, len(curves), MOST_BANDS)]
+    rows = math.ceil(len(owned) / COLUMNS)
+    fig = figure(6.5 * COLUMNS, 3.9 * rows)
+    grid = list(fig.subplots(rows, COLUMNS, sharex=True, sharey=True).flat)
+    for axes in grid[len(owned) :]:
+        axes.set_visible(False)
+    return fig, list(zip(grid, owned, strict=False))
 
 
 def _draw(axes: Axes, entry: Entry, mean: Curve, banded: bool) -> None:
@@ -144,8 +156,8 @@ def _named(entry: Entry, mean: Curve) -> str:
     return f"{clean(entry.row.entry)}{count}"
 
 
-def _banded(runs: Runs) -> bool:
-    return sum(entry.row.role == "search" for entry in runs.entries) <= MOST_BANDS
+def _banded(entries: Sequence[Entry]) -> bool:
+    return sum(entry.row.role == "search" for entry in entries) <= MOST_BANDS
 
 
 def _extend(axes: Axes, right: float) -> None:
@@ -172,7 +184,7 @@ def profiles(runs: Runs) -> Figure | str:
     grid = np.concatenate([[values[0] - margin], values, [values[-1] + margin]])
     fig = figure(8.2, max(4.2, 0.2 * len(entries) + 1.6))
     axes = fig.subplots()
-    banded = _banded(runs)
+    banded = _banded(runs.entries)
     for entry, runs_of_entry in zip(entries, scores, strict=True):
         profile, low, high = statistics.performance_profile([runs_of_entry], grid)
         look = entry.look

@@ -24,8 +24,9 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 GREY = "#555555"
 INK = "#222222"
-FAINT = "#CCCCCC"
 """Colour of labels, since several line colours are too light for small text."""
+FAINT = "#CCCCCC"
+"""Colour of curves that stand behind others."""
 
 RC: Any = {
     "axes.axisbelow": True,
