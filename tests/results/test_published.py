@@ -82,7 +82,11 @@ def test_the_board_of_supernets_follows_from_its_records() -> None:
     made = leaderboard.build(found)
     assert (RESULTS / "st_micro" / "supernets.md").read_text(encoding="utf-8") == render.to_markdown(made)
     assert [board.data for board in made] == ["fir_days", "words"]
-    assert all(row.seeds == 10 and not row.failures for board in made for row in board.rows)
+    for board, seeds in zip(made, (20, 10), strict=True):
+        assert not any(row.failures for row in board.rows)
+        assert {row.seeds for row in board.rows if row.role == "search"} == {seeds}
+        note = next(note for note in board.notes if note.startswith("the choice of strategy"))
+        assert float(note.partition("p = ")[2].partition(",")[0]) < 0.001
 
 
 def test_the_page_states_how_little_the_boards_tell() -> None:
